@@ -1,0 +1,30 @@
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+
+/// The only source of time and randomness in Pavane.
+///
+/// Everything that needs the time or a new id takes a clock, so that a simulation can replay a run from one seed.
+/// Durations that only *wait* are `tokio::time`'s business; this is about values that end up in rows and headers.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The current wall-clock time, in UTC.
+    fn now(&self) -> Timestamp;
+
+    /// 64 uniformly random bits: for ids and for jitter, never for secrets.
+    fn random(&self) -> u64;
+}
+
+/// The operating system's clock and the thread's random generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where time enters")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+}

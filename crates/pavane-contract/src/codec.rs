@@ -1,0 +1,207 @@
+//! `CloudEvents` 1.0 over NATS: binary mode by default, structured mode read too.
+//!
+//! Binary mode puts the attributes into `ce-` headers, percent-encoded as in the HTTP binding, and the JSON body alone
+//! into the payload. Structured mode is one JSON object. An event from any language with these headers is handled like
+//! one of ours. See <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md> and
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3132-http-header-values>.
+
+mod headers;
+mod structured;
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+pub use headers::Headers;
+pub use structured::{from_json, to_json};
+
+use crate::{Cause, Envelope, EventRef, Meta, RawEnvelope, TraceContext};
+
+/// `CloudEvents` version that we write and accept.
+pub const SPEC_VERSION: &str = "1.0";
+
+/// The header names, in one place: they are wire format.
+pub mod header {
+    /// Version of the `CloudEvents` specification.
+    pub const SPEC_VERSION: &str = "ce-specversion";
+    /// The event's id.
+    pub const ID: &str = "ce-id";
+    /// The event's name.
+    pub const TYPE: &str = "ce-type";
+    /// The service that emitted it.
+    pub const SOURCE: &str = "ce-source";
+    /// The key.
+    pub const SUBJECT: &str = "ce-subject";
+    /// When it was emitted, RFC 3339.
+    pub const TIME: &str = "ce-time";
+    /// Always `application/json`.
+    pub const DATA_CONTENT_TYPE: &str = "ce-datacontenttype";
+    /// Names the schema of the body.
+    pub const DATA_SCHEMA: &str = "ce-dataschema";
+    /// Extension: the saga.
+    pub const CORRELATION_ID: &str = "ce-correlationid";
+    /// Extension: the event that led to this one.
+    pub const CAUSATION_ID: &str = "ce-causationid";
+    /// Extension: the version of the event's contract.
+    pub const EVENT_VERSION: &str = "ce-eventversion";
+    /// W3C trace context.
+    pub const TRACE_PARENT: &str = "traceparent";
+    /// W3C trace context.
+    pub const TRACE_STATE: &str = "tracestate";
+    /// Tells structured mode from binary mode.
+    pub const CONTENT_TYPE: &str = "content-type";
+}
+
+/// Why an event can't be encoded or decoded. Each reads after "failed to decode the event: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A header that every event must have isn't there.
+    #[error("header {0} is missing")]
+    MissingHeader(&'static str),
+    /// A header has a value that it can't have.
+    #[error("header {name} has the unusable value {value:?}: {why}")]
+    BadHeader {
+        /// Which header.
+        name: &'static str,
+        /// Its value as it came.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The payload is longer than the receiver accepts.
+    #[error("the payload has {size} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// Length of the payload in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The body isn't JSON, or not the JSON that the event's type wants.
+    #[error("the body does not fit the contract: {0}")]
+    Body(serde_json::Error),
+    /// The event is another one than the reaction wants, or another version of it.
+    #[error("expected {wanted}, found {found}")]
+    OtherEvent {
+        /// What the reaction handles.
+        wanted: EventRef,
+        /// What came.
+        found: EventRef,
+    },
+}
+
+/// What the HTTP binding escapes in a header value: everything but printable ASCII without space, `"` and `%`.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// Writes the binary-mode headers of an event. The payload is its body as it is.
+pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
+    let Meta { id, event, key, source, time, cause } = &envelope.meta;
+    let mut headers = Headers::default();
+    headers.push(header::SPEC_VERSION, SPEC_VERSION.to_owned());
+    headers.push(header::ID, id.to_string());
+    headers.push(header::TYPE, escape(&event.name));
+    headers.push(header::SOURCE, escape(source));
+    headers.push(header::SUBJECT, escape(key.as_str()));
+    headers.push(header::TIME, time.to_string());
+    headers.push(header::DATA_CONTENT_TYPE, "application/json".to_owned());
+    headers.push(header::DATA_SCHEMA, escape(&data_schema(event)));
+    headers.push(header::EVENT_VERSION, event.version.to_string());
+    headers.push(header::CORRELATION_ID, cause.saga.to_string());
+    if let Some(event) = cause.event {
+        headers.push(header::CAUSATION_ID, event.to_string());
+    }
+    if let Some(trace) = &cause.trace {
+        headers.push(header::TRACE_PARENT, trace.parent.clone());
+        if let Some(state) = &trace.state {
+            headers.push(header::TRACE_STATE, state.clone());
+        }
+    }
+    headers
+}
+
+/// Reads an event from headers and payload, in binary or structured mode. The body is only decoded by
+/// [`RawEnvelope::decode`].
+///
+/// # Errors
+///
+/// When the payload is longer than `limit` bytes, a header is missing or unusable, or, in structured mode, the payload
+/// isn't a `CloudEvents` JSON object.
+pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnvelope, Error> {
+    if payload.len() > limit {
+        return Err(Error::TooLarge { size: payload.len(), limit });
+    }
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/cloudevents+json")) {
+        return from_json(&payload);
+    }
+    let spec_version = required(headers, header::SPEC_VERSION)?;
+    if spec_version != SPEC_VERSION {
+        return Err(bad(header::SPEC_VERSION, spec_version, "only 1.0 is understood"));
+    }
+    if let Some(kind) = headers.get(header::DATA_CONTENT_TYPE)
+        && !is_json(kind)
+    {
+        return Err(bad(header::DATA_CONTENT_TYPE, kind, "only application/json is understood"));
+    }
+    let name = text(headers, header::TYPE)?;
+    let event = EventRef { name, version: parsed(headers, header::EVENT_VERSION)? };
+    let cause = Cause {
+        saga: parsed(headers, header::CORRELATION_ID)?,
+        event: optional(headers, header::CAUSATION_ID)?,
+        trace: headers.get(header::TRACE_PARENT).map(|parent| TraceContext {
+            parent: parent.to_owned(),
+            state: headers.get(header::TRACE_STATE).map(str::to_owned),
+        }),
+    };
+    let meta = Meta {
+        id: parsed(headers, header::ID)?,
+        event,
+        key: text(headers, header::SUBJECT)?.into(),
+        source: text(headers, header::SOURCE)?,
+        time: parsed(headers, header::TIME)?,
+        cause,
+    };
+    Ok(Envelope { meta, body: payload })
+}
+
+/// Names the schema of one version of an event, as a URN.
+pub fn data_schema(event: &EventRef) -> String {
+    format!("urn:pavane:{}:{}", event.name, event.version)
+}
+
+fn is_json(kind: &str) -> bool {
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn escape(value: &str) -> String {
+    utf8_percent_encode(value, ESCAPED).to_string()
+}
+
+fn required<'h>(headers: &'h Headers, name: &'static str) -> Result<&'h str, Error> {
+    headers.get(name).ok_or(Error::MissingHeader(name))
+}
+
+fn text(headers: &Headers, name: &'static str) -> Result<String, Error> {
+    let value = required(headers, name)?;
+    match percent_decode_str(value).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(error) => Err(bad(name, value, error)),
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &Headers, name: &'static str) -> Result<T, Error> {
+    let value = required(headers, name)?;
+    value.parse().map_err(|error| bad(name, value, error))
+}
+
+fn optional<T: std::str::FromStr<Err: std::fmt::Display>>(
+    headers: &Headers,
+    name: &'static str,
+) -> Result<Option<T>, Error> {
+    headers.get(name).map(|_| parsed(headers, name)).transpose()
+}
+
+fn bad(name: &'static str, value: &str, why: impl std::fmt::Display) -> Error {
+    Error::BadHeader { name, value: value.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

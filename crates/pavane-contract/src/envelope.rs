@@ -1,0 +1,102 @@
+use std::ops::Deref;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::{Event, EventId, EventRef, Key, SagaId, codec};
+
+/// A W3C trace context, carried from the request to the last reaction.
+///
+/// Kept as text: Pavane forwards it and lets the tracing library read it. See <https://www.w3.org/TR/trace-context/>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The `traceparent` header.
+    pub parent: String,
+    /// The `tracestate` header, when there is one.
+    pub state: Option<String>,
+}
+
+/// Why an event happened: what a new event inherits from whatever led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The saga it belongs to.
+    pub saga: SagaId,
+    /// The event that led to it; `None` for the first of a saga.
+    pub event: Option<EventId>,
+    /// The trace it continues.
+    pub trace: Option<TraceContext>,
+}
+
+/// Everything about an event but its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Identifies the event for ever.
+    pub id: EventId,
+    /// Which event it is.
+    pub event: EventRef,
+    /// What it is about.
+    pub key: Key,
+    /// The service that emitted it.
+    pub source: String,
+    /// When it was emitted, by that service's clock. Never compare it with another service's.
+    pub time: Timestamp,
+    /// The saga, the event that led to it, and the trace.
+    pub cause: Cause,
+}
+
+/// An event as it arrives: the body, and what Pavane knows about it.
+///
+/// It dereferences to its body: `order.order_id` reads a field of the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<E> {
+    /// Everything but the body.
+    pub meta: Meta,
+    /// The event itself.
+    pub body: E,
+}
+
+/// An event whose body has not been decoded yet.
+pub type RawEnvelope = Envelope<Bytes>;
+
+impl<E> Deref for Envelope<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.body
+    }
+}
+
+impl<E> Envelope<E> {
+    /// What an event emitted in answer to this one inherits.
+    pub fn as_cause(&self) -> Cause {
+        Cause { event: Some(self.meta.id), ..self.meta.cause.clone() }
+    }
+}
+
+impl<E: Event> Envelope<&E> {
+    /// Encodes the body.
+    ///
+    /// # Errors
+    ///
+    /// When the body can't be written as JSON (a map with keys that aren't strings, say).
+    pub fn into_raw(self) -> Result<RawEnvelope, codec::Error> {
+        let body = serde_json::to_vec(self.body).map_err(codec::Error::Body)?;
+        Ok(Envelope { meta: self.meta, body: body.into() })
+    }
+}
+
+impl RawEnvelope {
+    /// Decodes the body as `E`.
+    ///
+    /// # Errors
+    ///
+    /// When the envelope holds another event or another version than `E`, or its body isn't a valid `E`.
+    pub fn decode<E: Event>(&self) -> Result<Envelope<E>, codec::Error> {
+        let wanted = EventRef::of::<E>();
+        if self.meta.event != wanted {
+            return Err(codec::Error::OtherEvent { wanted, found: self.meta.event.clone() });
+        }
+        let body = serde_json::from_slice(&self.body).map_err(codec::Error::Body)?;
+        Ok(Envelope { meta: self.meta.clone(), body })
+    }
+}

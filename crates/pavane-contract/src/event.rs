@@ -1,0 +1,101 @@
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::Key;
+
+/// An immutable fact that a service tells the others, in the past tense.
+///
+/// The name and the version are wire format: they are written out, never derived from the type's name, so that
+/// renaming the type changes nothing that is stored or sent.
+///
+/// # Examples
+///
+/// ```
+/// use pavane_contract::{Event, Key};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// struct PaymentAuthorized {
+///     order_id: String,
+///     amount_cents: u64,
+/// }
+///
+/// impl Event for PaymentAuthorized {
+///     const NAME: &'static str = "payment.authorized";
+///     const VERSION: u16 = 1;
+///     fn key(&self) -> Key {
+///         self.order_id.as_str().into()
+///     }
+/// }
+/// ```
+pub trait Event: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static {
+    /// `<owner>.<fact>`: the service that owns the contract and may publish it, and what happened.
+    const NAME: &'static str;
+
+    /// Counts breaking changes of the body. Additive changes keep it.
+    const VERSION: u16;
+
+    /// What the event is about.
+    fn key(&self) -> Key;
+}
+
+/// Names one version of one event, as data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventRef {
+    /// [`Event::NAME`].
+    pub name: String,
+    /// [`Event::VERSION`].
+    pub version: u16,
+}
+
+impl EventRef {
+    /// The reference to `E`.
+    pub fn of<E: Event>() -> Self {
+        Self { name: E::NAME.to_owned(), version: E::VERSION }
+    }
+
+    /// The service that owns the event: the part of the name before the dot.
+    pub fn owner(&self) -> &str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for EventRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} v{}", self.name, self.version)
+    }
+}
+
+/// One event type, or a tuple of up to eight: used to declare what a reaction emits or waits for.
+pub trait EventSet {
+    /// The members, in the order in which they are written.
+    fn refs() -> Vec<EventRef>;
+}
+
+impl<E: Event> EventSet for E {
+    fn refs() -> Vec<EventRef> {
+        vec![EventRef::of::<E>()]
+    }
+}
+
+macro_rules! event_set {
+    ($($name:ident)+) => {
+        impl<$($name: Event),+> EventSet for ($($name,)+) {
+            fn refs() -> Vec<EventRef> {
+                vec![$(EventRef::of::<$name>()),+]
+            }
+        }
+    };
+}
+
+event_set!(A);
+event_set!(A B);
+event_set!(A B C);
+event_set!(A B C D);
+event_set!(A B C D E);
+event_set!(A B C D E F);
+event_set!(A B C D E F G);
+event_set!(A B C D E F G H);
