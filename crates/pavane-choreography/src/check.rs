@@ -1,0 +1,182 @@
+//! Static checks: what is wrong with a choreography that shows without running it.
+
+mod ends;
+mod flow;
+mod undo;
+
+use std::fmt;
+
+use pavane_contract::EventRef;
+
+use crate::{
+    Choreography, Saga,
+    graph::{Actor, Graph, Way},
+};
+
+/// A rule of the static checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// No saga is declared, so there is nothing to prove.
+    NoSaga,
+    /// A saga's start, completion or longest time isn't declared.
+    IncompleteSaga,
+    /// Two services, or two reactions of one service, have the same name.
+    SameName,
+    /// An event is emitted by a service that doesn't own it.
+    ForeignEvent,
+    /// An event that nobody consumes and that isn't declared terminal.
+    Unconsumed,
+    /// An event that somebody waits for, or that a saga declares, and nobody emits.
+    Unemitted,
+    /// A reaction or an undo that nothing triggers.
+    Untriggered,
+    /// A declared group of events with nothing in it: the reaction can never answer.
+    EmptyEmission,
+    /// A step with no undo on some way to a failure.
+    MissingUndo,
+    /// An undo of an event that no forward reaction of the same service emits.
+    UndoOfNothing,
+    /// An undo and a step that don't belong to each other one to one.
+    AmbiguousUndo,
+    /// An undo, or a step with an effect, that says when it gives up.
+    CannotGiveUp,
+    /// A step whose success nobody waits for.
+    UnusedSuccess,
+    /// A cycle that nothing stops.
+    Cycle,
+    /// A wait that no deadline ends.
+    NoDeadline,
+    /// A verdict with one outcome only.
+    OneOutcome,
+    /// An end of a saga that is emitted without being decided.
+    NotDecided,
+    /// Two services that each decide the same saga.
+    TwoDeciders,
+}
+
+impl Rule {
+    /// What is wrong, in words.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NoSaga => "no saga is declared",
+            Self::IncompleteSaga => "the saga's declaration is incomplete",
+            Self::SameName => "the name is taken twice",
+            Self::ForeignEvent => "the service emits an event that it does not own",
+            Self::Unconsumed => "nobody consumes the event",
+            Self::Unemitted => "nobody emits the event",
+            Self::Untriggered => "nothing triggers the reaction",
+            Self::EmptyEmission => "the reaction declares an answer with no event in it",
+            Self::MissingUndo => "nothing takes the step back if the saga fails after it",
+            Self::UndoOfNothing => "the undo takes back an event that no step of its service emits",
+            Self::AmbiguousUndo => "the undo does not belong to exactly one step",
+            Self::CannotGiveUp => "giving up, it would say that nothing happened, and that is not known",
+            Self::UnusedSuccess => "the saga can complete without waiting for the step",
+            Self::Cycle => "the reactions can go round for ever",
+            Self::NoDeadline => "no deadline ends the wait",
+            Self::OneOutcome => "the verdict has one outcome only",
+            Self::NotDecided => "the saga's end is emitted without being decided",
+            Self::TwoDeciders => "two services decide the same saga",
+        }
+    }
+}
+
+/// Something wrong with a choreography.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The broken rule.
+    pub rule: Rule,
+    /// The saga in which it shows; `None` when it shows without one.
+    pub saga: Option<String>,
+    /// The service that has to change something. Empty when that can't be said.
+    pub service: String,
+    /// The reaction, undo or edge. Empty when there is none.
+    pub reaction: String,
+    /// The event.
+    pub event: Option<EventRef>,
+    /// How it gets there: events and `service/reaction` in turn. Empty when there is no way to show.
+    pub path: Vec<String>,
+    /// What would mend it.
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.rule.message())?;
+        let actor = [self.service.as_str(), self.reaction.as_str()];
+        let actor: Vec<&str> = actor.into_iter().filter(|name| !name.is_empty()).collect();
+        if !actor.is_empty() {
+            write!(f, "\n  who:   {}", actor.join("/"))?;
+        }
+        if let Some(event) = &self.event {
+            write!(f, "\n  event: {event}")?;
+        }
+        if let Some(saga) = &self.saga {
+            write!(f, "\n  saga:  {saga}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "\n  path:  {}", self.path.join(" → "))?;
+        }
+        write!(f, "\n  mend:  {}", self.mend)
+    }
+}
+
+impl Finding {
+    fn new(rule: Rule, mend: impl Into<String>) -> Self {
+        Self {
+            rule,
+            saga: None,
+            service: String::new(),
+            reaction: String::new(),
+            event: None,
+            path: Way::new(),
+            mend: mend.into(),
+        }
+    }
+
+    fn at(mut self, actor: Actor<'_>) -> Self {
+        actor.service().clone_into(&mut self.service);
+        actor.name().clone_into(&mut self.reaction);
+        self
+    }
+
+    fn event(mut self, event: &EventRef) -> Self {
+        self.event = Some(event.clone());
+        self
+    }
+
+    fn saga(mut self, saga: &Saga) -> Self {
+        self.saga = Some(saga.name.clone());
+        self
+    }
+
+    fn path(mut self, path: Way) -> Self {
+        self.path = path;
+        self
+    }
+}
+
+/// What every check looks at.
+struct Subject<'a> {
+    graph: Graph<'a>,
+    sagas: &'a [Saga],
+}
+
+impl Subject<'_> {
+    /// The shortest way from the start of any saga to `event`.
+    fn way_to(&self, event: &EventRef) -> Way {
+        let ways = self.sagas.iter().map(|saga| self.graph.way_from_start(saga, event));
+        ways.filter(|way| !way.is_empty()).min_by_key(Vec::len).unwrap_or_default()
+    }
+}
+
+pub(crate) fn all(choreography: &Choreography) -> Vec<Finding> {
+    let subject = Subject { graph: choreography.graph(), sagas: choreography.sagas() };
+    let mut findings = ends::check(&subject, choreography.manifests());
+    findings.extend(undo::check(&subject));
+    findings.extend(flow::check(&subject));
+    findings.sort();
+    findings.dedup();
+    findings
+}

@@ -1,0 +1,103 @@
+//! Steps and their undos: each needs the other.
+
+use pavane_contract::EventRef;
+
+use super::{Finding, Rule, Subject};
+use crate::{
+    Emission, Reaction, Saga,
+    graph::{Actor, Way},
+};
+
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut findings: Vec<_> = subject.sagas.iter().flat_map(|saga| missing_undos(subject, saga)).collect();
+    for (actor, reaction) in subject.graph.reactions() {
+        if let Some(undoes) = reaction.undoes() {
+            findings.extend(its_step(subject, actor, undoes));
+        }
+        findings.extend(two_undos(actor, reaction));
+        findings.extend(gives_up(actor, reaction));
+    }
+    findings
+}
+
+/// A step that others go on from must be undone by its own service if the saga can fail after it.
+fn missing_undos(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
+    let steps = subject.graph.actors.iter().filter(|actor| !actor.has_undo());
+    let finding = |actor: &Actor<'_>| {
+        let done = subject.graph.done_events(saga, *actor).into_iter().next()?;
+        let failure = way_to_failure(subject, saga, done)?;
+        let path = join(subject.graph.way_from_start(saga, done), failure);
+        let mend = format!(
+            "add an undo to {}, triggered by {}, or declare without_undo::<…>() if {} leaves nothing behind",
+            actor.service(),
+            names(&saga.aborts_with),
+            done.name
+        );
+        Some(Finding::new(Rule::MissingUndo, mend).saga(saga).at(*actor).event(done).path(path))
+    };
+    steps.filter_map(finding).collect()
+}
+
+/// How the saga can abort once `done` has happened: by what follows from it, or by an edge or a deadline, at any time.
+fn way_to_failure(subject: &Subject<'_>, saga: &Saga, done: &EventRef) -> Option<Way> {
+    let graph = &subject.graph;
+    let aborts = |event: &EventRef| saga.aborts_with.contains(event);
+    let from = |event: &EventRef| {
+        if aborts(event) { Some(vec![event.name.clone()]) } else { graph.any_way(event, aborts) }
+    };
+    let follows = from(done).map(|way| way.into_iter().skip(1).collect());
+    let any_time = || {
+        let edges = graph.actors.iter().filter(|actor| actor.reaction().is_none());
+        let edges = edges.flat_map(Actor::answers).filter(|event| saga.starts_with.as_ref() != Some(event));
+        let scheduled =
+            graph.actors.iter().flat_map(Actor::emits).filter(|group| matches!(group, Emission::Scheduled(_)));
+        let mut way = edges.chain(scheduled.flat_map(Emission::events)).find_map(from)?;
+        way[0] = format!("{}, at any time", way[0]);
+        Some(way)
+    };
+    follows.or_else(any_time)
+}
+
+fn join(mut way: Way, then: Way) -> Way {
+    way.extend(then);
+    way
+}
+
+/// An undo takes back what exactly one forward reaction of its service emits.
+fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option<Finding> {
+    let reactions = &undo.manifest.reactions;
+    let steps = reactions.iter().filter(|step| step.undoes().is_none() && emits(step, undoes));
+    let finding =
+        |rule, mend: String| Some(Finding::new(rule, mend).at(undo).event(undoes).path(subject.way_to(undoes)));
+    let steps: Vec<_> = steps.map(|step| step.name.as_str()).collect();
+    match steps[..] {
+        [] => finding(Rule::UndoOfNothing, format!("undo an event that {} emits, or remove the undo", undo.service())),
+        [_] => None,
+        _ => finding(Rule::AmbiguousUndo, format!("let only one step emit it, not {}", steps.join(" and "))),
+    }
+}
+
+/// The ledger keeps one state per step, and one event to take back.
+fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
+    let reactions = actor.manifest.reactions.iter().filter(|_| step.undoes().is_none());
+    let undos = reactions.filter(|undo| undo.undoes().is_some_and(|undone| emits(step, undone)));
+    let names: Vec<&str> = undos.map(|undo| undo.name.as_str()).collect();
+    let mend = format!("let one undo take it back, not {}, or split the step", names.join(" and "));
+    (names.len() > 1).then(|| Finding::new(Rule::AmbiguousUndo, mend).at(actor))
+}
+
+/// Giving up says that nothing happened. Of an effect nobody knows, and of an undo it must not be said.
+fn gives_up(actor: Actor<'_>, reaction: &Reaction) -> Option<Finding> {
+    let event = reaction.gives_up_with.as_ref()?;
+    let mend = "don't give up with an event: the dead letter waits for a person, and the deadline ends the saga";
+    let unknown = reaction.effect && actor.has_undo();
+    (unknown || reaction.undoes().is_some()).then(|| Finding::new(Rule::CannotGiveUp, mend).at(actor).event(event))
+}
+
+fn emits(step: &Reaction, event: &EventRef) -> bool {
+    step.emits.iter().flat_map(Emission::events).any(|emitted| emitted == event)
+}
+
+fn names(events: &[EventRef]) -> String {
+    events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,62 @@
+//! The choreography as a page of text.
+
+use crate::{
+    Choreography, Emission,
+    graph::{Actor, Kind},
+};
+
+/// Each service with its edges and reactions: when it acts, and what follows.
+pub(crate) fn map(choreography: &Choreography) -> String {
+    let graph = choreography.graph();
+    let mut lines: Vec<String> = choreography.sagas().iter().map(saga).collect();
+    for manifest in choreography.manifests() {
+        lines.push(format!("\n{}", manifest.service));
+        let ours = graph.actors.iter().filter(|actor| std::ptr::eq(actor.manifest, manifest));
+        lines.extend(ours.flat_map(entry));
+    }
+    format!("{}\n", lines.join("\n"))
+}
+
+fn saga(saga: &crate::Saga) -> String {
+    format!(
+        "saga {}: starts with {}, completes with {}, aborts with {}, within {:?}",
+        saga.name,
+        saga.starts_with.as_ref().map_or("nothing", |event| &event.name),
+        names(saga.completes_with.iter(), " or "),
+        names(saga.aborts_with.iter(), " or "),
+        saga.within
+    )
+}
+
+/// Who, when, and what follows.
+fn entry(actor: &Actor<'_>) -> Vec<String> {
+    let mut then: Vec<String> = actor.emits().iter().map(group).collect();
+    let mut lines = match actor.kind {
+        Kind::Edge(edge) => vec![format!("  {}: an edge", edge.name)],
+        Kind::Reaction(reaction) => {
+            then.extend(reaction.gives_up_with.iter().map(|event| format!("{} if it gives up", event.name)));
+            let undoes = reaction.undoes().map(|event| format!(", undoes {}", event.name)).unwrap_or_default();
+            let effect = if reaction.effect { ", with an effect" } else { "" };
+            let on = names(reaction.on.iter(), " or ");
+            vec![format!("  {}{undoes}{effect}", reaction.name), format!("      on {on}")]
+        }
+    };
+    if !then.is_empty() {
+        lines.push(format!("      ─▶ {}", then.join(", ")));
+    }
+    lines
+}
+
+fn group(group: &Emission) -> String {
+    match group {
+        Emission::All(events) => names(events.iter(), " and "),
+        Emission::OneOf(events) => names(events.iter(), " or "),
+        Emission::Maybe(events) => format!("perhaps {}", names(events.iter(), ", ")),
+        Emission::Verdict(events) => format!("decides {}", names(events.iter(), " or ")),
+        Emission::Scheduled(events) => format!("later {}", names(events.iter(), " and ")),
+    }
+}
+
+fn names<'a>(events: impl Iterator<Item = &'a pavane_contract::EventRef>, between: &str) -> String {
+    events.map(|event| event.name.as_str()).collect::<Vec<_>>().join(between)
+}

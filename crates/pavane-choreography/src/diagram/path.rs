@@ -1,0 +1,219 @@
+//! The paths that a saga can take, one by one: the good one, and each single thing that can go otherwise.
+
+use std::collections::VecDeque;
+
+use super::Sequence;
+use crate::{
+    Choreography, Saga,
+    model::{Arrival, EventIx, Listeners, Model, Move, Part, SlotIx, Story},
+};
+
+/// One path of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Path {
+    /// How it ends and by what: `order.cancelled after payment.declined`.
+    pub title: String,
+    /// What happens, in the order in which the events are emitted.
+    pub sequence: Sequence,
+}
+
+/// The one thing in which a path differs from the good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing: all goes well.
+    None,
+    /// A reaction answers otherwise.
+    Answer(SlotIx, u16),
+    /// A reaction gives up.
+    GiveUp(SlotIx),
+    /// An edge is used, or a deadline passes, at the last moment before the saga would complete.
+    Interrupt(Move),
+}
+
+/// A run in which events are handled in the order in which they are emitted.
+struct Run<'m> {
+    model: &'m Model,
+    turn: Turn,
+    /// Whether the turn was taken.
+    taken: bool,
+    story: Story<'m>,
+    queue: VecDeque<SlotIx>,
+    ends: Vec<EventIx>,
+    /// Where it could have turned.
+    turns: Vec<Turn>,
+}
+
+/// More moves than any path has; a choreography that goes round in a circle stops here.
+const MOVES_MAX: usize = 200;
+
+pub(crate) fn paths(choreography: &Choreography, saga: &Saga) -> Vec<Path> {
+    let model = Model::of(choreography, saga, Listeners::All);
+    let good = Run::play(&model, Turn::None);
+    let turns = good.turns.clone();
+    std::iter::once(good).chain(turns.into_iter().map(|turn| Run::play(&model, turn))).map(Run::into_path).collect()
+}
+
+impl<'m> Run<'m> {
+    fn play(model: &'m Model, turn: Turn) -> Self {
+        let (queue, ends, turns) = (VecDeque::new(), Vec::new(), Vec::new());
+        let mut run = Self { model, turn, taken: false, story: Story::new(model), queue, ends, turns };
+        if let Some(beginning) = model.beginnings().first() {
+            let heard = run.make(*beginning);
+            run.queue.extend(heard);
+        }
+        for _ in 0..MOVES_MAX {
+            if !run.step() {
+                break;
+            }
+        }
+        run.note_interrupts();
+        run
+    }
+
+    /// Handles the next delivery. `false` when nothing is left to happen.
+    fn step(&mut self) -> bool {
+        let Some(slot) = self.queue.pop_front() else { return self.wait() };
+        if let Turn::Interrupt(by) = self.turn
+            && !self.taken
+            && self.would_complete(slot)
+        {
+            self.taken = true;
+            self.queue.push_front(slot);
+            for heard in self.make(by).into_iter().rev() {
+                self.queue.push_front(heard);
+            }
+            return true;
+        }
+        let heard = if self.turn == Turn::GiveUp(slot) && !self.taken {
+            self.taken = true;
+            self.make(Move::GiveUp(slot))
+        } else {
+            let choice = self.choose(slot);
+            self.make(Move::Deliver(slot, choice))
+        };
+        self.queue.extend(heard);
+        let waits = self.story.state().deliveries[usize::from(slot)].waiting;
+        let queued = self.queue.iter().filter(|queued| **queued == slot).count();
+        if usize::from(waits) > queued {
+            // An effect was called, or an undo has to come again once it is answered.
+            if self.model.arrival(self.story.state(), slot) == Arrival::Wait {
+                self.queue.push_back(slot);
+            } else {
+                self.queue.push_front(slot);
+            }
+        }
+        true
+    }
+
+    /// When nothing is under way, time passes; but once the saga has ended, a deadline has nothing left to say.
+    fn wait(&mut self) -> bool {
+        let due = (0..).zip(&self.story.state().timers).find(|(_, due)| **due > 0).map(|(event, _)| event);
+        let Some(event) = due.filter(|_| self.ends.is_empty()) else { return false };
+        let heard = self.make(Move::Due(event));
+        self.queue.extend(heard);
+        true
+    }
+
+    /// Makes a move, and says who hears of it.
+    fn make(&mut self, step: Move) -> Vec<SlotIx> {
+        let before = self.story.state().clone();
+        let emits = match step {
+            Move::Deliver(slot, choice) => self.model.outcome(&before, self.model.actor_of(slot), choice),
+            Move::Use(edge, choice) => self.model.outcome(&before, &self.model.actors[usize::from(edge)], choice),
+            Move::Again(_) | Move::GiveUp(_) | Move::Due(_) => None,
+        };
+        self.story.play(step);
+        let after = self.story.state();
+        if (after.completed, after.aborted) != (before.completed, before.aborted) {
+            let is_end = |event: &EventIx| {
+                let event = usize::from(*event);
+                self.model.completes[event] || self.model.aborts[event]
+            };
+            self.ends.extend(emits.into_iter().flat_map(|outcome| &outcome.emits).copied().filter(is_end));
+        }
+        let more = |slot: &SlotIx| {
+            let slot = usize::from(*slot);
+            after.deliveries[slot].emitted() > before.deliveries[slot].emitted()
+        };
+        (0..).take(self.model.slots.len()).filter(more).collect()
+    }
+
+    /// The outcome that the path wants: the good one, unless it turns here.
+    fn choose(&mut self, slot: SlotIx) -> u16 {
+        let arrival = self.model.arrival(self.story.state(), slot);
+        if !matches!(arrival, Arrival::React | Arrival::Step(_) | Arrival::Undo(_)) {
+            return 0;
+        }
+        if let Turn::Answer(at, choice) = self.turn
+            && at == slot
+            && !self.taken
+        {
+            self.taken = true;
+            return choice;
+        }
+        let outcomes = self.outcomes(slot);
+        let goes_on = |events: &[EventIx]| events.iter().any(|event| self.model.goes_on[usize::from(*event)]);
+        let good = outcomes.iter().find(|(_, events)| goes_on(events));
+        // An undo says that it took something back, if it may.
+        let most = outcomes.iter().rev().max_by_key(|(_, events)| events.len());
+        let choice = good.or(most).map_or(0, |(choice, _)| *choice);
+        if !matches!(arrival, Arrival::Undo(_)) {
+            self.note_turns(slot, choice, &outcomes);
+        }
+        choice
+    }
+
+    /// What a reaction may emit, by choice.
+    fn outcomes(&self, slot: SlotIx) -> Vec<(u16, &'m [EventIx])> {
+        let (model, state) = (self.model, self.story.state());
+        let outcome = |choice| Some((choice, &model.outcome(state, model.actor_of(slot), choice)?.emits[..]));
+        (0..).map_while(outcome).collect()
+    }
+
+    fn note_turns(&mut self, slot: SlotIx, choice: u16, outcomes: &[(u16, &[EventIx])]) {
+        let others = outcomes.iter().filter(|(other, _)| *other != choice);
+        let mut turns: Vec<Turn> = others.map(|(other, _)| Turn::Answer(slot, *other)).collect();
+        let told = self.model.actor_of(slot).gives_up_with;
+        if told.is_some_and(|told| outcomes.iter().all(|(_, events)| *events != [told])) {
+            turns.push(Turn::GiveUp(slot));
+        }
+        // Going round in a circle, it passes the same turn again.
+        turns.retain(|turn| !self.turns.contains(turn));
+        self.turns.extend(turns);
+    }
+
+    fn note_interrupts(&mut self) {
+        for (edge, actor) in (0..).zip(&self.model.actors).filter(|(_, actor)| actor.part == Part::Edge) {
+            let outcomes = (0..).zip(&actor.open).filter(|(_, outcome)| !outcome.emits.is_empty());
+            self.turns.extend(outcomes.map(|(choice, _)| Turn::Interrupt(Move::Use(edge, choice))));
+        }
+        let scheduled = (0..).zip(&self.story.state().timers).filter(|(_, due)| **due > 0);
+        self.turns.extend(scheduled.map(|(event, _)| Turn::Interrupt(Move::Due(event))));
+    }
+
+    fn would_complete(&self, slot: SlotIx) -> bool {
+        let completes = |events: &[EventIx]| events.iter().any(|event| self.model.completes[usize::from(*event)]);
+        self.outcomes(slot).iter().any(|(_, events)| completes(events))
+    }
+
+    fn into_path(self) -> Path {
+        let ends: Vec<_> = self.ends.iter().map(|event| self.model.event(*event)).collect();
+        let end = if ends.is_empty() { "no end".to_owned() } else { ends.join(" and ") };
+        let label = |slot: SlotIx| self.model.label(self.model.slot(slot).actor);
+        let title = match self.turn {
+            Turn::None | Turn::Interrupt(Move::Deliver(..) | Move::Again(_) | Move::GiveUp(_)) => end,
+            Turn::Answer(slot, choice) => {
+                let actor = self.model.actor_of(slot);
+                let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|outcome| &outcome.emits);
+                let events: Vec<_> = events.map(|event| self.model.event(*event)).collect();
+                let said = if events.is_empty() { "silence".to_owned() } else { events.join(" and ") };
+                format!("{end} after {said} from {}", label(slot))
+            }
+            Turn::GiveUp(slot) => format!("{end} after {} gave up", label(slot)),
+            Turn::Interrupt(Move::Due(event)) => format!("{end} after {}", self.model.event(event)),
+            Turn::Interrupt(Move::Use(edge, _)) => format!("{end} after {}", self.model.label(usize::from(edge))),
+        };
+        Path { title, sequence: self.story.end() }
+    }
+}

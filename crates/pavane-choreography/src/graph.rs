@@ -1,0 +1,181 @@
+//! Who emits what, and who hears it: the manifests read as a graph of events and actors.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pavane_contract::EventRef;
+
+use crate::{Edge, Emission, Manifest, Reaction, Role, Saga};
+
+/// Whoever emits events: a reaction of a service, or one of its edges.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) kind: Kind<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind<'a> {
+    Edge(&'a Edge),
+    Reaction(&'a Reaction),
+}
+
+impl<'a> Actor<'a> {
+    pub(crate) fn service(&self) -> &'a str {
+        &self.manifest.service
+    }
+
+    pub(crate) fn name(&self) -> &'a str {
+        match self.kind {
+            Kind::Edge(edge) => &edge.name,
+            Kind::Reaction(reaction) => &reaction.name,
+        }
+    }
+
+    pub(crate) fn reaction(&self) -> Option<&'a Reaction> {
+        match self.kind {
+            Kind::Edge(_) => None,
+            Kind::Reaction(reaction) => Some(reaction),
+        }
+    }
+
+    pub(crate) fn emits(&self) -> &'a [Emission] {
+        match self.kind {
+            Kind::Edge(edge) => &edge.emits,
+            Kind::Reaction(reaction) => &reaction.emits,
+        }
+    }
+
+    /// What it may emit when it doesn't give up.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = &'a EventRef> + use<'a> {
+        self.emits().iter().flat_map(Emission::events)
+    }
+
+    /// Everything that it may emit.
+    pub(crate) fn emitted(&self) -> impl Iterator<Item = &'a EventRef> + use<'a> {
+        self.answers().chain(self.reaction().and_then(|reaction| reaction.gives_up_with.as_ref()))
+    }
+
+    pub(crate) fn hears(&self, event: &EventRef) -> bool {
+        self.reaction().is_some_and(|reaction| reaction.on.contains(event))
+    }
+
+    pub(crate) fn is_forward(&self) -> bool {
+        self.reaction().is_some_and(|reaction| reaction.role == Role::React)
+    }
+
+    /// Whether a reaction of the same service takes back what it does.
+    pub(crate) fn has_undo(&self) -> bool {
+        self.reaction().is_some_and(|step| self.manifest.undo_of(step).is_some())
+    }
+
+    /// `service/name`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.service(), self.name())
+    }
+}
+
+/// A way through the choreography: events and `service/reaction` in turn.
+pub(crate) type Way = Vec<String>;
+
+#[derive(Debug)]
+pub(crate) struct Graph<'a> {
+    /// Edges and reactions in the order in which they were declared.
+    pub(crate) actors: Vec<Actor<'a>>,
+}
+
+impl<'a> Graph<'a> {
+    pub(crate) fn of(manifests: &'a [Manifest]) -> Self {
+        let of_one = |manifest: &'a Manifest| {
+            let edges = manifest.edges.iter().map(Kind::Edge);
+            let kinds = edges.chain(manifest.reactions.iter().map(Kind::Reaction));
+            kinds.map(move |kind| Actor { manifest, kind })
+        };
+        Self { actors: manifests.iter().flat_map(of_one).collect() }
+    }
+
+    pub(crate) fn reactions(&self) -> impl Iterator<Item = (Actor<'a>, &'a Reaction)> {
+        self.actors.iter().filter_map(|actor| Some((*actor, actor.reaction()?)))
+    }
+
+    pub(crate) fn emitters(&self, event: &EventRef) -> impl Iterator<Item = Actor<'a>> {
+        self.actors.iter().copied().filter(move |actor| actor.emitted().any(|emitted| emitted == event))
+    }
+
+    pub(crate) fn consumers(&self, event: &EventRef) -> impl Iterator<Item = Actor<'a>> {
+        self.actors.iter().copied().filter(move |actor| actor.hears(event))
+    }
+
+    /// Every event that somebody emits, sorted.
+    pub(crate) fn emitted(&self) -> BTreeSet<&'a EventRef> {
+        self.actors.iter().flat_map(Actor::emitted).collect()
+    }
+
+    /// Whether forward reactions lead from `event` to one of `ends`.
+    pub(crate) fn leads_to(&self, event: &EventRef, ends: &[EventRef]) -> bool {
+        let forward = |actor: Actor<'a>| if actor.is_forward() { actor.emitted().collect() } else { Vec::new() };
+        ends.contains(event) || self.way(event, |reached| ends.contains(reached), forward).is_some()
+    }
+
+    /// The shortest way from one event to another that `found` accepts. `next` says where an actor leads.
+    pub(crate) fn way(
+        &self,
+        from: &EventRef,
+        found: impl Fn(&EventRef) -> bool,
+        next: impl Fn(Actor<'a>) -> Vec<&'a EventRef>,
+    ) -> Option<Way> {
+        let mut ways: BTreeMap<EventRef, Way> = BTreeMap::from([(from.clone(), vec![from.name.clone()])]);
+        let mut queue = VecDeque::from([from.clone()]);
+        while let Some(event) = queue.pop_front() {
+            let so_far = ways.get(&event).cloned().unwrap_or_default();
+            for actor in self.consumers(&event) {
+                for next in next(actor) {
+                    let mut way = so_far.clone();
+                    way.extend([actor.label(), next.name.clone()]);
+                    if found(next) {
+                        return Some(way);
+                    }
+                    if !ways.contains_key(next) {
+                        ways.insert(next.clone(), way);
+                        queue.push_back(next.clone());
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The shortest way from one event to another that `found` accepts, by whatever reactions.
+    pub(crate) fn any_way(&self, from: &EventRef, found: impl Fn(&EventRef) -> bool) -> Option<Way> {
+        self.way(from, found, |actor| actor.emitted().collect())
+    }
+
+    /// The shortest way from the start of `saga` to `event`. Empty when there is none.
+    pub(crate) fn way_from_start(&self, saga: &Saga, event: &EventRef) -> Way {
+        let Some(start) = &saga.starts_with else { return Way::new() };
+        if start == event {
+            return vec![start.name.clone()];
+        }
+        self.any_way(start, |reached| reached == event).unwrap_or_default()
+    }
+
+    /// The events on the way to the saga's success: some forward reaction waits for each of them.
+    pub(crate) fn progress(&self, saga: &Saga) -> BTreeSet<&'a EventRef> {
+        let on_the_way =
+            |event: &&EventRef| !saga.ends().any(|end| end == *event) && self.leads_to(event, &saga.completes_with);
+        self.emitted().into_iter().filter(on_the_way).collect()
+    }
+
+    /// The events of `actor` that stand for something done: what its undo takes back or, without an undo, what others
+    /// go on from. Empty when it does nothing that an abort would have to take back.
+    pub(crate) fn done_events(&self, saga: &Saga, actor: Actor<'a>) -> Vec<&'a EventRef> {
+        if !actor.is_forward() {
+            return Vec::new();
+        }
+        let undone = |event: &&EventRef| actor.manifest.reactions.iter().any(|undo| undo.undoes() == Some(*event));
+        if actor.has_undo() {
+            return actor.answers().filter(undone).collect();
+        }
+        let progress = self.progress(saga);
+        actor.answers().filter(|event| progress.contains(event) && !saga.without_undo.contains(event)).collect()
+    }
+}

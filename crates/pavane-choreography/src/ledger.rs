@@ -1,0 +1,86 @@
+//! The step ledger's rules: what happens when a step or its undo arrives, given what happened before.
+//!
+//! `(saga, step) -> running | done | undone | barred`. The inbox keeps the state in a row, in the handler's own
+//! transaction; the model checker explores every interleaving of the same functions.
+
+use serde::{Deserialize, Serialize};
+
+/// Where one step of one saga stands. No entry means that nothing arrived yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature: another state would be another protocol")]
+pub enum State {
+    /// Its effect is being called; whether it happened isn't known yet.
+    Running,
+    /// It happened; the event that it emitted is kept.
+    Done,
+    /// It happened and was taken back.
+    Undone,
+    /// Its undo came first: it must never happen.
+    Barred,
+}
+
+/// What to do with a step that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature")]
+pub enum Forward {
+    /// Do it. With an effect: again, under the same idempotency key.
+    Run,
+    /// It is already done, undone or barred.
+    Skip,
+}
+
+/// What to do with an undo that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature")]
+pub enum Undo {
+    /// Nothing to take back; remember that the step must never happen.
+    Bar,
+    /// Take it back.
+    Run,
+    /// Whether there is something to take back isn't known yet: come again.
+    Wait,
+    /// Already taken back or barred.
+    Skip,
+}
+
+/// A step arrives.
+pub const fn forward(state: Option<State>) -> Forward {
+    match state {
+        None | Some(State::Running) => Forward::Run,
+        Some(State::Done | State::Undone | State::Barred) => Forward::Skip,
+    }
+}
+
+/// An undo arrives.
+pub const fn undo(state: Option<State>) -> Undo {
+    match state {
+        None => Undo::Bar,
+        Some(State::Running) => Undo::Wait,
+        Some(State::Done) => Undo::Run,
+        Some(State::Undone | State::Barred) => Undo::Skip,
+    }
+}
+
+/// A step has answered. `happened` tells whether it emitted the event that its undo takes back; a step that says no
+/// leaves nothing behind, so its undo must find nothing.
+pub const fn settle(happened: bool) -> State {
+    if happened { State::Done } else { State::Barred }
+}
+
+impl State {
+    /// The state as it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Undone => "undone",
+            Self::Barred => "barred",
+        }
+    }
+
+    /// Reads the stored form.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Running, Self::Done, Self::Undone, Self::Barred].into_iter().find(|state| state.as_str() == text)
+    }
+}

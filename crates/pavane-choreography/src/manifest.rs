@@ -1,0 +1,117 @@
+use pavane_contract::EventRef;
+use serde::{Deserialize, Serialize};
+
+/// A service's part of the choreography, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The service's name.
+    pub service: String,
+    /// Where events enter from outside: a request, a schedule, a person.
+    pub edges: Vec<Edge>,
+    /// What the service does on events.
+    pub reactions: Vec<Reaction>,
+}
+
+/// Where a service emits without an event that led to it: a request handler, say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// What happens there, in the imperative: `place-order`.
+    pub name: String,
+    /// What it may emit.
+    pub emits: Vec<Emission>,
+}
+
+/// One reaction of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Its name, in the imperative: `reserve-stock`. Part of the durable consumer's name.
+    pub name: String,
+    /// Whether it goes forward or takes back.
+    pub role: Role,
+    /// The events that make it run.
+    pub on: Vec<EventRef>,
+    /// What it may emit.
+    pub emits: Vec<Emission>,
+    /// It calls something outside the local database.
+    pub effect: bool,
+    /// What it emits when it has failed for good, in place of everything else.
+    pub gives_up_with: Option<EventRef>,
+}
+
+/// Whether a reaction goes forward or takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Goes forward. It is a *step* when a reaction of the same service undoes one of the events it emits.
+    React,
+    /// Takes back the step that emitted `undoes`.
+    Undo {
+        /// The event of the step.
+        undoes: EventRef,
+    },
+}
+
+/// A group of events and how they are emitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Emission {
+    /// All of them, each time.
+    All(Vec<EventRef>),
+    /// Exactly one of them, each time.
+    OneOf(Vec<EventRef>),
+    /// Any of them, or none.
+    Maybe(Vec<EventRef>),
+    /// As the saga's verdict: one of them if no verdict stands yet, else nothing.
+    Verdict(Vec<EventRef>),
+    /// Later, when its time has come.
+    Scheduled(Vec<EventRef>),
+}
+
+impl Emission {
+    /// The events of the group.
+    pub fn events(&self) -> &[EventRef] {
+        match self {
+            Self::All(events)
+            | Self::OneOf(events)
+            | Self::Maybe(events)
+            | Self::Verdict(events)
+            | Self::Scheduled(events) => events,
+        }
+    }
+}
+
+impl Reaction {
+    /// Every event that the reaction may emit, its giving-up event included.
+    pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
+        self.emits.iter().flat_map(Emission::events).chain(&self.gives_up_with)
+    }
+
+    /// The event that it takes back. `None` when it goes forward.
+    pub fn undoes(&self) -> Option<&EventRef> {
+        match &self.role {
+            Role::React => None,
+            Role::Undo { undoes } => Some(undoes),
+        }
+    }
+}
+
+impl Manifest {
+    /// Every event that the service may emit.
+    pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
+        let edges = self.edges.iter().flat_map(|edge| &edge.emits).flat_map(Emission::events);
+        edges.chain(self.reactions.iter().flat_map(Reaction::emitted))
+    }
+
+    /// The reaction that `undo` takes back: the forward reaction of this service that emits the event it undoes.
+    pub fn step_of(&self, undo: &Reaction) -> Option<&Reaction> {
+        let Role::Undo { undoes } = &undo.role else { return None };
+        self.reactions.iter().find(|step| step.role == Role::React && step.emitted().any(|event| event == undoes))
+    }
+
+    /// The reaction that takes back what `step` did. `None` when `step` isn't a step.
+    pub fn undo_of(&self, step: &Reaction) -> Option<&Reaction> {
+        self.reactions.iter().find(|undo| self.step_of(undo).is_some_and(|undone| undone.name == step.name))
+    }
+}

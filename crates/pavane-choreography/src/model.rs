@@ -1,0 +1,117 @@
+//! The model checker: every state that one saga can reach, by the very rules that the runtime follows.
+//!
+//! # What is in the model
+//!
+//! A state holds, for one saga: each delivery (waiting, or handled and in the inbox), each step's row in the
+//! [ledger](crate::ledger), each scheduled event that is not due yet, which services decided, and which edges were used.
+//! A move is one thing that happens in one local transaction, so whatever can crash in between has not happened:
+//!
+//! - **A delivery** that waits is handled, at any time and in any order. The reaction may choose each outcome that its
+//!   manifest declares. Steps and undos ask [`ledger`](crate::ledger) what to do; a verdict is emitted only if its
+//!   service decided nothing for this saga before.
+//! - **An effect** takes two moves: it is called (the row is `running`), then its answer is recorded. Anything may happen in
+//!   between; an undo that comes then waits. An undo's own effect takes one move: nothing that happens between its call
+//!   and its record can tell the difference, because the row stays `done` until then.
+//! - **A delivery again**: the inbox knows it and nothing changes. Since that is true in every state, a duplicate never leads
+//!   to a new state, and exploring one explores any number of them. While an effect runs, its event delivered again
+//!   calls it again under the same idempotency key, which is the same state too.
+//! - **A second event** for a step that runs or is done is refused, and becomes a dead letter: a violation of its own.
+//! - **A deadline** that is scheduled comes due at any moment, once.
+//! - **An edge** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run.
+//! - **A reaction gives up**: with its declared event where it has one; without, a forward reaction on the way to success
+//!   may be lost for good, if the saga can abort: the deadline must then end it. A reaction on the way to an abort, an undo, and an effect that
+//!   was called can't be lost, only be late: their dead letters wait for a person, who has to find out what became of
+//!   them, and the checker explores every delay anyway. Giving up with an event on an effect that was called says "no" to
+//!   what may have happened; the row keeps that.
+//!
+//! Left out, because they change nothing that is checked: reactions that emit nothing and have no undo. A reaction that
+//! waits for *several* events before it answers is not expressible in a manifest: it is taken to answer at any of them.
+//!
+//! # What is proved
+//!
+//! Every move makes something happen that never unhappens (a delivery handled, a row moved on, an edge used), so runs can't
+//! go in circles and each ends, unless an event is emitted over and over, which is a violation of its own. So it is enough to
+//! look at every state, and at every end: a state in which nothing has to happen any more.
+//!
+//! - In no state were a completing and an aborting verdict both emitted.
+//! - Every end has a verdict, and nothing waits.
+//! - *Completed with every step done and none undone*: each step of which the trigger was emitted is `done`. A step that
+//!   said no, gave up, was barred or undone has no place in a completed saga.
+//! - *Aborted with every done step undone*: no step is `done` or `running`.
+//! - Both verdicts are reachable.
+//!
+//! A *step* is a reaction with an undo, and also one without that others go on from
+//! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays.
+
+mod compile;
+mod moves;
+mod properties;
+mod rules;
+mod search;
+mod state;
+mod story;
+mod violation;
+
+use std::fmt;
+
+pub(crate) use compile::{Listeners, Model, Part};
+pub(crate) use moves::Arrival;
+pub(crate) use state::{EventIx, Move, SlotIx};
+pub(crate) use story::Story;
+pub use violation::{Violation, ViolationKind};
+
+use crate::{Choreography, Saga};
+
+/// A saga that was explored without finding a violation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exploration {
+    /// The saga's name.
+    pub saga: String,
+    /// Distinct states.
+    pub states: usize,
+    /// Moves tried, duplicates included.
+    pub moves: usize,
+    /// Ends at which the saga is completed.
+    pub completed: usize,
+    /// Ends at which the saga is aborted.
+    pub aborted: usize,
+    /// Moves of the longest of the shortest runs to a state.
+    pub depth: usize,
+}
+
+impl fmt::Display for Exploration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { saga, states, moves, completed, aborted, depth } = self;
+        let ends = completed + aborted;
+        write!(
+            f,
+            "saga {saga}: {states} states by {moves} moves, up to {depth} moves deep; \
+             all of its {ends} ends are sound ({completed} completed, {aborted} aborted)"
+        )
+    }
+}
+
+pub(crate) fn explore(choreography: &Choreography, saga: &Saga) -> Result<Exploration, Violation> {
+    let mut model = Model::of(choreography, saga, Listeners::ThatMatter);
+    // What goes wrong without anybody giving up is easier to follow, if a little longer.
+    model.give_ups = false;
+    if let Err(found) = search::run(&model)
+        && (!found.moves.is_empty() || found.kind == ViolationKind::TooManyStates)
+    {
+        return Err(Violation::of(&model, &saga.name, found));
+    }
+    model.give_ups = true;
+    let seen = search::run(&model).map_err(|found| Violation::of(&model, &saga.name, found))?;
+    Ok(Exploration {
+        saga: saga.name.clone(),
+        states: seen.states,
+        moves: seen.moves,
+        completed: seen.completed,
+        aborted: seen.aborted,
+        depth: seen.depth,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Turns manifests and a saga into tables by index, which is what the search needs.
+
+use std::collections::BTreeSet;
+
+use pavane_contract::EventRef;
+
+use super::{
+    rules::Rules,
+    state::{Delivery, EventIx, Row, SlotIx, State},
+};
+use crate::{
+    Choreography, Emission, Saga,
+    graph::{self, Graph},
+};
+
+/// A saga with more states than this isn't checked in seconds any more.
+const STATES_MAX: usize = 1_000_000;
+
+/// Which reactions the model follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listeners {
+    /// Those that emit something or can be undone: the others change nothing that is checked.
+    ThatMatter,
+    /// Each of them, for diagrams.
+    All,
+}
+
+/// A saga as tables.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) services: Vec<String>,
+    pub(crate) events: Vec<EventRef>,
+    /// Edges and reactions.
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) slots: Vec<Slot>,
+    /// The slots of an event, by event.
+    pub(crate) listeners: Vec<Vec<SlotIx>>,
+    /// The actor of each step, by row.
+    pub(crate) steps: Vec<usize>,
+    /// Whether it completes the saga, by event.
+    pub(crate) completes: Vec<bool>,
+    /// Whether it aborts the saga, by event.
+    pub(crate) aborts: Vec<bool>,
+    /// Whether it leads to completion, by event.
+    pub(crate) goes_on: Vec<bool>,
+    pub(crate) rules: Rules,
+    /// Whether reactions give up.
+    pub(crate) give_ups: bool,
+    /// How many states the search looks at before it gives up itself.
+    pub(crate) states_max: usize,
+    /// What starts the saga.
+    pub(crate) start: Option<EventIx>,
+}
+
+/// One event to one reaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) event: EventIx,
+    pub(crate) actor: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Actor {
+    pub(crate) service: usize,
+    pub(crate) name: String,
+    pub(crate) part: Part,
+    pub(crate) effect: bool,
+    pub(crate) gives_up_with: Option<EventIx>,
+    /// It may give up without a word, and the saga must end all the same.
+    pub(crate) may_be_lost: bool,
+    /// What it may choose while its service decided nothing.
+    pub(crate) open: Vec<Outcome>,
+    /// What it may choose once its service decided.
+    pub(crate) decided: Vec<Outcome>,
+}
+
+/// The part that an actor has in the saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// An edge that starts the saga.
+    Start,
+    /// An edge that may be used in a saga under way.
+    Edge,
+    /// An edge that starts other sagas.
+    Elsewhere,
+    /// A reaction with nothing to undo.
+    Plain,
+    /// A step, by its row. `done` are the events that stand for it; without an undo nothing guards it.
+    Step { row: usize, done: Vec<EventIx>, has_undo: bool },
+    /// The undo of a step.
+    Undo { row: usize, undoes: EventIx },
+}
+
+/// One way in which a reaction may answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) emits: Vec<EventIx>,
+    pub(crate) schedules: Vec<EventIx>,
+    pub(crate) decides: bool,
+}
+
+impl Model {
+    pub(crate) fn of(choreography: &Choreography, saga: &Saga, listeners: Listeners) -> Self {
+        Compiler::new(choreography, saga).compile(listeners)
+    }
+
+    /// Before anything happened.
+    pub(crate) fn nothing_yet(&self) -> State {
+        State {
+            deliveries: vec![Delivery::default(); self.slots.len()].into(),
+            rows: vec![Row::default(); self.steps.len()].into(),
+            timers: vec![0; self.events.len()].into(),
+            decided: vec![false; self.services.len()].into(),
+            used: vec![false; self.actors.len()].into(),
+            completed: false,
+            aborted: false,
+            refused: None,
+        }
+    }
+
+    pub(crate) fn slot(&self, slot: SlotIx) -> Slot {
+        self.slots[usize::from(slot)]
+    }
+
+    pub(crate) fn actor_of(&self, slot: SlotIx) -> &Actor {
+        &self.actors[self.slot(slot).actor]
+    }
+
+    pub(crate) fn event(&self, event: EventIx) -> &str {
+        &self.events[usize::from(event)].name
+    }
+}
+
+struct Compiler<'a> {
+    graph: Graph<'a>,
+    saga: &'a Saga,
+    /// Events that start other sagas.
+    elsewhere: Vec<&'a EventRef>,
+    services: Vec<String>,
+    events: Vec<EventRef>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(choreography: &'a Choreography, saga: &'a Saga) -> Self {
+        let graph = choreography.graph();
+        let mut services: Vec<String> = Vec::new();
+        let mut events: BTreeSet<&EventRef> = graph.emitted();
+        events.extend(graph.reactions().flat_map(|(_, reaction)| &reaction.on));
+        events.extend(saga.starts_with.iter().chain(saga.ends()));
+        for manifest in choreography.manifests() {
+            if !services.contains(&manifest.service) {
+                services.push(manifest.service.clone());
+            }
+        }
+        let others = choreography.sagas().iter().filter_map(|saga| saga.starts_with.as_ref());
+        let elsewhere = others.filter(|start| saga.starts_with.as_ref() != Some(*start)).collect();
+        let events = events.into_iter().cloned().collect();
+        Self { graph, saga, elsewhere, services, events }
+    }
+
+    fn compile(self, listeners: Listeners) -> Model {
+        let mut steps = Vec::new();
+        let mut actors: Vec<Actor> = Vec::new();
+        for (ix, actor) in self.graph.actors.iter().enumerate() {
+            let done: Vec<_> =
+                self.graph.done_events(self.saga, *actor).iter().map(|event| self.event(event)).collect();
+            let part = if actor.reaction().is_none() {
+                self.edge(*actor)
+            } else if done.is_empty() {
+                Part::Plain
+            } else {
+                steps.push(ix);
+                Part::Step { row: steps.len() - 1, done, has_undo: actor.has_undo() }
+            };
+            actors.push(self.actor(*actor, part));
+        }
+        self.assign_undos(&mut actors, &steps);
+        let slots = self.slots(&actors, listeners);
+        let progress = self.graph.progress(self.saga);
+        let goes_on = |event: &EventRef| progress.contains(event) || self.saga.completes_with.contains(event);
+        let listeners = (0..self.events.len()).map(|event| {
+            let ours = |(_, slot): &(SlotIx, &Slot)| usize::from(slot.event) == event;
+            (0..).zip(&slots).filter(ours).map(|(ix, _)| ix).collect()
+        });
+        Model {
+            listeners: listeners.collect(),
+            completes: self.events.iter().map(|event| self.saga.completes_with.contains(event)).collect(),
+            aborts: self.events.iter().map(|event| self.saga.aborts_with.contains(event)).collect(),
+            goes_on: self.events.iter().map(goes_on).collect(),
+            rules: Rules::RUNTIME,
+            give_ups: true,
+            states_max: STATES_MAX,
+            start: self.saga.starts_with.as_ref().map(|event| self.event(event)),
+            services: self.services,
+            events: self.events,
+            actors,
+            slots,
+            steps,
+        }
+    }
+
+    fn edge(&self, edge: graph::Actor<'_>) -> Part {
+        if edge.answers().any(|event| Some(event) == self.saga.starts_with.as_ref()) {
+            Part::Start
+        } else if edge.answers().any(|event| self.elsewhere.contains(&event)) {
+            Part::Elsewhere
+        } else {
+            Part::Edge
+        }
+    }
+
+    /// An undo belongs to the row of its step.
+    fn assign_undos(&self, actors: &mut [Actor], steps: &[usize]) {
+        for (ix, undo) in self.graph.actors.iter().enumerate() {
+            let Some(reaction) = undo.reaction() else { continue };
+            let (Some(step), Some(undoes)) = (undo.manifest.step_of(reaction), reaction.undoes()) else { continue };
+            let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name;
+            if let Some(row) = steps.iter().position(|step| ours(self.graph.actors[*step])) {
+                actors[ix].part = Part::Undo { row, undoes: self.event(undoes) };
+            }
+        }
+    }
+
+    fn actor(&self, actor: graph::Actor<'_>, part: Part) -> Actor {
+        let progress = self.graph.progress(self.saga);
+        let goes_on = actor.answers().any(|event| progress.contains(event) || self.saga.completes_with.contains(event));
+        let aborts = actor.emitted().any(|event| self.saga.aborts_with.contains(event));
+        Actor {
+            service: self.services.iter().position(|service| service == actor.service()).unwrap_or_default(),
+            name: actor.name().to_owned(),
+            part,
+            effect: actor.reaction().is_some_and(|reaction| reaction.effect),
+            gives_up_with: actor.reaction().and_then(|reaction| Some(self.event(reaction.gives_up_with.as_ref()?))),
+            may_be_lost: actor.is_forward() && goes_on && !aborts && !self.saga.aborts_with.is_empty(),
+            open: self.outcomes(actor.emits(), false),
+            decided: self.outcomes(actor.emits(), true),
+        }
+    }
+
+    fn slots(&self, actors: &[Actor], listeners: Listeners) -> Vec<Slot> {
+        let matters = |actor: usize| {
+            let Actor { part, gives_up_with, open, .. } = &actors[actor];
+            let silent = *part == Part::Plain && gives_up_with.is_none() && *open == [Outcome::default()];
+            !silent || listeners == Listeners::All
+        };
+        let mut slots = Vec::new();
+        for (actor, declared) in self.graph.actors.iter().enumerate().filter(|(actor, _)| matters(*actor)) {
+            let on: BTreeSet<_> = declared.reaction().into_iter().flat_map(|reaction| &reaction.on).collect();
+            slots.extend(on.into_iter().map(|event| Slot { event: self.event(event), actor }));
+        }
+        slots
+    }
+
+    /// Every combination of what each group may choose.
+    fn outcomes(&self, groups: &[Emission], decided: bool) -> Vec<Outcome> {
+        groups.iter().fold(vec![Outcome::default()], |so_far, group| {
+            let choices = self.choices(group, decided);
+            let with = |outcome: &Outcome| choices.iter().map(|choice| outcome.and(choice)).collect::<Vec<_>>();
+            so_far.iter().flat_map(with).collect()
+        })
+    }
+
+    fn choices(&self, group: &Emission, decided: bool) -> Vec<Outcome> {
+        let events: Vec<EventIx> = group.events().iter().map(|event| self.event(event)).collect();
+        let one = |event: EventIx| Outcome { emits: vec![event], ..Outcome::default() };
+        match group {
+            Emission::All(_) => vec![Outcome { emits: events, ..Outcome::default() }],
+            Emission::OneOf(_) => events.into_iter().map(one).collect(),
+            Emission::Maybe(_) => events.into_iter().fold(vec![Outcome::default()], |subsets, event| {
+                let with: Vec<_> = subsets.iter().map(|subset| subset.and(&one(event))).collect();
+                [with, subsets].concat()
+            }),
+            Emission::Verdict(_) if decided => vec![Outcome::default()],
+            Emission::Verdict(_) => events.into_iter().map(|event| Outcome { decides: true, ..one(event) }).collect(),
+            Emission::Scheduled(_) => vec![Outcome { schedules: events, ..Outcome::default() }],
+        }
+    }
+
+    /// Every event of the manifests and the saga has an index.
+    fn event(&self, event: &EventRef) -> EventIx {
+        let (found, _) = (0..).zip(&self.events).find(|(_, known)| *known == event).unwrap_or((0, event));
+        found
+    }
+}
+
+impl Outcome {
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            emits: [&self.emits[..], &other.emits[..]].concat(),
+            schedules: [&self.schedules[..], &other.schedules[..]].concat(),
+            decides: self.decides || other.decides,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What can happen in a state, and which state it leads to.
+
+use super::{
+    compile::{Actor, Model, Outcome, Part},
+    state::{EventIx, Move, Row, SlotIx, State},
+};
+use crate::ledger;
+
+/// What a reaction does with a delivery that arrives now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A reaction without a row: it runs.
+    React,
+    /// A step runs, or its effect's answer is recorded.
+    Step(usize),
+    /// A step's effect is called.
+    Call(usize),
+    /// An undo runs.
+    Undo(usize),
+    /// An undo finds nothing and bars its step.
+    Bar(usize),
+    /// An undo can't tell yet.
+    Wait,
+    /// A step is given a second event.
+    Refuse,
+    /// Nothing is left to do.
+    Skip,
+}
+
+impl Model {
+    /// The first moves: the saga starts at one of its edges.
+    pub(crate) fn beginnings(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for (edge, actor) in (0..).zip(&self.actors).filter(|(_, actor)| actor.part == Part::Start) {
+            let starts = |outcome: &Outcome| self.start.is_some_and(|start| outcome.emits.contains(&start));
+            let outcomes = (0..).zip(&actor.open).filter(|(_, outcome)| starts(outcome));
+            moves.extend(outcomes.map(|(choice, _)| Move::Use(edge, choice)));
+        }
+        moves
+    }
+
+    /// Everything that can happen, in a fixed order. Some of it may change nothing.
+    pub(crate) fn moves(&self, state: &State, moves: &mut Vec<Move>) {
+        for (slot, delivery) in (0..).zip(&state.deliveries) {
+            if delivery.waiting > 0 {
+                let choices = match self.arrival(state, slot) {
+                    Arrival::React | Arrival::Step(_) | Arrival::Undo(_) => {
+                        choices(self.outcomes(state, self.actor_of(slot)))
+                    }
+                    Arrival::Call(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => 1,
+                };
+                moves.extend((0..choices).map(|choice| Move::Deliver(slot, choice)));
+                if self.give_ups {
+                    moves.push(Move::GiveUp(slot));
+                }
+            }
+            if delivery.handled > 0 {
+                moves.push(Move::Again(slot));
+            }
+        }
+        moves.extend((0..).zip(&state.timers).filter(|(_, due)| **due > 0).map(|(event, _)| Move::Due(event)));
+        for (edge, actor) in (0..).zip(&self.actors) {
+            if actor.part == Part::Edge && !state.used[usize::from(edge)] {
+                moves.extend((0..choices(self.outcomes(state, actor))).map(|choice| Move::Use(edge, choice)));
+            }
+        }
+    }
+
+    /// The state that a move leads to. `None` when it changes nothing.
+    pub(crate) fn next(&self, state: &State, step: Move) -> Option<State> {
+        match step {
+            Move::Deliver(slot, choice) => self.deliver(state, slot, choice),
+            // Its row is in the inbox.
+            Move::Again(_) if self.rules.inbox => None,
+            Move::Again(slot) => {
+                let mut again = state.clone();
+                let delivery = &mut again.deliveries[usize::from(slot)];
+                delivery.handled -= 1;
+                delivery.waiting += 1;
+                Some(again)
+            }
+            Move::GiveUp(slot) => self.give_up(state, slot),
+            Move::Due(event) => {
+                let mut next = state.clone();
+                let timer = &mut next.timers[usize::from(event)];
+                *timer = timer.checked_sub(1)?;
+                self.emit(&mut next, event);
+                Some(next)
+            }
+            Move::Use(edge, choice) => {
+                let actor = &self.actors[usize::from(edge)];
+                let outcome = self.outcomes(state, actor).get(usize::from(choice))?;
+                let mut next = state.clone();
+                self.answer(&mut next, actor, outcome);
+                // An edge whose verdict came too late left no trace: it may as well not have been used.
+                if next != *state {
+                    next.used[usize::from(edge)] = true;
+                }
+                (next != *state).then_some(next)
+            }
+        }
+    }
+
+    /// What a reaction does with a delivery, by the ledger's rules.
+    pub(crate) fn arrival(&self, state: &State, slot: SlotIx) -> Arrival {
+        let actor = self.actor_of(slot);
+        match actor.part {
+            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => Arrival::React,
+            Part::Step { row, has_undo: false, .. } => Arrival::Step(row),
+            Part::Step { row, .. } => {
+                let Row { state: found, by, .. } = state.rows[row];
+                let same = by == Some(slot) && state.deliveries[usize::from(slot)].emitted() == 1;
+                match (found, (self.rules.forward)(found)) {
+                    (Some(ledger::State::Running | ledger::State::Done), _) if !same => Arrival::Refuse,
+                    (_, ledger::Forward::Skip) => Arrival::Skip,
+                    (None, ledger::Forward::Run) if actor.effect => Arrival::Call(row),
+                    (_, ledger::Forward::Run) => Arrival::Step(row),
+                }
+            }
+            Part::Undo { row, undoes } => {
+                let Row { state: found, kept, .. } = state.rows[row];
+                match (self.rules.undo)(found) {
+                    ledger::Undo::Bar => Arrival::Bar(row),
+                    ledger::Undo::Wait => Arrival::Wait,
+                    ledger::Undo::Run if kept == Some(undoes) => Arrival::Undo(row),
+                    // Of a step with several events to undo, another one happened.
+                    ledger::Undo::Run | ledger::Undo::Skip => Arrival::Skip,
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, state: &State, slot: SlotIx, choice: u16) -> Option<State> {
+        let actor = self.actor_of(slot);
+        let arrival = self.arrival(state, slot);
+        if arrival == Arrival::Wait || state.deliveries[usize::from(slot)].waiting == 0 {
+            return None;
+        }
+        let mut next = state.clone();
+        if let Arrival::Call(row) = arrival {
+            next.rows[row] = Row { state: Some(ledger::State::Running), kept: None, by: Some(slot) };
+            return Some(next);
+        }
+        handled(&mut next, slot);
+        if let Arrival::React | Arrival::Step(_) | Arrival::Undo(_) = arrival {
+            let outcome = self.outcomes(state, actor).get(usize::from(choice))?;
+            self.answer(&mut next, actor, outcome);
+            self.settle(&mut next, slot, outcome);
+        }
+        if arrival == Arrival::Refuse {
+            next.refused = Some(slot);
+        }
+        if let Arrival::Bar(row) = arrival {
+            self.bar(&mut next, row);
+        }
+        Some(next)
+    }
+
+    /// Moves the row on, after a step or an undo ran.
+    fn settle(&self, next: &mut State, slot: SlotIx, outcome: &Outcome) {
+        match &self.actor_of(slot).part {
+            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => {}
+            Part::Step { row, done, .. } => {
+                let kept = outcome.emits.iter().copied().find(|event| done.contains(event));
+                // Without an undo there is no row that would keep it from happening again; what is done stays done.
+                if next.rows[*row].state != Some(ledger::State::Done) {
+                    next.rows[*row] = Row { state: Some((self.rules.settle)(kept.is_some())), kept, by: Some(slot) };
+                }
+            }
+            Part::Undo { row, .. } => {
+                next.rows[*row] = Row { state: Some(ledger::State::Undone), ..Row::default() };
+            }
+        }
+    }
+
+    /// Bars a step. If its effect was called, it may have happened: the row keeps that, whatever it says.
+    fn bar(&self, next: &mut State, row: usize) {
+        let Row { state, kept, .. } = &mut next.rows[row];
+        if let Part::Step { done, .. } = &self.actors[self.steps[row]].part
+            && *state == Some(ledger::State::Running)
+        {
+            *kept = done.first().copied();
+        }
+        *state = Some(ledger::State::Barred);
+    }
+
+    /// A reaction gives up: it says so, or it is lost without a word. `None` where the delivery waits for a person instead,
+    /// which is only a delay.
+    fn give_up(&self, state: &State, slot: SlotIx) -> Option<State> {
+        let actor = self.actor_of(slot);
+        let row = match self.arrival(state, slot) {
+            Arrival::React => None,
+            Arrival::Step(row) | Arrival::Call(row) => Some(row),
+            Arrival::Undo(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => return None,
+        };
+        let running = row.is_some_and(|row| state.rows[row].state == Some(ledger::State::Running));
+        let mut next = state.clone();
+        handled(&mut next, slot);
+        match (actor.gives_up_with, row) {
+            (Some(event), row) => {
+                if let Some(row) = row {
+                    self.bar(&mut next, row);
+                }
+                self.emit(&mut next, event);
+            }
+            (None, _) if !actor.may_be_lost || running => return None,
+            (None, _) => {}
+        }
+        Some(next)
+    }
+
+    fn outcomes<'m>(&self, state: &State, actor: &'m Actor) -> &'m [Outcome] {
+        if state.decided[actor.service] && self.rules.one_verdict { &actor.decided } else { &actor.open }
+    }
+
+    /// The outcome that a delivery would have, by number.
+    pub(crate) fn outcome<'m>(&self, state: &State, actor: &'m Actor, choice: u16) -> Option<&'m Outcome> {
+        self.outcomes(state, actor).get(usize::from(choice))
+    }
+
+    fn answer(&self, next: &mut State, actor: &Actor, outcome: &Outcome) {
+        next.decided[actor.service] |= outcome.decides;
+        for event in &outcome.schedules {
+            let timer = &mut next.timers[usize::from(*event)];
+            *timer = timer.saturating_add(1);
+        }
+        for event in &outcome.emits {
+            self.emit(next, *event);
+        }
+    }
+
+    fn emit(&self, next: &mut State, event: EventIx) {
+        let event = usize::from(event);
+        next.completed |= self.completes[event];
+        next.aborted |= self.aborts[event];
+        for slot in &self.listeners[event] {
+            let delivery = &mut next.deliveries[usize::from(*slot)];
+            delivery.waiting = delivery.waiting.saturating_add(1);
+        }
+    }
+}
+
+fn handled(next: &mut State, slot: SlotIx) {
+    let delivery = &mut next.deliveries[usize::from(slot)];
+    delivery.waiting -= 1;
+    delivery.handled = delivery.handled.saturating_add(1);
+}
+
+fn choices(outcomes: &[Outcome]) -> u16 {
+    u16::try_from(outcomes.len()).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,20 @@
+//! The runtime's rules, as the model follows them. Tests put broken ones in their place, to see them found out.
+
+use crate::ledger::{self, Forward, State, Undo};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) forward: fn(Option<State>) -> Forward,
+    pub(crate) undo: fn(Option<State>) -> Undo,
+    pub(crate) settle: fn(bool) -> State,
+    /// A service decides a saga once.
+    pub(crate) one_verdict: bool,
+    /// The inbox knows what was handled.
+    pub(crate) inbox: bool,
+}
+
+impl Rules {
+    /// What the runtime does.
+    pub(crate) const RUNTIME: Self =
+        Self { forward: ledger::forward, undo: ledger::undo, settle: ledger::settle, one_verdict: true, inbox: true };
+}

@@ -1,0 +1,137 @@
+//! Tells a run: each move as a message or a note of a sequence diagram.
+
+use super::{
+    compile::{Actor, Model, Outcome, Part},
+    moves::Arrival,
+    state::{EventIx, Move, SlotIx, State},
+};
+use crate::{diagram::Sequence, ledger};
+
+/// Whoever uses an edge.
+const OUTSIDE: &str = "outside";
+
+/// A run under way.
+#[derive(Debug)]
+pub(crate) struct Story<'m> {
+    model: &'m Model,
+    state: State,
+    sequence: Sequence,
+}
+
+impl<'m> Story<'m> {
+    pub(crate) fn new(model: &'m Model) -> Self {
+        let participants = std::iter::once(OUTSIDE).chain(model.services.iter().map(String::as_str));
+        Self { model, state: model.nothing_yet(), sequence: Sequence::between(participants) }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn end(self) -> Sequence {
+        self.sequence
+    }
+
+    /// Makes a move and tells it. A move that changes nothing is not told.
+    pub(crate) fn play(&mut self, step: Move) -> bool {
+        let Some(next) = self.model.next(&self.state, step) else { return false };
+        match step {
+            Move::Deliver(slot, choice) => self.deliver(slot, choice),
+            Move::Again(_) => {}
+            Move::GiveUp(slot) => self.give_up(slot),
+            Move::Due(event) => {
+                let text = format!("{} is due", self.model.event(event));
+                self.sequence.note(self.model.events[usize::from(event)].owner(), &text);
+            }
+            Move::Use(edge, choice) => {
+                let actor = &self.model.actors[usize::from(edge)];
+                let outcome = self.model.outcome(&self.state, actor, choice);
+                let text = format!("{}: {}", actor.name, self.answer(outcome));
+                self.sequence.message(OUTSIDE, &self.model.services[actor.service], &text);
+            }
+        }
+        self.state = next;
+        true
+    }
+
+    fn deliver(&mut self, slot: SlotIx, choice: u16) {
+        let actor = self.model.actor_of(slot);
+        let outcome = self.model.outcome(&self.state, actor, choice);
+        let what = match self.model.arrival(&self.state, slot) {
+            Arrival::React if outcome.is_some_and(|outcome| !outcome.decides && might_decide(actor)) => {
+                "too late, it is decided already".to_owned()
+            }
+            Arrival::React if actor.open == [Outcome::default()] => String::new(),
+            Arrival::Step(row) if self.state.rows[row].state == Some(ledger::State::Running) => {
+                let text = format!("{}: the call is answered, {}", actor.name, self.answer(outcome));
+                self.sequence.note(&self.model.services[actor.service], &text);
+                return;
+            }
+            Arrival::React | Arrival::Step(_) => self.answer(outcome),
+            Arrival::Call(_) => "calls, and waits for the answer".to_owned(),
+            Arrival::Undo(_) => format!("takes back {}, {}", self.undone(slot), self.answer(outcome)),
+            Arrival::Bar(_) => format!("no {} to take back: bars the step", self.undone(slot)),
+            Arrival::Wait => return,
+            Arrival::Refuse => "refuses it, it ran on another event: a dead letter".to_owned(),
+            Arrival::Skip => format!("skips it, the step is {}", self.row(slot)),
+        };
+        self.arrives(slot, &what);
+    }
+
+    fn give_up(&mut self, slot: SlotIx) {
+        let told = self.model.actor_of(slot).gives_up_with.map(|event| self.model.event(event));
+        let what =
+            told.map_or("gives up: a dead letter, and no word".to_owned(), |event| format!("gives up, emits {event}"));
+        self.arrives(slot, &what);
+    }
+
+    fn arrives(&mut self, slot: SlotIx, what: &str) {
+        let event = &self.model.events[usize::from(self.model.slot(slot).event)];
+        let actor = self.model.actor_of(slot);
+        let colon = if what.is_empty() { "" } else { ": " };
+        let text = format!("{} → {}{colon}{what}", event.name, actor.name);
+        let from = self.emitter(self.model.slot(slot).event);
+        self.sequence.message(from, &self.model.services[actor.service], &text);
+    }
+
+    /// The service that emits an event.
+    fn emitter(&self, event: EventIx) -> &'m str {
+        let emits = |outcome: &Outcome| outcome.emits.contains(&event) || outcome.schedules.contains(&event);
+        let actors = self.model.actors.iter();
+        let mut emitters = actors.filter(|actor| actor.open.iter().any(emits) || actor.gives_up_with == Some(event));
+        emitters.next().map_or(OUTSIDE, |actor| &self.model.services[actor.service])
+    }
+
+    fn undone(&self, slot: SlotIx) -> &str {
+        match self.model.actor_of(slot).part {
+            Part::Undo { undoes, .. } => self.model.event(undoes),
+            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain | Part::Step { .. } => "",
+        }
+    }
+
+    fn row(&self, slot: SlotIx) -> &'static str {
+        match self.model.actor_of(slot).part {
+            Part::Undo { row, .. } | Part::Step { row, .. } => {
+                self.state.rows[row].state.map_or("fresh", ledger::State::as_str)
+            }
+            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => "",
+        }
+    }
+
+    fn answer(&self, outcome: Option<&Outcome>) -> String {
+        let Some(outcome) = outcome else { return String::new() };
+        let names =
+            |events: &[EventIx]| events.iter().map(|event| self.model.event(*event)).collect::<Vec<_>>().join(" and ");
+        let verb = if outcome.decides { "decides" } else { "emits" };
+        match (names(&outcome.emits), names(&outcome.schedules)) {
+            (now, later) if now.is_empty() && later.is_empty() => "emits nothing".to_owned(),
+            (now, later) if later.is_empty() => format!("{verb} {now}"),
+            (now, later) if now.is_empty() => format!("schedules {later}"),
+            (now, later) => format!("{verb} {now}, schedules {later}"),
+        }
+    }
+}
+
+fn might_decide(actor: &Actor) -> bool {
+    actor.open.iter().any(|outcome| outcome.decides)
+}

@@ -1,0 +1,102 @@
+//! Any choreography, however odd: nothing panics, and stateright agrees about it.
+
+use proptest::{collection::vec, option, prelude::*, sample::subsequence};
+use stateright::{Checker as _, Model as _};
+
+use super::{Choreography, Listeners, Model, ViolationKind, search, shop};
+use crate::{Edge, Emission, Manifest, Reaction, Role, Saga};
+
+const EVENTS: [&str; 6] = ["a.started", "a.completed", "a.aborted", "a.due", "b.asked", "b.answered"];
+
+fn owned_by(service: &str) -> Vec<&'static str> {
+    EVENTS.into_iter().filter(|event| event.starts_with(service)).collect()
+}
+
+fn emission(service: &'static str) -> impl Strategy<Value = Emission> {
+    let owned = owned_by(service);
+    let events = subsequence(owned, 0..=2).prop_map(|names| shop::events(&names));
+    (events, 0..5).prop_map(|(events, kind)| match kind {
+        0 => Emission::All(events),
+        1 => Emission::OneOf(events),
+        2 => Emission::Maybe(events),
+        3 => Emission::Verdict(events),
+        _ => Emission::Scheduled(events),
+    })
+}
+
+fn reaction(service: &'static str) -> impl Strategy<Value = Reaction> {
+    let owned = || prop::sample::select(owned_by(service)).prop_map(shop::event);
+    let on = subsequence(EVENTS.to_vec(), 0..=2);
+    (on, vec(emission(service), 0..=2), option::of(owned()), any::<bool>(), option::weighted(0.2, owned())).prop_map(
+        |(on, emits, undoes, effect, gives_up_with)| Reaction {
+            role: undoes.map_or(Role::React, |undoes| Role::Undo { undoes }),
+            effect,
+            gives_up_with,
+            ..shop::react("", &on, emits)
+        },
+    )
+}
+
+fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
+    (vec(reaction(service), 0..=3), vec(emission(service), 0..=1)).prop_map(move |(mut reactions, edge)| {
+        for (number, reaction) in reactions.iter_mut().enumerate() {
+            reaction.name = format!("reaction-{number}");
+        }
+        let edge = Edge { name: "edge".to_owned(), emits: edge };
+        Manifest { service: service.to_owned(), edges: vec![edge], reactions }
+    })
+}
+
+fn choreography() -> impl Strategy<Value = Choreography> {
+    (manifest("a"), manifest("b"), any::<bool>()).prop_map(|(mut a, b, deadline)| {
+        let mut emits = shop::all(&["a.started"]);
+        if deadline {
+            emits.push(Emission::Scheduled(shop::events(&["a.due"])));
+        }
+        a.edges.push(shop::edge("start", emits));
+        Choreography::of([a, b])
+    })
+}
+
+fn saga() -> Saga {
+    let mut saga = Saga::new("any");
+    saga.starts_with = Some(shop::event("a.started"));
+    saga.completes_with = shop::events(&["a.completed"]);
+    saga.aborts_with = shop::events(&["a.aborted"]);
+    saga
+}
+
+proptest! {
+    #[test]
+    fn stateright_agrees_about_any_choreography(choreography in choreography()) {
+        let model = || Model { states_max: 2_000, ..Model::of(&choreography, &saga(), Listeners::ThatMatter) };
+        let ours = search::run(&model());
+        // It would look on, and on.
+        prop_assume!(!matches!(&ours, Err(found) if found.kind == ViolationKind::TooManyStates));
+        let theirs = model().checker().spawn_bfs().join();
+        match (ours, theirs.discovery("sound")) {
+            (Ok(ours), None) => prop_assert_eq!(ours.states, theirs.unique_state_count()),
+            // That a verdict isn't reachable isn't a property of a state.
+            (Err(ours), None) => prop_assert!(ours.moves.is_empty(), "{:?}", ours),
+            (Err(ours), Some(theirs)) => prop_assert_eq!(ours.moves.len(), theirs.into_actions().len() + 1),
+            (Ok(ours), Some(theirs)) => prop_assert!(false, "{ours:?}, but {theirs:?}"),
+        }
+    }
+
+    #[test]
+    fn any_choreography_can_be_checked_and_drawn(choreography in choreography()) {
+        let choreography = choreography.saga(saga());
+        let all = [choreography.map(), choreography.mermaid(), choreography.dot()];
+        prop_assert!(all.iter().all(|text| !text.is_empty()));
+        for finding in choreography.check() {
+            prop_assert!(!finding.to_string().is_empty());
+        }
+        for path in choreography.paths(&saga()) {
+            prop_assert!(!path.title.is_empty());
+        }
+        let model = Model { states_max: 2_000, ..Model::of(&choreography, &saga(), Listeners::ThatMatter) };
+        if let Err(found) = search::run(&model) {
+            prop_assert!(!crate::model::Violation::of(&model, "any", found).to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::fmt;
+
+use pavane_contract::EventRef;
+
+use super::{compile::Model, search::Found, story::Story};
+use crate::diagram::Sequence;
+
+/// A way in which a saga can go wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViolationKind {
+    /// Both a completing and an aborting verdict were emitted.
+    #[error("it is completed and aborted, both")]
+    BothVerdicts,
+    /// Nothing happens any more, and the saga has no verdict.
+    #[error("it never ends: nothing happens any more, and nobody decided")]
+    NoVerdict,
+    /// The saga is completed, but not each step is done.
+    #[error("it is completed, but not every step is done: {}", steps.join(", "))]
+    CompletedWithout {
+        /// `service/reaction` of each such step, and its state in the ledger.
+        steps: Vec<String>,
+    },
+    /// The saga is aborted, but a step that is done stays so.
+    #[error("it is aborted, but not every step is undone: {}", steps.join(", "))]
+    NotUndone {
+        /// `service/reaction` of each such step, and its state in the ledger.
+        steps: Vec<String>,
+    },
+    /// A delivery waits for something that can't come.
+    #[error("it never ends: {}", waits(waiting))]
+    WaitsForEver {
+        /// The reactions, and what each waits for.
+        waiting: Vec<String>,
+    },
+    /// A step is given a second event, which becomes a dead letter.
+    #[error("{step} is given a second event: a step runs once in a saga, so it becomes a dead letter")]
+    StepTwice {
+        /// `service/reaction` of the step.
+        step: String,
+    },
+    /// An event is emitted over and over.
+    #[error("it never ends: {event} is emitted over and over")]
+    Endless {
+        /// The event.
+        event: EventRef,
+    },
+    /// No run completes.
+    #[error("no run of it completes")]
+    NeverCompletes,
+    /// No run aborts, though verdicts that abort are declared.
+    #[error("no run of it aborts")]
+    NeverAborts,
+    /// There are too many states to look at each.
+    #[error("it has too many states to look at each; split it into sagas that follow one another")]
+    TooManyStates,
+}
+
+/// A saga that can go wrong, with the shortest run in which it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The saga's name.
+    pub saga: String,
+    /// What goes wrong.
+    pub kind: ViolationKind,
+    /// The counterexample. Without messages when the violation isn't one of a single run.
+    pub sequence: Sequence,
+    /// States explored until it was found.
+    pub states: usize,
+}
+
+impl Violation {
+    pub(super) fn of(model: &Model, saga: &str, found: Found) -> Self {
+        let mut story = Story::new(model);
+        for step in found.moves {
+            story.play(step);
+        }
+        let mut sequence = story.end();
+        if !sequence.is_empty() {
+            sequence.note_end(&found.kind.to_string());
+        }
+        Self { saga: saga.to_owned(), kind: found.kind, sequence, states: found.states }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "saga {}: {}", self.saga, self.kind)?;
+        if !self.sequence.is_empty() {
+            write!(f, "\n\n{}\n```mermaid\n{}```", self.sequence.text(), self.sequence.mermaid())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violation {}
+
+fn waits(waiting: &[String]) -> String {
+    waiting.iter().map(|one| format!("{one} waits for ever")).collect::<Vec<_>>().join(", ")
+}

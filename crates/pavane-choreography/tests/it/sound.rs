@@ -1,0 +1,105 @@
+//! The shop's saga is sound, and what that means in numbers.
+
+use pavane_choreography::{Choreography, Edge, Manifest, Reaction, Saga, model::ViolationKind};
+
+use crate::shop::{
+    self, OrderCancelled, OrderConfirmed, OrderPlaced, all, decides, edge, event, manifest, one_of, react,
+};
+
+#[test]
+fn the_shop_is_sound() {
+    shop::choreography().assert_sound();
+}
+
+#[test]
+fn the_shops_saga_is_explored_whole() {
+    let exploration = shop::choreography().explore(&shop::saga()).unwrap();
+    insta::assert_snapshot!(exploration, @"saga order: 1635 states by 19246 moves, up to 15 moves deep; all of its 23 ends are sound (1 completed, 22 aborted)");
+}
+
+/// The kind of violation in the shop after a change.
+fn violation(change: impl FnOnce(&mut Vec<Manifest>)) -> ViolationKind {
+    let mut manifests = shop::manifests();
+    change(&mut manifests);
+    Choreography::of(manifests).explore(&shop::saga()).unwrap_err().kind
+}
+
+#[test]
+fn a_saga_that_completes_although_a_step_said_no() {
+    let kind = violation(|shop| shop[0].reactions[1].on.push(event("inventory.rejected")));
+    let steps = vec!["inventory/reserve-stock (barred)".to_owned()];
+    assert_eq!(kind, ViolationKind::CompletedWithout { steps });
+}
+
+#[test]
+fn a_reaction_that_can_never_answer() {
+    let kind = violation(|shop| shop[0].reactions[1].emits = one_of(&[]));
+    let waiting = vec!["order/confirm-order for payment.captured".to_owned()];
+    assert_eq!(kind, ViolationKind::WaitsForEver { waiting });
+}
+
+#[test]
+fn reactions_that_go_round() {
+    let kind = violation(|shop| {
+        shop[0].reactions.push(react("remind", &["order.placed", "payment.nudged"], all(&["order.reminded"])));
+        shop[1].reactions.push(react("nudge", &["order.reminded"], all(&["payment.nudged"])));
+    });
+    assert!(matches!(kind, ViolationKind::Endless { .. }), "{kind:?}");
+}
+
+/// An order service that has nobody to wait for.
+fn alone(edges: Vec<Edge>, reactions: Vec<Reaction>) -> Choreography {
+    Choreography::of([manifest("order", edges, reactions)])
+}
+
+#[test]
+fn a_saga_that_never_aborts_or_never_completes() {
+    let place = |verdict: &[&str]| edge("place-order", [all(&["order.placed"]), decides(verdict)].concat());
+    let kind = |verdict| alone(vec![place(&[verdict])], vec![]).explore(&shop::saga()).unwrap_err().kind;
+    assert_eq!(kind("order.confirmed"), ViolationKind::NeverAborts);
+    assert_eq!(kind("order.cancelled"), ViolationKind::NeverCompletes);
+}
+
+#[test]
+fn whoever_can_abort_is_never_lost() {
+    let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
+    alone(vec![edge("place-order", all(&["order.placed"]))], vec![settle]).explore(&shop::saga()).unwrap();
+}
+
+#[test]
+fn a_saga_that_cannot_abort_needs_no_deadline() {
+    let confirm = react("confirm", &["order.placed"], decides(&["order.confirmed"]));
+    let choreography = alone(vec![edge("place-order", all(&["order.placed"]))], vec![confirm]);
+    let saga = Saga::new("order").starts_with::<OrderPlaced>().completes_with::<OrderConfirmed>();
+    choreography.explore(&saga).unwrap();
+    // If it could, it would need one.
+    let kind = choreography.explore(&saga.aborts_with::<OrderCancelled>()).unwrap_err().kind;
+    assert_eq!(kind, ViolationKind::NoVerdict);
+}
+
+#[test]
+fn an_edge_that_refuses_starts_no_saga() {
+    let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
+    let place = edge("place-order", one_of(&["order.placed", "order.refused"]));
+    alone(vec![place], vec![settle]).explore(&shop::saga()).unwrap();
+}
+
+#[test]
+fn the_start_of_another_saga_is_its_own_matter() {
+    let mut manifests = shop::manifests();
+    manifests[0].edges.push(edge("return-order", all(&["order.returned"])));
+    manifests[0].reactions.push(react("take-back", &["order.returned"], all(&["order.cancelled"])));
+    let choreography = Choreography::of(manifests).saga(shop::saga());
+    assert_eq!(choreography.explore(&shop::saga()).unwrap_err().kind, ViolationKind::BothVerdicts);
+    let mut returns = Saga::new("return");
+    returns.starts_with = Some(event("order.returned"));
+    choreography.saga(returns).explore(&shop::saga()).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "it is aborted, but not every step is undone: payment/capture-payment (done)")]
+fn assert_sound_shows_what_goes_wrong() {
+    let mut manifests = shop::manifests();
+    manifests[1].reactions.retain(|reaction| reaction.name != "refund-payment");
+    Choreography::of(manifests).saga(shop::saga()).assert_sound();
+}
