@@ -1,0 +1,142 @@
+use std::future::Future;
+
+use pavane_contract::Timestamp;
+
+use crate::{ConsumerConfig, Delivery, Outgoing, Topology};
+
+/// A message bus with durable streams and durable consumers: what Pavane needs of JetStream, and no more.
+pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// What [`subscribe`](Self::subscribe) gives.
+    type Subscription: Subscription;
+
+    /// Creates the streams, or checks that the existing ones are as wanted.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached, or a stream exists with another configuration and the change isn't a safe one; the
+    /// message names each setting with both values.
+    fn provision(&self, topology: &Topology) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Publishes messages, many in flight at once, and returns what became of each, in the same order.
+    ///
+    /// An outcome may be unknown ([`PublishError::Unavailable`]): publish again with the same message id.
+    fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send;
+
+    /// Opens a durable consumer of the events stream, creating it when it doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached, permissions forbid it, or the consumer exists with another configuration and the
+    /// change isn't a safe one.
+    fn subscribe(&self, consumer: &ConsumerConfig) -> impl Future<Output = Result<Self::Subscription, Error>> + Send;
+
+    /// The events stream's identity and end.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached.
+    fn stream_state(&self) -> impl Future<Output = Result<StreamState, Error>> + Send;
+
+    /// The message id stored at a sequence of the events stream; `None` when nothing is stored there (any more).
+    ///
+    /// The relay compares it with its own record, to notice that the broker lost acknowledged messages.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached.
+    fn message_id_at(&self, sequence: u64) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// How the connection is right now. Does no I/O.
+    fn health(&self) -> Health;
+
+    /// Flushes what is under way and closes the connection. Call it last: nothing can be acked afterwards.
+    fn close(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// An open durable consumer.
+pub trait Subscription: Send + 'static {
+    /// Waits for at least one delivery and returns up to `credits` that are there.
+    ///
+    /// Never more than `credits` messages are asked for, so that nothing waits in client memory while its ack wait runs.
+    /// Cancel-safe: a delivery is either returned or kept for the next call.
+    ///
+    /// # Errors
+    ///
+    /// When the consumer is gone for good. Disconnections are waited out inside.
+    fn receive(&mut self, credits: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>> + Send;
+
+    /// Stops pulling, gives back what wasn't handed out, and returns once the server has seen every ack sent before.
+    ///
+    /// # Errors
+    ///
+    /// When the server can't be asked. Unseen acks then mean redeliveries.
+    fn close(self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What the bus answers to a stored publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where the message stands in its stream.
+    pub sequence: u64,
+    /// The stream already had a message with this id; nothing was stored.
+    pub duplicate: bool,
+}
+
+/// Identity and end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// When the stream was created. Another time means another stream: the old one's messages are gone.
+    pub created: Timestamp,
+    /// The last sequence that it gave out.
+    pub last_sequence: u64,
+}
+
+/// How the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the client is connected right now.
+    pub connected: bool,
+    /// How often it connected again after a loss. A change tells the relay to look whether the broker lost anything.
+    pub reconnects: u64,
+}
+
+/// Why a message wasn't stored. Each reads after "failed to publish: ".
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The bus didn't answer, or can't take more right now. It may have stored the message: publish again with the same id.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// The bus will never take this message.
+    #[error("the bus refuses the message: {0}")]
+    Refused(String),
+}
+
+/// Why the bus can't do what was asked. Each reads after "failed to …: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection, or no answer in time.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// The server's permissions forbid it.
+    #[error("permission denied: {0}")]
+    Denied(String),
+    /// What exists on the server differs from what is wanted.
+    #[error("{what} exists with another configuration: {difference}")]
+    Differs {
+        /// Which stream or consumer.
+        what: String,
+        /// Each differing setting with both values, and what to do.
+        difference: String,
+    },
+    /// The server is too old, or lacks a feature.
+    #[error("the server can't do what is needed: {0}")]
+    Unsupported(String),
+    /// The consumer was deleted on the server.
+    #[error("the consumer {0} is gone")]
+    Gone(String),
+    /// Anything else the server answered.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use async_nats::jetstream::{self, ErrorCode, response::Response};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Inner, link::Trouble};
+use crate::{Error, StreamState, topology::EVENTS};
+
+type RequestErrorKind = jetstream::context::RequestErrorKind;
+
+/// The part of the subject before an API request's own name.
+pub(super) const API_PREFIX: &str = "$JS.API.";
+
+/// Why an API request failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server answered no.
+    Refused(jetstream::Error),
+    /// There was no usable answer.
+    NoAnswer(Error),
+}
+
+impl Failure {
+    pub(super) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused(error) => Some(error.error_code()),
+            Self::NoAnswer(_) => None,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let error = match failure {
+            Failure::NoAnswer(error) => return error,
+            Failure::Refused(error) => error,
+        };
+        match error.error_code() {
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                Self::Unsupported(format!("JetStream is not enabled ({error}); start the server with -js"))
+            }
+            ErrorCode::STREAM_NOT_FOUND => {
+                Self::Other(format!("the stream does not exist ({error}); provision the topology first"))
+            }
+            // 503: no leader right now, or the stream is offline.
+            _ if error.code() == 503 => Self::Unavailable(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl Inner {
+    /// Asks the `JetStream` API. `name` is the subject after `$JS.API.`.
+    pub(super) async fn api<T>(&self, name: &str, payload: &(impl Serialize + Sync)) -> Result<T, Failure>
+    where
+        T: DeserializeOwned,
+    {
+        if !self.connected() {
+            return Err(Failure::NoAnswer(Error::Unavailable(self.not_connected())));
+        }
+        let since = self.link.mark();
+        let subject = format!("{API_PREFIX}{name}");
+        let concerned = [subject.as_str()];
+        let error = tokio::select! {
+            biased;
+            answer = self.context.request::<_, _, Response<T>>(name.to_owned(), payload) => match answer {
+                Ok(Response::Ok(answer)) => return Ok(answer),
+                Ok(Response::Err { error }) => return Err(Failure::Refused(error)),
+                Err(error) => error,
+            },
+            trouble = self.link.troubled(since, &concerned) => return Err(Failure::NoAnswer(match trouble {
+                Trouble::Lost => Error::Unavailable(format!("the connection was lost while asking {subject}")),
+                Trouble::Denied(text) => Error::Denied(text),
+            })),
+        };
+        Err(Failure::NoAnswer(match error.kind() {
+            RequestErrorKind::NoResponders => Error::Unsupported(format!(
+                "nobody answers {subject} at {}: JetStream is not enabled there, or has no leader yet; start the server with -js",
+                self.link.url()
+            )),
+            RequestErrorKind::TimedOut => {
+                Error::Unavailable(format!("no answer to {subject} within {:?}", self.request_timeout))
+            }
+            RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
+                Error::Other(format!("{subject} failed: {error}"))
+            }
+        }))
+    }
+
+    pub(super) async fn stream_state(&self) -> Result<StreamState, Error> {
+        let info: jetstream::stream::Info = self.api(&format!("STREAM.INFO.{EVENTS}"), &()).await?;
+        Ok(StreamState {
+            created: timestamp(info.created.unix_timestamp_nanos())?,
+            last_sequence: info.state.last_sequence,
+        })
+    }
+
+    /// Asks the stream's leader. A direct get may be answered by a replica that lags, and would look like a loss.
+    pub(super) async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
+        let request = serde_json::json!({ "seq": sequence });
+        let answer = self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{EVENTS}"), &request).await;
+        let stored = match answer {
+            Ok(stored) => stored,
+            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let message = jetstream::message::StreamMessage::try_from(stored.message)
+            .map_err(|error| Error::Other(format!("message {sequence} can't be read: {error}")))?;
+        Ok(message.headers.get(async_nats::header::NATS_MESSAGE_ID).map(ToString::to_string))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct StoredMessage {
+    message: jetstream::stream::RawMessage,
+}
+
+fn timestamp(nanoseconds: i128) -> Result<Timestamp, Error> {
+    Timestamp::from_nanosecond(nanoseconds)
+        .map_err(|error| Error::Other(format!("the server's time is unusable: {error}")))
+}
+
+/// The longest delay that the server's arithmetic on nanoseconds survives.
+pub(super) const DELAY_MAX: Duration = Duration::from_hours(366 * 24);

@@ -1,0 +1,174 @@
+//! NATS `JetStream` behind the [`Bus`] trait.
+//!
+//! Responsible for the connection, its permissions and its failures; not for retries of what is published or handled.
+//!
+//! # Permissions
+//!
+//! A service that publishes under `events.payment.>` and reads with the durable consumer `X` needs, to publish:
+//! `events.payment.>`, `dead.payment.>`, `$JS.API.STREAM.INFO.EVENTS`, `$JS.API.STREAM.MSG.GET.EVENTS`,
+//! `$JS.API.CONSUMER.INFO.EVENTS.X`, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to
+//! subscribe: `_INBOX_payment.>`. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
+//! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
+//! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
+//! request fails at once and names the subject.
+
+mod api;
+mod bucket;
+mod config;
+mod consumer;
+mod link;
+mod provision;
+mod publish;
+mod pulls;
+mod settle;
+mod subscription;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use async_nats::{
+    Client,
+    connection::State,
+    jetstream::{Context, context::ContextBuilder},
+};
+use tokio::{sync::Semaphore, time::timeout};
+
+pub use bucket::{Bucket, Entry};
+pub use config::Config;
+pub use subscription::Subscription;
+
+use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology};
+use link::Link;
+
+/// The oldest server that answers truthfully about its configuration; older ones ignore settings that they don't know.
+const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 8);
+
+/// How long [`close`](Bus::close) waits for the client to write out what it still holds.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection to NATS `JetStream`. Clones share it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pavane_bus::{Bus, JetStream, Topology, jetstream::Config};
+///
+/// # async fn example() -> Result<(), pavane_bus::Error> {
+/// let bus = JetStream::connect(Config::new("nats://127.0.0.1:4222", "payment")).await?;
+/// bus.provision(&Topology::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct JetStream {
+    inner: Arc<Inner>,
+}
+
+/// What publishers, subscriptions and deliveries share.
+struct Inner {
+    client: Client,
+    context: Context,
+    link: Arc<Link>,
+    request_timeout: Duration,
+    /// Bounds the publishes without an answer, over all clones.
+    in_flight: Semaphore,
+    /// Whether the last publish timed out; see [`publish`](Inner::publish).
+    suspect: AtomicBool,
+}
+
+impl JetStream {
+    /// Connects, trying again until the configured deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when no server answers in time, [`Error::Denied`] when it doesn't accept the credentials,
+    /// [`Error::Unsupported`] when it is older than 2.10.8.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        let link = Arc::new(Link::new(config.url.clone(), config.inbox_prefix()));
+        let client = config.connect(&link).await?;
+        let (major, minor, patch) = OLDEST_SERVER;
+        if !client.is_server_compatible(major, minor, patch) {
+            let found = client.server_info().version;
+            return Err(Error::Unsupported(format!(
+                "NATS server {major}.{minor}.{patch} or newer is needed, {} runs {found}",
+                link.url()
+            )));
+        }
+        let context = ContextBuilder::new()
+            .timeout(config.request_timeout)
+            // Our own semaphore is the limit. This one would deadlock two publishers that each hold half of it.
+            .max_ack_inflight(Semaphore::MAX_PERMITS.min(1 << 16))
+            .ack_timeout(config.request_timeout)
+            .build(client.clone());
+        let inner = Inner {
+            client,
+            context,
+            link,
+            request_timeout: config.request_timeout,
+            in_flight: Semaphore::new(config.max_in_flight),
+            suspect: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Bus for JetStream {
+    type Subscription = Subscription;
+
+    async fn provision(&self, topology: &Topology) -> Result<(), Error> {
+        self.inner.provision(topology).await
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
+        self.inner.publish(messages).await
+    }
+
+    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<Subscription, Error> {
+        let consumer = self.inner.open_consumer(consumer).await?;
+        Subscription::open(Arc::clone(&self.inner), consumer).await
+    }
+
+    async fn stream_state(&self) -> Result<StreamState, Error> {
+        self.inner.stream_state().await
+    }
+
+    async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
+        self.inner.message_id_at(sequence).await
+    }
+
+    fn health(&self) -> Health {
+        Health { connected: self.inner.connected(), reconnects: self.inner.link.reconnects() }
+    }
+
+    async fn close(&self) {
+        let goodbye = async {
+            // A failed flush or drain means that the client is gone already, which is what is wanted.
+            if self.inner.client.flush().await.is_ok() && self.inner.client.drain().await.is_ok() {
+                self.inner.link.closed().await;
+            }
+        };
+        if timeout(CLOSE_WITHIN, goodbye).await.is_err() {
+            tracing::warn!(url = self.inner.link.url(), "the connection did not close in time");
+        }
+    }
+}
+
+impl Inner {
+    fn connected(&self) -> bool {
+        // After an orderly close the client's state stays at its last value.
+        self.client.connection_state() == State::Connected && !self.link.is_closed()
+    }
+
+    fn not_connected(&self) -> String {
+        format!("no connection to {}", self.link.url())
+    }
+}
+
+impl fmt::Debug for JetStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JetStream").field("url", &self.inner.link.url()).finish_non_exhaustive()
+    }
+}

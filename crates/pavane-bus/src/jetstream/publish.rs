@@ -1,0 +1,225 @@
+use std::{collections::VecDeque, error::Error as _, sync::atomic::Ordering};
+
+use async_nats::{
+    HeaderMap, HeaderName, HeaderValue, Subject, SubjectError,
+    jetstream::{
+        self, ErrorCode,
+        context::{PublishAckFuture, PublishErrorKind},
+        message::PublishMessage,
+    },
+};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Inner,
+    link::{Mark, Trouble},
+};
+use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
+
+type Outcome = Result<Receipt, PublishError>;
+
+/// One call of publish: sends ahead of the acks and takes these in order.
+struct Batch<'a> {
+    inner: &'a Inner,
+    since: Mark,
+    pending: VecDeque<Pending<'a>>,
+    outcomes: Vec<Outcome>,
+    /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order behind it.
+    stopped: bool,
+}
+
+/// A message whose outcome is awaited or known already.
+enum Pending<'a> {
+    Sent(Sent<'a>),
+    Failed(PublishError),
+}
+
+struct Sent<'a> {
+    subject: Subject,
+    ack: PublishAckFuture,
+    deadline: Instant,
+    /// Counts as in flight until the outcome is known.
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Inner {
+    pub(super) async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Outcome> {
+        let mut batch = Batch {
+            inner: self,
+            since: self.link.mark(),
+            pending: VecDeque::new(),
+            outcomes: Vec::with_capacity(messages.len()),
+            stopped: false,
+        };
+        for message in messages {
+            batch.push(message).await;
+        }
+        while let Some(first) = batch.pending.pop_front() {
+            batch.settle(first).await;
+        }
+        record(&batch.outcomes);
+        batch.outcomes
+    }
+}
+
+impl<'a> Batch<'a> {
+    async fn push(&mut self, message: Outgoing) {
+        let permit = self.permit().await;
+        let next = if self.stopped {
+            Err(PublishError::Unavailable("not sent, because an earlier message of the batch failed".to_owned()))
+        } else {
+            self.send(message).await
+        };
+        self.pending.push_back(match next {
+            Ok((subject, ack, deadline)) => Pending::Sent(Sent { subject, ack, deadline, _permit: permit }),
+            Err(error) => {
+                self.stopped |= is_unavailable(&error);
+                Pending::Failed(error)
+            }
+        });
+    }
+
+    /// Makes room in flight. It blocks only while this batch holds no room itself, so that two can't wait for each other.
+    ///
+    /// After a time-out there is room for one, until an ack comes: a request that is never answered stays in the client's
+    /// memory for good (nats-io/nats.rs#1617), and a server that hangs must not fill it.
+    async fn permit(&mut self) -> Option<SemaphorePermit<'a>> {
+        loop {
+            let one_by_one = self.inner.suspect.load(Ordering::Relaxed);
+            if (self.pending.is_empty() || !one_by_one)
+                && let Ok(permit) = self.inner.in_flight.try_acquire()
+            {
+                return Some(permit);
+            }
+            match self.pending.pop_front() {
+                Some(first) => self.settle(first).await,
+                // Never closed, so never an error.
+                None => return self.inner.in_flight.acquire().await.ok(),
+            }
+        }
+    }
+
+    async fn send(&self, message: Outgoing) -> Result<(Subject, PublishAckFuture, Instant), PublishError> {
+        let inner = self.inner;
+        if !inner.connected() {
+            return Err(PublishError::Unavailable(inner.not_connected()));
+        }
+        let (subject, message) = encode(message)?;
+        let deadline = Instant::now() + inner.request_timeout;
+        let concerned = [subject.as_str()];
+        let ack = tokio::select! {
+            biased;
+            sent = inner.context.send_publish(subject.clone(), message) => sent.map_err(|error| refusal(&error))?,
+            trouble = inner.link.troubled(self.since, &concerned) => return Err(trouble.into()),
+        };
+        Ok((subject, ack, deadline))
+    }
+
+    async fn settle(&mut self, pending: Pending<'a>) {
+        let outcome = match pending {
+            Pending::Sent(sent) => self.outcome(sent).await,
+            Pending::Failed(error) => Err(error),
+        };
+        self.stopped |= outcome.as_ref().is_err_and(is_unavailable);
+        self.outcomes.push(outcome);
+    }
+
+    async fn outcome(&self, sent: Sent<'a>) -> Outcome {
+        let inner = self.inner;
+        let concerned = [sent.subject.as_str()];
+        let answer = tokio::select! {
+            biased;
+            answer = timeout_at(sent.deadline, sent.ack) => answer,
+            trouble = inner.link.troubled(self.since, &concerned) => return Err(trouble.into()),
+        };
+        let error = match answer {
+            Ok(Ok(ack)) => {
+                inner.suspect.store(false, Ordering::Relaxed);
+                return Ok(Receipt { sequence: ack.sequence, duplicate: ack.duplicate });
+            }
+            Ok(Err(error)) if error.kind() != PublishErrorKind::TimedOut => return Err(refusal(&error)),
+            Ok(Err(_)) | Err(_) => format!("no answer within {:?}", inner.request_timeout),
+        };
+        inner.suspect.store(true, Ordering::Relaxed);
+        Err(PublishError::Unavailable(error))
+    }
+}
+
+impl From<Trouble> for PublishError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Lost => Self::Unavailable("the connection was lost before the answer came".to_owned()),
+            Trouble::Denied(text) => Self::Refused(text),
+        }
+    }
+}
+
+/// Checks everything on which the client would panic or the server stay silent.
+fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> {
+    message.stream()?;
+    let Outgoing { subject, headers, payload, message_id } = message;
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        append(&mut map, name, value)?;
+    }
+    map.insert(async_nats::header::NATS_MESSAGE_ID, header_value(MESSAGE_ID, &message_id)?);
+    Ok((Subject::from(subject), PublishMessage::build().payload(payload).headers(map)))
+}
+
+fn append(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), PublishError> {
+    let parsed: HeaderName = name
+        .parse()
+        .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}")))?;
+    map.append(parsed, header_value(name, value)?);
+    Ok(())
+}
+
+fn header_value(name: &str, value: &str) -> Result<HeaderValue, PublishError> {
+    value.parse().map_err(|error| {
+        PublishError::Refused(format!("the value {value:?} of the header {name} is unusable: {error}"))
+    })
+}
+
+/// Tells what may be stored later from what never will. In doubt the message is kept for another attempt.
+fn refusal(error: &jetstream::context::PublishError) -> PublishError {
+    let text = error.to_string();
+    let refused = match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded
+        | PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence => true,
+        PublishErrorKind::StreamNotFound
+        | PublishErrorKind::TimedOut
+        | PublishErrorKind::BrokenPipe
+        | PublishErrorKind::MaxAckPending => false,
+        PublishErrorKind::Other => error.source().is_some_and(|source| {
+            // The server's 400 is about this message; 429 and 5xx are about its own state, a full stream included.
+            let bad_request = source.downcast_ref::<jetstream::Error>().is_some_and(|error| {
+                error.code() == 400 && error.error_code() != ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            });
+            bad_request || source.is::<SubjectError>()
+        }),
+    };
+    if refused { PublishError::Refused(text) } else { PublishError::Unavailable(text) }
+}
+
+fn record(outcomes: &[Outcome]) {
+    let mut counts = [("stored", 0), ("duplicate", 0), ("unavailable", 0), ("refused", 0)];
+    for outcome in outcomes {
+        let index = match outcome {
+            Ok(receipt) => usize::from(receipt.duplicate),
+            Err(PublishError::Unavailable(_)) => 2,
+            Err(PublishError::Refused(_)) => 3,
+        };
+        counts[index].1 += 1;
+    }
+    for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        metrics::counter!(metric::PUBLISHED, metric::OUTCOME => outcome).increment(count);
+    }
+}
+
+fn is_unavailable(error: &PublishError) -> bool {
+    matches!(error, PublishError::Unavailable(_))
+}

@@ -1,0 +1,275 @@
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+
+use async_nats::{
+    Subject, Subscriber,
+    jetstream::{
+        self, ErrorCode,
+        consumer::{
+            Consumer,
+            pull::{self, BatchConfig},
+        },
+    },
+};
+use futures_util::{FutureExt, StreamExt};
+use pavane_contract::codec::Headers;
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    Inner,
+    api::{API_PREFIX, Failure},
+    link::{Mark, Trouble},
+    pulls::{Arrival, EXPIRES, HEARTBEAT, Pulls},
+    settle::Settler,
+};
+use crate::{Delivery, Error, Message, topology::EVENTS};
+
+/// How often to look whether the connection is back, should its event get lost.
+const CONNECTION_POLL: Duration = Duration::from_millis(250);
+/// Most messages asked for at once; far below what the client buffers for a subscription.
+const CREDITS_MAX: usize = 4096;
+/// When closing: silence after which nothing more is expected to be under way.
+const CLOSE_QUIET: Duration = Duration::from_millis(20);
+/// When closing: longest wait for what is under way.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+/// An open durable consumer on `JetStream`.
+///
+/// It pulls what it is given credits for and no more: see [`receive`](crate::Subscription::receive). There is no background
+/// task; while nobody calls `receive`, nothing is asked for, and at most what was asked for before still arrives.
+/// Dropping it without [`close`](crate::Subscription::close) leaves what arrived to the ack wait.
+pub struct Subscription {
+    inner: Arc<Inner>,
+    consumer: Consumer<pull::Config>,
+    /// Where pulls are sent.
+    pull_subject: String,
+    /// Where pulls are answered. A new one after each loss, so that a pull that survived it can't exceed the credits.
+    inbox: Subject,
+    arriving: Subscriber,
+    since: Mark,
+    pulls: Pulls,
+    /// Arrived, and not handed out yet.
+    kept: VecDeque<async_nats::Message>,
+}
+
+impl Subscription {
+    pub(super) async fn open(inner: Arc<Inner>, consumer: Consumer<pull::Config>) -> Result<Self, Error> {
+        let since = inner.link.mark();
+        let inbox = Subject::from(inner.client.new_inbox());
+        let arriving = inner.client.subscribe(inbox.clone()).await.map_err(client_closed)?;
+        let pull_subject = format!("{API_PREFIX}CONSUMER.MSG.NEXT.{EVENTS}.{}", consumer.cached_info().name);
+        let pulls = Pulls::new(Instant::now());
+        Ok(Self { inner, consumer, pull_subject, inbox, arriving, since, pulls, kept: VecDeque::new() })
+    }
+}
+
+impl crate::Subscription for Subscription {
+    /// See the trait. Zero credits give an empty answer at once.
+    ///
+    /// The credits of one call are meant to be the free places of the caller: what it gave before and was not used is
+    /// still on its way, so only the difference is asked for. A caller that gives fewer credits than before without having
+    /// received anything may find the surplus arriving; it is kept, and handed out within the credits of later calls.
+    async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, Error> {
+        let credits = credits.min(CREDITS_MAX);
+        if credits == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
+            self.absorb_ready()?;
+            if self.kept.is_empty() {
+                self.recover().await?;
+            }
+            self.pull(credits.saturating_sub(self.kept.len())).await?;
+            let deliveries = self.hand_out(credits);
+            if !deliveries.is_empty() {
+                return Ok(deliveries);
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// A message that the server sends in the very moment of closing comes back after its ack wait.
+    async fn close(mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        while self.pulls.waiting() && self.inner.connected() {
+            let quiet = deadline.min(Instant::now() + CLOSE_QUIET);
+            match timeout_at(quiet, self.arriving.next()).await {
+                Ok(Some(message)) => self.absorb(message)?,
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.arriving.unsubscribe().await.map_err(client_closed)?;
+        self.absorb_ready()?;
+        for message in std::mem::take(&mut self.kept) {
+            if let Some(reply) = message.reply {
+                Settler::new(Arc::clone(&self.inner), reply).retry_after(Duration::ZERO).await?;
+            }
+        }
+        // The answer comes after the server has read everything that was sent before.
+        self.inner.consumer_info(self.durable()).await.map_err(|failure| self.explain(failure))?;
+        Ok(())
+    }
+}
+
+impl Subscription {
+    fn durable(&self) -> &str {
+        &self.consumer.cached_info().name
+    }
+
+    /// Takes in what the client has read already, without waiting.
+    fn absorb_ready(&mut self) -> Result<(), Error> {
+        // Unconstrained, because tokio's cooperation would hide the rest after some messages.
+        while let Some(Some(message)) = unconstrained(self.arriving.next()).now_or_never() {
+            self.absorb(message)?;
+        }
+        Ok(())
+    }
+
+    fn absorb(&mut self, message: async_nats::Message) -> Result<(), Error> {
+        match self.pulls.arrived(&message, Instant::now()) {
+            Arrival::Delivery => self.kept.push_back(message),
+            Arrival::Status => {}
+            Arrival::Gone => return Err(Error::Gone(self.durable().to_owned())),
+            Arrival::Unusable(why) => {
+                return Err(Error::Other(format!("the consumer {} can't be pulled from: {why}", self.durable())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that there is a connection, an inbox and a consumer. Cancel-safe: it goes on where it was.
+    async fn recover(&mut self) -> Result<(), Error> {
+        match self.inner.link.trouble(self.since, &[&self.pull_subject, &self.inbox]) {
+            Some(Trouble::Denied(text)) => return Err(Error::Denied(text)),
+            Some(Trouble::Lost) => self.pulls.stale = true,
+            None => {}
+        }
+        while !self.inner.connected() {
+            if self.inner.link.is_closed() {
+                return Err(client_closed("nothing can be received after that"));
+            }
+            tokio::time::sleep(CONNECTION_POLL).await;
+        }
+        if self.pulls.silent(Instant::now()) {
+            tracing::warn!(consumer = self.durable(), "the server went silent; pulling anew");
+            self.pulls.stale = true;
+            self.pulls.suspect = true;
+        }
+        if self.pulls.suspect {
+            self.check_consumer().await?;
+            self.pulls.suspect = false;
+        }
+        if self.pulls.stale {
+            self.renew().await?;
+        }
+        Ok(())
+    }
+
+    async fn check_consumer(&self) -> Result<(), Error> {
+        let Err(failure) = self.inner.consumer_info(self.durable()).await else { return Ok(()) };
+        let error = self.explain(failure);
+        if matches!(error, Error::Gone(_) | Error::Denied(_)) {
+            return Err(error);
+        }
+        // No leader, a restart: waited out.
+        tracing::debug!(%error, consumer = self.durable(), "the consumer can't be asked");
+        Ok(())
+    }
+
+    fn explain(&self, failure: Failure) -> Error {
+        match failure.code() {
+            Some(ErrorCode::CONSUMER_NOT_FOUND | ErrorCode::STREAM_NOT_FOUND) => Error::Gone(self.durable().to_owned()),
+            _ => failure.into(),
+        }
+    }
+
+    /// Leaves the old inbox, and with it every pull.
+    async fn renew(&mut self) -> Result<(), Error> {
+        let since = self.inner.link.mark();
+        let inbox = Subject::from(self.inner.client.new_inbox());
+        let arriving = self.inner.client.subscribe(inbox.clone()).await.map_err(client_closed)?;
+        // No await from here on. What the old inbox still holds was delivered to us; it is kept.
+        self.absorb_ready()?;
+        self.arriving = arriving;
+        self.inbox = inbox;
+        self.since = since;
+        self.pulls.renewed(Instant::now());
+        Ok(())
+    }
+
+    /// Asks for what is missing to have `room` under way.
+    async fn pull(&mut self, room: usize) -> Result<(), Error> {
+        let batch = self.pulls.missing(room, Instant::now());
+        if batch == 0 || !self.inner.connected() {
+            return Ok(());
+        }
+        let config = BatchConfig { batch, expires: Some(EXPIRES), idle_heartbeat: HEARTBEAT, ..BatchConfig::default() };
+        let sent = self.consumer.request_batch(config, self.inbox.clone()).await;
+        sent.map_err(|error| Error::Unavailable(format!("the consumer can't be pulled from: {error}")))?;
+        self.pulls.sent(batch, Instant::now());
+        Ok(())
+    }
+
+    /// Waits until something may have changed.
+    async fn wait(&mut self) -> Result<(), Error> {
+        let concerned = [self.pull_subject.as_str(), &self.inbox];
+        tokio::select! {
+            biased;
+            message = self.arriving.next() => match message {
+                Some(message) => self.absorb(message),
+                None => Err(client_closed("nothing can be received after that")),
+            },
+            _ = self.inner.link.troubled(self.since, &concerned) => Ok(()),
+            () = sleep_until(self.pulls.wake()) => Ok(()),
+        }
+    }
+
+    fn hand_out(&mut self, credits: usize) -> Vec<Delivery> {
+        let count = credits.min(self.kept.len());
+        let inner = &self.inner;
+        self.kept.drain(..count).filter_map(|message| delivery(inner, message)).collect()
+    }
+}
+
+/// `None` for a message that doesn't come from a stream; nothing can be acked then.
+fn delivery(inner: &Arc<Inner>, message: async_nats::Message) -> Option<Delivery> {
+    let message = jetstream::Message { message, context: inner.context.clone() };
+    let (delivered, sequence) = match message.info() {
+        Ok(info) => (u64::try_from(info.delivered).unwrap_or(1), info.stream_sequence),
+        Err(error) => {
+            tracing::warn!(%error, subject = %message.subject, "ignoring a message that no stream delivered");
+            return None;
+        }
+    };
+    let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
+    let settler = Settler::new(Arc::clone(inner), reply?);
+    let message = Message { subject: subject.into_string(), headers: decode(headers.as_ref()), payload };
+    Some(Delivery::new(message, delivered, sequence, settler))
+}
+
+/// Sorted by name, because the client keeps no order.
+fn decode(headers: Option<&async_nats::HeaderMap>) -> Headers {
+    let mut pairs: Vec<(String, String)> = headers
+        .into_iter()
+        .flat_map(async_nats::HeaderMap::iter)
+        .flat_map(|(name, values)| {
+            values.iter().map(move |value| (AsRef::<str>::as_ref(name).to_owned(), value.as_str().to_owned()))
+        })
+        .collect();
+    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pairs.into_iter().collect()
+}
+
+fn client_closed(error: impl fmt::Display) -> Error {
+    Error::Unavailable(format!("the connection is closed: {error}"))
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("consumer", &self.durable())
+            .field("pulls", &self.pulls)
+            .finish_non_exhaustive()
+    }
+}

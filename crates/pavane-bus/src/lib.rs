@@ -1,0 +1,22 @@
+//! How an event *travels*: publishing, subscribing and the topology they need.
+//!
+//! Two implementations stand behind one trait: [`JetStream`] for real, [`Memory`] for tests, with faults. Both pass the
+//! same conformance suite (feature `conformance`). This is the only crate that names `async_nats`.
+
+mod bus;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod delivery;
+mod drift;
+pub mod jetstream;
+pub mod memory;
+mod message;
+pub mod metric;
+pub mod topology;
+
+pub use bus::{Bus, Error, Health, PublishError, Receipt, StreamState, Subscription};
+pub use delivery::{Delivery, Settle};
+pub use jetstream::JetStream;
+pub use memory::Memory;
+pub use message::{Message, Outgoing};
+pub use topology::{ConsumerConfig, Topology};

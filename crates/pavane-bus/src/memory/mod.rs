@@ -1,0 +1,205 @@
+//! A bus in memory that behaves as `JetStream` does, with faults on demand.
+//!
+//! For tests and simulations: everything is decided by the calls, an injected clock and one seed, so the same run gives the
+//! same trace. Every operation has a form that never waits, for a scheduler: [`Memory::try_publish`],
+//! [`Memory::try_subscribe`], [`Subscription::try_receive`] and [`Memory::next_due`]; settling a delivery never waits here.
+
+mod consumer;
+mod faults;
+mod random;
+mod state;
+mod stream;
+mod subscription;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use pavane_contract::{Clock, Timestamp};
+use tokio::sync::Notify;
+
+pub use faults::Faults;
+pub use stream::Stored;
+pub use subscription::Subscription;
+
+use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology};
+use consumer::{Answer, DeliveryId, Taken};
+use state::State;
+
+/// A bus in memory. Clones share it: one value stands for the server and all connections to it.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+/// How much work a consumer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Delivered and not settled.
+    pub unsettled: usize,
+    /// Not delivered yet.
+    pub undelivered: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// Something may be there to receive.
+    changed: Notify,
+}
+
+impl Memory {
+    /// A bus without faults.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_faults(clock, 0, Faults::default())
+    }
+
+    /// A bus whose faults are drawn from a seed.
+    pub fn with_faults(clock: Arc<dyn Clock>, seed: u64, faults: Faults) -> Self {
+        Self { shared: Arc::new(Shared { clock, state: Mutex::new(State::new(seed, faults)), changed: Notify::new() }) }
+    }
+
+    /// Changes the faults from now on, for example to let a run come to rest.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.state().faults = faults;
+    }
+
+    /// [`Bus::provision`] that never waits.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_provision(&self, topology: &Topology) -> Result<(), Error> {
+        self.shared.state().provision(topology, self.shared.clock.now())
+    }
+
+    /// [`Bus::publish`] that never waits.
+    pub fn try_publish(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        let receipts = messages.into_iter().map(|message| state.publish(message, now)).collect();
+        drop(state);
+        self.wake();
+        receipts
+    }
+
+    /// [`Bus::subscribe`] that never waits.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_subscribe(&self, consumer: &ConsumerConfig) -> Result<Subscription, Error> {
+        self.shared.state().open_consumer(consumer)?;
+        Ok(Subscription::new(Arc::clone(&self.shared), consumer.durable.clone()))
+    }
+
+    /// When some consumer next has something to receive: now, later, or never unless something is published.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.shared.state().next_due(self.shared.clock.now())
+    }
+
+    /// Makes waiting receivers look again. Call it after moving an injected clock.
+    pub fn wake(&self) {
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Everything that a stream holds, in order.
+    pub fn messages(&self, stream: &str) -> Vec<Stored> {
+        self.shared.state().messages(stream)
+    }
+
+    /// How much work a consumer has; `None` when it doesn't exist.
+    pub fn pending(&self, durable: &str) -> Option<Pending> {
+        self.shared.state().pending(durable)
+    }
+
+    /// Lets the server lose what a stream stored after a sequence, as after a power failure before the sync to disk: the
+    /// ids and the consumers' positions go back too, and clients see a reconnect.
+    pub fn roll_back(&self, stream: &str, last_sequence: u64) {
+        self.shared.state().roll_back(stream, last_sequence);
+        self.wake();
+    }
+
+    /// Cuts all connections until [`reconnect`](Self::reconnect): publishing and settling fail, receiving waits.
+    pub fn disconnect(&self) {
+        self.shared.state().disconnect();
+    }
+
+    /// Ends a [`disconnect`](Self::disconnect).
+    pub fn reconnect(&self) {
+        self.shared.state().reconnect();
+        self.wake();
+    }
+
+    /// Deletes a consumer, as an operator might; its subscriptions end with [`Error::Gone`].
+    pub fn delete_consumer(&self, durable: &str) {
+        self.shared.state().delete_consumer(durable);
+        self.wake();
+    }
+}
+
+impl Bus for Memory {
+    type Subscription = Subscription;
+
+    async fn provision(&self, topology: &Topology) -> Result<(), Error> {
+        self.try_provision(topology)
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
+        self.try_publish(messages)
+    }
+
+    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<Subscription, Error> {
+        self.try_subscribe(consumer)
+    }
+
+    async fn stream_state(&self) -> Result<StreamState, Error> {
+        self.shared.state().stream_state()
+    }
+
+    async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
+        self.shared.state().message_id_at(sequence)
+    }
+
+    fn health(&self) -> Health {
+        self.shared.state().health()
+    }
+
+    /// Does nothing: the value stands for the server too, and others may still use it.
+    async fn close(&self) {}
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a test must not hide behind another one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, durable: &str, credits: usize) -> Result<Vec<Taken>, Error> {
+        self.state().take(durable, credits, self.clock.now())
+    }
+
+    /// How long until there is something to take; `None` when only an event can bring it.
+    fn wait_for(&self, durable: &str) -> Option<Duration> {
+        let now = self.clock.now();
+        let due = self.state().consumer_due(durable, now)?;
+        // At least a moment, should the clock stand still.
+        Some(Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1)))
+    }
+
+    fn settle(&self, durable: &str, id: DeliveryId, answer: Answer) -> Result<(), Error> {
+        self.state().settle(durable, id, answer, self.clock.now())?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+/// A moment later; the end of time when that is too late.
+fn after(time: Timestamp, wait: Duration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+-- Claims on effects outside this database: who is at it, until when, or that it is done.
+create table pavane_claim (
+    key text primary key,
+    token text not null,
+    state text not null check (state in ('held', 'done')),
+    expires_at bigint not null
+);
+create index pavane_claim_expires on pavane_claim (expires_at);

@@ -1,0 +1,33 @@
+-- Events that a reaction has handled. Written in the handler's own transaction.
+create table pavane_inbox (
+    reaction text not null,
+    event_id text not null,
+    handled_at integer not null,
+    primary key (reaction, event_id)
+);
+create index pavane_inbox_handled on pavane_inbox (handled_at);
+
+-- Where each step of each saga stands: running, done, undone or barred.
+create table pavane_ledger (
+    saga text not null,
+    step text not null,
+    state text not null check (state in ('running', 'done', 'undone', 'barred')),
+    -- The event that made the step run; null when its undo came first.
+    event_id text,
+    -- The event that the step emitted and that its undo takes back, as CloudEvents JSON; null when it said no.
+    kept text,
+    changed_at integer not null,
+    primary key (saga, step)
+);
+create index pavane_ledger_changed on pavane_ledger (changed_at);
+
+-- How often a reaction failed on an event.
+create table pavane_attempt (
+    reaction text not null,
+    event_id text not null,
+    attempts integer not null,
+    first_failed_at integer not null,
+    last_failed_at integer not null,
+    primary key (reaction, event_id)
+);
+create index pavane_attempt_failed on pavane_attempt (last_failed_at);

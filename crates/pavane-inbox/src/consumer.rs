@@ -1,0 +1,355 @@
+//! The idempotent consumer: takes events from a durable consumer, runs a reaction on them, and settles them.
+//!
+//! Events with the same key are handled one after another; others at once, up to the reaction's concurrency. What waits
+//! while all of that is busy becomes the next batch: one event when idle, many under load.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use pavane_bus::{Bus, Delivery, Subscription};
+use pavane_outbox::{CrashPoint, Database, Db, Dialect};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use crate::{
+    engine::{Arrived, Engine, Outcome, Run},
+    metric,
+    wiring::Wired,
+};
+
+/// Why a consumer can't go on. Each reads after "failed to consume events: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bus is unavailable, or the durable consumer is gone.
+    #[error(transparent)]
+    Bus(#[from] pavane_bus::Error),
+    /// A run panicked outside a handler. Open the consumer anew; the run's events come again.
+    #[error("a run ended unexpectedly: {0}")]
+    Crashed(String),
+}
+
+/// Runs one reaction of one service.
+pub struct Consumer<S, DB: Database, B: Bus> {
+    engine: Arc<Engine<S, DB, B>>,
+    subscription: B::Subscription,
+    /// What arrived and waits for its lane or for room.
+    queue: VecDeque<Arrived>,
+    /// Keys that are being worked on.
+    lanes: HashSet<String>,
+    running: JoinSet<Finished>,
+    in_hand: usize,
+    outages: u32,
+    paused_until: Option<Instant>,
+}
+
+/// What a run leaves behind.
+struct Finished {
+    lanes: Vec<String>,
+    events: usize,
+    unavailable: bool,
+}
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
+    /// Opens the reaction's durable consumer, creating it when it doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// When the bus is unavailable, or the consumer exists with another configuration.
+    pub async fn open(wired: Wired<S, DB>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
+        let engine = Engine { wired, state, db, bus };
+        let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
+        Ok(Self {
+            engine: Arc::new(engine),
+            subscription,
+            queue: VecDeque::new(),
+            lanes: HashSet::new(),
+            running: JoinSet::new(),
+            in_hand: 0,
+            outages: 0,
+            paused_until: None,
+        })
+    }
+
+    /// Opens the durable consumer again, after it was lost. What was in hand comes again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open). Call it again, later.
+    pub async fn reopen(&mut self) -> Result<(), Error> {
+        self.running.shutdown().await;
+        self.queue.clear();
+        self.lanes.clear();
+        self.in_hand = 0;
+        self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await?;
+        Ok(())
+    }
+
+    /// The reaction's name.
+    pub fn name(&self) -> &str {
+        &self.engine.wired.name
+    }
+
+    /// Waits for the next thing to happen (events arrive, a run ends, a pause ends) and deals with it. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the durable consumer is gone for good.
+    pub async fn step(&mut self) -> Result<(), Error> {
+        self.start_runs();
+        let credits = self.engine.credits().saturating_sub(self.in_hand);
+        let sign_of_life = self.engine.wired.reaction.tuning.ack_wait / 3;
+        let pause = self.paused_until;
+        tokio::select! {
+            biased;
+            Some(finished) = self.running.join_next() => self.finish(finished)?,
+            () = async { tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)).await }, if pause.is_some() => {
+                self.paused_until = None;
+            }
+            deliveries = self.subscription.receive(credits), if credits > 0 && pause.is_none() => {
+                let deliveries = deliveries?;
+                self.enqueue(deliveries);
+            }
+            () = tokio::time::sleep(sign_of_life), if !self.queue.is_empty() => {
+                for waiting in &self.queue {
+                    signal_life(&waiting.delivery).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up to `batch_max` events that are there now, and handles and settles as many of them as may share a run, to
+    /// the end and in this very call: [`step`](Self::step) without waiting and without tasks, for a test or a simulation
+    /// that decides itself what happens when. Returns how many were handled.
+    ///
+    /// Dropping it midway is a crash: drop the consumer too then.
+    ///
+    /// # Errors
+    ///
+    /// When the durable consumer is gone for good.
+    pub async fn turn(&mut self, batch_max: usize) -> Result<usize, Error> {
+        let credits = batch_max.saturating_sub(self.queue.len());
+        if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
+            self.enqueue(deliveries?);
+        }
+        let batch = self.take_batch();
+        let events = batch.len();
+        if events > 0 {
+            let handled = self.engine.run(&batch, self.outages).await;
+            let unavailable = handled.unavailable;
+            settle_all(&self.engine, batch, handled).await;
+            self.finish(Ok(Finished { lanes: Vec::new(), events, unavailable }))?;
+        }
+        Ok(events)
+    }
+
+    /// Stops taking events, lets the running ones end, gives the waiting ones back, and makes sure that the broker has
+    /// seen all acks.
+    ///
+    /// # Errors
+    ///
+    /// When the broker can't be asked. Some events are then delivered again, and skipped.
+    pub async fn drain(mut self, patience: Duration) -> Result<(), Error> {
+        for arrived in self.queue.drain(..) {
+            settle(arrived.delivery, Outcome::Again { after: Duration::ZERO }).await;
+        }
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            warn!(
+                reaction = self.engine.wired.name,
+                ?patience,
+                "handlers still run at shutdown; their events come again"
+            );
+            self.running.abort_all();
+        }
+        Ok(self.subscription.close().await?)
+    }
+
+    fn enqueue(&mut self, deliveries: Vec<Delivery>) {
+        let payload_max = self.engine.wired.reaction.tuning.payload_max;
+        self.in_hand += deliveries.len();
+        self.queue.extend(deliveries.into_iter().map(|delivery| Arrived::read(delivery, payload_max)));
+    }
+
+    /// Starts as many runs as there is room for.
+    fn start_runs(&mut self) {
+        while self.running.len() < self.room() {
+            let batch = self.take_batch();
+            if batch.is_empty() {
+                return;
+            }
+            let lanes: Vec<_> = batch.iter().map(|arrived| arrived.lane().to_owned()).collect();
+            self.lanes.extend(lanes.iter().cloned());
+            let (engine, outages) = (Arc::clone(&self.engine), self.outages);
+            let span =
+                info_span!("react", service = engine.wired.service, reaction = engine.wired.name, events = batch.len());
+            self.running.spawn(run(engine, batch, lanes, outages).instrument(span));
+        }
+    }
+
+    /// How many runs may be under way: one as a probe while something is unavailable, none during a pause.
+    fn room(&self) -> usize {
+        match (self.paused_until, self.outages) {
+            (Some(_), _) => 0,
+            (None, 0..OUTAGE) => self.engine.concurrency(),
+            (None, _) => 1,
+        }
+    }
+
+    /// Takes the oldest waiting events whose keys are free. Events of one key stay together and in order.
+    fn take_batch(&mut self) -> Vec<Arrived> {
+        let most = if self.outages >= OUTAGE { 1 } else { self.engine.batch_max() };
+        let mut batch: Vec<Arrived> = Vec::new();
+        // Keys seen in this pass whose events must wait behind an earlier one.
+        let mut behind: HashSet<String> = HashSet::new();
+        let mut index = 0;
+        while index < self.queue.len() && batch.len() < most {
+            let lane = self.queue[index].lane();
+            if self.lanes.contains(lane) || behind.contains(lane) {
+                behind.insert(lane.to_owned());
+                index += 1;
+            } else {
+                batch.extend(self.queue.remove(index));
+            }
+        }
+        // In key order, so that the batches of two reactions take the locks of shared rows in the same order. The sort is
+        // stable: events of one key stay as they came.
+        batch.sort_by(|one, other| one.lane().cmp(other.lane()));
+        batch
+    }
+
+    fn finish(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
+        // Handlers' panics are caught where they happen, so this one is ours: which keys it held is no longer known.
+        let finished = finished.map_err(|error| Error::Crashed(error.to_string()))?;
+        for lane in &finished.lanes {
+            self.lanes.remove(lane);
+        }
+        self.in_hand -= finished.events;
+        match (finished.unavailable, self.paused_until) {
+            (false, _) => self.outages = 0,
+            // One of many that were under way when the outage was noticed: it says nothing new.
+            (true, Some(_)) => {}
+            (true, None) => self.outage(),
+        }
+        Ok(())
+    }
+
+    /// Counts a failure of the infrastructure; after some in a row the reaction pauses, longer each time.
+    fn outage(&mut self) {
+        self.outages = self.outages.saturating_add(1);
+        if self.outages >= OUTAGE {
+            let pause = self.engine.backoff(Duration::from_millis(200), self.outages - OUTAGE + 1);
+            debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
+            self.paused_until = Some(Instant::now() + pause);
+        }
+    }
+}
+
+/// So many failures of the infrastructure in a row are an outage: the reaction pauses and then probes with one event.
+/// Fewer may be one event's bad luck, and the others go on.
+const OUTAGE: u32 = 3;
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    fn concurrency(&self) -> usize {
+        let tuning = &self.wired.reaction.tuning;
+        tuning.concurrency.unwrap_or(match (self.wired.reaction.has_effect(), self.db.dialect()) {
+            (true, _) => 16,
+            (false, Dialect::Postgres) => 4,
+            (false, Dialect::Sqlite) => 1,
+        })
+    }
+
+    fn batch_max(&self) -> usize {
+        if self.wired.reaction.has_effect() { 1 } else { self.wired.reaction.tuning.batch_max }
+    }
+
+    /// How many events may be in hand: what is being worked on, and as much again as the next batches.
+    fn credits(&self) -> usize {
+        2 * self.concurrency() * self.batch_max()
+    }
+}
+
+async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    engine: Arc<Engine<S, DB, B>>,
+    batch: Vec<Arrived>,
+    lanes: Vec<String>,
+    outages: u32,
+) -> Finished {
+    let events = batch.len();
+    let started = Instant::now();
+    let handled = alive(&engine, &batch, engine.run(&batch, outages)).await;
+    let unavailable = handled.unavailable;
+    settle_all(&engine, batch, handled).await;
+    let (service, reaction) = (engine.wired.service.clone(), engine.wired.name.clone());
+    metrics::histogram!(metric::HANDLER_SECONDS, "service" => service, "reaction" => reaction)
+        .record(started.elapsed().as_secs_f64());
+    Finished { lanes, events, unavailable }
+}
+
+/// Settles each event of a run as it turned out.
+async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
+    for (arrived, outcome) in batch.into_iter().zip(run.outcomes) {
+        engine.db.crash_point(CrashPoint::BeforeAck).await;
+        settle(arrived.delivery, outcome).await;
+        engine.db.crash_point(CrashPoint::AfterAck).await;
+    }
+}
+
+/// Tells the broker that work goes on, as long as it does.
+async fn alive<S, DB: Database, B: Bus, T>(
+    engine: &Engine<S, DB, B>,
+    batch: &[Arrived],
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            () = tokio::time::sleep(engine.wired.reaction.tuning.ack_wait / 3) => {
+                for arrived in batch {
+                    signal_life(&arrived.delivery).await;
+                }
+            }
+        }
+    }
+}
+
+/// The one place where a delivery is settled: strictly after the commit, or after the dead letter is kept.
+async fn settle(delivery: Delivery, outcome: Outcome) {
+    let settled = match outcome {
+        Outcome::Done => delivery.ack().await,
+        Outcome::Again { after } => delivery.retry_after(after).await,
+        Outcome::Dead { reason } => delivery.reject(reason).await,
+    };
+    if let Err(error) = settled {
+        // The broker delivers it again, and the inbox skips it.
+        debug!(%error, "failed to settle a delivery");
+    }
+}
+
+async fn signal_life(delivery: &Delivery) {
+    if let Err(error) = delivery.in_progress().await {
+        debug!(%error, "failed to tell the broker that work goes on");
+    }
+}
+
+impl<S, DB: Database, B: Bus> fmt::Debug for Consumer<S, DB, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("in_hand", &self.in_hand)
+            .field("outages", &self.outages)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! Dead letters: events that a reaction gave up on, kept with their cause until somebody decides.
+
+use pavane_bus::{Delivery, Outgoing};
+use pavane_contract::{Timestamp, codec::Headers};
+
+use crate::store::Attempts;
+
+/// The first token of a dead letter's subject: `dead.<service>.<reaction>.<original subject>`.
+pub const DEAD: &str = "dead";
+/// The first token of a redriven event's subject: `redrive.<service>.<reaction>.<original subject>`.
+pub const REDRIVE: &str = "redrive";
+
+/// What a dead letter's headers say beside the event's own. Wire format.
+pub mod header {
+    /// The service that gave up.
+    pub const SERVICE: &str = "pavane-dead-service";
+    /// The reaction that gave up.
+    pub const REACTION: &str = "pavane-dead-reaction";
+    /// Why, as one line.
+    pub const CAUSE: &str = "pavane-dead-cause";
+    /// How often the handler failed.
+    pub const ATTEMPTS: &str = "pavane-dead-attempts";
+    /// When it failed first, RFC 3339.
+    pub const FIRST_FAILED_AT: &str = "pavane-dead-first-failed-at";
+    /// When it failed last, RFC 3339.
+    pub const LAST_FAILED_AT: &str = "pavane-dead-last-failed-at";
+    /// The subject that the event came on.
+    pub const SUBJECT: &str = "pavane-dead-subject";
+    /// The event's sequence in the events stream.
+    pub const SEQUENCE: &str = "pavane-dead-sequence";
+}
+
+/// Why a reaction gave up on an event.
+#[derive(Debug)]
+pub(crate) struct DeadLetter<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) reaction: &'a str,
+    pub(crate) cause: &'a str,
+    pub(crate) attempts: Attempts,
+}
+
+/// The dead letter as a message: the event's own headers and payload, and why.
+pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing {
+    let message = &delivery.message;
+    let original = message.headers.iter().filter(|(name, _)| {
+        // What the server or an earlier dead letter said is no longer true of this message.
+        let name = name.to_ascii_lowercase();
+        !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
+    });
+    let mut headers: Headers = original.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let time = |micros| Timestamp::from_microsecond(micros).unwrap_or_default().to_string();
+    headers.push(header::SERVICE, letter.service.to_owned());
+    headers.push(header::REACTION, letter.reaction.to_owned());
+    headers.push(header::CAUSE, one_line(letter.cause));
+    headers.push(header::ATTEMPTS, letter.attempts.count.to_string());
+    headers.push(header::FIRST_FAILED_AT, time(letter.attempts.first_failed_at));
+    headers.push(header::LAST_FAILED_AT, time(letter.attempts.last_failed_at));
+    headers.push(header::SUBJECT, message.subject.clone());
+    headers.push(header::SEQUENCE, delivery.sequence.to_string());
+    let subject = original_subject(letter, &message.subject);
+    Outgoing {
+        subject: format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction),
+        headers,
+        payload: message.payload.clone(),
+        // The stream's sequence, not the event's id: an event that dies again after a redrive is another dead letter.
+        message_id: format!("{DEAD}-{}-{}-{}", letter.service, letter.reaction, delivery.sequence),
+    }
+}
+
+/// The subject that the event was first published to, also when it was redriven since.
+fn original_subject<'s>(letter: &DeadLetter<'_>, subject: &'s str) -> &'s str {
+    subject
+        .strip_prefix(REDRIVE)
+        .and_then(|rest| rest.strip_prefix('.')?.strip_prefix(letter.service))
+        .and_then(|rest| rest.strip_prefix('.')?.strip_prefix(letter.reaction))
+        .and_then(|rest| rest.strip_prefix('.'))
+        .unwrap_or(subject)
+}
+
+/// A header value has no line breaks, and a cause of a megabyte helps nobody.
+fn one_line(cause: &str) -> String {
+    const CHARS: usize = 2000;
+    cause.chars().map(|char| if char.is_control() { ' ' } else { char }).take(CHARS).collect()
+}

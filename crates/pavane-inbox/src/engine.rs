@@ -1,0 +1,244 @@
+//! Runs a reaction on events: in batches, and one by one where a batch fails.
+//!
+//! Per event: dedupe, ledger, handle; for all of them one commit; then the acks. Nothing here waits or retries: it says
+//! what became of each event, and the [consumer](crate::consumer) settles it.
+
+mod effect;
+mod failed;
+mod local;
+
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+
+use pavane_bus::{Bus, Delivery};
+use pavane_choreography::ledger::{self, State};
+use pavane_contract::{Cause, EventId, RawEnvelope, SagaId, codec};
+use pavane_outbox::{Correlation, Database, Db, Emissions, Tx};
+
+use crate::{
+    dead_letter::REDRIVE,
+    handler::{HandlerError, Kind},
+    store,
+    wiring::{Part, Wired},
+    work::Work,
+};
+
+/// A delivery whose headers were read.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) delivery: Delivery,
+    pub(crate) event: Result<RawEnvelope, codec::Error>,
+}
+
+impl Arrived {
+    pub(crate) fn read(delivery: Delivery, payload_max: usize) -> Self {
+        let message = &delivery.message;
+        let event = codec::decode(&message.headers, message.payload.clone(), payload_max);
+        Self { delivery, event }
+    }
+
+    fn is_redriven(&self) -> bool {
+        self.delivery.message.subject.split('.').next() == Some(REDRIVE)
+    }
+
+    /// Events with the same lane are handled in order.
+    pub(crate) fn lane(&self) -> &str {
+        match &self.event {
+            Ok(event) => event.meta.key.as_str(),
+            Err(_) => &self.delivery.message.subject,
+        }
+    }
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Committed, or known from before.
+    Done,
+    /// To be delivered again.
+    Again { after: Duration },
+    /// Kept as a dead letter; to be ended.
+    Dead { reason: String },
+}
+
+/// What became of all events of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// In the order of the events.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The infrastructure failed: wait before the next.
+    pub(crate) unavailable: bool,
+}
+
+/// Why an event, or the batch it is in, wasn't handled.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The handler failed, or something that it needs isn't there.
+    Handler(HandlerError),
+    /// An undo came while its step is running: whether there is something to undo isn't known yet.
+    StepRunning,
+}
+
+impl<E: Into<HandlerError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Handler(error.into())
+    }
+}
+
+impl Failure {
+    fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Handler(error) if error.kind() == Kind::Unavailable)
+    }
+}
+
+/// One reaction of one service, with everything that it needs to run.
+pub(crate) struct Engine<S, DB: Database, B: Bus> {
+    pub(crate) wired: Wired<S, DB>,
+    pub(crate) state: Arc<S>,
+    pub(crate) db: Db<DB>,
+    pub(crate) bus: B,
+}
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Handles events that may share one transaction, and says what became of each.
+    pub(crate) async fn run(&self, batch: &[Arrived], outages: u32) -> Run {
+        if batch.len() > 1 && !self.wired.reaction.has_effect() && self.all_at_once(batch).await {
+            let outcomes = batch.iter().map(|_| Outcome::Done).collect();
+            return Run { outcomes, unavailable: false };
+        }
+        // One by one, only the event that fails is affected.
+        let mut run = Run::default();
+        for arrived in batch {
+            let (outcome, unavailable) = self.one(arrived, outages).await;
+            run.unavailable |= unavailable;
+            run.outcomes.push(outcome);
+        }
+        run
+    }
+
+    /// Handles a whole batch in one transaction, if nothing in it fails. `false` leaves no trace.
+    async fn all_at_once(&self, batch: &[Arrived]) -> bool {
+        let acceptable = |arrived: &&Arrived| !arrived.is_redriven() && self.accepts(arrived).is_some();
+        let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
+        events.len() == batch.len() && self.local(&events).await.is_ok()
+    }
+
+    async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, bool) {
+        let Some(event) = self.accepts(arrived) else {
+            let outcome = self.refuse(arrived, outages).await;
+            let unavailable = matches!(outcome, Outcome::Again { .. });
+            return (outcome, unavailable);
+        };
+        let result = match self.forget_if_redriven(arrived, event).await {
+            Err(error) => Err(error.into()),
+            Ok(()) if self.wired.reaction.has_effect() => self.effect(event).await,
+            Ok(()) => self.local(&[event]).await,
+        };
+        match result {
+            Ok(()) => (Outcome::Done, false),
+            Err(failure) => {
+                let unavailable = failure.is_unavailable();
+                (self.failed(arrived, event, failure, outages).await, unavailable)
+            }
+        }
+    }
+
+    /// The event, if it was read and is one that this reaction runs on.
+    fn accepts<'a>(&self, arrived: &'a Arrived) -> Option<&'a RawEnvelope> {
+        let event = arrived.event.as_ref().ok()?;
+        let accepted = match self.wired.part {
+            Part::Undo { .. } => self.wired.reaction.triggers.contains(&event.meta.event),
+            Part::Plain | Part::Step { .. } => self.work(event).is_some(),
+        };
+        accepted.then_some(event)
+    }
+
+    /// The handler for an event.
+    fn work(&self, event: &RawEnvelope) -> Option<&Work<S, DB>> {
+        let work = self.wired.reaction.work.iter();
+        work.filter(|(wanted, _)| *wanted == event.meta.event).map(|(_, work)| work).next()
+    }
+
+    /// A redrive is a person's decision to try again: earlier failures no longer count.
+    async fn forget_if_redriven(&self, arrived: &Arrived, event: &RawEnvelope) -> Result<(), HandlerError> {
+        if !arrived.is_redriven() || arrived.delivery.delivered > 1 {
+            return Ok(());
+        }
+        let mut tx = self.begin(event).await?;
+        store::forget_failures(&mut tx, &self.wired.name, event.meta.id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
+        self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
+    }
+
+    /// Fails unless the handler emitted what the wiring table says.
+    fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
+        let emitted: Vec<_> = tx.emitted().iter().map(|event| event.meta.event.clone()).collect();
+        match self.wired.emissions.unmet(&emitted) {
+            None => Ok(()),
+            Some(why) => Err(HandlerError::reject(format!("{}: {why}", self.wired.emissions.who()))),
+        }
+    }
+
+    /// What the step emitted that its undo takes back.
+    fn kept(&self, tx: &Tx<DB>) -> Option<RawEnvelope> {
+        let Part::Step { keeps } = &self.wired.part else { return None };
+        tx.emitted().iter().find(|event| event.meta.event == *keeps).cloned()
+    }
+
+    /// Keeps what steps did, for their undo; a step that said no is barred instead.
+    async fn keep(
+        &self,
+        tx: &mut Tx<DB>,
+        answers: Vec<(SagaId, Option<RawEnvelope>)>,
+    ) -> Result<(), pavane_outbox::Error> {
+        if !matches!(self.wired.part, Part::Step { .. }) {
+            return Ok(());
+        }
+        let (mut kept, mut barred) = (Vec::new(), Vec::new());
+        for (saga, event) in answers {
+            match (ledger::settle(event.is_some()), event) {
+                (State::Done, Some(event)) => kept.push((saga, event)),
+                _ => barred.push(saga),
+            }
+        }
+        if !kept.is_empty() {
+            store::keep(tx, &self.wired.name, &kept).await?;
+        }
+        if !barred.is_empty() {
+            store::bar(tx, &self.wired.name, &barred).await?;
+        }
+        Ok(())
+    }
+
+    async fn timed<T>(&self, work: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
+        let limit = self.wired.reaction.tuning.timeout;
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(HandlerError::transient(format!("the handler took longer than {limit:?}"))),
+        }
+    }
+}
+
+/// What a handler is to do: which event it is given, in whose name.
+struct Task<'e> {
+    given: Cow<'e, RawEnvelope>,
+    cause: Cause,
+}
+
+/// Makes sure that a step that runs or is done does so for this very event. Another event of the saga would be skipped
+/// silently otherwise.
+fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerError> {
+    match (step.state, step.event_id) {
+        (State::Running | State::Done, Some(other)) if other != event => Err(HandlerError::reject(format!(
+            "the saga has this step already, on the event {other}: a step runs once a saga"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What may be emitted where nothing may: dedupe and ledger only.
+fn nothing(who: &str) -> Emissions {
+    Emissions::new(who, Vec::new())
+}

@@ -1,0 +1,152 @@
+//! Reactions with an effect: look, call outside any transaction, record.
+//!
+//! The call has an idempotency key made from the event, so that doing it again after a crash or a lost answer is the
+//! same call. The step is `running` meanwhile; an undo that comes then waits until the answer is recorded.
+
+use pavane_bus::Bus;
+use pavane_choreography::ledger::{self, Forward, State, Undo};
+use pavane_contract::RawEnvelope;
+use pavane_outbox::{Correlation, CrashPoint, Database, Tx};
+
+use super::{Engine, Failure, check_same_event, nothing};
+use crate::{
+    handler::{HandlerError, IdempotencyKey, Kind},
+    store,
+    wiring::Part,
+    work::{Answer, Work},
+};
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Handles one event with an effect.
+    pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
+        let Some(given) = self.look(event).await? else { return Ok(()) };
+        let Some(Work::External(work)) = self.work(&given) else {
+            return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
+        };
+        let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
+        self.db.crash_point(CrashPoint::BeforeCall).await;
+        let answer = match self.timed(work.call(&self.state, &key, &given)).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.not_called(event, error).await),
+        };
+        self.db.crash_point(CrashPoint::AfterCall).await;
+        self.record(event, &given, answer).await
+    }
+
+    /// An effect that is rejected did not happen and never will, so its step must not stay `running`: its undo would wait
+    /// for ever. After any other failure nobody knows, and the undo has to wait.
+    async fn not_called(&self, event: &RawEnvelope, error: HandlerError) -> Failure {
+        if error.kind() == Kind::Reject && matches!(self.wired.part, Part::Step { .. }) {
+            let forgotten = async {
+                let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+                store::forget_running(&mut tx, &self.wired.name, event.meta.cause.saga).await?;
+                tx.commit().await
+            };
+            if let Err(error) = forgotten.await {
+                return error.into();
+            }
+        }
+        Failure::Handler(error)
+    }
+
+    /// Asks inbox and ledger whether there is something to do, and returns the event to do it with.
+    async fn look(&self, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
+        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+        if store::is_handled(&mut tx, &self.wired.name, event.meta.id).await? {
+            self.count("duplicate", 1);
+            return Ok(None);
+        }
+        let given = match &self.wired.part {
+            Part::Plain => return Ok(Some(event.clone())),
+            Part::Step { .. } => self.look_forward(&mut tx, event).await?,
+            Part::Undo { step } => self.look_back(&mut tx, step, event).await?,
+        };
+        if given.is_none() {
+            store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
+            self.count("skipped", 1);
+        }
+        tx.commit().await?;
+        Ok(given)
+    }
+
+    async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
+        if let Some(Work::External(work)) = self.work(event) {
+            // An event that can't be read calls nothing. Were its step running, its undo would wait for ever.
+            work.check(event)?;
+        }
+        let (saga, id) = (event.meta.cause.saga, event.meta.id);
+        let started = store::start(tx, &self.wired.name, &[(saga, id)], State::Running).await?;
+        if started.contains(&id) {
+            return Ok(Some(event.clone()));
+        }
+        let steps = store::look(tx, &self.wired.name, &[saga]).await?;
+        let Some(step) = steps.get(&saga) else { return Ok(None) };
+        check_same_event(step, id)?;
+        Ok(match ledger::forward(Some(step.state)) {
+            Forward::Run => Some(event.clone()),
+            Forward::Skip => None,
+        })
+    }
+
+    /// Nothing is marked undone yet: that is recorded with the answer. Until then a second trigger does the same call,
+    /// under the same key.
+    async fn look_back(
+        &self,
+        tx: &mut Tx<DB>,
+        step: &str,
+        trigger: &RawEnvelope,
+    ) -> Result<Option<RawEnvelope>, Failure> {
+        let saga = trigger.meta.cause.saga;
+        let known = store::look(tx, step, &[saga]).await?.remove(&saga);
+        match ledger::undo(known.as_ref().map(|step| step.state)) {
+            Undo::Wait => Err(Failure::StepRunning),
+            Undo::Skip => Ok(None),
+            Undo::Run => match known.and_then(|step| step.kept) {
+                Some(kept) => Ok(Some(kept)),
+                // The step said no: there is nothing to take back.
+                None => self.bar(tx, step, trigger).await,
+            },
+            Undo::Bar => self.bar(tx, step, trigger).await,
+        }
+    }
+
+    async fn bar(&self, tx: &mut Tx<DB>, step: &str, trigger: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
+        let saga = trigger.meta.cause.saga;
+        match store::undo(tx, step, &[saga]).await?.remove(&saga) {
+            // The step committed while we looked, and there is something to take back after all: look again.
+            Some(step) if step.kept.is_some() => Err(Failure::StepRunning),
+            Some(_) => Ok(None),
+            None => Err(Failure::StepRunning),
+        }
+    }
+
+    /// Records the answer and marks the event handled.
+    async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
+        let mut tx = self.begin(event).await?;
+        let fresh = store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
+        if fresh.is_empty() || !self.advance(&mut tx, event).await? {
+            // Another delivery of the event, or another trigger, recorded it meanwhile.
+            tx.commit().await?;
+            self.count("duplicate", 1);
+            return Ok(());
+        }
+        let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
+        self.timed(work.record(&self.state, &mut tx, given, answer)).await?;
+        self.check_emitted(&tx)?;
+        let answer = (event.meta.cause.saga, self.kept(&tx));
+        self.keep(&mut tx, vec![answer]).await?;
+        tx.commit().await?;
+        self.count("handled", 1);
+        Ok(())
+    }
+
+    /// Moves the ledger on. `false` when somebody else did.
+    async fn advance(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
+        let saga = event.meta.cause.saga;
+        Ok(match &self.wired.part {
+            Part::Plain => true,
+            Part::Step { .. } => store::finish(tx, &self.wired.name, saga).await?,
+            Part::Undo { step } => store::undo(tx, step, &[saga]).await?.contains_key(&saga),
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Reactions without an effect: a batch of events in one transaction.
+
+use std::borrow::Cow;
+
+use pavane_bus::Bus;
+use pavane_choreography::ledger::{self, State, Undo};
+use pavane_contract::{RawEnvelope, SagaId};
+use pavane_outbox::{Database, Tx};
+
+use super::{Engine, Failure, Task, check_same_event};
+use crate::{handler::HandlerError, store, wiring::Part, work::Work};
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Handles events in one transaction, all or none.
+    pub(super) async fn local(&self, events: &[&RawEnvelope]) -> Result<(), Failure> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let mut tx = self.begin(first).await?;
+        let ids: Vec<_> = events.iter().map(|event| event.meta.id).collect();
+        let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
+        // Removing as we go: an event that is in the batch twice is handled once.
+        let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
+        let duplicates = events.len() - fresh.len();
+        self.count("duplicate", duplicates);
+        let tasks = match &self.wired.part {
+            Part::Plain => fresh.into_iter().map(Task::on).collect(),
+            Part::Step { .. } => self.start(&mut tx, fresh).await?,
+            Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
+        };
+        let handled = tasks.len();
+        let mut answers = Vec::new();
+        for task in tasks {
+            let saga = task.cause.saga;
+            self.handle(&mut tx, task).await?;
+            answers.push((saga, self.kept(&tx)));
+        }
+        self.keep(&mut tx, answers).await?;
+        tx.commit().await?;
+        self.count("handled", handled);
+        self.count("skipped", events.len() - duplicates - handled);
+        Ok(())
+    }
+
+    async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
+        tx.enter(task.cause, self.wired.emissions.clone());
+        let Some(Work::Local(work)) = self.work(&task.given) else {
+            return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
+        };
+        self.timed(work.handle(&self.state, tx, &task.given)).await?;
+        self.check_emitted(tx)
+    }
+
+    /// Enters steps into the ledger, and returns those that are to run.
+    async fn start<'e>(&self, tx: &mut Tx<DB>, events: Vec<&'e RawEnvelope>) -> Result<Vec<Task<'e>>, HandlerError> {
+        let wanted: Vec<_> = events.iter().map(|event| (event.meta.cause.saga, event.meta.id)).collect();
+        let started = store::start(tx, &self.wired.name, &wanted, State::Done).await?;
+        let (run, known): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| started.contains(&event.meta.id));
+        if !known.is_empty() {
+            let sagas: Vec<_> = known.iter().map(|event| event.meta.cause.saga).collect();
+            let steps = store::look(tx, &self.wired.name, &sagas).await?;
+            for event in known {
+                if let Some(step) = steps.get(&event.meta.cause.saga) {
+                    check_same_event(step, event.meta.id)?;
+                }
+            }
+        }
+        Ok(run.into_iter().map(Task::on).collect())
+    }
+
+    /// Undoes or bars steps in the ledger, and returns the undos that are to run.
+    async fn undo<'e>(
+        &self,
+        tx: &mut Tx<DB>,
+        step: &str,
+        triggers: Vec<&'e RawEnvelope>,
+    ) -> Result<Vec<Task<'e>>, Failure> {
+        let sagas: Vec<SagaId> = triggers.iter().map(|event| event.meta.cause.saga).collect();
+        let mut changed = store::undo(tx, step, &sagas).await?;
+        let unchanged: Vec<_> = sagas.into_iter().filter(|saga| !changed.contains_key(saga)).collect();
+        if !unchanged.is_empty() {
+            let steps = store::look(tx, step, &unchanged).await?;
+            if steps.values().any(|step| ledger::undo(Some(step.state)) == Undo::Wait) {
+                return Err(Failure::StepRunning);
+            }
+        }
+        // Removing as we go: a second trigger in the same batch finds the step undone.
+        Ok(triggers
+            .into_iter()
+            .filter_map(|trigger| {
+                let step = changed.remove(&trigger.meta.cause.saga)?;
+                let kept = step.kept.filter(|_| step.state == State::Undone)?;
+                Some(Task { given: Cow::Owned(kept), cause: trigger.as_cause() })
+            })
+            .collect())
+    }
+}
+
+impl<'e> Task<'e> {
+    fn on(event: &'e RawEnvelope) -> Self {
+        Self { given: Cow::Borrowed(event), cause: event.as_cause() }
+    }
+}

@@ -1,0 +1,253 @@
+use std::{error::Error as StdError, fmt, future::Future};
+
+use pavane_contract::Envelope;
+use pavane_outbox::{Database, Tx};
+
+/// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
+///
+/// A business "no" is none of these: it is an event.
+pub type Handled = Result<(), HandlerError>;
+
+/// Why a handler didn't succeed.
+///
+/// Any error becomes one through `?`. Failures of the database connection are told from failures of the handler by
+/// themselves: they are waited out and don't count as attempts.
+pub struct HandlerError {
+    kind: Kind,
+    cause: Box<dyn StdError + Send + Sync>,
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Try again, a limited number of times.
+    Transient,
+    /// Never try again.
+    Reject,
+    /// Something that the handler needs isn't there. Wait for it; this doesn't count as an attempt.
+    Unavailable,
+}
+
+impl HandlerError {
+    /// The event can never be handled: keep it as a dead letter, don't try again.
+    ///
+    /// From an effect it says more: that the effect did *not* happen. Where that isn't known, say
+    /// [`unavailable`](Self::unavailable).
+    pub fn reject(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: Kind::Reject, cause: cause.into() }
+    }
+
+    /// Something that the handler needs (a provider, a server) isn't there, or didn't answer. The event waits for it
+    /// without using up its attempts, and the reaction pauses when this goes on.
+    pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: Kind::Unavailable, cause: cause.into() }
+    }
+
+    /// The handler failed; it is tried again with backoff, a limited number of times. The same as `?`.
+    pub fn transient(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: Kind::Transient, cause: cause.into() }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The failure and what caused it, as one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut line = self.cause.to_string();
+        let mut source = self.cause.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many errors repeat their source in their own message.
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            source = cause.source();
+        }
+        line
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let kind = classify(&error);
+        Self { kind, cause: Box::new(error) }
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.chain())
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain())
+    }
+}
+
+/// Tells a failure of the infrastructure, or of the wiring, from one of the handler.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what isn't known to be something else is the handler's")]
+fn classify(error: &(dyn StdError + 'static)) -> Kind {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            return if is_infrastructure(error) { Kind::Unavailable } else { Kind::Transient };
+        }
+        if let Some(error) = error.downcast_ref::<pavane_outbox::Error>() {
+            return match error {
+                // Trying again would fail again: the wiring table or the event's type has to change.
+                pavane_outbox::Error::Undeclared { .. }
+                | pavane_outbox::Error::KeyTooLong { .. }
+                | pavane_outbox::Error::Encode(_) => Kind::Reject,
+                pavane_outbox::Error::Database(error) if is_infrastructure(error) => Kind::Unavailable,
+                _ => Kind::Transient,
+            };
+        }
+        next = error.source();
+    }
+    Kind::Transient
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "what isn't known to be the infrastructure's is the handler's")]
+fn is_infrastructure(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        // PostgreSQL: connection lost (08), rolled back to let another go on (40), out of resources (53), shut down by an
+        // operator (57). SQLite: busy (5) and locked (6), with their extended codes.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.parse::<i64>() {
+            Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6),
+            _ => ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)),
+        }),
+        _ => false,
+    }
+}
+
+/// Names one call of an effect. Every retry of the call has the same key, so that the provider does it once.
+///
+/// See <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    pub(crate) fn new(durable: &str, event: impl fmt::Display) -> Self {
+        Self(format!("{durable}-{event}"))
+    }
+
+    /// The key as text: printable ASCII, at most 255 characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`.
+///
+/// Implemented for every such function; you never implement it.
+pub trait Handler<'a, S, DB: Database, E>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Handled> + Send + 'a;
+
+    /// Calls it.
+    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>) -> Self::Future;
+}
+
+impl<'a, S, DB, E, F, Fut> Handler<'a, S, DB, E> for F
+where
+    S: 'a,
+    DB: Database,
+    E: 'a,
+    F: Fn(&'a S, &'a mut Tx<DB>, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Handled> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>) -> Fut {
+        self(state, tx, event)
+    }
+}
+
+/// A function that calls something outside: `async fn(&State, &IdempotencyKey, &Envelope<E>) -> Result<T, HandlerError>`.
+///
+/// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
+/// function.
+pub trait Effect<'a, S, E, T>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Result<T, HandlerError>> + Send + 'a;
+
+    /// Calls it.
+    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Self::Future;
+}
+
+impl<'a, S, E, T, F, Fut> Effect<'a, S, E, T> for F
+where
+    S: 'a,
+    E: 'a,
+    F: Fn(&'a S, &'a IdempotencyKey, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Fut {
+        self(state, key, event)
+    }
+}
+
+/// A function that records an effect's answer: `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`.
+///
+/// Implemented for every such function.
+pub trait Record<'a, S, DB: Database, E, T>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Handled> + Send + 'a;
+
+    /// Calls it.
+    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>, answer: T) -> Self::Future;
+}
+
+impl<'a, S, DB, E, T, F, Fut> Record<'a, S, DB, E, T> for F
+where
+    S: 'a,
+    DB: Database,
+    E: 'a,
+    F: Fn(&'a S, &'a mut Tx<DB>, &'a Envelope<E>, T) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Handled> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>, answer: T) -> Fut {
+        self(state, tx, event, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_infrastructure_are_told_from_those_of_the_handler() {
+        let pool = HandlerError::from(pavane_outbox::Error::Database(sqlx::Error::PoolTimedOut));
+        assert_eq!(pool.kind(), Kind::Unavailable);
+        assert_eq!(HandlerError::from(sqlx::Error::RowNotFound).kind(), Kind::Transient);
+        assert_eq!(HandlerError::from(fmt::Error).kind(), Kind::Transient);
+        assert_eq!(HandlerError::reject("no").kind(), Kind::Reject);
+    }
+
+    #[test]
+    fn the_cause_is_told_once() {
+        let error = HandlerError::from(pavane_outbox::Error::Database(sqlx::Error::RowNotFound));
+        assert_eq!(error.chain().matches("no rows").count(), 1, "{error}");
+    }
+}

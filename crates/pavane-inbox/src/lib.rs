@@ -1,0 +1,25 @@
+//! How an event *arrives once*: the idempotent consumer with its step ledger, retries and dead letters.
+//!
+//! For each event: decode, begin, dedupe, ledger, handle, commit, and only then ack. The dedupe mark, the ledger, the
+//! business rows and the emitted events are one local transaction, so a second delivery finds the first one's mark, and a
+//! failed handler leaves none. Events are handled in batches, one transaction for what is queued.
+//!
+//! See <https://microservices.io/patterns/communication-style/idempotent-consumer.html>.
+
+pub mod consumer;
+pub mod dead_letter;
+pub mod dedupe;
+mod engine;
+mod handler;
+mod metric;
+mod reaction;
+mod retention;
+mod store;
+pub mod wiring;
+mod work;
+
+pub use consumer::Consumer;
+pub use handler::{Effect, Handled, Handler, HandlerError, IdempotencyKey, Record};
+pub use reaction::{Reaction, Tuning, on, on_effect, undo, undo_effect};
+pub use retention::forget;
+pub use store::INBOX;

@@ -1,0 +1,239 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use pavane_choreography::{Emission, Role};
+use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec};
+use pavane_outbox::Database;
+
+use crate::{
+    handler::{Effect, Handler, Record},
+    work::{self, Work},
+};
+
+/// How a reaction is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tuning {
+    /// How often the handler may fail on one event before the event is dead-lettered. Default 8.
+    pub max_attempts: u32,
+    /// Longest delay before the second attempt; it doubles with each. Default 200 ms.
+    pub backoff_base: Duration,
+    /// Longest delay between two attempts. Default 30 s.
+    pub backoff_max: Duration,
+    /// Most events in one transaction. Default 128. Reactions with an effect have one event in each.
+    pub batch_max: usize,
+    /// Transactions, or effects, under way at once in one process. `None`: 16 effects; transactions 4 on PostgreSQL and 1
+    /// on SQLite, which has one writer.
+    pub concurrency: Option<usize>,
+    /// How long one attempt may take. Default 60 s. The broker is told meanwhile that work goes on.
+    pub timeout: Duration,
+    /// How long the broker waits for a sign of life before it delivers an event again. Default 30 s.
+    pub ack_wait: Duration,
+    /// Longest payload accepted, in bytes. Default 1 MiB.
+    pub payload_max: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            max_attempts: 8,
+            backoff_base: Duration::from_millis(200),
+            backoff_max: Duration::from_secs(30),
+            batch_max: 128,
+            concurrency: None,
+            timeout: Duration::from_mins(1),
+            ack_wait: Duration::from_secs(30),
+            payload_max: 1 << 20,
+        }
+    }
+}
+
+/// Makes the event that a reaction emits when it gives up.
+type MakeFarewell = Arc<dyn Fn(&RawEnvelope) -> Result<(Key, Vec<u8>), codec::Error> + Send + Sync>;
+
+/// What a reaction emits when it gives up on an event.
+#[derive(Clone)]
+pub(crate) struct Farewell {
+    pub(crate) on: EventRef,
+    pub(crate) emits: EventRef,
+    pub(crate) make: MakeFarewell,
+}
+
+/// A handler with what it declares: on which events it runs, what it emits, how it fails.
+///
+/// Made by [`on`], [`on_effect`], [`undo`] and [`undo_effect`]; named when it is added to a service.
+#[must_use = "a reaction does nothing until it is added to a service"]
+pub struct Reaction<S, DB: Database> {
+    pub(crate) role: Role,
+    /// The handlers by the event that they are given.
+    pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
+    /// For an undo: the events that make it run.
+    pub(crate) triggers: Vec<EventRef>,
+    pub(crate) emits: Vec<Emission>,
+    pub(crate) farewell: Option<Farewell>,
+    pub(crate) tuning: Tuning,
+}
+
+/// Runs a handler on an event, in one local transaction.
+pub fn on<S, DB, E, H>(handler: H) -> Reaction<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+    E: Event,
+    H: for<'a> Handler<'a, S, DB, E>,
+{
+    Reaction::new(Role::React, EventRef::of::<E>(), work::local(handler))
+}
+
+/// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then
+/// `record` in one local transaction.
+pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+    E: Event,
+    T: Send + 'static,
+    C: for<'a> Effect<'a, S, E, T>,
+    R: for<'a> Record<'a, S, DB, E, T>,
+{
+    Reaction::new(Role::React, EventRef::of::<E>(), work::external(call, record))
+}
+
+/// Takes back the step that emitted the event in the handler's signature. The handler is given that very event; the
+/// events that make it run are declared with [`when`](Reaction::when).
+pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+    E: Event,
+    H: for<'a> Handler<'a, S, DB, E>,
+{
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::local(handler))
+}
+
+/// Takes back a step by an effect, as [`undo`] and [`on_effect`].
+pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+    E: Event,
+    T: Send + 'static,
+    C: for<'a> Effect<'a, S, E, T>,
+    R: for<'a> Record<'a, S, DB, E, T>,
+{
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::external(call, record))
+}
+
+impl<S, DB> Reaction<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+{
+    fn new(role: Role, event: EventRef, work: Work<S, DB>) -> Self {
+        Self {
+            role,
+            work: vec![(event, work)],
+            triggers: Vec::new(),
+            emits: Vec::new(),
+            farewell: None,
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// Runs another handler on another event, as the same reaction: both share one durable consumer, and events with the
+    /// same key are handled in order.
+    pub fn or<E, H>(mut self, handler: H) -> Self
+    where
+        E: Event,
+        H: for<'a> Handler<'a, S, DB, E>,
+    {
+        self.work.push((EventRef::of::<E>(), work::local(handler)));
+        self
+    }
+
+    /// The events that make an undo run.
+    pub fn when<Set: EventSet>(mut self) -> Self {
+        self.triggers.extend(Set::refs());
+        self
+    }
+
+    /// Declares that all of these events are emitted, each time.
+    pub fn emits<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::All(Set::refs()));
+        self
+    }
+
+    /// Declares that exactly one of these events is emitted, each time.
+    pub fn emits_one_of<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::OneOf(Set::refs()));
+        self
+    }
+
+    /// Declares that any of these events may be emitted.
+    pub fn may_emit<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::Maybe(Set::refs()));
+        self
+    }
+
+    /// Declares that the saga's verdict may be one of these events.
+    pub fn decides<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::Verdict(Set::refs()));
+        self
+    }
+
+    /// Declares that these events may be emitted later.
+    pub fn schedules<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::Scheduled(Set::refs()));
+        self
+    }
+
+    /// Declares what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
+    pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
+    where
+        E: Event,
+        G: Event,
+    {
+        let make: MakeFarewell = Arc::new(move |event| {
+            let farewell = make(&event.decode::<E>()?);
+            let body = serde_json::to_vec(&farewell).map_err(codec::Error::Body)?;
+            Ok((farewell.key(), body))
+        });
+        self.farewell = Some(Farewell { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
+        self
+    }
+
+    /// Changes how the reaction is run.
+    pub fn tuned(mut self, change: impl FnOnce(&mut Tuning)) -> Self {
+        change(&mut self.tuning);
+        self
+    }
+
+    pub(crate) fn has_effect(&self) -> bool {
+        self.work.iter().any(|(_, work)| matches!(work, Work::External(_)))
+    }
+
+    /// The events that make it run.
+    pub(crate) fn listens_to(&self) -> Vec<EventRef> {
+        if let Role::Undo { .. } = self.role {
+            return self.triggers.clone();
+        }
+        self.work.iter().map(|(event, _)| event.clone()).collect()
+    }
+
+    /// Its declaration as data.
+    pub fn manifest(&self, name: &str) -> pavane_choreography::Reaction {
+        pavane_choreography::Reaction {
+            name: name.to_owned(),
+            role: self.role.clone(),
+            on: self.listens_to(),
+            emits: self.emits.clone(),
+            effect: self.has_effect(),
+            gives_up_with: self.farewell.as_ref().map(|farewell| farewell.emits.clone()),
+        }
+    }
+}
+
+impl<S, DB: Database> fmt::Debug for Reaction<S, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reaction").field("role", &self.role).field("emits", &self.emits).finish_non_exhaustive()
+    }
+}

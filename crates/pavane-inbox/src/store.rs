@@ -1,0 +1,352 @@
+//! All SQL of the inbox and the step ledger.
+
+use std::collections::{HashMap, HashSet};
+
+use pavane_choreography::ledger::State;
+use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
+use pavane_outbox::{Database, Error, Statement, Tx, migration::Schema};
+use serde::Serialize;
+
+/// The tables of the inbox.
+pub const INBOX: Schema = Schema {
+    table: "pavane_inbox_migrations",
+    scripts: &[
+        (
+            "inbox",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0001_inbox.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_inbox.sql"),
+            },
+        ),
+        (
+            "claims",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0002_claims.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_claims.sql"),
+            },
+        ),
+    ],
+};
+
+/// One step of one saga, as the ledger has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) state: State,
+    /// The event that made it run.
+    pub(crate) event_id: Option<EventId>,
+    /// What it emitted, for its undo.
+    pub(crate) kept: Option<RawEnvelope>,
+}
+
+/// Failures of one reaction on one event. Times are microseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempts {
+    pub(crate) count: u32,
+    pub(crate) first_failed_at: i64,
+    pub(crate) last_failed_at: i64,
+}
+
+/// Marks events as handled by a reaction, and returns those that weren't.
+///
+/// Two deliveries of one event at once meet at the primary key: the second waits for the first to commit, and then finds
+/// it handled; or for it to roll back, and then handles it.
+pub(crate) async fn claim<DB: Database>(
+    tx: &mut Tx<DB>,
+    reaction: &str,
+    events: &[EventId],
+) -> Result<HashSet<EventId>, Error> {
+    // Ordered by id, so that two batches with the same events take their locks in the same order.
+    const CLAIM: Statement = Statement {
+        postgres: "insert into pavane_inbox (reaction, event_id, handled_at) \
+                   select $1, id::uuid, $3 from json_array_elements_text($2::json) as ids (id) order by id \
+                   on conflict do nothing returning event_id::text",
+        sqlite: "insert into pavane_inbox (reaction, event_id, handled_at) \
+                 select $1, value, $3 from json_each($2) where true order by value \
+                 on conflict do nothing returning event_id",
+    };
+    let args = vec![reaction.into(), json(events)?.into(), tx.db().now().into()];
+    let sql = CLAIM.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, args).await?;
+    rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
+}
+
+/// Whether a reaction has handled an event.
+pub(crate) async fn is_handled<DB: Database>(tx: &mut Tx<DB>, reaction: &str, event: EventId) -> Result<bool, Error> {
+    const HANDLED: Statement = Statement {
+        postgres: "select 1::bigint from pavane_inbox where reaction = $1 and event_id = $2::uuid",
+        sqlite: "select 1 from pavane_inbox where reaction = $1 and event_id = $2",
+    };
+    let sql = HANDLED.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, vec![reaction.into(), event.to_string().into()]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Starts steps that nothing is known of, in `state`, and returns the events that started one.
+///
+/// The row is there before the handler runs: an undo that comes while it runs waits for its transaction, and then sees
+/// what it did.
+pub(crate) async fn start<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    events: &[(SagaId, EventId)],
+    state: State,
+) -> Result<HashSet<EventId>, Error> {
+    const START: Statement = Statement {
+        postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
+                   select (row ->> 0)::uuid, $1, $3, (row ->> 1)::uuid, $4 \
+                   from json_array_elements($2::json) as rows (row) order by row ->> 0 \
+                   on conflict do nothing returning event_id::text",
+        sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
+                 select value ->> 0, $1, $3, value ->> 1, $4 from json_each($2) where true order by value ->> 0 \
+                 on conflict do nothing returning event_id",
+    };
+    let now = tx.db().now();
+    let args = vec![step.into(), json(events)?.into(), state.as_str().into(), now.into()];
+    let sql = START.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, args).await?;
+    rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
+}
+
+/// Bars steps that said no, or gave up: they left nothing behind, and must not happen any more.
+pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
+    const BAR: Statement = Statement {
+        postgres: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' \
+                   and saga in (select id::uuid from json_array_elements_text($2::json) as ids (id))",
+        sqlite: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' \
+                 and saga in (select value from json_each($2))",
+    };
+    let sql = BAR.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![step.into(), json(sagas)?.into()]).await?;
+    Ok(())
+}
+
+/// Forgets a step whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
+pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<(), Error> {
+    const FORGET: Statement = Statement {
+        postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and state = 'running'",
+        sqlite: "delete from pavane_ledger where saga = $1 and step = $2 and state = 'running'",
+    };
+    let sql = FORGET.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![saga.to_string().into(), step.into()]).await?;
+    Ok(())
+}
+
+/// Ends a step whose effect was running. `false` when it wasn't (any more).
+pub(crate) async fn finish<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<bool, Error> {
+    const FINISH: Statement = Statement {
+        postgres: "update pavane_ledger set state = 'done', changed_at = $3 \
+                   where saga = $1::uuid and step = $2 and state = 'running'",
+        sqlite: "update pavane_ledger set state = 'done', changed_at = $3 \
+                 where saga = $1 and step = $2 and state = 'running'",
+    };
+    let args = vec![saga.to_string().into(), step.into(), tx.db().now().into()];
+    let sql = FINISH.on(tx.db().dialect());
+    Ok(DB::execute(tx.conn(), sql, args).await? == 1)
+}
+
+/// Keeps what steps emitted, for their undo.
+pub(crate) async fn keep<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    kept: &[(SagaId, RawEnvelope)],
+) -> Result<(), Error> {
+    const KEEP: Statement = Statement {
+        postgres: "update pavane_ledger set kept = kept_rows.row ->> 1 \
+                   from json_array_elements($2::json) as kept_rows (row) \
+                   where step = $1 and saga = (kept_rows.row ->> 0)::uuid",
+        sqlite: "update pavane_ledger set kept = kept_rows.event \
+                 from (select value ->> 0 as saga, value ->> 1 as event from json_each($2)) as kept_rows \
+                 where step = $1 and pavane_ledger.saga = kept_rows.saga",
+    };
+    let rows: Vec<_> =
+        kept.iter().map(|(saga, event)| Ok((saga, codec::to_json(event)?))).collect::<Result<_, codec::Error>>()?;
+    let sql = KEEP.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![step.into(), json(&rows)?.into()]).await?;
+    Ok(())
+}
+
+/// Undoes done steps and bars unknown ones, as one set. Returns those that this changed; the others were running, undone
+/// or barred.
+///
+/// An undo that comes while its step's transaction is open waits for it at the primary key; then it undoes or bars.
+pub(crate) async fn undo<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    sagas: &[SagaId],
+) -> Result<HashMap<SagaId, Step>, Error> {
+    const UNDO: Statement = Statement {
+        postgres: "insert into pavane_ledger (saga, step, state, changed_at) \
+                   select distinct id::uuid, $1, 'barred', $3 \
+                   from json_array_elements_text($2::json) as ids (id) order by id::uuid \
+                   on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
+                   where pavane_ledger.state = 'done' returning saga::text, state, event_id::text, kept",
+        sqlite: "insert into pavane_ledger (saga, step, state, changed_at) \
+                 select distinct value, $1, 'barred', $3 from json_each($2) where true order by value \
+                 on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
+                 where pavane_ledger.state = 'done' returning saga, state, event_id, kept",
+    };
+    let args = vec![step.into(), json(sagas)?.into(), tx.db().now().into()];
+    let sql = UNDO.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, args).await?;
+    rows.iter().map(step_row::<DB>).collect()
+}
+
+/// What the ledger knows of some sagas' step.
+pub(crate) async fn look<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    sagas: &[SagaId],
+) -> Result<HashMap<SagaId, Step>, Error> {
+    const LOOK: Statement = Statement {
+        postgres: "select saga::text, state, event_id::text, kept from pavane_ledger \
+                   where step = $1 and saga in (select id::uuid from json_array_elements_text($2::json) as ids (id))",
+        sqlite: "select saga, state, event_id, kept from pavane_ledger \
+                 where step = $1 and saga in (select value from json_each($2))",
+    };
+    let sql = LOOK.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, vec![step.into(), json(sagas)?.into()]).await?;
+    rows.iter().map(step_row::<DB>).collect()
+}
+
+/// Counts one more failure of a reaction on an event.
+pub(crate) async fn count_failure<DB: Database>(
+    tx: &mut Tx<DB>,
+    reaction: &str,
+    event: EventId,
+) -> Result<Attempts, Error> {
+    const COUNT: Statement = Statement {
+        postgres: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
+                   values ($1, $2::uuid, 1, $3, $3) on conflict (reaction, event_id) \
+                   do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
+                   returning attempts, first_failed_at, last_failed_at",
+        sqlite: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
+                 values ($1, $2, 1, $3, $3) on conflict (reaction, event_id) \
+                 do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
+                 returning attempts, first_failed_at, last_failed_at",
+    };
+    let args = vec![reaction.into(), event.to_string().into(), tx.db().now().into()];
+    let sql = COUNT.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, args).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Attempts {
+        count: u32::try_from(int::<DB>(row, 0)?).unwrap_or(u32::MAX),
+        first_failed_at: int::<DB>(row, 1)?,
+        last_failed_at: int::<DB>(row, 2)?,
+    })
+}
+
+/// Forgets the failures of a reaction on an event: a redrive starts anew.
+pub(crate) async fn forget_failures<DB: Database>(
+    tx: &mut Tx<DB>,
+    reaction: &str,
+    event: EventId,
+) -> Result<(), Error> {
+    const FORGET: Statement = Statement {
+        postgres: "delete from pavane_attempt where reaction = $1 and event_id = $2::uuid",
+        sqlite: "delete from pavane_attempt where reaction = $1 and event_id = $2",
+    };
+    let sql = FORGET.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![reaction.into(), event.to_string().into()]).await?;
+    Ok(())
+}
+
+/// Takes a claim that is free or has expired. Two that try at once meet at the primary key, and the second finds it held.
+pub(crate) async fn take_claim<DB: Database>(
+    conn: &mut DB::Connection,
+    key: &str,
+    token: &str,
+    now: i64,
+    until: i64,
+) -> Result<bool, Error> {
+    const TAKE: &str = "insert into pavane_claim (key, token, state, expires_at) values ($1, $2, 'held', $3) \
+                        on conflict (key) do update set token = excluded.token, state = excluded.state, \
+                        expires_at = excluded.expires_at where pavane_claim.expires_at <= $4";
+    let args = vec![key.into(), token.into(), until.into(), now.into()];
+    Ok(DB::execute(conn, TAKE, args).await? == 1)
+}
+
+/// Whether a claim was confirmed.
+pub(crate) async fn is_claim_done<DB: Database>(conn: &mut DB::Connection, key: &str) -> Result<bool, Error> {
+    let rows = DB::fetch(conn, "select state from pavane_claim where key = $1", vec![key.into()]).await?;
+    rows.first().map_or(Ok(false), |row| Ok(text::<DB>(row, 0)? == "done"))
+}
+
+/// Confirms a claim that is still held under this token.
+pub(crate) async fn confirm_claim<DB: Database>(
+    conn: &mut DB::Connection,
+    key: &str,
+    token: &str,
+    until: i64,
+) -> Result<bool, Error> {
+    const CONFIRM: &str = "update pavane_claim set state = 'done', expires_at = $3 \
+                           where key = $1 and token = $2 and state = 'held'";
+    Ok(DB::execute(conn, CONFIRM, vec![key.into(), token.into(), until.into()]).await? == 1)
+}
+
+/// Frees a claim that is still held under this token.
+pub(crate) async fn release_claim<DB: Database>(
+    conn: &mut DB::Connection,
+    key: &str,
+    token: &str,
+) -> Result<(), Error> {
+    const RELEASE: &str = "delete from pavane_claim where key = $1 and token = $2 and state = 'held'";
+    DB::execute(conn, RELEASE, vec![key.into(), token.into()]).await?;
+    Ok(())
+}
+
+/// Deletes claims that have expired, a batch at a time.
+pub(crate) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> Result<u64, Error> {
+    const PRUNE: &str = "delete from pavane_claim where key in \
+                         (select key from pavane_claim where expires_at < $1 order by expires_at limit $2)";
+    let now = tx.db().now();
+    Ok(DB::execute(tx.conn(), PRUNE, vec![now.into(), limit.into()]).await?)
+}
+
+/// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows
+/// deleted from one table.
+pub(crate) async fn prune<DB: Database>(tx: &mut Tx<DB>, before: i64, limit: i64) -> Result<u64, Error> {
+    const PRUNE: [&str; 3] = [
+        "delete from pavane_inbox where (reaction, event_id) in \
+         (select reaction, event_id from pavane_inbox where handled_at < $1 order by handled_at limit $2)",
+        "delete from pavane_ledger where (saga, step) in \
+         (select saga, step from pavane_ledger where changed_at < $1 order by changed_at limit $2)",
+        "delete from pavane_attempt where (reaction, event_id) in \
+         (select reaction, event_id from pavane_attempt where last_failed_at < $1 order by last_failed_at limit $2)",
+    ];
+    let mut most = 0;
+    for sql in PRUNE {
+        most = most.max(DB::execute(tx.conn(), sql, vec![before.into(), limit.into()]).await?);
+    }
+    Ok(most)
+}
+
+fn step_row<DB: Database>(row: &DB::Row) -> Result<(SagaId, Step), Error> {
+    let state = text::<DB>(row, 1)?;
+    let state = State::parse(&state).ok_or_else(|| decode(format!("unknown ledger state {state:?}")))?;
+    let event_id = DB::text(row, 2)?.map(|id| id.parse().map_err(decode)).transpose()?;
+    let kept = DB::text(row, 3)?.map(|kept| codec::from_json(kept.as_bytes())).transpose()?;
+    Ok((parsed::<DB, _>(row, 0)?, Step { state, event_id, kept }))
+}
+
+fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, Error> {
+    Ok(DB::text(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
+}
+
+fn int<DB: Database>(row: &DB::Row, index: usize) -> Result<i64, Error> {
+    Ok(DB::int(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
+}
+
+fn parsed<DB: Database, T>(row: &DB::Row, index: usize) -> Result<T, Error>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    text::<DB>(row, index)?.parse().map_err(decode)
+}
+
+fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Database(sqlx::Error::Decode(error.into()))
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Encode(codec::Error::Body(error)))
+}

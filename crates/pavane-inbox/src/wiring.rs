@@ -1,0 +1,300 @@
+//! Checks a service's reactions against each other and gives each its part in the step ledger.
+
+use pavane_bus::ConsumerConfig;
+use pavane_choreography::{Emission, Manifest, Role};
+use pavane_contract::{EventRef, subject};
+use pavane_outbox::{Database, Emissions};
+
+use crate::reaction::Reaction;
+
+/// Why a service's wiring table can't be run. Each reads after "failed to wire the service: ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name is part of a durable consumer's name and of subjects.
+    #[error("{what} {name:?} is not a name: use lower-case letters, digits and '-', at most 64")]
+    Name {
+        /// What the name is of.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two reactions with one name would share one durable consumer.
+    #[error("two reactions are named {0:?}")]
+    Twice(String),
+    /// An event's name isn't `<owner>.<fact>`.
+    #[error("{0} is not an event name: use <owner>.<fact> in lower-case letters, digits, '-' and '_'")]
+    EventName(EventRef),
+    /// A service emits only events that it owns.
+    #[error("{who} emits {event}, which belongs to {owner:?}: a service emits only its own events")]
+    Foreign {
+        /// The reaction or edge.
+        who: String,
+        /// The event.
+        event: EventRef,
+        /// Whose it is.
+        owner: String,
+    },
+    /// Nothing makes the undo run.
+    #[error("the undo {0:?} never runs: add .when::<…>() with the events that make it run")]
+    NoTrigger(String),
+    /// The events that a reaction runs on are in its handlers' signatures.
+    #[error(
+        "{0:?} is no undo: .when::<…>() belongs to an undo; a reaction runs on the event in its handler's signature"
+    )]
+    WhenWithoutUndo(String),
+    /// One reaction has two handlers for one event.
+    #[error("{name:?} has two handlers for {event}")]
+    TwoHandlers {
+        /// The reaction.
+        name: String,
+        /// The event.
+        event: EventRef,
+    },
+    /// An undo takes back a step of its own service.
+    #[error(
+        "the undo {undo:?} takes back {event}, which {steps} of this service's reactions emit: it must be exactly one"
+    )]
+    NoStep {
+        /// The undo.
+        undo: String,
+        /// The event that it undoes.
+        event: EventRef,
+        /// How many emit it.
+        steps: usize,
+    },
+    /// A step has one ledger row, so one undo.
+    #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
+    TwoUndos {
+        /// The step.
+        step: String,
+        /// One of its undos.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Nobody knows whether the effect happened, so the saga can't be told that it didn't.
+    #[error(
+        "{0:?} calls an effect that can be undone, so it can't give up: whether the effect happened is not known. \
+         Remove .gives_up_with(…); the event is kept as a dead letter, and the saga's deadline ends the wait"
+    )]
+    UnknownOutcome(String),
+    /// A compensation that fails needs a person, not an event.
+    #[error("the undo {0:?} can't give up: a failed compensation is kept as a dead letter until a person decides")]
+    UndoGivesUp(String),
+    /// The giving-up event is made from an event that the reaction doesn't run on.
+    #[error("{name:?} gives up on {event}, but has no handler for it")]
+    GivesUpOnOther {
+        /// The reaction.
+        name: String,
+        /// The event.
+        event: EventRef,
+    },
+    /// A setting would break a guarantee.
+    #[error("{name:?} has {setting} = {value}: use {instead}")]
+    Setting {
+        /// The reaction.
+        name: String,
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What would work.
+        instead: &'static str,
+    },
+}
+
+/// A reaction's part in the step ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Nothing of it is ever undone.
+    Plain,
+    /// It is a step: the event `keeps`, if it emits it, is kept for its undo.
+    Step { keeps: EventRef },
+    /// It takes back the step of this name.
+    Undo { step: String },
+}
+
+/// A reaction with a name and a part, ready to run.
+#[derive(Debug)]
+pub struct Wired<S, DB: Database> {
+    pub(crate) service: String,
+    pub(crate) name: String,
+    pub(crate) reaction: Reaction<S, DB>,
+    pub(crate) part: Part,
+    pub(crate) emissions: Emissions,
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
+    /// The reaction's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The durable consumer's name. Wire format: renaming means consuming everything again.
+    pub fn durable(&self) -> String {
+        format!("{}_{}", self.service, self.name)
+    }
+
+    /// The subject of events that are redriven to this reaction only.
+    pub fn redrive_filter(&self) -> String {
+        format!("redrive.{}.{}.>", self.service, self.name)
+    }
+
+    /// Its durable consumer, given how many events it may have in hand.
+    pub(crate) fn consumer(&self, credits: usize) -> ConsumerConfig {
+        // An undo's trigger may be of any version: only that it happened matters.
+        let mut filter_subjects: Vec<_> = self.reaction.listens_to().iter().map(subject::filter).collect();
+        filter_subjects.sort();
+        filter_subjects.dedup();
+        filter_subjects.push(self.redrive_filter());
+        ConsumerConfig {
+            durable: self.durable(),
+            filter_subjects,
+            ack_wait: self.reaction.tuning.ack_wait,
+            // Room for several instances; each asks only for what it can work on.
+            max_ack_pending: credits.saturating_mul(8).max(1000),
+        }
+    }
+}
+
+/// Checks the wiring table and gives each reaction its part.
+///
+/// # Errors
+///
+/// When the table can't be run as it is; the first thing found.
+pub fn wire<S: Send + Sync + 'static, DB: Database>(
+    manifest: &Manifest,
+    reactions: Vec<(String, Reaction<S, DB>)>,
+) -> Result<Vec<Wired<S, DB>>, Error> {
+    check_names(manifest)?;
+    check_events(manifest)?;
+    check_undos(manifest)?;
+    reactions
+        .into_iter()
+        .map(|(name, reaction)| {
+            check_reaction(&name, &reaction)?;
+            let part = part(manifest, &name)?;
+            if reaction.has_effect() && reaction.farewell.is_some() && matches!(part, Part::Step { .. }) {
+                return Err(Error::UnknownOutcome(name));
+            }
+            let emissions = Emissions::new(format!("{}/{name}", manifest.service), reaction.emits.clone());
+            Ok(Wired { service: manifest.service.clone(), name, reaction, part, emissions })
+        })
+        .collect()
+}
+
+fn check_names(manifest: &Manifest) -> Result<(), Error> {
+    let good = |name: &str| {
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    if !good(&manifest.service) {
+        return Err(Error::Name { what: "the service", name: manifest.service.clone() });
+    }
+    for (index, reaction) in manifest.reactions.iter().enumerate() {
+        if !good(&reaction.name) {
+            return Err(Error::Name { what: "the reaction", name: reaction.name.clone() });
+        }
+        if manifest.reactions[..index].iter().any(|other| other.name == reaction.name) {
+            return Err(Error::Twice(reaction.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_events(manifest: &Manifest) -> Result<(), Error> {
+    let named = manifest.emitted().chain(manifest.reactions.iter().flat_map(|reaction| &reaction.on));
+    if let Some(event) = named.into_iter().find(|event| !subject::is_event_name(&event.name)) {
+        return Err(Error::EventName(event.clone()));
+    }
+    let edges = manifest.edges.iter().map(|edge| (&edge.name, &edge.emits, None));
+    let reactions =
+        manifest.reactions.iter().map(|reaction| (&reaction.name, &reaction.emits, reaction.gives_up_with.as_ref()));
+    for (who, emits, farewell) in edges.chain(reactions) {
+        let foreign = |event: &&EventRef| event.owner() != manifest.service;
+        if let Some(event) = emits.iter().flat_map(Emission::events).chain(farewell).find(foreign) {
+            let owner = event.owner().to_owned();
+            return Err(Error::Foreign { who: who.clone(), event: event.clone(), owner });
+        }
+    }
+    Ok(())
+}
+
+fn check_undos(manifest: &Manifest) -> Result<(), Error> {
+    let mut undone: Vec<(&str, &str)> = Vec::new();
+    for undo in &manifest.reactions {
+        let Role::Undo { undoes } = &undo.role else { continue };
+        let emits = |step: &&pavane_choreography::Reaction| {
+            step.role == Role::React && step.emits.iter().flat_map(Emission::events).any(|event| event == undoes)
+        };
+        let steps: Vec<_> = manifest.reactions.iter().filter(emits).collect();
+        let [step] = steps[..] else {
+            return Err(Error::NoStep { undo: undo.name.clone(), event: undoes.clone(), steps: steps.len() });
+        };
+        if let Some((_, first)) = undone.iter().find(|(other, _)| *other == step.name) {
+            let (first, second) = ((*first).to_owned(), undo.name.clone());
+            return Err(Error::TwoUndos { step: step.name.clone(), first, second });
+        }
+        undone.push((&step.name, &undo.name));
+    }
+    Ok(())
+}
+
+fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
+    let is_undo = matches!(reaction.role, Role::Undo { .. });
+    if is_undo && reaction.triggers.is_empty() {
+        return Err(Error::NoTrigger(name.to_owned()));
+    }
+    if !is_undo && !reaction.triggers.is_empty() {
+        return Err(Error::WhenWithoutUndo(name.to_owned()));
+    }
+    for (index, (event, _)) in reaction.work.iter().enumerate() {
+        if reaction.work[..index].iter().any(|(other, _)| other == event) {
+            return Err(Error::TwoHandlers { name: name.to_owned(), event: event.clone() });
+        }
+    }
+    if let Some(farewell) = &reaction.farewell {
+        if is_undo {
+            return Err(Error::UndoGivesUp(name.to_owned()));
+        }
+        if !reaction.work.iter().any(|(event, _)| *event == farewell.on) {
+            return Err(Error::GivesUpOnOther { name: name.to_owned(), event: farewell.on.clone() });
+        }
+    }
+    check_tuning(name, &reaction.tuning)
+}
+
+fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Error> {
+    let setting = |setting, value: &dyn std::fmt::Debug, instead| {
+        Err(Error::Setting { name: name.to_owned(), setting, value: format!("{value:?}"), instead })
+    };
+    if tuning.max_attempts == 0 {
+        return setting("max_attempts", &tuning.max_attempts, "1 or more");
+    }
+    if tuning.batch_max == 0 {
+        return setting("batch_max", &tuning.batch_max, "1 or more");
+    }
+    if tuning.concurrency == Some(0) {
+        return setting("concurrency", &tuning.concurrency, "1 or more, or None");
+    }
+    if tuning.ack_wait < std::time::Duration::from_secs(1) {
+        return setting("ack_wait", &tuning.ack_wait, "1 s or more: signs of life are sent every third of it");
+    }
+    if tuning.timeout.is_zero() {
+        return setting("timeout", &tuning.timeout, "more than 0");
+    }
+    Ok(())
+}
+
+fn part(manifest: &Manifest, name: &str) -> Result<Part, Error> {
+    let Some(reaction) = manifest.reactions.iter().find(|reaction| reaction.name == name) else {
+        return Err(Error::Name { what: "the reaction", name: name.to_owned() });
+    };
+    if let Some(step) = manifest.step_of(reaction) {
+        return Ok(Part::Undo { step: step.name.clone() });
+    }
+    Ok(match manifest.undo_of(reaction).map(|undo| &undo.role) {
+        Some(Role::Undo { undoes }) => Part::Step { keeps: undoes.clone() },
+        _ => Part::Plain,
+    })
+}

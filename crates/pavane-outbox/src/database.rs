@@ -1,0 +1,163 @@
+use std::future::Future;
+
+use sqlx::{
+    Any, Pool, Postgres, Row as _, Sqlite,
+    migrate::{MigrateError, Migrator},
+};
+
+/// Which dialect of SQL a database speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a third dialect would touch every statement")]
+pub enum Dialect {
+    /// PostgreSQL 13 or newer.
+    Postgres,
+    /// SQLite 3.38 or newer.
+    Sqlite,
+}
+
+/// One statement in both dialects. Placeholders are `$1`, `$2`, …
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "written out as a literal in store.rs files")]
+pub struct Statement {
+    /// For PostgreSQL.
+    pub postgres: &'static str,
+    /// For SQLite.
+    pub sqlite: &'static str,
+}
+
+impl Statement {
+    /// A statement that reads the same in both.
+    pub const fn same(sql: &'static str) -> Self {
+        Self { postgres: sql, sqlite: sql }
+    }
+
+    /// The text for one dialect.
+    pub const fn on(self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Postgres => self.postgres,
+            Dialect::Sqlite => self.sqlite,
+        }
+    }
+}
+
+/// A value for a placeholder. A set is passed as one JSON text.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_enums, reason = "the two types that every driver passes alike")]
+pub enum Arg {
+    /// `text`; a UUID is passed as text and cast.
+    Text(String),
+    /// `bigint`; a time is passed as microseconds since the Unix epoch.
+    Int(i64),
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+}
+
+/// A database that Pavane runs on: PostgreSQL, SQLite, or either of them chosen at run time (`sqlx::Any`).
+///
+/// Sealed: it is the narrow seam that the framework's own SQL goes through, so that one text per dialect serves all
+/// three drivers. Your own SQL uses sqlx directly, on [`Tx::conn`](crate::Tx::conn).
+pub trait Database: sqlx::Database + sealed::Sealed {
+    /// The dialect, given the URL of the database.
+    fn dialect(url: &str) -> Option<Dialect>;
+
+    /// Runs a statement and returns how many rows it touched.
+    fn execute(
+        conn: &mut Self::Connection,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Runs a statement and returns its rows.
+    fn fetch(
+        conn: &mut Self::Connection,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// Runs a script of statements without placeholders.
+    fn script(conn: &mut Self::Connection, sql: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Brings a schema up to date.
+    fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> impl Future<Output = Result<(), MigrateError>> + Send;
+
+    /// Column `index` of a row, as text; `None` for null.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such column, or it holds something else.
+    fn text(row: &Self::Row, index: usize) -> Result<Option<String>, sqlx::Error>;
+
+    /// Column `index` of a row, as an integer; `None` for null.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such column, or it holds something else.
+    fn int(row: &Self::Row, index: usize) -> Result<Option<i64>, sqlx::Error>;
+}
+
+macro_rules! database {
+    ($db:ty, $dialect:expr) => {
+        impl sealed::Sealed for $db {}
+
+        impl Database for $db {
+            fn dialect(url: &str) -> Option<Dialect> {
+                $dialect(url)
+            }
+
+            async fn execute(
+                conn: &mut Self::Connection,
+                sql: &'static str,
+                args: Vec<Arg>,
+            ) -> Result<u64, sqlx::Error> {
+                let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
+                    Arg::Text(text) => query.bind(text),
+                    Arg::Int(int) => query.bind(int),
+                });
+                Ok(query.execute(conn).await?.rows_affected())
+            }
+
+            async fn fetch(
+                conn: &mut Self::Connection,
+                sql: &'static str,
+                args: Vec<Arg>,
+            ) -> Result<Vec<Self::Row>, sqlx::Error> {
+                let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
+                    Arg::Text(text) => query.bind(text),
+                    Arg::Int(int) => query.bind(int),
+                });
+                query.fetch_all(conn).await
+            }
+
+            async fn script(conn: &mut Self::Connection, sql: &'static str) -> Result<(), sqlx::Error> {
+                sqlx::raw_sql(sql).execute(conn).await.map(drop)
+            }
+
+            async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
+                migrator.run(pool).await
+            }
+
+            fn text(row: &Self::Row, index: usize) -> Result<Option<String>, sqlx::Error> {
+                row.try_get(index)
+            }
+
+            fn int(row: &Self::Row, index: usize) -> Result<Option<i64>, sqlx::Error> {
+                row.try_get(index)
+            }
+        }
+    };
+}
+
+database!(Postgres, postgres);
+database!(Sqlite, sqlite);
+database!(Any, |url| postgres(url).or_else(|| sqlite(url)));
+
+fn postgres(url: &str) -> Option<Dialect> {
+    (url.starts_with("postgres://") || url.starts_with("postgresql://")).then_some(Dialect::Postgres)
+}
+
+fn sqlite(url: &str) -> Option<Dialect> {
+    url.starts_with("sqlite:").then_some(Dialect::Sqlite)
+}

@@ -1,0 +1,265 @@
+use std::{sync::Arc, time::Duration};
+
+use pavane_contract::{Cause, Clock, Envelope, EventId, SagaId, SystemClock, TraceContext};
+use sqlx::{
+    Pool, Transaction,
+    pool::{PoolConnection, PoolOptions},
+};
+use tokio::sync::Notify;
+
+use crate::{Arg, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, migration::Schema};
+
+/// How to open a database.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// `postgres://…` or `sqlite:…`. A SQLite file is created when it doesn't exist.
+    pub url: String,
+    /// Name of the service: the `ce-source` of what it emits.
+    pub service: String,
+    /// Connections that write, on PostgreSQL. Default 10. SQLite always has one: it has one writer, and a second one would
+    /// only wait, with tails of half a second.
+    pub connections: u32,
+    /// How long to wait for a connection. Default 10 s.
+    pub acquire_timeout: Duration,
+    /// Where time and ids come from.
+    pub clock: Arc<dyn Clock>,
+    /// For tests and simulations: what happens at crash points. Default none.
+    pub crash_points: Option<Arc<dyn CrashPoints>>,
+}
+
+impl Config {
+    /// The defaults for a service and a database.
+    pub fn new(service: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            service: service.into(),
+            connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+            clock: Arc::new(SystemClock),
+            crash_points: None,
+        }
+    }
+}
+
+/// Where a transaction at the edge stands: it starts a saga, or goes on with one.
+#[derive(Debug, Clone)]
+pub struct Correlation {
+    saga: Option<SagaId>,
+    event: Option<EventId>,
+    trace: Option<TraceContext>,
+}
+
+impl Correlation {
+    /// Starts a new saga.
+    pub const fn start() -> Self {
+        Self { saga: None, event: None, trace: None }
+    }
+
+    /// Goes on with a saga, from outside: a customer cancels, a person decides.
+    pub const fn of(saga: SagaId) -> Self {
+        Self { saga: Some(saga), event: None, trace: None }
+    }
+
+    /// Goes on with what an event started.
+    pub fn caused_by<E>(event: &Envelope<E>) -> Self {
+        let Cause { saga, event, trace } = event.as_cause();
+        Self { saga: Some(saga), event, trace }
+    }
+
+    /// Continues a trace, usually the request's.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    fn resolve(self, clock: &dyn Clock) -> Cause {
+        Cause { saga: self.saga.unwrap_or_else(|| SagaId::new(clock)), event: self.event, trace: self.trace }
+    }
+}
+
+/// A service's database: where transactions begin. Cheap to clone.
+#[derive(Debug)]
+pub struct Db<DB: Database = sqlx::Any>(Arc<Inner<DB>>);
+
+#[derive(Debug)]
+struct Inner<DB: Database> {
+    writers: Pool<DB>,
+    readers: Pool<DB>,
+    dialect: Dialect,
+    service: String,
+    clock: Arc<dyn Clock>,
+    crash_points: Option<Arc<dyn CrashPoints>>,
+    committed: Notify,
+}
+
+impl<DB: Database> Clone for Db<DB> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<DB: Database> Db<DB> {
+    /// Opens the database. Creates no tables: see [`migrate`](Self::migrate).
+    ///
+    /// # Errors
+    ///
+    /// When the URL isn't one that this database understands, or nothing answers there.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
+        sqlx::any::install_default_drivers();
+        let (writers, readers) = match dialect {
+            Dialect::Postgres => {
+                let pool = options(&config, config.connections).connect(&config.url).await?;
+                (pool.clone(), pool)
+            }
+            Dialect::Sqlite => sqlite(&config).await?,
+        };
+        let Config { service, clock, crash_points, .. } = config;
+        let committed = Notify::new();
+        Ok(Self(Arc::new(Inner { writers, readers, dialect, service, clock, crash_points, committed })))
+    }
+
+    /// Brings a schema of the framework up to date.
+    ///
+    /// # Errors
+    ///
+    /// When a migration fails, or one that ran before was changed since.
+    pub async fn migrate(&self, schema: &Schema) -> Result<(), Error> {
+        Ok(schema.apply(&self.0.writers, self.dialect()).await?)
+    }
+
+    /// Begins a transaction that may emit what `emissions` declares.
+    ///
+    /// # Errors
+    ///
+    /// When no connection is free in time or the database doesn't answer.
+    pub async fn begin(&self, correlation: Correlation, emissions: Emissions) -> Result<Tx<DB>, Error> {
+        let cause = correlation.resolve(self.clock());
+        Tx::begin(self.clone(), cause, emissions).await
+    }
+
+    /// Connections for reading only. On SQLite they don't wait for the writer.
+    pub fn readers(&self) -> &Pool<DB> {
+        &self.0.readers
+    }
+
+    /// The connections that write. Prefer [`begin`](Self::begin).
+    pub fn writers(&self) -> &Pool<DB> {
+        &self.0.writers
+    }
+
+    /// Which SQL it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
+    }
+
+    /// The service it belongs to.
+    pub fn service(&self) -> &str {
+        &self.0.service
+    }
+
+    /// Where time and ids come from.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// The current time as it is stored: microseconds since the Unix epoch.
+    pub fn now(&self) -> i64 {
+        self.clock().now().as_microsecond()
+    }
+
+    /// Waits until a transaction that emitted something commits here. Remembers one commit that nobody waited for.
+    pub async fn committed(&self) {
+        self.0.committed.notified().await;
+    }
+
+    /// Marks a moment at which a process that dies leaves something half done. Does nothing in production.
+    pub async fn crash_point(&self, point: CrashPoint) {
+        if let Some(crash_points) = &self.0.crash_points {
+            crash_points.reach(point).await;
+        }
+    }
+
+    pub(crate) fn announce_commit(&self) {
+        self.0.committed.notify_one();
+    }
+
+    /// A transaction that emits nothing.
+    pub(crate) async fn begin_plain(&self) -> Result<Transaction<'static, DB>, sqlx::Error> {
+        match self.0.dialect {
+            Dialect::Postgres => self.0.writers.begin().await,
+            // Taking the write lock at once: a read that is upgraded later can fail in the middle of a handler.
+            Dialect::Sqlite => self.0.writers.begin_with("begin immediate").await,
+        }
+    }
+
+    pub(crate) async fn writer(&self) -> Result<PoolConnection<DB>, sqlx::Error> {
+        self.0.writers.acquire().await
+    }
+
+    /// Closes all connections, once they are returned.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writers.close().await;
+    }
+}
+
+fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
+    // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
+    // which is retried anyway.
+    PoolOptions::new().max_connections(connections).acquire_timeout(config.acquire_timeout).test_before_acquire(false)
+}
+
+async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), sqlx::Error> {
+    const PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
+                           pragma busy_timeout = 10000;";
+    let in_memory = config.url.contains(":memory:") || config.url.contains("mode=memory");
+    let url = match (in_memory, config.url.contains("mode=")) {
+        (false, false) if config.url.contains('?') => format!("{}&mode=rwc", config.url),
+        (false, false) => format!("{}?mode=rwc", config.url),
+        _ => config.url.clone(),
+    };
+    let open = |connections| {
+        options::<DB>(config, connections)
+            // A connection to memory *is* the database: it must never be closed for being idle or old.
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(|conn, _| Box::pin(DB::script(conn, PRAGMAS)))
+    };
+    let writers = open(1).connect(&url).await?;
+    let readers = if in_memory { writers.clone() } else { open(4).min_connections(0).connect_lazy(&url)? };
+    Ok((writers, readers))
+}
+
+/// A URL without its password, for messages.
+fn redact(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}…{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// Turns times into the microseconds that are stored.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl From<i64> for Arg {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}

@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use pavane_choreography::Emission;
+use pavane_contract::EventRef;
+
+/// What one reaction or edge declared that it emits. The transaction holds it to that.
+#[derive(Debug, Clone)]
+pub struct Emissions {
+    who: Arc<str>,
+    groups: Arc<[Emission]>,
+}
+
+impl Emissions {
+    /// The declaration of `who`, a name for error messages.
+    pub fn new(who: impl Into<Arc<str>>, groups: impl Into<Arc<[Emission]>>) -> Self {
+        Self { who: who.into(), groups: groups.into() }
+    }
+
+    /// Who declared it.
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    pub(crate) fn allow_now(&self, event: &EventRef) -> bool {
+        self.any(event, |group| !matches!(group, Emission::Verdict(_) | Emission::Scheduled(_)))
+    }
+
+    pub(crate) fn allow_verdict(&self, event: &EventRef) -> bool {
+        self.any(event, |group| matches!(group, Emission::Verdict(_)))
+    }
+
+    pub(crate) fn allow_later(&self, event: &EventRef) -> bool {
+        self.any(event, |group| matches!(group, Emission::Scheduled(_)))
+    }
+
+    /// What is wrong with what was emitted, if anything: the choreography is only worth checking if it is true.
+    pub fn unmet(&self, emitted: &[EventRef]) -> Option<String> {
+        self.groups.iter().find_map(|group| {
+            let count = |event: &EventRef| emitted.iter().filter(|emitted| *emitted == event).count();
+            let of = |events: &[EventRef]| events.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            if let Emission::All(events) = group {
+                let missing = events.iter().find(|event| count(event) == 0)?;
+                return Some(format!("it declares that it emits {missing} each time, and did not"));
+            }
+            let Emission::OneOf(events) = group else { return None };
+            let total: usize = events.iter().map(count).sum();
+            (total != 1)
+                .then(|| format!("it declares that it emits exactly one of {}, and emitted {total}", of(events)))
+        })
+    }
+
+    fn any(&self, event: &EventRef, kind: impl Fn(&Emission) -> bool) -> bool {
+        self.groups.iter().any(|group| kind(group) && group.events().contains(event))
+    }
+}

@@ -1,0 +1,24 @@
+//! How an event *leaves* with the state change that it tells of.
+//!
+//! A [`Tx`] is a local transaction that can also [`emit`](Tx::emit): the event becomes a row of the outbox, committed
+//! with the business rows or not at all. The [`Relay`](relay::Relay) publishes committed rows. So there is no event for a
+//! state that rolled back, and no state change whose event is never published.
+//!
+//! See <https://microservices.io/patterns/data/transactional-outbox.html>.
+
+mod crash_point;
+mod database;
+mod db;
+mod emissions;
+mod metric;
+pub mod migration;
+pub mod relay;
+mod store;
+mod tx;
+
+pub use crash_point::{CrashPoint, CrashPoints};
+pub use database::{Arg, Database, Dialect, Statement};
+pub use db::{Config, Correlation, Db};
+pub use emissions::Emissions;
+pub use store::Backlog;
+pub use tx::{Error, Tx, Verdict};

@@ -1,0 +1,248 @@
+use std::time::Duration;
+
+use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, codec};
+use sqlx::Transaction;
+
+use crate::{CrashPoint, Database, Db, Emissions, db::micros, store};
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a lost decision emitted nothing; the caller must not act on it"]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature")]
+pub enum Verdict {
+    /// It is the saga's verdict now, and the event was emitted.
+    Won,
+    /// The saga had a verdict before; nothing was emitted.
+    Lost,
+}
+
+/// Why a transaction can't do what was asked. Each reads after "failed to …: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration of the framework's tables failed.
+    #[error("the framework's tables can't be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The URL isn't one of a database that Pavane runs on.
+    #[error(
+        "{0:?} is not a database URL understood here; use postgres://user:password@host/database or sqlite:file.db"
+    )]
+    Url(String),
+    /// The event isn't declared by whoever emits it.
+    #[error("{who} does not declare that it emits {event}: add .{method}::<…>() to its line in the wiring table")]
+    Undeclared {
+        /// The reaction or edge.
+        who: String,
+        /// The event.
+        event: EventRef,
+        /// The method that declares it.
+        method: &'static str,
+    },
+    /// The event's key is too long for a subject.
+    #[error("the key of {event} has {bytes} bytes, over the limit of {}", Key::MAX_BYTES)]
+    KeyTooLong {
+        /// The event.
+        event: EventRef,
+        /// Length of its key.
+        bytes: usize,
+    },
+    /// The event can't be written as JSON.
+    #[error("the event can't be encoded: {0}")]
+    Encode(#[from] codec::Error),
+}
+
+/// A local transaction that may emit events: business rows and outbox rows commit together or not at all.
+///
+/// Owned, without a lifetime: it can be passed to any function and stored in any struct. Dropping it rolls back.
+///
+/// Emitted events are buffered and written as one statement just before the commit. Their order is therefore given out
+/// while the transaction holds the locks of the rows it changed: two transactions about the same row publish in the
+/// order in which they commit.
+#[derive(Debug)]
+pub struct Tx<DB: Database = sqlx::Any> {
+    inner: Transaction<'static, DB>,
+    db: Db<DB>,
+    cause: Cause,
+    emissions: Emissions,
+    outbox: Vec<store::NewRow>,
+    timers: Vec<store::NewTimer>,
+    emitted: Vec<RawEnvelope>,
+    wakes_relay: bool,
+}
+
+impl<DB: Database> Tx<DB> {
+    pub(crate) async fn begin(db: Db<DB>, cause: Cause, emissions: Emissions) -> Result<Self, Error> {
+        let inner = db.begin_plain().await?;
+        let (outbox, timers, emitted) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { inner, db, cause, emissions, outbox, timers, emitted, wakes_relay: false })
+    }
+
+    /// The connection, for your own SQL.
+    pub fn conn(&mut self) -> &mut DB::Connection {
+        &mut self.inner
+    }
+
+    /// The saga that this transaction belongs to.
+    pub const fn saga(&self) -> SagaId {
+        self.cause.saga
+    }
+
+    /// The current time, by the service's clock.
+    pub fn now(&self) -> pavane_contract::Timestamp {
+        self.db.clock().now()
+    }
+
+    /// The database that it runs on.
+    pub const fn db(&self) -> &Db<DB> {
+        &self.db
+    }
+
+    /// Emits an event: it is published once this transaction has committed, and only then.
+    ///
+    /// # Errors
+    ///
+    /// When the event isn't declared, its key is too long, or it can't be written as JSON.
+    pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
+        self.declared::<E>(Emissions::allow_now, "emits")?;
+        self.leave(event).await
+    }
+
+    /// Emits an event after a delay, counted from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
+        self.declared::<E>(Emissions::allow_later, "schedules")?;
+        let envelope = self.envelope(event)?;
+        let due_at = self.db.now().saturating_add(micros(delay));
+        self.timers.push(store::NewTimer { row: store::NewRow::of(&envelope)?, due_at });
+        self.flush_if_large().await
+    }
+
+    /// Makes an event the saga's verdict, if it has none yet: the first one committed wins, for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit), and when the database fails.
+    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
+        self.declared::<E>(Emissions::allow_verdict, "decides")?;
+        let (saga, now) = (self.saga(), self.db.now());
+        if store::decide::<DB>(&mut self.inner, self.db.dialect(), saga, E::NAME, now).await? {
+            self.leave(event).await?;
+            Ok(Verdict::Won)
+        } else {
+            Ok(Verdict::Lost)
+        }
+    }
+
+    /// Commits the business rows and the emitted events together.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails. Whether it committed is then unknown; the inbox makes doing it again safe.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.flush().await?;
+        self.db.crash_point(CrashPoint::BeforeCommit).await;
+        self.inner.commit().await?;
+        self.db.crash_point(CrashPoint::AfterCommit).await;
+        if self.wakes_relay {
+            self.db.announce_commit();
+        }
+        Ok(())
+    }
+
+    /// Undoes everything. Dropping does the same, a little later.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; it rolls back by itself then.
+    pub async fn rollback(self) -> Result<(), Error> {
+        Ok(self.inner.rollback().await?)
+    }
+
+    /// Goes on in the name of another event of the batch, and forgets what was emitted before (it stays in the
+    /// transaction). For the inbox.
+    pub fn enter(&mut self, cause: Cause, emissions: Emissions) {
+        self.cause = cause;
+        self.emissions = emissions;
+        self.emitted.clear();
+    }
+
+    /// What was emitted since [`enter`](Self::enter), verdicts included, scheduled events not. For the inbox.
+    pub fn emitted(&self) -> &[RawEnvelope] {
+        &self.emitted
+    }
+
+    /// Emits an event that is declared as the giving-up event of a reaction. For the inbox.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
+        let envelope = Envelope { meta: self.meta(event, key), body: body.into() };
+        self.push(envelope)?;
+        self.flush_if_large().await
+    }
+
+    async fn leave<E: Event>(&mut self, event: &E) -> Result<(), Error> {
+        let envelope = self.envelope(event)?;
+        self.push(envelope)?;
+        self.flush_if_large().await
+    }
+
+    fn push(&mut self, envelope: RawEnvelope) -> Result<(), Error> {
+        self.outbox.push(store::NewRow::of(&envelope)?);
+        self.emitted.push(envelope);
+        self.wakes_relay = true;
+        Ok(())
+    }
+
+    fn envelope<E: Event>(&self, event: &E) -> Result<RawEnvelope, Error> {
+        let key = event.key();
+        if key.as_str().len() > Key::MAX_BYTES {
+            return Err(Error::KeyTooLong { event: EventRef::of::<E>(), bytes: key.as_str().len() });
+        }
+        Ok(Envelope { meta: self.meta(EventRef::of::<E>(), key), body: event }.into_raw()?)
+    }
+
+    fn meta(&self, event: EventRef, key: Key) -> Meta {
+        let clock = self.db.clock();
+        let source = self.db.service().to_owned();
+        Meta { id: EventId::new(clock), event, key, source, time: clock.now(), cause: self.cause.clone() }
+    }
+
+    fn declared<E: Event>(
+        &self,
+        allowed: impl Fn(&Emissions, &EventRef) -> bool,
+        method: &'static str,
+    ) -> Result<(), Error> {
+        let event = EventRef::of::<E>();
+        if allowed(&self.emissions, &event) {
+            return Ok(());
+        }
+        Err(Error::Undeclared { who: self.emissions.who().to_owned(), event, method })
+    }
+
+    /// A handler that emits without end must not fill the memory, nor make one statement of a million rows.
+    async fn flush_if_large(&mut self) -> Result<(), Error> {
+        const ROWS: usize = 1000;
+        if self.outbox.len() + self.timers.len() >= ROWS { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (dialect, now) = (self.db.dialect(), self.db.now());
+        if !self.outbox.is_empty() {
+            store::leave::<DB>(&mut self.inner, dialect, &self.outbox, now).await?;
+            self.outbox.clear();
+        }
+        if !self.timers.is_empty() {
+            store::schedule::<DB>(&mut self.inner, dialect, &self.timers).await?;
+            self.timers.clear();
+        }
+        Ok(())
+    }
+}

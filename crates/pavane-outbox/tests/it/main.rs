@@ -1,0 +1,6 @@
+//! Transactions that emit, and the relay, step by step on a clock that the test moves.
+#![cfg(test)]
+
+mod relay;
+mod shelf;
+mod transactions;

@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use pavane_bus::{Memory, memory::Faults, topology::EVENTS};
+use pavane_outbox::relay::{Progress, Relay};
+use sqlx::Any;
+
+use crate::shelf::{Shelf, noted, run_dry};
+
+async fn backlog(shelf: &Shelf) -> pavane_outbox::Backlog {
+    Relay::<Any, Memory>::backlog(&shelf.db).await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_go_out_in_the_order_of_their_commits() {
+    for shelf in Shelf::each().await {
+        for number in 0..50 {
+            shelf.note("key", &number.to_string()).await;
+        }
+        assert_eq!(run_dry(&mut shelf.relay()).await, 50);
+        assert_eq!(shelf.stored(), (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(backlog(&shelf).await.unsent, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_commits_late_is_not_skipped() {
+    let [_, shelf] = Shelf::each().await;
+    let mut relay = shelf.relay();
+    let mut late = shelf.begin().await;
+    late.emit(&noted("a", "late")).await.unwrap();
+    shelf.note("b", "early").await;
+    run_dry(&mut relay).await;
+    assert_eq!(shelf.stored(), ["early"], "a transaction that is open holds nobody up");
+    late.commit().await.unwrap();
+    run_dry(&mut relay).await;
+    assert_eq!(shelf.stored(), ["early", "late"]);
+}
+
+#[tokio::test]
+async fn a_refused_row_is_reported_and_blocks_nobody() {
+    for shelf in Shelf::each().await {
+        shelf.note("a", "before").await;
+        shelf.note("a", &"x".repeat(2 << 20)).await;
+        shelf.note("a", "after").await;
+        assert_eq!(run_dry(&mut shelf.relay()).await, 2);
+        assert_eq!(shelf.stored(), ["before", "after"]);
+        let backlog = backlog(&shelf).await;
+        assert_eq!((backlog.unsent, backlog.refused), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_acknowledgement_means_publishing_again_under_the_same_id() {
+    for shelf in Shelf::each().await {
+        let lost = Faults { drop_publish_ack: 1.0, ..Faults::default() };
+        let mut relay = shelf.relay();
+        run_dry(&mut relay).await;
+        shelf.note("a", "once").await;
+        shelf.bus.set_faults(lost);
+        assert!(relay.step().await.is_err());
+        assert_eq!(backlog(&shelf).await.unsent, 1, "what isn't acknowledged isn't marked");
+        shelf.bus.set_faults(Faults::default());
+        run_dry(&mut relay).await;
+        assert_eq!(shelf.stored(), ["once"]);
+        assert_eq!(backlog(&shelf).await.unsent, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_relay_publishes_and_another_takes_over() {
+    for shelf in Shelf::each().await {
+        let (mut first, mut second) = (shelf.relay(), shelf.relay());
+        run_dry(&mut first).await;
+        shelf.note("a", "one").await;
+        assert_eq!(second.step().await.unwrap(), Progress::Standby);
+        run_dry(&mut first).await;
+        first.release().await.unwrap();
+        shelf.note("a", "two").await;
+        assert_eq!(run_dry(&mut second).await, 1, "a released lease is free at once");
+        shelf.note("a", "three").await;
+        assert_eq!(first.step().await.unwrap(), Progress::Standby);
+        // The second one dies; its lease runs out.
+        shelf.clock.pass(Duration::from_secs(6));
+        assert_eq!(run_dry(&mut first).await, 1);
+        assert_eq!(shelf.stored(), ["one", "two", "three"]);
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_lost_is_published_again_and_nothing_else() {
+    for shelf in Shelf::each().await {
+        let mut relay = shelf.relay();
+        for number in 0..600 {
+            shelf.note("a", &number.to_string()).await;
+        }
+        run_dry(&mut relay).await;
+        shelf.bus.roll_back(EVENTS, 250);
+        // The sequences that were lost are given to somebody else's messages meanwhile.
+        let stranger = pavane_bus::Outgoing {
+            subject: "events.other.fact.x".into(),
+            headers: pavane_contract::codec::Headers::default(),
+            payload: "{}".into(),
+            message_id: "stranger".into(),
+        };
+        assert!(shelf.bus.try_publish(vec![stranger]).iter().all(Result::is_ok));
+        assert_eq!(run_dry(&mut relay).await, 350);
+        let stored = shelf.bus.messages(EVENTS);
+        assert_eq!(stored.len(), 601);
+        assert_eq!(run_dry(&mut relay).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn sent_rows_are_kept_until_the_durability_horizon_and_then_deleted() {
+    for shelf in Shelf::each().await {
+        let mut relay = shelf.relay();
+        shelf.note("a", "old").await;
+        run_dry(&mut relay).await;
+        let rows = || async {
+            let count = sqlx::query_scalar::<_, i64>("select count(*) from pavane_outbox");
+            count.fetch_one(shelf.db.writers()).await.unwrap()
+        };
+        shelf.clock.pass(Duration::from_secs(599));
+        run_dry(&mut relay).await;
+        assert_eq!(rows().await, 1);
+        shelf.clock.pass(Duration::from_secs(2));
+        run_dry(&mut relay).await;
+        assert_eq!(rows().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_timer_goes_out_when_its_time_has_come_and_never_before() {
+    for shelf in Shelf::each().await {
+        let mut relay = shelf.relay();
+        let mut tx = shelf.begin().await;
+        tx.emit_after(Duration::from_secs(10), &noted("a", "ten")).await.unwrap();
+        tx.emit_after(Duration::from_secs(5), &noted("a", "five")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(relay.step().await.unwrap(), Progress::Idle { next_due: Some(5_000_000) });
+        shelf.clock.pass(Duration::from_secs(5));
+        run_dry(&mut relay).await;
+        assert_eq!(shelf.stored(), ["five"]);
+        shelf.clock.pass(Duration::from_secs(100));
+        run_dry(&mut relay).await;
+        assert_eq!(shelf.stored(), ["five", "ten"]);
+        assert_eq!(backlog(&shelf).await.scheduled, 0);
+    }
+}

@@ -1,0 +1,79 @@
+use pavane_contract::Key;
+use pavane_outbox::{Config, Correlation, Db, Emissions, Error, Verdict};
+use sqlx::Any;
+
+use crate::shelf::{Shelf, noted, run_dry};
+
+#[tokio::test]
+async fn of_many_decisions_about_one_saga_one_wins() {
+    for shelf in Shelf::each().await {
+        let saga = shelf.begin().await.saga();
+        let decisions: Vec<_> = (0..8)
+            .map(|number| {
+                let db = shelf.db.clone();
+                let emissions = vec![pavane_choreography::Emission::Verdict(vec![pavane_contract::EventRef::of::<
+                    crate::shelf::Noted,
+                >()])];
+                tokio::spawn(async move {
+                    let emissions = Emissions::new("shelf/judge", emissions);
+                    let mut tx = db.begin(Correlation::of(saga), emissions).await.unwrap();
+                    let verdict = tx.decide(&noted("a", &number.to_string())).await.unwrap();
+                    tx.commit().await.unwrap();
+                    verdict
+                })
+            })
+            .collect();
+        let mut won = 0;
+        for decision in decisions {
+            won += usize::from(decision.await.unwrap() == Verdict::Won);
+        }
+        run_dry(&mut shelf.relay()).await;
+        assert_eq!((won, shelf.stored().len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_rolls_back_leaves_the_saga_undecided() {
+    for shelf in Shelf::each().await {
+        let mut tx = shelf.begin().await;
+        let saga = tx.saga();
+        assert_eq!(tx.decide(&noted("a", "first")).await.unwrap(), Verdict::Won);
+        drop(tx);
+        let emissions =
+            vec![pavane_choreography::Emission::Verdict(vec![pavane_contract::EventRef::of::<crate::shelf::Noted>()])];
+        let mut tx = shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/judge", emissions)).await.unwrap();
+        assert_eq!(tx.decide(&noted("a", "second")).await.unwrap(), Verdict::Won);
+    }
+}
+
+#[tokio::test]
+async fn more_events_than_fit_one_statement_leave_in_order() {
+    for shelf in Shelf::each().await {
+        let mut tx = shelf.begin().await;
+        for number in 0..2500 {
+            tx.emit(&noted("a", &number.to_string())).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        run_dry(&mut shelf.relay()).await;
+        assert_eq!(shelf.stored(), (0..2500).map(|number| number.to_string()).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn bad_input_is_a_clear_error() {
+    for shelf in Shelf::each().await {
+        let mut tx = shelf.begin().await;
+        let long = tx.emit(&noted(&"k".repeat(Key::MAX_BYTES + 1), "")).await.unwrap_err();
+        assert_eq!(long.to_string(), "the key of shelf.noted v1 has 257 bytes, over the limit of 256");
+        // What PostgreSQL can't store as text must not break the transaction that it is emitted in.
+        for odd in ["\u{0}", "\u{fffd}", "'\"\\", "\u{1f600}", ""] {
+            tx.emit(&noted(odd, odd)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        run_dry(&mut shelf.relay()).await;
+        assert_eq!(shelf.stored(), ["\u{0}", "\u{fffd}", "'\"\\", "\u{1f600}", ""]);
+    }
+    let url = Db::<Any>::open(Config::new("shelf", "mysql://user:secret@host/db")).await.unwrap_err();
+    assert!(matches!(url, Error::Url(_)));
+    assert!(!url.to_string().contains("secret"), "{url}");
+}

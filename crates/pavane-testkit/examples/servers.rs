@@ -1,0 +1,16 @@
+//! A nats-server and a PostgreSQL to try things on: prints their URLs, and ends them when it is ended, in whatever way.
+
+use std::future;
+
+use pavane_testkit::servers::{Nats, Postgres, Tools};
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "it is a program")]
+async fn main() -> anyhow::Result<()> {
+    let tools = Tools::from_env().announcing(|line| println!("{line}"));
+    let nats = Nats::start(&tools).await?;
+    println!("NATS_URL={}", nats.url());
+    let postgres = Postgres::start(&tools).await?;
+    println!("DATABASE_URL={}", postgres.url("postgres"));
+    future::pending().await
+}

@@ -1,0 +1,148 @@
+//! The shop as a system: what its customers and its operator do, and what must be true in the end.
+
+use std::collections::BTreeMap;
+
+use pavane::{
+    Correlation,
+    bus::Outgoing,
+    contract::{SagaId, codec::Headers},
+    sqlx,
+};
+use pavane_testkit::{BoxError, Saga, System, Violation, World};
+use sqlx::Row as _;
+
+use crate::shop::{
+    Bank, Bug, DEADLINE, OrderCancelled, OrderDeadlinePassed, OrderPlaced, RICH, Scales, order, payment, stock,
+};
+
+/// Sets the shop up.
+pub(crate) fn shop(system: &mut System) {
+    with_bug(system, None);
+}
+
+/// Sets the shop up with a mistake in it.
+pub(crate) fn with_bug(system: &mut System, bug: Option<Bug>) {
+    let bank = Bank::behind(system.network(), bug);
+    let scales = Scales::with(bug);
+    system.service(order);
+    system.service({
+        let bank = bank.clone();
+        move || payment(bank.clone())
+    });
+    system.service({
+        let scales = scales.clone();
+        move || stock(scales.clone())
+    });
+    system.begin(move |world, number| place(world, number, bug == Some(Bug::TwoTransactions)));
+    system.interlude(cancel);
+    system.interlude(|world, saga| async move {
+        babble(&world, saga);
+        Ok(())
+    });
+    system.interlude({
+        let scales = scales.clone();
+        move |world, _| {
+            let repaired = redrive(world, scales.clone());
+            async move { repaired.await.map(drop) }
+        }
+    });
+    system.repair(move |world| redrive(world, scales.clone()));
+    system.invariant("money and stock", move |world| balance(world, bank.clone()));
+}
+
+async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxError> {
+    let order = number.to_string();
+    // Every seventh customer can't pay; some want what the scales can't count, and some more than there is.
+    let cents = if number % 7 == 6 { RICH } else { PRICE };
+    let pieces = match number {
+        _ if number % 11 == 10 => Scales::UNLUCKY,
+        _ if number % 5 == 4 => 100,
+        _ => 3,
+    };
+    let edge = world.edge("order", "place");
+    let mut tx = edge.begin(Correlation::start()).await?;
+    let saga = tx.saga();
+    sqlx::query("insert into orders (id) values ($1)").bind(&order).execute(tx.conn()).await?;
+    if in_two {
+        tx.commit().await?;
+        tx = edge.begin(Correlation::of(saga)).await?;
+    }
+    tx.emit(&OrderPlaced { order: order.clone(), cents, pieces }).await?;
+    tx.emit_after(DEADLINE, &OrderDeadlinePassed { order }).await?;
+    tx.commit().await?;
+    Ok(saga)
+}
+
+async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
+    let mut tx = world.edge("order", "cancel").begin(Correlation::of(saga.id)).await?;
+    let _verdict = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Somebody publishes what nobody can read.
+fn babble(world: &World, saga: Saga) {
+    let subject = format!("events.payment.charged.{}", saga.number);
+    let message_id = format!("babble-{}", saga.id);
+    drop(world.bus().try_publish(vec![Outgoing {
+        subject,
+        headers: Headers::default(),
+        payload: "?".into(),
+        message_id,
+    }]));
+}
+
+/// Repairs the scales, and gives the stock service what it gave up on once more.
+async fn redrive(world: World, scales: Scales) -> Result<bool, BoxError> {
+    scales.repair();
+    let given_up = world.given_up().await?;
+    for letter in &given_up {
+        world.redrive(letter);
+    }
+    Ok(!given_up.is_empty())
+}
+
+/// What an order costs, in cents.
+const PRICE: i64 = 1000;
+
+/// Confirmed orders are paid and have their pieces; all others have neither.
+async fn balance(world: World, bank: Bank) -> Result<Vec<Violation>, BoxError> {
+    let mut violations = Vec::new();
+    let db = world.db("stock").readers();
+    let reservations = sqlx::query("select order_id, pieces from reservations").fetch_all(db).await?;
+    let reserved: BTreeMap<String, i64> = reservations.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let shelf = sqlx::query("select pieces, shipped from shelf").fetch_one(db).await?;
+    let (shelf, shipped): (i64, i64) = (shelf.get(0), shelf.get(1));
+    let total: i64 = reserved.values().sum();
+    if shelf + total != 60 || shipped != total {
+        let what = format!("{shelf} pieces are on the shelf, {shipped} are shipped, reserved are {reserved:?}");
+        violations.push(Violation::overall(what));
+    }
+    let events = world.events();
+    let about = |name: &str| -> BTreeMap<String, SagaId> {
+        let named = events.iter().filter(|event| event.meta.event.name == name);
+        named.map(|event| (event.meta.key.to_string(), event.meta.cause.saga)).collect()
+    };
+    let (placed, confirmed, cancelled) = (about("order.placed"), about("order.confirmed"), about("order.cancelled"));
+    for row in sqlx::query("select id from orders order by id").fetch_all(world.db("order").readers()).await? {
+        let order: String = row.get(0);
+        let Some(saga) = placed.get(&order) else {
+            violations.push(Violation::overall(format!("order {order} was taken and nobody was told")));
+            continue;
+        };
+        let expected = match (confirmed.contains_key(&order), cancelled.contains_key(&order)) {
+            (true, false) => (PRICE, true),
+            (false, true) => (0, false),
+            both => {
+                violations.push(Violation::of(*saga, format!("order {order} is (confirmed, cancelled): {both:?}")));
+                continue;
+            }
+        };
+        let found = (bank.taken(&order), reserved.contains_key(&order));
+        if found != expected {
+            let what = format!("order {order} should be (paid, reserved): {expected:?}, and is {found:?}");
+            violations.push(Violation::of(*saga, what));
+        }
+    }
+    Ok(violations)
+}

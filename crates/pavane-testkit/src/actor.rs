@@ -1,0 +1,72 @@
+//! A service whose every step is taken by hand.
+
+use std::time::Duration;
+
+use pavane::{
+    App, Config, Service,
+    bus::{Bus, Memory},
+    contract::Clock as _,
+    inbox::{Consumer, consumer},
+    outbox::{
+        Database, Db,
+        relay::{self, Progress, Relay},
+    },
+};
+
+use crate::VirtualClock;
+
+/// A service that was connected and is stepped by hand.
+pub(crate) struct Actor<S, DB: Database, B: Bus> {
+    pub(crate) consumers: Vec<Consumer<S, DB, B>>,
+    pub(crate) relay: Relay<DB, B>,
+}
+
+/// Why a step failed. Reads after "failed to step the service: ".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Consumer(#[from] consumer::Error),
+    #[error(transparent)]
+    Relay(#[from] relay::Error),
+    #[error("it does not come to rest: something is tried again and again; its last failure is in the log")]
+    Restless,
+}
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
+    /// Connects a service as its process would at its start.
+    pub(crate) async fn connect(service: Service<S, DB>, db: Db<DB>, bus: B) -> Result<App<S, DB, B>, pavane::Error> {
+        service.connect_to(db, bus, Config::new("", "")).await
+    }
+
+    pub(crate) fn of(app: App<S, DB, B>) -> Self {
+        let (consumers, relay) = app.into_parts();
+        Self { consumers, relay }
+    }
+}
+
+/// How many events one turn may handle: all that a stage has.
+const BATCH_MAX: usize = 128;
+
+impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
+    /// Lets it handle and publish until nothing is left to do. Waits for what the broker delivers again later, by moving
+    /// its clock. Returns how long it is until the next timer is due.
+    pub(crate) async fn rest(&mut self, bus: &Memory, clock: &VirtualClock) -> Result<Option<Duration>, Error> {
+        // More than any service needs: 8 attempts of some hundred events.
+        const ROUNDS: usize = 10_000;
+        for _ in 0..ROUNDS {
+            let mut handled = 0;
+            for consumer in &mut self.consumers {
+                handled += consumer.turn(BATCH_MAX).await?;
+            }
+            let Progress::Idle { next_due } = self.relay.step().await? else { continue };
+            if handled > 0 {
+                continue;
+            }
+            match bus.next_due() {
+                Some(due) => clock.advance_to(due.max(clock.now())),
+                None => return Ok(next_due.map(|due| Duration::from_micros(due.unsigned_abs()))),
+            }
+        }
+        Err(Error::Restless)
+    }
+}

@@ -1,0 +1,25 @@
+//! What Pavane's tests, and the tests of services built on it, are made with.
+//!
+//! - [`given`]: one service on a stage in memory; events go in, events and rows come out, nothing waits.
+//! - [`fault_matrix`]: every reaction of one service under every fault, in one line.
+//! - [`simulate`]: all services of a system under faults, on simulated time, from one seed.
+//! - [`servers`]: a real nats-server, a real PostgreSQL, real processes, and a network between them that fails on demand.
+
+mod actor;
+mod clock;
+mod dead_letter;
+mod matrix;
+mod random;
+mod script;
+pub mod servers;
+mod simulation;
+mod stage;
+
+pub use clock::VirtualClock;
+pub use dead_letter::DeadLetter;
+pub use matrix::{Case, FaultMatrix, Report, fault_matrix};
+pub use simulation::{
+    BoxError, Bug, Counterexample, Entry, Faults, Network, NoAnswer, Outcome, Plan, Run, Saga, Simulation, System,
+    Trace, Violation, World, simulate,
+};
+pub use stage::{Given, Stage, given};

@@ -1,0 +1,207 @@
+//! Every reaction of a service under every fault.
+
+mod cases;
+mod report;
+mod store;
+mod trial;
+
+use std::{collections::HashSet, fmt, future::Future, pin::Pin};
+
+use pavane::{
+    Event, Service,
+    choreography::{Manifest, Reaction},
+    contract::{EventRef, RawEnvelope, SagaId},
+    outbox::{Database, Db},
+};
+
+pub use report::{Case, Report};
+
+use crate::{VirtualClock, stage};
+
+type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// Runs every reaction of a service under every fault, and compares what is left behind with a run without faults.
+///
+/// `start` starts the service as its process would, once for each trial and again after each crash. What it makes is
+/// lost in a crash; what it only refers to (a simulated provider, say) survives, as another process would.
+///
+/// The faults, each alone, for each reaction and each of its events:
+///
+/// - delivered twice at once, and again later;
+/// - a crash before the commit, after the commit, after the publish, before and after the mark, before and after the
+///   call of an effect, before the ack and after the ack, each time that the reaction gets there;
+/// - an error of the database at each row that is written, the framework's rows included;
+/// - the undo before the step, while the step's effect runs, and the step again after its undo;
+/// - a body that can't be read, a message that is no event, an unknown version.
+///
+/// Expected is the same as without the fault: the same rows, steps, verdicts, timers, events and dead letters. Where the
+/// fault is the event's, expected is a dead letter and nothing else.
+///
+/// Limits: it runs on SQLite in memory, one transaction at a time. The service's clock stands still. Ids that the service
+/// makes up are all taken for the same one. Errors of the database hit rows that are written; a statement that only reads
+/// fails no differently from a crash before the commit.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use pavane::{Event, Key, Service};
+/// # use pavane_testkit::fault_matrix;
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// # struct OrderConfirmed { order_id: String }
+/// # impl Event for OrderConfirmed {
+/// #     const NAME: &'static str = "order.confirmed";
+/// #     const VERSION: u16 = 1;
+/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
+/// # }
+/// # fn service() -> Service<()> { Service::new("loyalty", ()) }
+/// #[tokio::test]
+/// async fn nothing_that_fails_does_harm() {
+///     fault_matrix(service).event(&OrderConfirmed { order_id: "7".into() }).assert().await;
+/// }
+/// ```
+pub fn fault_matrix<S, DB>(start: impl Fn() -> Service<S, DB> + 'static) -> FaultMatrix<S, DB>
+where
+    S: Send + Sync + 'static,
+    DB: Database,
+{
+    FaultMatrix { start: Box::new(start), examples: Vec::new(), prepare: None, known_ids: HashSet::new() }
+}
+
+/// What [`fault_matrix`] runs.
+#[must_use = "it does nothing until it is asserted"]
+pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
+    start: Box<dyn Fn() -> Service<S, DB>>,
+    examples: Vec<RawEnvelope>,
+    prepare: Option<Prepare<DB>>,
+    /// Ids in the examples, which are the same in all runs.
+    known_ids: HashSet<String>,
+}
+
+impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
+    /// An example of an event that the service reacts to. All examples belong to one saga. Give one for each event; of
+    /// several for one event, each is tried.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be encoded.
+    pub fn event<E: Event>(mut self, example: &E) -> Self {
+        let clock = VirtualClock::new(0);
+        let envelope = stage::envelope(&clock, SagaId::new(&clock), example);
+        self.known_ids.extend(ids(&String::from_utf8_lossy(&envelope.body)).map(|(_, id)| id.to_owned()));
+        self.examples.push(envelope);
+        self
+    }
+
+    /// Prepares the database before each run: the rows that the examples are about.
+    pub fn given<F: Future<Output = ()> + 'static>(mut self, prepare: impl Fn(Db<DB>) -> F + 'static) -> Self {
+        self.prepare = Some(Box::new(move |db| Box::pin(prepare(db))));
+        self
+    }
+
+    /// Runs it, and fails when any case does.
+    ///
+    /// # Panics
+    ///
+    /// With every case that failed, and what was different.
+    pub async fn assert(self) {
+        let report = self.run().await;
+        assert!(report.is_passed(), "{report}");
+    }
+
+    /// Runs it.
+    pub async fn run(self) -> Report {
+        let manifest = (self.start)().manifest();
+        let mut cases = Vec::new();
+        for reaction in &manifest.reactions {
+            for event in &reaction.on {
+                let examples: Vec<_> = self.examples_of(event).collect();
+                if examples.is_empty() {
+                    cases.push(
+                        Case::of(reaction, event, "no fault").failed("there is no example of the event".to_owned()),
+                    );
+                }
+                for example in examples {
+                    cases.extend(cases::all(&self, &manifest, reaction, example).await);
+                }
+            }
+        }
+        Report::of(manifest.service, cases)
+    }
+
+    fn examples_of<'a>(&'a self, event: &'a EventRef) -> impl Iterator<Item = &'a RawEnvelope> {
+        self.examples.iter().filter(move |example| example.meta.event == *event)
+    }
+
+    /// The first example that makes a reaction run.
+    fn example_for(&self, reaction: &Reaction) -> Option<&RawEnvelope> {
+        self.examples.iter().find(|example| reaction.on.contains(&example.meta.event))
+    }
+
+    /// The step that an undo takes back, and an example of what makes the step run.
+    fn step<'a>(&'a self, manifest: &'a Manifest, undo: &Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
+        let step = manifest.step_of(undo)?;
+        Some((step, self.example_for(step)?))
+    }
+
+    /// The undo that takes a step back, and an example of what makes it run.
+    fn undo<'a>(&'a self, manifest: &'a Manifest, step: &Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
+        let undo = manifest.undo_of(step)?;
+        Some((undo, self.example_for(undo)?))
+    }
+
+    /// A line in which ids that the service made up are all the same.
+    fn without_new_ids(&self, line: &str) -> String {
+        let mut text = String::with_capacity(line.len());
+        let mut copied = 0;
+        for (start, id) in ids(line).filter(|(_, id)| !self.known_ids.contains(*id)) {
+            text.push_str(&line[copied..start]);
+            text.push_str("<id>");
+            copied = start + id.len();
+        }
+        text.push_str(&line[copied..]);
+        text
+    }
+}
+
+/// The UUIDs in a text, and where each begins.
+fn ids(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    const LENGTH: usize = 36;
+    let is_id = |candidate: &str| {
+        candidate.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        while next + LENGTH <= text.len() {
+            let start = next;
+            if let Some(id) = text.get(start..start + LENGTH).filter(|id| is_id(id)) {
+                next += LENGTH;
+                return Some((start, id));
+            }
+            next += 1;
+        }
+        None
+    })
+}
+
+impl<S, DB: Database> fmt::Debug for FaultMatrix<S, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultMatrix").field("examples", &self.examples).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_wherever_they_stand() {
+        let id = "0192aaaa-bbbb-7ccc-8ddd-eeeeffff0000";
+        let text = format!("é{id}-{id}x{}", &id[1..]);
+        assert_eq!(ids(&text).collect::<Vec<_>>(), [(2, id), (39, id)]);
+    }
+}

@@ -1,0 +1,313 @@
+//! The faults, and what is expected under each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pavane::{
+    choreography::{Manifest, Reaction},
+    contract::{EventId, RawEnvelope},
+    outbox::{CrashPoint, Database},
+};
+
+use super::{
+    Case, FaultMatrix, store,
+    trial::{Failure, Trial},
+};
+use crate::{
+    VirtualClock,
+    script::{Stop, phrase},
+};
+
+type Contents = Vec<String>;
+
+/// A reaction and an example of an event that makes it run.
+struct Cell<'m, S, DB: Database> {
+    matrix: &'m FaultMatrix<S, DB>,
+    reaction: &'m Reaction,
+    example: &'m RawEnvelope,
+    /// For an undo: the step that must have happened.
+    step: Option<(&'m Reaction, &'m RawEnvelope)>,
+    /// For a step: its undo.
+    undo: Option<(&'m Reaction, &'m RawEnvelope)>,
+    trials: AtomicU64,
+    cases: Vec<Case>,
+}
+
+/// Tries one reaction on one example under every fault.
+pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
+    matrix: &FaultMatrix<S, DB>,
+    manifest: &Manifest,
+    reaction: &Reaction,
+    example: &RawEnvelope,
+) -> Vec<Case> {
+    let (step, undo) = (matrix.step(manifest, reaction), matrix.undo(manifest, reaction));
+    let mut cell = Cell { matrix, reaction, example, step, undo, trials: AtomicU64::new(0), cases: Vec::new() };
+    if let Err(failure) = cell.try_all(manifest).await {
+        let case = cell.case("no fault").failed(failure);
+        cell.cases.push(case);
+    }
+    cell.cases
+}
+
+impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
+    async fn try_all(&mut self, manifest: &Manifest) -> Result<(), Failure> {
+        let missing = |found: bool, of: Option<&Reaction>| match of.filter(|_| !found) {
+            Some(other) => Err(format!("there is no example of an event that makes {} run", other.name)),
+            None => Ok(()),
+        };
+        missing(self.step.is_some(), manifest.step_of(self.reaction))?;
+        missing(self.undo.is_some(), manifest.undo_of(self.reaction))?;
+
+        let before = self.play(async |_: &mut Trial<'_, S, DB>| Ok(())).await?.0;
+        let (clean, (reached, rows)) = self.play(async |trial| self.happen(trial).await).await?;
+        if clean == before {
+            return Err(
+                "the example makes it do nothing, so no fault could do harm: give it one that it acts on, and the \
+                        rows that it needs with .given(…)"
+                    .to_owned(),
+            );
+        }
+        self.cases.push(self.case("no fault"));
+        self.duplicates(&clean).await;
+        self.crashes(&clean, &reached).await;
+        self.database_errors(&clean, rows).await;
+        self.unreadable(&before, &clean).await;
+        if let Some(undo) = self.undo {
+            self.undone(undo).await;
+        }
+        Ok(())
+    }
+
+    /// What happens without faults; says which crash points it reaches and how many rows it writes.
+    async fn happen(&self, trial: &mut Trial<'m, S, DB>) -> Result<(Vec<CrashPoint>, i64), Failure> {
+        arm(trial, None).await?;
+        let event = trial.envelope(self.example);
+        trial.deliver(&event);
+        trial.rest(&[&self.reaction.name]).await?;
+        let rows = store::rows_written(&trial.db).await.map_err(|error| error.to_string())?;
+        Ok((trial.script.reached(), rows))
+    }
+
+    async fn duplicates(&mut self, clean: &Contents) {
+        let at_once = self.play(async |trial| {
+            let event = trial.envelope(self.example);
+            trial.deliver(&event);
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let at_once = at_once.await;
+        self.expect("delivered twice at once", clean, at_once);
+        let later = self.play(async |trial| {
+            let event = trial.envelope(self.example);
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await?;
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let later = later.await;
+        self.expect("delivered again later", clean, later);
+    }
+
+    async fn crashes(&mut self, clean: &Contents, reached: &[CrashPoint]) {
+        for point in CrashPoint::ALL {
+            let times = reached.iter().filter(|other| **other == point).count();
+            for nth in 1..=times {
+                let crashed = self.play(async |trial| {
+                    trial.script.begin(Some((point, nth, Stop::Crashed)));
+                    let event = trial.envelope(self.example);
+                    trial.deliver(&event);
+                    trial.rest(&[&self.reaction.name]).await?;
+                    if trial.script.is_over() { Ok(()) } else { Err("it never got there".to_owned()) }
+                });
+                let crashed = crashed.await;
+                self.expect(&format!("crash {}", nth_time(point, nth, times)), clean, crashed);
+            }
+        }
+    }
+
+    async fn database_errors(&mut self, clean: &Contents, rows: i64) {
+        for row in 1..=rows {
+            let failed = self.play(async |trial| {
+                let event = trial.envelope(self.example);
+                trial.deliver(&event);
+                arm(trial, Some(row)).await?;
+                trial.may_fail = true;
+                trial.round(&[&self.reaction.name]).await?;
+                trial.may_fail = false;
+                arm(trial, None).await?;
+                trial.rest(&[&self.reaction.name]).await
+            });
+            let failed = failed.await;
+            self.expect(&format!("error of the database at row {row} of {rows}"), clean, failed);
+        }
+    }
+
+    async fn unreadable(&mut self, before: &Contents, clean: &Contents) {
+        let body = self.play(async |trial| {
+            let mut event = trial.envelope(self.example);
+            event.body = "{".into();
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let body = body.await;
+        if self.step.is_some() {
+            // An undo is given its step's event; of its trigger only that it happened matters.
+            self.expect("a body that can't be read", clean, body);
+        } else {
+            self.expect_dead("a body that can't be read", before, body);
+        }
+        let garbage = self.play(async |trial| {
+            trial.deliver_garbage(self.example);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let garbage = garbage.await;
+        self.expect_dead("a message that is no event", before, garbage);
+        let version = self.play(async |trial| {
+            let mut event = trial.envelope(self.example);
+            event.meta.event.version = u16::MAX;
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let version = version.await;
+        self.expect_dead("an unknown version", before, version);
+    }
+
+    /// The step and its undo, in every other order than the usual.
+    async fn undone(&mut self, (undo, trigger): (&'m Reaction, &'m RawEnvelope)) {
+        let (step, back) = (self.reaction.name.as_str(), undo.name.as_str());
+        let barred = self.play(async |trial| {
+            let event = trial.envelope(trigger);
+            trial.deliver(&event);
+            trial.rest(&[back]).await
+        });
+        let usual = self.play(async |trial| {
+            self.happen(trial).await?;
+            let event = trial.envelope(trigger);
+            trial.deliver(&event);
+            trial.rest(&[back]).await
+        });
+        let (barred, usual) = match (barred.await, usual.await) {
+            (Ok((barred, ())), Ok((usual, ()))) => (barred, usual),
+            (Err(failure), _) | (_, Err(failure)) => {
+                let case = self.case("undone without a fault").failed(failure);
+                return self.cases.push(case);
+            }
+        };
+        let early = self.play(async |trial| {
+            let (event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
+            trial.deliver(&trigger);
+            trial.rest(&[back]).await?;
+            trial.deliver(&event);
+            trial.rest(&[step]).await
+        });
+        let early = early.await;
+        self.expect("the undo before the step", &barred, early);
+        let again = self.play(async |trial| {
+            let (mut event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
+            trial.deliver(&event);
+            trial.rest(&[step]).await?;
+            trial.deliver(&trigger);
+            trial.rest(&[back]).await?;
+            trial.deliver(&event);
+            trial.rest(&[step]).await?;
+            // Redriven with another id, by somebody who knows no better.
+            event.meta.id = EventId::new(&VirtualClock::new(u64::MAX));
+            trial.deliver(&event);
+            trial.rest(&[step]).await
+        });
+        let again = again.await;
+        self.expect("the step again after its undo", &usual, again);
+        if self.reaction.effect {
+            for at in [CrashPoint::BeforeCall, CrashPoint::AfterCall] {
+                let running = self.play(async |trial| {
+                    let (event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
+                    trial.deliver(&event);
+                    trial.interleave(step, at, (back, &trigger)).await
+                });
+                let running = running.await;
+                self.expect(&format!("the undo while the step runs, {}", phrase(at)), &usual, running);
+            }
+        }
+    }
+
+    /// Plays one trial: the step first, when this is an undo; then what `act` says.
+    async fn play<T>(
+        &self,
+        act: impl AsyncFnOnce(&mut Trial<'m, S, DB>) -> Result<T, Failure>,
+    ) -> Result<(Contents, T), Failure> {
+        let number = self.trials.fetch_add(1, Ordering::Relaxed);
+        let mut trial = Trial::open(self.matrix, number).await?;
+        if let Some((step, example)) = self.step {
+            let event = trial.envelope(example);
+            trial.deliver(&event);
+            trial.rest(&[&step.name]).await?;
+        }
+        trial.script.begin(None);
+        let told = act(&mut trial).await?;
+        let contents = trial.contents().await?;
+        trial.close().await;
+        Ok((contents, told))
+    }
+
+    fn case(&self, fault: &str) -> Case {
+        Case::of(self.reaction, &self.example.meta.event, fault)
+    }
+
+    fn expect<T>(&mut self, fault: &str, expected: &Contents, found: Result<(Contents, T), Failure>) {
+        let mut case = self.case(fault);
+        case.difference = match found {
+            Ok((found, _)) => difference(expected, &found),
+            Err(failure) => Some(failure),
+        };
+        self.cases.push(case);
+    }
+
+    /// Expects a dead letter of this reaction and nothing else.
+    fn expect_dead<T>(&mut self, fault: &str, before: &Contents, found: Result<(Contents, T), Failure>) {
+        let letter = format!("dead letter of {}: ", self.reaction.name);
+        let (dead, rest): (Contents, Contents) = match found {
+            Ok((found, _)) => found.into_iter().partition(|line| line.starts_with(&letter)),
+            Err(failure) => {
+                let case = self.case(fault).failed(failure);
+                return self.cases.push(case);
+            }
+        };
+        let mut case = self.case(fault);
+        case.difference = difference(before, &rest).or_else(|| dead.is_empty().then(|| "- a dead letter".to_owned()));
+        self.cases.push(case);
+    }
+}
+
+async fn arm<S: Send + Sync + 'static, DB: Database>(
+    trial: &Trial<'_, S, DB>,
+    fail_at: Option<i64>,
+) -> Result<(), Failure> {
+    store::arm_fault(&trial.db, fail_at).await.map_err(|error| error.to_string())
+}
+
+/// What is expected and isn't there, and what is there and isn't expected.
+fn difference(expected: &Contents, found: &Contents) -> Option<String> {
+    let mut lines = Vec::new();
+    let (mut wanted, mut had) = (expected.iter().peekable(), found.iter().peekable());
+    loop {
+        match (wanted.peek(), had.peek()) {
+            (Some(want), Some(have)) if want == have => {
+                wanted.next();
+                had.next();
+            }
+            (Some(want), have) if have.is_none_or(|have| want < have) => {
+                lines.push(format!("- {want}"));
+                wanted.next();
+            }
+            (_, Some(have)) => {
+                lines.push(format!("+ {have}"));
+                had.next();
+            }
+            (_, None) => break,
+        }
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn nth_time(point: CrashPoint, nth: usize, times: usize) -> String {
+    if times == 1 { phrase(point).to_owned() } else { format!("{} ({nth} of {times})", phrase(point)) }
+}

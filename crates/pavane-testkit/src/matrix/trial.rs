@@ -1,0 +1,210 @@
+//! One run of a service under one fault.
+
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+
+use pavane::{
+    bus::{Bus as _, Memory, Outgoing, memory::Pending, topology::EVENTS},
+    contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
+    inbox::Consumer,
+    outbox::{
+        CrashPoint, Database, Db,
+        relay::{Progress, Relay},
+    },
+};
+
+use super::{FaultMatrix, store};
+use crate::{
+    VirtualClock,
+    actor::Actor,
+    script::{Script, Stop, drive},
+    stage,
+};
+
+/// Why a trial can't go on, as a sentence.
+pub(super) type Failure = String;
+
+/// A service on its own database and bus.
+///
+/// The service's clock stands still, so that the rows of two trials are the same; the bus has another one, which moves on
+/// to the next redelivery.
+pub(super) struct Trial<'m, S, DB: Database> {
+    matrix: &'m FaultMatrix<S, DB>,
+    service: String,
+    pub(super) db: Db<DB>,
+    bus: Memory,
+    bus_clock: VirtualClock,
+    pub(super) script: Arc<Script>,
+    consumers: BTreeMap<String, Consumer<S, DB, Memory>>,
+    relay: Relay<DB, Memory>,
+    saga: SagaId,
+    given: Vec<EventId>,
+    deliveries: usize,
+    /// The database is told to fail, so a step may.
+    pub(super) may_fail: bool,
+}
+
+impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
+    pub(super) async fn open(matrix: &'m FaultMatrix<S, DB>, number: u64) -> Result<Self, Failure> {
+        // Each trial has its own ids, so that what the service's state remembers of one can't be taken for another's.
+        let (clock, bus_clock) = (VirtualClock::new(number), VirtualClock::new(number));
+        let bus = Memory::new(Arc::new(bus_clock.clone()));
+        let script = Arc::new(Script::default());
+        let service = (matrix.start)();
+        let name = service.manifest().service;
+        let db = stage::open_database(&name, Arc::new(clock.clone()), Some(Arc::clone(&script) as _)).await;
+        let app = Actor::connect(service, db.clone(), bus.clone()).await.map_err(|error| error.to_string())?;
+        let Actor { consumers, relay } = Actor::of(app);
+        let saga = SagaId::new(&clock);
+        store::install_fault(&db).await.map_err(|error| error.to_string())?;
+        if let Some(prepare) = &matrix.prepare {
+            prepare(db.clone()).await;
+        }
+        let consumers = by_name(consumers);
+        let (given, deliveries, may_fail) = (Vec::new(), 0, false);
+        let service = name;
+        Ok(Self { matrix, service, db, bus, bus_clock, script, consumers, relay, saga, given, deliveries, may_fail })
+    }
+
+    /// An event of the trial's saga.
+    pub(super) fn envelope(&self, example: &RawEnvelope) -> RawEnvelope {
+        let mut event = example.clone();
+        (event.meta.id, event.meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
+        event
+    }
+
+    /// Puts an event where only one reaction gets it. It comes as it would from its own subject: as a redrive it would
+    /// start anew.
+    pub(super) fn deliver(&mut self, event: &RawEnvelope) {
+        self.given.push(event.meta.id);
+        self.deliveries += 1;
+        stage::publish(&self.bus, event, format!("{}-{}", event.meta.id, self.deliveries));
+    }
+
+    /// Puts a message there that is no event.
+    pub(super) fn deliver_garbage(&mut self, like: &RawEnvelope) {
+        let subject = subject::of(&like.meta.event, &like.meta.key);
+        let garbage =
+            Outgoing { subject, headers: Headers::default(), payload: "?".into(), message_id: "garbage".into() };
+        drop(self.bus.try_publish(vec![garbage]));
+    }
+
+    /// Lets some reactions and the relay work until nothing is left to do. A crash on the way is followed by a restart.
+    pub(super) async fn rest(&mut self, reactions: &[&str]) -> Result<(), Failure> {
+        const ROUNDS: usize = 1000;
+        for _ in 0..ROUNDS {
+            if self.round(reactions).await? {
+                continue;
+            }
+            let idle = Pending { unsettled: 0, undelivered: 0 };
+            let durable = |reaction: &&str| format!("{}_{reaction}", self.service);
+            if reactions.iter().all(|reaction| self.bus.pending(&durable(reaction)) == Some(idle)) {
+                return Ok(());
+            }
+            self.bus_clock.advance(Duration::from_secs(1));
+        }
+        Err(format!("it does not come to rest: it still works on the event after {ROUNDS} rounds"))
+    }
+
+    /// One turn of each. Returns whether anything was done.
+    pub(super) async fn round(&mut self, reactions: &[&str]) -> Result<bool, Failure> {
+        let mut busy = false;
+        for reaction in reactions {
+            let Some(consumer) = self.consumers.get_mut(*reaction) else { continue };
+            let turn = drive(pin!(consumer.turn(BATCH_MAX)), || self.script.take_stopped()).await;
+            match turn {
+                Ok(Ok(events)) => busy |= events > 0,
+                Ok(Err(error)) => return Err(error.to_string()),
+                Err(_) => {
+                    self.restart().await?;
+                    return Ok(true);
+                }
+            }
+        }
+        let step = drive(pin!(self.relay.step()), || self.script.take_stopped()).await;
+        match step {
+            Ok(Ok(progress)) => busy |= matches!(progress, Progress::Sent { .. }),
+            Ok(Err(error)) if !self.may_fail => return Err(error.to_string()),
+            Ok(Err(_)) => busy = true,
+            Err(_) => {
+                self.restart().await?;
+                busy = true;
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Lets `first` run up to a crash point and stand there while `others` work; then lets it go on.
+    pub(super) async fn interleave(
+        &mut self,
+        first: &str,
+        at: CrashPoint,
+        other: (&str, &RawEnvelope),
+    ) -> Result<(), Failure> {
+        let Some(mut consumer) = self.consumers.remove(first) else { return Err(format!("there is no {first}")) };
+        self.script.begin(Some((at, 1, Stop::Paused)));
+        let script = Arc::clone(&self.script);
+        {
+            let mut turn = pin!(consumer.turn(BATCH_MAX));
+            match drive(turn.as_mut(), || script.take_stopped()).await {
+                Err(Stop::Paused) => {}
+                _ => return Err(format!("{first} never got to {at:?}")),
+            }
+            self.deliver(other.1);
+            // Often enough for what comes too early to come again.
+            for _ in 0..3 {
+                self.round(&[other.0]).await?;
+                self.bus_clock.advance(Duration::from_millis(200));
+            }
+            turn.await.map_err(|error| error.to_string())?;
+        }
+        self.consumers.insert(first.to_owned(), consumer);
+        self.rest(&[first, other.0]).await
+    }
+
+    /// Starts the process anew on what the old one left behind.
+    async fn restart(&mut self) -> Result<(), Failure> {
+        store::end_lease(&self.db).await.map_err(|error| error.to_string())?;
+        let app = Actor::connect((self.matrix.start)(), self.db.clone(), self.bus.clone()).await;
+        let Actor { consumers, relay } = Actor::of(app.map_err(|error| format!("it can't start again: {error}"))?);
+        (self.consumers, self.relay) = (by_name(consumers), relay);
+        Ok(())
+    }
+
+    /// Everything that the service left behind where others can see it, one line each, sorted.
+    pub(super) async fn contents(&self) -> Result<Vec<String>, Failure> {
+        let mut lines = store::contents(&self.db).await.map_err(|error| error.to_string())?;
+        let mut emitted: BTreeMap<EventId, RawEnvelope> = BTreeMap::new();
+        let events = self.bus.messages(EVENTS);
+        for event in events.iter().filter_map(stage::read).filter(|event| !self.given.contains(&event.meta.id)) {
+            // Published twice under one id is one event.
+            emitted.insert(event.meta.id, event);
+        }
+        lines.extend(emitted.into_values().map(|event| {
+            format!("event {} {} {}", event.meta.event, event.meta.key, String::from_utf8_lossy(&event.body))
+        }));
+        let mut dead: Vec<_> = stage::dead_letters(&self.bus)
+            .into_iter()
+            .map(|letter| format!("dead letter of {}: {}", letter.reaction, letter.cause))
+            .collect();
+        // A crash between the dead letter and the ack makes another one; it says the same.
+        dead.dedup();
+        lines.extend(dead);
+        let mut lines: Vec<_> = lines.into_iter().map(|line| self.matrix.without_new_ids(&line)).collect();
+        lines.sort();
+        Ok(lines)
+    }
+
+    pub(super) async fn close(self) {
+        self.bus.close().await;
+        self.db.close().await;
+    }
+}
+
+/// How many events one turn may handle: all that a trial has.
+const BATCH_MAX: usize = 16;
+
+fn by_name<S: Send + Sync + 'static, DB: Database>(
+    consumers: Vec<Consumer<S, DB, Memory>>,
+) -> BTreeMap<String, Consumer<S, DB, Memory>> {
+    consumers.into_iter().map(|consumer| (consumer.name().to_owned(), consumer)).collect()
+}

@@ -1,0 +1,22 @@
+//! Real servers and real processes for tests and for the demo: found or fetched, started in milliseconds, killed on demand.
+//!
+//! Nothing here outlives the test. A server ends when its value is dropped, and also when the test process dies without
+//! dropping anything: each one runs on a leash, a pipe whose closing ends it and removes its folder.
+
+mod error;
+mod leash;
+mod nats;
+mod pip;
+mod port;
+mod postgres;
+mod process;
+mod proxy;
+mod tools;
+
+pub use error::Error;
+pub use nats::{Nats, NatsOptions};
+pub use port::free_port;
+pub use postgres::{Postgres, PostgresOptions};
+pub use process::{Process, ProcessOptions};
+pub use proxy::{Direction, Proxy};
+pub use tools::Tools;

@@ -1,0 +1,162 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::leash::{Launch, Leash, Signal};
+use super::{Error, Tools, free_port};
+
+const NAME: &str = "nats-server";
+/// Covers a busy machine, and a store of many gigabytes to recover.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How to run a [`Nats`] server.
+#[derive(Debug, Clone, Default)]
+pub struct NatsOptions {
+    /// The port to listen on; by default a free one.
+    pub port: Option<u16>,
+    /// Where JetStream keeps its files, kept when the server ends; by default a temporary folder.
+    pub store_dir: Option<PathBuf>,
+    /// How often written messages are forced to the disk: `always`, or a time such as `2m`, which is the server's default.
+    pub sync_interval: Option<String>,
+    /// More of the server's configuration, as text: users and their permissions, `max_payload` and so on.
+    pub config: String,
+}
+
+/// A real nats-server with JetStream on 127.0.0.1.
+#[derive(Debug)]
+pub struct Nats {
+    // Declared, so dropped, before the folder that it uses.
+    leash: Leash,
+    binary: PathBuf,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Nats {
+    /// Starts a server with the default options, and waits until it accepts clients: some 20 ms.
+    ///
+    /// # Errors
+    /// When no nats-server can be found or fetched, or it does not start; what it logged is in the message.
+    pub async fn start(tools: &Tools) -> Result<Self, Error> {
+        Self::start_with(tools, NatsOptions::default()).await
+    }
+
+    /// Starts a server with `options`.
+    ///
+    /// # Errors
+    /// As for [`Nats::start`].
+    pub async fn start_with(tools: &Tools, options: NatsOptions) -> Result<Self, Error> {
+        let binary = tools.nats_server().await?;
+        let folder =
+            TempDir::with_prefix("pavane-nats-").map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+        let port = match options.port {
+            Some(port) => port,
+            None => free_port().map_err(Error::io("find a port for", &binary))?,
+        };
+        let config = folder.path().join("nats.conf");
+        fs::write(&config, configuration(&options, port, folder.path())).map_err(Error::io("write", &config))?;
+        let leash = run(&binary, folder.path()).await?;
+        Ok(Self { leash, binary, port, folder })
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port that it listens on, after a restart too.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills the server with SIGKILL: nothing is flushed, nobody is told.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self) -> Result<(), Error> {
+        self.end(Signal::Kill).await
+    }
+
+    /// Stops the server with SIGTERM: it closes its connections and its files.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop(&mut self) -> Result<(), Error> {
+        self.end(Signal::Term).await
+    }
+
+    /// Starts the server again, on the same port and the same files; kills it first if it runs.
+    ///
+    /// # Errors
+    /// As for [`Nats::start`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.kill().await?;
+        self.leash = run(&self.binary, self.folder.path()).await?;
+        Ok(())
+    }
+
+    async fn end(&mut self, signal: Signal) -> Result<(), Error> {
+        self.leash.signal(signal);
+        self.leash.wait(STOP_LIMIT).await.map(drop)
+    }
+}
+
+fn configuration(options: &NatsOptions, port: u16, folder: &Path) -> String {
+    let store = options.store_dir.clone().unwrap_or_else(|| folder.join("store"));
+    let (folder, store) = (folder.display(), store.display());
+    let sync = options.sync_interval.as_ref().map_or_else(String::new, |interval| format!("sync_interval: {interval}"));
+    format!(
+        "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\njetstream {{\nstore_dir: \"{store}\"\n{sync}\n}}\n{}",
+        options.config
+    )
+}
+
+/// A port that was free a moment ago may not be any more, after a kill above all: tries again until the limit.
+async fn run(binary: &Path, folder: &Path) -> Result<Leash, Error> {
+    let deadline = Instant::now() + READY_LIMIT;
+    loop {
+        forget_ports(folder)?;
+        let mut leash = Leash::spawn(Launch {
+            name: NAME,
+            program: binary,
+            arguments: vec!["--config".into(), folder.join("nats.conf").into()],
+            environment: Vec::new(),
+            user: None,
+            last_signal: Signal::Kill,
+            folder,
+        })?;
+        match leash.until(READY_LIMIT, async || accepts_clients(folder)).await {
+            Err(Error::Ended { log, .. }) if log.contains("address already in use") && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(leash),
+        }
+    }
+}
+
+/// The server writes a file with its ports once it listens, and removes it at an orderly end only.
+fn forget_ports(folder: &Path) -> Result<(), Error> {
+    for path in ports_files(folder) {
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn accepts_clients(folder: &Path) -> Option<()> {
+    #[derive(Deserialize)]
+    struct Ports {
+        nats: Vec<String>,
+    }
+    let file = fs::read(ports_files(folder).next()?).ok()?;
+    let ports: Ports = serde_json::from_slice(&file).ok()?;
+    (!ports.nats.is_empty()).then_some(())
+}
+
+fn ports_files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "ports"))
+}

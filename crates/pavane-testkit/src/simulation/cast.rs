@@ -1,0 +1,98 @@
+//! Services with their types erased: one shape for everything that takes steps.
+
+use std::{future::Future, pin::Pin};
+
+use pavane::{
+    Edge, Service,
+    inbox::Consumer,
+    outbox::{
+        Database, Db,
+        relay::{Progress, Relay},
+    },
+};
+
+use super::wire::Wire;
+use crate::actor::Actor;
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stepped {
+    /// Handled some events, or published some.
+    Busy,
+    /// Nothing to do; `next_due` microseconds until there is, if that is known.
+    Idle { next_due: Option<i64> },
+}
+
+/// Something that takes steps, one after another: a reaction, or a relay.
+pub(super) trait Worker {
+    fn name(&self) -> String;
+
+    fn step(self: Box<Self>, batch_max: usize) -> Running;
+}
+
+/// A worker's step under way. It gives the worker back.
+pub(super) type Running = Pin<Box<dyn Future<Output = (Box<dyn Worker>, Result<Stepped, String>)>>>;
+
+/// A process that has just started.
+pub(super) struct Process<DB: Database> {
+    pub(super) workers: Vec<Box<dyn Worker>>,
+    pub(super) edges: Vec<(String, Edge<DB>)>,
+}
+
+type Connected<DB> = Pin<Box<dyn Future<Output = Result<Process<DB>, pavane::Error>>>>;
+
+/// Starts a process of a service.
+pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, Wire) -> Connected<DB>>;
+
+pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
+    start: impl Fn() -> Service<S, DB> + 'static,
+) -> Connect<DB> {
+    Box::new(move |db, wire| {
+        let service = start();
+        Box::pin(async move {
+            let app = Actor::connect(service, db, wire).await?;
+            let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
+            let Actor { consumers, relay } = Actor::of(app);
+            let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];
+            workers.extend(consumers.into_iter().map(|consumer| Box::new(consumer) as Box<dyn Worker>));
+            Ok(Process { workers, edges })
+        })
+    })
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Wire> {
+    fn name(&self) -> String {
+        Self::name(self).to_owned()
+    }
+
+    fn step(mut self: Box<Self>, batch_max: usize) -> Running {
+        Box::pin(async move {
+            let stepped = match self.turn(batch_max).await {
+                Ok(0) => Ok(Stepped::Idle { next_due: None }),
+                Ok(_) => Ok(Stepped::Busy),
+                Err(error) => Err(error.to_string()),
+            };
+            (self as Box<dyn Worker>, stepped)
+        })
+    }
+}
+
+impl<DB: Database> Worker for Relay<DB, Wire> {
+    fn name(&self) -> String {
+        "relay".to_owned()
+    }
+
+    fn step(mut self: Box<Self>, _: usize) -> Running {
+        /// How long a relay waits before it looks again, when another one publishes or something failed.
+        const AGAIN: i64 = 500_000;
+        Box::pin(async move {
+            let stepped = match Self::step(&mut self).await {
+                Ok(Progress::Sent { .. }) => Stepped::Busy,
+                Ok(Progress::Idle { next_due }) => Stepped::Idle { next_due },
+                // The broker is away, or lost something: that is what is simulated.
+                Ok(_) | Err(_) => Stepped::Idle { next_due: Some(AGAIN) },
+            };
+            (self as Box<dyn Worker>, Ok(stepped))
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What is true of every choreography once it has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pavane::{
+    choreography::{Emission, Manifest},
+    contract::{EventId, EventRef, RawEnvelope, SagaId},
+    outbox::{Database, relay::Relay},
+};
+
+use super::{BoxError, Violation, World, store, wire::Wire};
+use crate::DeadLetter;
+
+/// Everything that isn't as it must be, whatever the services do.
+pub(super) async fn violated<DB: Database>(
+    world: &World<DB>,
+    manifests: &[Manifest],
+) -> Result<Vec<Violation>, BoxError> {
+    let events: BTreeMap<EventId, RawEnvelope> =
+        world.events().into_iter().map(|event| (event.meta.id, event)).collect();
+    let mut violations = Vec::new();
+    let mut found = |invariant: &str, violation: Violation| {
+        violations.push(Violation { invariant: invariant.to_owned(), ..violation });
+    };
+    for letter in world.given_up().await? {
+        found("nothing is given up", about(&letter, &format!("gave up on it: {}", letter.cause)));
+    }
+    for letter in wrong_letters(world).await? {
+        found("nothing is given up", about(&letter, "gave up on what it had handled"));
+    }
+    for manifest in manifests {
+        for violation in left_over(world, manifest).await? {
+            found("nothing is left over", violation);
+        }
+        for violation in unhandled(world, manifest, &events).await? {
+            found("no event is lost", violation);
+        }
+    }
+    for violation in second_verdicts(manifests, &events) {
+        found("a saga has one verdict", violation);
+    }
+    Ok(violations)
+}
+
+fn about(letter: &DeadLetter, what: &str) -> Violation {
+    let what = format!("{}/{} {what} ({})", letter.service, letter.reaction, letter.subject);
+    let saga = letter.event.as_ref().map(|event| event.meta.cause.saga);
+    Violation { invariant: String::new(), saga, what }
+}
+
+/// Dead letters about events that had been handled before they failed.
+async fn wrong_letters<DB: Database>(world: &World<DB>) -> Result<Vec<DeadLetter>, BoxError> {
+    let mut wrong = Vec::new();
+    for letter in world.dead_letters() {
+        let handled = store::handled(world.db(&letter.service), &letter.reaction).await?;
+        let at = letter.event.as_ref().and_then(|event| handled.get(&event.meta.id));
+        if at.is_some_and(|at| *at < letter.first_failed_at.as_microsecond()) {
+            wrong.push(letter);
+        }
+    }
+    Ok(wrong)
+}
+
+/// What a service still has to do.
+async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Result<Vec<Violation>, BoxError> {
+    let (service, db) = (&manifest.service, world.db(&manifest.service));
+    let mut violations = Vec::new();
+    let backlog = Relay::<DB, Wire>::backlog(db).await?;
+    if backlog.unsent + backlog.refused + backlog.scheduled > 0 {
+        violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
+    }
+    for reaction in &manifest.reactions {
+        let pending = world.bus.pending(&format!("{service}_{}", reaction.name));
+        if let Some(pending) = pending.filter(|pending| pending.unsettled + pending.undelivered > 0) {
+            violations.push(Violation::overall(format!("{service}/{} has {pending:?}", reaction.name)));
+        }
+    }
+    for (saga, step) in store::running_steps(db).await? {
+        violations.push(Violation::of(saga, format!("the step {service}/{step} still runs")));
+    }
+    Ok(violations)
+}
+
+/// Events that a reaction should have handled.
+async fn unhandled<DB: Database>(
+    world: &World<DB>,
+    manifest: &Manifest,
+    events: &BTreeMap<EventId, RawEnvelope>,
+) -> Result<Vec<Violation>, BoxError> {
+    let mut violations = Vec::new();
+    // What is a dead letter isn't lost.
+    let letters: BTreeSet<_> = world
+        .dead_letters()
+        .into_iter()
+        .filter_map(|letter| Some((letter.service, letter.reaction, letter.event?.meta.id)))
+        .collect();
+    let is_kept =
+        |reaction: &str, event: EventId| letters.contains(&(manifest.service.clone(), reaction.to_owned(), event));
+    for reaction in &manifest.reactions {
+        let handled = store::handled(world.db(&manifest.service), &reaction.name).await?;
+        let wanted = events.values().filter(|event| reaction.on.contains(&event.meta.event));
+        let lost =
+            wanted.filter(|event| !handled.contains_key(&event.meta.id) && !is_kept(&reaction.name, event.meta.id));
+        violations.extend(lost.map(|event| {
+            let what = format!("{}/{} has not handled {}", manifest.service, reaction.name, event.meta.event);
+            Violation::of(event.meta.cause.saga, what)
+        }));
+    }
+    Ok(violations)
+}
+
+/// Sagas with more than one verdict event.
+fn second_verdicts(manifests: &[Manifest], events: &BTreeMap<EventId, RawEnvelope>) -> Vec<Violation> {
+    let edges = manifests.iter().flat_map(|manifest| &manifest.edges).flat_map(|edge| &edge.emits);
+    let reactions = manifests.iter().flat_map(|manifest| &manifest.reactions).flat_map(|reaction| &reaction.emits);
+    let verdicts: BTreeSet<&EventRef> = edges
+        .chain(reactions)
+        .filter(|emission| matches!(emission, Emission::Verdict(_)))
+        .flat_map(Emission::events)
+        .collect();
+    let mut decided: BTreeMap<SagaId, &EventRef> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for event in events.values().filter(|event| verdicts.contains(&event.meta.event)) {
+        let saga = event.meta.cause.saga;
+        if let Some(first) = decided.insert(saga, &event.meta.event) {
+            violations.push(Violation::of(saga, format!("it was decided as {first} and as {}", event.meta.event)));
+        }
+    }
+    violations
+}

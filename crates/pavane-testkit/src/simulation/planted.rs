@@ -1,0 +1,160 @@
+//! Mistakes to plant, so that a simulation shows that it finds them.
+//!
+//! The framework doesn't know of them: each is made outside of it, by what stands between it and the bus, or by triggers
+//! in its tables.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// A mistake that others have made in code like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Bug {
+    /// Events are acked when they arrive.
+    AckBeforeCommit,
+    /// An event is remembered as handled when it arrives, beside the handler's transaction.
+    DedupeBeforeEffect,
+    /// What was handled before isn't acked when it comes again.
+    DuplicateNotAcked,
+    /// What can't be handled is neither acked nor ended.
+    NeverEnded,
+    /// An event is ended first, and kept as a dead letter then.
+    EndedBeforeKept,
+    /// A process that starts begins with new events only.
+    NewEventsOnly,
+    /// A redriven event has the message id that it was published with.
+    RedriveUnderOldId,
+    /// One duplicate in a batch fails the batch's insert.
+    DuplicateFailsBatch,
+    /// What the broker didn't acknowledge counts as sent.
+    FireAndForget,
+    /// Sent rows aren't kept.
+    RowsNotKept,
+    /// Nobody looks whether the broker still has what it acknowledged.
+    NeverVerified,
+    /// The relay remembers only how far it got, and what was unsent before that is skipped.
+    SequenceCursor,
+    /// Only the process that wrote a row publishes it.
+    NoSweep,
+    /// What was handled is forgotten at once.
+    InboxForgets,
+    /// A step runs although it couldn't be entered into the ledger.
+    LedgerWriteLost,
+    /// A failed handler counts as done.
+    FailedCountsAsDone,
+    /// An undo doesn't wait for a step whose effect runs.
+    RunningIgnored,
+    /// An undo that comes before its step does nothing.
+    UndoFirstIgnored,
+    /// A verdict doesn't stand.
+    VerdictForgotten,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::AckBeforeCommit,
+        Self::DedupeBeforeEffect,
+        Self::DuplicateNotAcked,
+        Self::NeverEnded,
+        Self::EndedBeforeKept,
+        Self::NewEventsOnly,
+        Self::RedriveUnderOldId,
+        Self::DuplicateFailsBatch,
+        Self::FireAndForget,
+        Self::RowsNotKept,
+        Self::NeverVerified,
+        Self::SequenceCursor,
+        Self::NoSweep,
+        Self::InboxForgets,
+        Self::LedgerWriteLost,
+        Self::FailedCountsAsDone,
+        Self::RunningIgnored,
+        Self::UndoFirstIgnored,
+        Self::VerdictForgotten,
+    ];
+
+    /// What it is, as a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::AckBeforeCommit => "events are acked when they arrive, before the commit",
+            Self::DedupeBeforeEffect => "the dedupe mark is made before the handler succeeds",
+            Self::DuplicateNotAcked => "a duplicate is detected but not acked",
+            Self::NeverEnded => "what can't be read is neither acked nor ended",
+            Self::EndedBeforeKept => "an event is ended first and kept as a dead letter second",
+            Self::NewEventsOnly => "a process that starts begins with new events only",
+            Self::RedriveUnderOldId => "a redrive has the old message id and is swallowed by the duplicate window",
+            Self::DuplicateFailsBatch => "one duplicate in a batch fails the whole batch",
+            Self::FireAndForget => "a publish without an acknowledgement counts as sent",
+            Self::RowsNotKept => "outbox rows are deleted once acknowledged, and the broker loses its newest messages",
+            Self::NeverVerified => "nobody notices that the broker lost acknowledged messages",
+            Self::SequenceCursor => "a row is skipped by a sequence cursor",
+            Self::NoSweep => "only the process that wrote a row publishes it; nothing sweeps up after a crash",
+            Self::InboxForgets => "the dedupe record expires before the redelivery",
+            Self::LedgerWriteLost => "the log write fails, the step runs anyway",
+            Self::FailedCountsAsDone => "a failed handler counts as done",
+            Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
+            Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
+            Self::VerdictForgotten => "a completed saga is rolled back by a late timeout",
+        }
+    }
+
+    /// SQL that plants it in a service's database, once the tables are there.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are not made in the database")]
+    pub(super) const fn triggers(self) -> Option<&'static str> {
+        Some(match self {
+            Self::DuplicateFailsBatch => {
+                "create trigger planted before insert on pavane_inbox \
+                 when exists (select 1 from pavane_inbox where reaction = new.reaction and event_id = new.event_id) \
+                 begin select raise(abort, 'unique constraint failed'); end"
+            }
+            Self::RowsNotKept => {
+                "create trigger planted after update on pavane_outbox when new.sent_at is not null \
+                 begin delete from pavane_outbox where seq = new.seq; end"
+            }
+            Self::InboxForgets => {
+                "create trigger planted after insert on pavane_inbox \
+                 begin delete from pavane_inbox where reaction = new.reaction and event_id = new.event_id; end"
+            }
+            Self::LedgerWriteLost => {
+                "create trigger planted after insert on pavane_ledger when new.state = 'running' \
+                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
+            }
+            Self::UndoFirstIgnored => {
+                "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
+                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
+            }
+            Self::VerdictForgotten => {
+                "create trigger planted after insert on pavane_verdict \
+                 begin delete from pavane_verdict where saga = new.saga; end"
+            }
+            _ => return None,
+        })
+    }
+
+    /// SQL that plants it each time that a process starts.
+    pub(super) const fn at_start(self) -> Option<&'static str> {
+        const FORGET: &str = "update pavane_outbox set refused = 'forgotten' where sent_at is null";
+        if matches!(self, Self::NoSweep) { Some(FORGET) } else { None }
+    }
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What wrong code would remember.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Events by durable consumer and id.
+    pub(super) arrived: BTreeSet<(String, String)>,
+    pub(super) acked: BTreeSet<(String, String)>,
+    /// Dead letters that were redriven, by sequence.
+    pub(super) redriven: BTreeSet<u64>,
+    /// Message ids by sequence in the events stream.
+    pub(super) published: BTreeMap<u64, String>,
+}

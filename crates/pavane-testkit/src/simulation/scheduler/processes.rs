@@ -1,0 +1,137 @@
+//! The processes of all services, and who in them may have something to do.
+
+use pavane::contract::Timestamp;
+
+use super::super::cast::{Stepped, Worker};
+
+/// Every process, up or down.
+#[derive(Default)]
+pub(super) struct Processes(Vec<Process>);
+
+struct Process {
+    service: usize,
+    name: String,
+    /// Its relay and its reactions; none while it is down.
+    seats: Vec<Seat>,
+}
+
+/// The relay's seat; the reactions' come after it.
+const RELAY: usize = 0;
+
+/// A place for a worker, which is away while its step is under way.
+struct Seat {
+    name: String,
+    worker: Option<Box<dyn Worker>>,
+    /// It may have something to do.
+    ready: bool,
+    /// When it has something to do for sure, in microseconds since the Unix epoch.
+    due: Option<i64>,
+}
+
+impl Processes {
+    /// Adds one that is down. Returns which it is.
+    pub(super) fn add(&mut self, service: usize, name: String) -> usize {
+        self.0.push(Process { service, name, seats: Vec::new() });
+        self.0.len() - 1
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn name(&self, process: usize) -> &str {
+        &self.0[process].name
+    }
+
+    pub(super) fn service(&self, process: usize) -> usize {
+        self.0[process].service
+    }
+
+    /// Whether a service has a process that is up.
+    pub(super) fn is_up(&self, service: usize) -> bool {
+        self.0.iter().any(|process| process.service == service && !process.seats.is_empty())
+    }
+
+    pub(super) fn down(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter(|(_, process)| process.seats.is_empty()).map(|(process, _)| process)
+    }
+
+    /// Whoever may have something to do, by process and seat.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.0.iter().enumerate().flat_map(|(process, Process { seats, .. })| {
+            let ready = seats.iter().enumerate().filter(|(_, seat)| seat.ready && seat.worker.is_some());
+            ready.map(move |(seat, _)| (process, seat))
+        })
+    }
+
+    /// When somebody next has something to do, in microseconds since the Unix epoch.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.0.iter().flat_map(|process| &process.seats).filter_map(|seat| seat.due).min()
+    }
+
+    /// Takes a worker from its seat, for a step.
+    pub(super) fn rise(&mut self, process: usize, seat: usize) -> Option<(String, Box<dyn Worker>)> {
+        let seat = &mut self.0[process].seats[seat];
+        Some((seat.name.clone(), seat.worker.take()?))
+    }
+
+    /// Puts a worker back after a step, and wakes whoever may have something to do now. `None` when the step failed.
+    pub(super) fn sit_down(
+        &mut self,
+        process: usize,
+        seat: usize,
+        worker: Box<dyn Worker>,
+        stepped: Option<(Stepped, Timestamp)>,
+    ) {
+        let place = &mut self.0[process].seats[seat];
+        place.worker = Some(worker);
+        match stepped {
+            // A relay publishes for everybody. A reaction leaves something for its own relay, and perhaps for itself.
+            Some((Stepped::Busy, _)) if seat == RELAY => self.wake_reactions(),
+            Some((Stepped::Busy, _)) => self.wake_relays_of(self.0[process].service),
+            Some((Stepped::Idle { next_due }, now)) => {
+                let due = next_due.map(|wait| now.as_microsecond().saturating_add(wait));
+                (place.ready, place.due) = (false, due);
+            }
+            None => {}
+        }
+    }
+
+    /// Starts a process.
+    pub(super) fn fill(&mut self, process: usize, workers: Vec<Box<dyn Worker>>) {
+        let Process { name, seats, .. } = &mut self.0[process];
+        let seat = |worker: Box<dyn Worker>| {
+            let name = format!("{name}/{}", worker.name());
+            Seat { name, worker: Some(worker), ready: true, due: None }
+        };
+        *seats = workers.into_iter().map(seat).collect();
+    }
+
+    /// Ends a process.
+    pub(super) fn empty(&mut self, process: usize) {
+        self.0[process].seats.clear();
+    }
+
+    /// Everybody looks again whether there is something to do.
+    pub(super) fn wake(&mut self) {
+        self.0.iter_mut().flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
+    }
+
+    /// As it got later: the reactions look again, and the relays that waited for this time.
+    pub(super) fn wake_due(&mut self, now: Timestamp) {
+        self.wake_reactions();
+        for relay in self.0.iter_mut().filter_map(|process| process.seats.get_mut(RELAY)) {
+            relay.ready |= relay.due.is_some_and(|due| due <= now.as_microsecond());
+        }
+    }
+
+    fn wake_reactions(&mut self) {
+        let seats = self.0.iter_mut().flat_map(|process| process.seats.iter_mut().skip(RELAY + 1));
+        seats.for_each(|seat| seat.ready = true);
+    }
+
+    fn wake_relays_of(&mut self, service: usize) {
+        let processes = self.0.iter_mut().filter(|process| process.service == service);
+        processes.filter_map(|process| process.seats.get_mut(RELAY)).for_each(|relay| relay.ready = true);
+    }
+}

@@ -1,0 +1,39 @@
+//! All SQL of the simulation.
+
+use std::collections::BTreeMap;
+
+use pavane::{
+    contract::{EventId, SagaId},
+    outbox::{Arg, Database, Db},
+};
+
+use super::{BoxError, Bug};
+
+/// The steps whose effect runs: `(saga, step)`.
+pub(super) async fn running_steps<DB: Database>(db: &Db<DB>) -> Result<Vec<(SagaId, String)>, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select saga, step from pavane_ledger where state = 'running' order by saga";
+    let rows = DB::fetch(&mut conn, sql, Vec::new()).await?;
+    rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
+}
+
+/// The events that a reaction has handled, and when, in microseconds since the Unix epoch.
+pub(super) async fn handled<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<BTreeMap<EventId, i64>, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select event_id, handled_at from pavane_inbox where reaction = $1";
+    let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(reaction.to_owned())]).await?;
+    rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, DB::int(row, 1)?.unwrap_or_default()))).collect()
+}
+
+/// Plants a mistake in a service's database; what is planted once only the first time.
+pub(super) async fn plant<DB: Database>(db: &Db<DB>, bug: Bug, first: bool) -> Result<(), BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    for script in bug.triggers().filter(|_| first).into_iter().chain(bug.at_start()) {
+        DB::script(&mut conn, script).await?;
+    }
+    Ok(())
+}
+
+fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, sqlx::Error> {
+    Ok(DB::text(row, index)?.unwrap_or_default())
+}

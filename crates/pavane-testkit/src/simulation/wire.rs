@@ -1,0 +1,246 @@
+//! The bus of a simulation: the one in memory, with everything that goes over it written down, and planted mistakes made.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use pavane::{
+    bus::{
+        Bus, ConsumerConfig, Delivery, Error, Health, Memory, Outgoing, PublishError, Receipt, Settle, StreamState,
+        Subscription, Topology, memory,
+    },
+    choreography::Manifest,
+    contract::{
+        SagaId,
+        codec::{Headers, header},
+    },
+    inbox::dead_letter::DEAD,
+    outbox::{CrashPoint, CrashPoints as _},
+};
+
+use super::{Bug, chaos::Chaos};
+
+/// One process's connection to the bus.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    pub(super) memory: Memory,
+    pub(super) chaos: Arc<Chaos>,
+    /// The durable consumers of undos.
+    undos: Arc<BTreeSet<String>>,
+    /// Dead letters that are kept too late, by the sequence of their event.
+    late: Arc<Mutex<BTreeMap<String, Outgoing>>>,
+}
+
+/// An open consumer.
+pub(super) struct WireSubscription {
+    inner: memory::Subscription,
+    wire: Wire,
+    durable: String,
+}
+
+/// A delivery whose settlement is written down, or goes wrong as planted.
+struct Watched {
+    inner: Option<Delivery>,
+    wire: Wire,
+    /// Its durable consumer and event id.
+    key: (String, String),
+    saga: Option<SagaId>,
+    what: String,
+}
+
+impl Wire {
+    pub(super) fn new(memory: Memory, chaos: Arc<Chaos>, manifest: &Manifest) -> Self {
+        let undos = manifest.reactions.iter().filter(|reaction| reaction.undoes().is_some());
+        let undos = undos.map(|undo| format!("{}_{}", manifest.service, undo.name)).collect();
+        Self { memory, chaos, undos: Arc::new(undos), late: Arc::default() }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.chaos.bug == Some(bug)
+    }
+
+    fn publish_now(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
+        let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
+        let mut outcomes = self.memory.try_publish(messages);
+        let last = outcomes.iter().rposition(Result::is_ok).unwrap_or_default();
+        for (at, (outcome, id)) in outcomes.iter_mut().zip(ids).enumerate() {
+            let passed_over = self.has(Bug::SequenceCursor) && at < last;
+            if outcome.is_err() && (passed_over || self.has(Bug::FireAndForget)) {
+                *outcome = Ok(Receipt { sequence: u64::MAX >> 1, duplicate: false });
+            }
+            if let (true, Ok(receipt)) = (self.has(Bug::NeverVerified), outcome) {
+                self.chaos.wrong().published.insert(receipt.sequence, id);
+            }
+        }
+        outcomes
+    }
+}
+
+impl Bus for Wire {
+    type Subscription = WireSubscription;
+
+    async fn provision(&self, topology: &Topology) -> Result<(), Error> {
+        self.memory.try_provision(topology)
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
+        if self.has(Bug::EndedBeforeKept) && messages.iter().any(|message| message.subject.starts_with(DEAD)) {
+            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcomes = messages.iter().map(|_| Ok(Receipt { sequence: 0, duplicate: false })).collect();
+            late.extend(messages.into_iter().map(|message| (id(&message.headers).to_owned(), message)));
+            return outcomes;
+        }
+        if !self.chaos.is_traced() {
+            return self.publish_now(messages);
+        }
+        let about: Vec<_> =
+            messages.iter().map(|message| (saga(&message.headers), name(&message.subject, &message.headers))).collect();
+        let outcomes = self.publish_now(messages);
+        for ((saga, what), outcome) in about.into_iter().zip(&outcomes) {
+            self.chaos.note(saga, || match outcome {
+                Ok(receipt) if receipt.duplicate => format!("publishes {what}, a duplicate of {}", receipt.sequence),
+                Ok(receipt) => format!("publishes {what} as {}", receipt.sequence),
+                Err(error) => format!("publishes {what}: {error}"),
+            });
+        }
+        outcomes
+    }
+
+    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<WireSubscription, Error> {
+        let mut inner = self.memory.try_subscribe(consumer)?;
+        if self.has(Bug::NewEventsOnly) {
+            for old in inner.try_receive(usize::MAX)? {
+                old.ack().await?;
+            }
+        }
+        Ok(WireSubscription { inner, wire: self.clone(), durable: consumer.durable.clone() })
+    }
+
+    async fn stream_state(&self) -> Result<StreamState, Error> {
+        self.memory.stream_state().await
+    }
+
+    async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
+        if self.has(Bug::NeverVerified) {
+            return Ok(self.chaos.wrong().published.get(&sequence).cloned());
+        }
+        self.memory.message_id_at(sequence).await
+    }
+
+    fn health(&self) -> Health {
+        self.memory.health()
+    }
+
+    async fn close(&self) {}
+}
+
+impl Subscription for WireSubscription {
+    /// Never waits for anything but the scheduler: what isn't there now comes at another turn.
+    async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, Error> {
+        let mut deliveries = Vec::new();
+        for delivery in self.inner.try_receive(credits)? {
+            deliveries.extend(self.watched(delivery).await);
+        }
+        if deliveries.is_empty() { std::future::pending().await } else { Ok(deliveries) }
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        self.inner.close().await
+    }
+}
+
+impl WireSubscription {
+    async fn watched(&self, inner: Delivery) -> Option<Delivery> {
+        let wire = &self.wire;
+        if !wire.chaos.is_traced() && wire.chaos.bug.is_none() {
+            return Some(inner);
+        }
+        let (message, delivered, sequence) = (inner.message.clone(), inner.delivered, inner.sequence);
+        let (saga, what) = (saga(&message.headers), name(&message.subject, &message.headers));
+        let key = (self.durable.clone(), id(&message.headers).to_owned());
+        wire.chaos.note(saga, || format!("gets {what} from {sequence}, delivery {delivered}"));
+        if wire.has(Bug::DedupeBeforeEffect) && !wire.chaos.wrong().arrived.insert(key.clone()) {
+            drop(inner.ack().await);
+            return None;
+        }
+        let mut inner = Some(inner);
+        if wire.has(Bug::AckBeforeCommit) {
+            drop(inner.take()?.ack().await);
+        }
+        let watched = Watched { inner, wire: wire.clone(), key, saga, what };
+        Some(Delivery::new(message, delivered, sequence, watched))
+    }
+}
+
+type Settled<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+impl Settle for Watched {
+    fn ack(mut self: Box<Self>) -> Settled<'static> {
+        let again = !self.wire.chaos.wrong().acked.insert(self.key.clone());
+        if again && self.wire.has(Bug::DuplicateNotAcked) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        self.wire.chaos.note(self.saga, || format!("acks {}", self.what));
+        match self.inner.take() {
+            Some(inner) => Box::pin(inner.ack()),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
+    fn retry_after(mut self: Box<Self>, delay: Duration) -> Settled<'static> {
+        self.wire.chaos.note(self.saga, || format!("wants {} again after {delay:?}", self.what));
+        let is_undo = self.wire.undos.contains(&self.key.0);
+        if self.wire.has(Bug::FailedCountsAsDone) || is_undo && self.wire.has(Bug::RunningIgnored) {
+            return self.ack();
+        }
+        match self.inner.take() {
+            Some(inner) => Box::pin(inner.retry_after(delay)),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
+    fn reject(mut self: Box<Self>, reason: String) -> Settled<'static> {
+        self.wire.chaos.note(self.saga, || format!("gives up {}: {reason}", self.what));
+        let inner = self.inner.take().filter(|_| !self.wire.has(Bug::NeverEnded));
+        Box::pin(async move {
+            if let Some(inner) = inner {
+                inner.reject(reason).await?;
+            }
+            let late = self.wire.late.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key.1);
+            if let Some(letter) = late {
+                self.wire.chaos.reach(CrashPoint::AfterAck).await;
+                drop(self.wire.memory.try_publish(vec![letter]));
+            }
+            Ok(())
+        })
+    }
+
+    fn in_progress(&self) -> Settled<'_> {
+        match &self.inner {
+            Some(inner) => Box::pin(inner.in_progress()),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+fn saga(headers: &Headers) -> Option<SagaId> {
+    headers.get(header::CORRELATION_ID)?.parse().ok()
+}
+
+fn id(headers: &Headers) -> &str {
+    headers.get(header::ID).unwrap_or_default()
+}
+
+/// What a message is, for the trace: where it goes, if not to everybody, and which event it is.
+fn name(subject: &str, headers: &Headers) -> String {
+    let event = headers.get(header::TYPE).unwrap_or("an unreadable message");
+    let id = id(headers).get(24..).unwrap_or_default();
+    match subject.split('.').next() {
+        Some("events") | None => format!("{event} {id}"),
+        Some(kind) => format!("{kind} {event} {id}"),
+    }
+}

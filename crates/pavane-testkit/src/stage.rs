@@ -1,0 +1,317 @@
+use std::{
+    collections::HashSet,
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use pavane::{
+    Edge, Envelope, Event, Service,
+    bus::{
+        Memory, Outgoing,
+        memory::Stored,
+        topology::{DEAD_LETTERS, EVENTS},
+    },
+    contract::{Cause, Clock, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
+    outbox::{self, CrashPoints, Database, Db},
+};
+
+use crate::{DeadLetter, VirtualClock, actor::Actor};
+
+/// Puts a service on a stage: an in-memory database, a bus in memory and a clock that only moves when told to.
+///
+/// # Examples
+///
+/// ```
+/// # use pavane::{Envelope, Event, Handled, Key, Service, Tx, on};
+/// # use pavane_testkit::given;
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// # struct OrderConfirmed { order_id: String }
+/// # impl Event for OrderConfirmed {
+/// #     const NAME: &'static str = "order.confirmed";
+/// #     const VERSION: u16 = 1;
+/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
+/// # }
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// # struct PointsAdded { order_id: String, points: u32 }
+/// # impl Event for PointsAdded {
+/// #     const NAME: &'static str = "loyalty.points-added";
+/// #     const VERSION: u16 = 1;
+/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
+/// # }
+/// async fn add_points((): &(), tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
+///     tx.emit(&PointsAdded { order_id: order.order_id.clone(), points: 10 }).await?;
+///     Ok(())
+/// }
+///
+/// fn service() -> Service<()> {
+///     Service::new("loyalty", ()).react("add-points", on(add_points).emits::<PointsAdded>())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let stage = given(service()).receive(&OrderConfirmed { order_id: "7".into() }).await;
+/// assert_eq!(stage.emitted::<PointsAdded>(), [PointsAdded { order_id: "7".into(), points: 10 }]);
+/// # }
+/// ```
+pub fn given<S: Send + Sync + 'static, DB: Database>(service: Service<S, DB>) -> Given<S, DB> {
+    Given { service }
+}
+
+/// A service that is about to go on stage. Await it to have the [`Stage`].
+#[must_use = "await it"]
+pub struct Given<S, DB: Database = sqlx::Any> {
+    service: Service<S, DB>,
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Given<S, DB> {
+    /// [`Stage::receive`] as the first thing that happens.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn receive<E: Event>(self, event: &E) -> Stage<S, DB> {
+        let mut stage = self.await;
+        stage.receive(event).await;
+        stage
+    }
+}
+
+impl<S: Send + Sync + 'static, DB: Database> IntoFuture for Given<S, DB> {
+    type Output = Stage<S, DB>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    /// # Panics
+    ///
+    /// When the service can't start.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(Stage::open(self.service))
+    }
+}
+
+/// One service that works when it is told to, and what it made of it.
+///
+/// Everything runs in the calls of the test, in one order: there is nothing to wait for. Failed handlers are tried again
+/// at once, the clock moving on to when that is due; timers wait for [`advance`](Self::advance).
+pub struct Stage<S, DB: Database = sqlx::Any> {
+    actor: Actor<S, DB, Memory>,
+    edges: Vec<(String, Edge<DB>)>,
+    state: Arc<S>,
+    db: Db<DB>,
+    bus: Memory,
+    clock: VirtualClock,
+    saga: SagaId,
+    given: HashSet<EventId>,
+    deliveries: usize,
+    /// How many events the stream had when the latest call began.
+    before: usize,
+    next_timer: Option<Duration>,
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
+    async fn open(service: Service<S, DB>) -> Self {
+        let clock = VirtualClock::new(0);
+        let bus = Memory::new(Arc::new(clock.clone()));
+        let name = service.manifest().service;
+        let db = open_database(&name, Arc::new(clock.clone()), None).await;
+        let app = Actor::connect(service, db.clone(), bus.clone()).await;
+        let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
+        let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
+        let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
+        let actor = Actor::of(app);
+        let (given, deliveries, before, next_timer) = (HashSet::new(), 0, 0, None);
+        Self { actor, edges, state, db, bus, clock, saga, given, deliveries, before, next_timer }
+    }
+
+    /// Gives the service an event of the stage's saga, and lets it work until it rests.
+    ///
+    /// # Panics
+    ///
+    /// When the event can't be encoded, or the service doesn't come to rest.
+    pub async fn receive<E: Event>(&mut self, event: &E) -> &mut Self {
+        let envelope = self.envelope(event);
+        self.deliver(&envelope).await
+    }
+
+    /// Gives the service an event as it is: of another saga, for the second time, or not even readable.
+    ///
+    /// # Panics
+    ///
+    /// When the service doesn't come to rest.
+    pub async fn deliver(&mut self, event: &RawEnvelope) -> &mut Self {
+        self.before = self.bus.messages(EVENTS).len();
+        self.given.insert(event.meta.id);
+        self.deliveries += 1;
+        // Another message id each time: the broker's duplicate window must not be what saves the service.
+        publish(&self.bus, event, format!("{}-{}", event.meta.id, self.deliveries));
+        self.work().await
+    }
+
+    /// An event of the stage's saga as it would be delivered.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be encoded.
+    pub fn envelope<E: Event>(&self, event: &E) -> RawEnvelope {
+        envelope(&self.clock, self.saga, event)
+    }
+
+    /// Lets the service work until it rests, for example after a request at an [`edge`](Self::edge).
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't come to rest.
+    pub async fn settle(&mut self) -> &mut Self {
+        self.before = self.bus.messages(EVENTS).len();
+        self.work().await
+    }
+
+    /// Lets time pass. Timers that come due go off at their time.
+    ///
+    /// # Panics
+    ///
+    /// When the service doesn't come to rest.
+    pub async fn advance(&mut self, by: Duration) -> &mut Self {
+        self.before = self.bus.messages(EVENTS).len();
+        let until = self.clock.elapsed() + by;
+        while let Some(due) = self.next_timer.filter(|due| self.clock.elapsed() + *due <= until) {
+            self.clock.advance(due);
+            self.work().await;
+        }
+        self.clock.advance(until.saturating_sub(self.clock.elapsed()));
+        self.work().await
+    }
+
+    /// From now on, [`receive`](Self::receive) gives events of this saga. A stage begins with a saga of its own.
+    pub const fn continue_saga(&mut self, saga: SagaId) -> &mut Self {
+        self.saga = saga;
+        self
+    }
+
+    /// The saga of the events that [`receive`](Self::receive) gives.
+    pub const fn saga(&self) -> SagaId {
+        self.saga
+    }
+
+    /// The bodies of the events of one type that the service emitted in the latest call, in order.
+    ///
+    /// # Panics
+    ///
+    /// When the body of one can't be read as `E`.
+    pub fn emitted<E: Event>(&self) -> Vec<E> {
+        let wanted = EventRef::of::<E>();
+        let events = self.emitted_events().into_iter().filter(|event| event.meta.event == wanted);
+        events
+            .map(|event| event.decode().unwrap_or_else(|error| panic!("failed to read an event: {error}")).body)
+            .collect()
+    }
+
+    /// The names of all events that the service emitted in the latest call, in order.
+    pub fn emitted_names(&self) -> Vec<String> {
+        self.emitted_events().into_iter().map(|event| event.meta.event.name).collect()
+    }
+
+    /// All events that the service emitted in the latest call, in order.
+    pub fn emitted_events(&self) -> Vec<RawEnvelope> {
+        let new = self.bus.messages(EVENTS).into_iter().skip(self.before);
+        new.filter_map(|stored| read(&stored)).filter(|event| !self.given.contains(&event.meta.id)).collect()
+    }
+
+    /// What the service gave up on since it is on stage.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        dead_letters(&self.bus)
+    }
+
+    /// The service's database.
+    pub const fn db(&self) -> &Db<DB> {
+        &self.db
+    }
+
+    /// The service's state, as its reactions see it.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// An edge of the service, to make a request there. Call [`settle`](Self::settle) afterwards.
+    ///
+    /// # Panics
+    ///
+    /// When the wiring table has no such edge.
+    pub fn edge(&self, name: &str) -> Edge<DB> {
+        let edge = self.edges.iter().find(|(edge, _)| edge == name);
+        edge.unwrap_or_else(|| panic!("the service has no edge {name:?}")).1.clone()
+    }
+
+    /// The bus, to look at what is there or to make it fail.
+    pub const fn bus(&self) -> &Memory {
+        &self.bus
+    }
+
+    /// The clock that the service goes by.
+    pub const fn clock(&self) -> &VirtualClock {
+        &self.clock
+    }
+
+    async fn work(&mut self) -> &mut Self {
+        let rested = self.actor.rest(&self.bus, &self.clock).await;
+        self.next_timer = rested.unwrap_or_else(|error| panic!("failed to step the service: {error}"));
+        self
+    }
+}
+
+/// A database in memory. It lives as long as the value.
+pub(crate) async fn open_database<DB: Database>(
+    service: &str,
+    clock: Arc<dyn Clock>,
+    crash_points: Option<Arc<dyn CrashPoints>>,
+) -> Db<DB> {
+    let mut config = outbox::Config::new(service, "sqlite::memory:");
+    config.clock = clock;
+    config.crash_points = crash_points;
+    Db::open(config).await.unwrap_or_else(|error| panic!("failed to open a SQLite database in memory: {error}"))
+}
+
+/// An event as if another service had emitted it.
+pub(crate) fn envelope<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> RawEnvelope {
+    let meta = Meta {
+        id: EventId::new(clock),
+        event: EventRef::of::<E>(),
+        key: event.key(),
+        source: EventRef::of::<E>().owner().to_owned(),
+        time: clock.now(),
+        cause: Cause { saga, event: None, trace: None },
+    };
+    Envelope { meta, body: event }.into_raw().unwrap_or_else(|error| panic!("failed to encode the event: {error}"))
+}
+
+pub(crate) fn publish(bus: &Memory, event: &RawEnvelope, message_id: String) {
+    let subject = subject::of(&event.meta.event, &event.meta.key);
+    let outgoing = Outgoing { subject, headers: codec::encode(event), payload: event.body.clone(), message_id };
+    for outcome in bus.try_publish(vec![outgoing]) {
+        outcome.unwrap_or_else(|error| panic!("failed to publish: {error}"));
+    }
+}
+
+pub(crate) fn read(stored: &Stored) -> Option<RawEnvelope> {
+    codec::decode(&stored.message.headers, stored.message.payload.clone(), usize::MAX).ok()
+}
+
+pub(crate) fn dead_letters(bus: &Memory) -> Vec<DeadLetter> {
+    bus.messages(DEAD_LETTERS).iter().map(DeadLetter::of).collect()
+}
+
+impl<S, DB: Database> fmt::Debug for Stage<S, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage").field("bus", &self.bus).field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl<S, DB: Database> fmt::Debug for Given<S, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("service", &self.service).finish()
+    }
+}

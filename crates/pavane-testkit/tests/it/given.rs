@@ -1,0 +1,104 @@
+//! The everyday form: one service on a stage.
+
+use std::time::Duration;
+
+use pavane::{Correlation, sqlx};
+use pavane_testkit::{Stage, given};
+use sqlx::Row as _;
+
+use crate::shop::{
+    Bank, DEADLINE, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined,
+    PaymentRefunded, RICH, Scales, StockRejected, StockReleased, StockReserved, order, payment, stock,
+};
+
+fn id() -> String {
+    "7".to_owned()
+}
+
+const fn placed(order: String) -> OrderPlaced {
+    OrderPlaced { order, cents: 995, pieces: 3 }
+}
+
+async fn shelf(stage: &Stage<Scales>) -> i64 {
+    sqlx::query("select pieces from shelf").fetch_one(stage.db().readers()).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_step_and_its_undo() {
+    let mut stage =
+        given(stock(Scales::default())).receive(&PaymentCharged { order: id(), cents: 995, pieces: 3 }).await;
+    assert_eq!(stage.emitted::<StockReserved>(), [StockReserved { order: id(), pieces: 3 }]);
+    assert_eq!(shelf(&stage).await, 57);
+    stage.receive(&OrderCancelled { order: id() }).await;
+    assert_eq!(stage.emitted::<StockReleased>(), [StockReleased { order: id() }]);
+    assert_eq!(shelf(&stage).await, 60);
+    stage.receive(&OrderCancelled { order: id() }).await;
+    assert!(stage.emitted_names().is_empty());
+}
+
+#[tokio::test]
+async fn a_business_no() {
+    let stage = given(stock(Scales::default())).receive(&PaymentCharged { order: id(), cents: 995, pieces: 61 }).await;
+    assert_eq!(stage.emitted::<StockRejected>(), [StockRejected { order: id() }]);
+    let stage = given(payment(Bank::default())).receive(&OrderPlaced { cents: RICH, ..placed(id()) }).await;
+    assert_eq!(stage.emitted::<PaymentDeclined>(), [PaymentDeclined { order: id() }]);
+    assert_eq!(stage.state().taken("7"), 0);
+}
+
+#[tokio::test]
+async fn an_effect_and_its_undo_that_comes_first() {
+    let mut stage = given(payment(Bank::default())).receive(&placed(id())).await;
+    assert_eq!(stage.emitted_names(), ["payment.charged"]);
+    assert_eq!(stage.state().taken("7"), 995);
+    stage.receive(&OrderCancelled { order: id() }).await;
+    assert_eq!(stage.emitted::<PaymentRefunded>(), [PaymentRefunded { order: id() }]);
+    assert_eq!(stage.state().taken("7"), 0);
+
+    let mut stage = given(payment(Bank::default())).receive(&OrderCancelled { order: id() }).await;
+    stage.receive(&placed(id())).await;
+    assert!(stage.emitted_names().is_empty());
+    assert_eq!(stage.state().taken("7"), 0);
+}
+
+#[tokio::test]
+async fn an_edge_a_timer_and_a_verdict() {
+    let mut stage = given(order()).await;
+    let mut tx = stage.edge("place").begin(Correlation::of(stage.saga())).await.unwrap();
+    tx.emit(&placed(id())).await.unwrap();
+    tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stage.settle().await.emitted::<OrderPlaced>(), [placed(id())]);
+    let early = DEADLINE.saturating_sub(Duration::from_secs(1));
+    assert!(stage.advance(early).await.emitted_names().is_empty());
+    stage.advance(Duration::from_secs(1)).await;
+    assert_eq!(stage.emitted_names(), ["order.deadline-passed", "order.cancelled"]);
+    assert_eq!(stage.clock().elapsed(), DEADLINE);
+    let late = stage.receive(&StockReserved { order: id(), pieces: 3 }).await;
+    assert!(late.emitted::<OrderConfirmed>().is_empty(), "the verdict stands");
+}
+
+#[tokio::test]
+async fn the_same_event_twice_and_an_event_that_nobody_can_read() {
+    let mut stage = given(stock(Scales::default())).await;
+    let charged = stage.envelope(&PaymentCharged { order: id(), cents: 995, pieces: 3 });
+    assert_eq!(stage.deliver(&charged).await.emitted_names(), ["stock.reserved"]);
+    assert!(stage.deliver(&charged).await.emitted_names().is_empty());
+    let mut poison = stage.envelope(&PaymentCharged { order: id(), cents: 995, pieces: 3 });
+    poison.body = "{".into();
+    stage.deliver(&poison).await;
+    let dead = stage.dead_letters();
+    assert_eq!((dead.len(), dead[0].reaction.as_str()), (1, "reserve"));
+    assert_eq!(dead[0].subject, "events.payment.charged.7");
+    assert_eq!(shelf(&stage).await, 57);
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_is_tried_again_as_time_passes() {
+    let mut stage = given(stock(Scales::default())).await;
+    sqlx::query("drop table reservations").execute(stage.db().writers()).await.unwrap();
+    stage.receive(&PaymentCharged { order: id(), cents: 995, pieces: 3 }).await;
+    let dead = stage.dead_letters();
+    assert!(dead[0].cause.contains("no such table: reservations"), "{dead:?}");
+    assert_eq!(shelf(&stage).await, 60, "rolled back each time");
+    assert!(stage.clock().elapsed() > Duration::from_millis(100), "{:?}", stage.clock().elapsed());
+}

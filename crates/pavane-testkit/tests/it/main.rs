@@ -1,0 +1,18 @@
+//! The servers start, fail as told, come back with what they had stored, and leave nothing behind; one service goes on stage, and a whole system is simulated.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../examples/simulate/books.rs"]
+mod books;
+#[path = "../../examples/simulate/bugs.rs"]
+mod bugs;
+mod given;
+mod matrix;
+mod nats;
+mod orphans;
+mod postgres;
+mod process;
+mod proxy;
+#[path = "../../examples/simulate/shop.rs"]
+mod shop;
+mod simulation;
+mod tools;

@@ -1,0 +1,149 @@
+//! The fault matrix passes for services that do no harm, and names what does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use pavane::{
+    Envelope, Handled, HandlerError, IdempotencyKey, Service, Tx, on, on_effect,
+    sqlx::{
+        self, SqlSafeStr as _,
+        migrate::{Migration, MigrationType, Migrator},
+    },
+};
+use pavane_testkit::{FaultMatrix, fault_matrix};
+
+use crate::shop::{
+    Bank, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined, RICH,
+    Scales, StockRejected, StockReserved, order, payment, stock,
+};
+
+fn id() -> String {
+    "7".to_owned()
+}
+
+#[tokio::test]
+async fn the_shop_does_no_harm_whatever_fails() {
+    fault_matrix(order)
+        .event(&StockReserved { order: id(), pieces: 3 })
+        .event(&PaymentDeclined { order: id() })
+        .event(&StockRejected { order: id() })
+        .event(&OrderDeadlinePassed { order: id() })
+        .assert()
+        .await;
+    let bank = Bank::default();
+    fault_matrix(move || payment(bank.clone()))
+        .event(&OrderPlaced { order: id(), cents: 995, pieces: 3 })
+        .event(&OrderPlaced { order: id(), cents: RICH, pieces: 3 })
+        .event(&OrderCancelled { order: id() })
+        .assert()
+        .await;
+    fault_matrix(|| stock(Scales::default()))
+        .event(&PaymentCharged { order: id(), cents: 995, pieces: 3 })
+        .event(&PaymentCharged { order: id(), cents: 995, pieces: 70 })
+        .event(&PaymentCharged { order: id(), cents: 995, pieces: Scales::UNLUCKY })
+        .event(&OrderCancelled { order: id() })
+        .event(&OrderConfirmed { order: "8".into() })
+        .given(|db| async move {
+            sqlx::query("insert into reservations values ('8', 2)").execute(db.writers()).await.unwrap();
+        })
+        .assert()
+        .await;
+}
+
+/// The faults under which a service does harm, without the numbers.
+async fn failures<S: Send + Sync + 'static>(matrix: FaultMatrix<S>) -> BTreeSet<String> {
+    let report = matrix.run().await;
+    report.failures().map(|case| case.fault.split(" at row").next().unwrap_or_default().to_owned()).collect()
+}
+
+fn set<const N: usize>(faults: [&str; N]) -> BTreeSet<String> {
+    faults.map(ToOwned::to_owned).into()
+}
+
+fn charged() -> PaymentCharged {
+    PaymentCharged { order: id(), cents: 995, pieces: 3 }
+}
+
+/// A service with one table and nothing else.
+fn clumsy<S: Send + Sync + 'static>(state: S) -> Service<S> {
+    let sql = "create table notes (note text not null)".into_sql_str();
+    let migration = Migration::new(1, "notes".into(), MigrationType::Simple, sql, false);
+    Service::new("clumsy", state).migrations(Migrator::with_migrations(vec![migration]))
+}
+
+async fn note(tx: &mut Tx, note: impl ToString) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into notes (note) values ($1)").bind(note.to_string()).execute(tx.conn()).await.map(drop)
+}
+
+async fn note_how_often(times: &AtomicU32, tx: &mut Tx, _: &Envelope<PaymentCharged>) -> Handled {
+    note(tx, times.fetch_add(1, Ordering::Relaxed)).await?;
+    Ok(())
+}
+
+async fn note_or_not((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+    drop(note(tx, &charged.order).await);
+    Ok(())
+}
+
+type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+
+async fn call(calls: &Calls, key: &IdempotencyKey, _: &Envelope<PaymentCharged>) -> Result<u32, HandlerError> {
+    let mut calls = calls.lock().unwrap();
+    let calls = calls.entry(key.to_string()).or_default();
+    *calls += 1;
+    Ok(*calls)
+}
+
+async fn note_answer(_: &Calls, tx: &mut Tx, _: &Envelope<PaymentCharged>, answer: u32) -> Handled {
+    note(tx, answer).await?;
+    Ok(())
+}
+
+async fn note_nothing((): &(), _: &mut Tx, _: &Envelope<PaymentCharged>) -> Handled {
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_harm_is_named() {
+    // It counts what rolled back.
+    let counts = fault_matrix(|| clumsy(AtomicU32::new(0)).react("note", on(note_how_often))).event(&charged());
+    assert_eq!(failures(counts).await, set(["error of the database"]));
+    // It takes an error for an answer.
+    let swallows = fault_matrix(|| clumsy(()).react("note", on(note_or_not))).event(&charged());
+    assert_eq!(failures(swallows).await, set(["error of the database"]));
+    // Its provider doesn't care for keys.
+    let calls = Calls::default();
+    let calls_twice = fault_matrix(move || clumsy(calls.clone()).react("note", on_effect(call, note_answer)));
+    let found = failures(calls_twice.event(&charged())).await;
+    assert_eq!(found, set(["crash after the call", "crash before the commit", "error of the database"]));
+}
+
+#[tokio::test]
+async fn a_matrix_that_proves_nothing_fails() {
+    let no_example = fault_matrix(|| stock(Scales::default())).event(&charged()).run().await;
+    assert!(no_example.to_string().contains("there is no example of an event that makes release run"), "{no_example}");
+    let idle = fault_matrix(|| clumsy(()).react("note", on(note_nothing))).event(&charged()).run().await;
+    assert!(idle.to_string().contains("makes it do nothing"), "{idle}");
+    assert!(!fault_matrix(|| clumsy(())).run().await.is_passed());
+}
+
+#[tokio::test]
+async fn rows_that_an_example_needs_are_put_there_first() {
+    async fn rename((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+        let rename = sqlx::query("update notes set note = 'new' where note = $1").bind(&charged.order);
+        rename.execute(tx.conn()).await?;
+        Ok(())
+    }
+    fault_matrix(|| clumsy(()).react("rename", on(rename)))
+        .given(|db| async move {
+            sqlx::query("insert into notes (note) values ('7')").execute(db.writers()).await.unwrap();
+        })
+        .event(&charged())
+        .assert()
+        .await;
+}

@@ -1,0 +1,42 @@
+//! The simulation holds what it promises: the same seed is the same run, and what is wrong is found.
+
+use pavane_testkit::{Bug, Plan, simulate};
+
+use crate::{books, bugs};
+
+#[test]
+fn the_same_plan_has_the_same_trace() {
+    let simulation = simulate(books::shop);
+    for seed in 0..20 {
+        let (first, second) = (simulation.replay(Plan::of(seed, 5)), simulation.replay(Plan::of(seed, 5)));
+        assert_eq!(first.trace.to_string(), second.trace.to_string(), "seed {seed}");
+        assert_eq!(first, second);
+    }
+}
+
+#[test]
+fn the_shop_holds_under_faults() {
+    simulate(books::shop).sagas(15).seeds(0..60).assert();
+}
+
+#[test]
+fn every_planted_mistake_is_found() {
+    let missed: Vec<_> =
+        bugs::find_all().filter(|found| found.seeds.is_none()).map(|found| found.to_string()).collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn what_goes_wrong_is_shown_with_no_more_than_it_needs() {
+    let simulation = simulate(books::shop).planting(Bug::RunningIgnored).sagas(10).seeds(0..20);
+    let outcome = simulation.run();
+    let counterexample = outcome.counterexample.expect("it is found");
+    let Plan { sagas, instances, only, .. } = &counterexample.run.plan;
+    assert_eq!((*sagas, *instances), (1, 1), "{counterexample}");
+    assert!(only.as_ref().is_some_and(|only| only.len() <= 3), "{counterexample}");
+    let again = simulation.replay(counterexample.run.plan.clone());
+    assert_eq!(again, counterexample.run);
+    let shown = counterexample.to_string();
+    assert!(shown.contains("payment/refund has not handled order.cancelled"), "{shown}");
+    assert!(shown.contains("payment#0/refund  gets order.cancelled") && shown.lines().count() < 60, "{shown}");
+}

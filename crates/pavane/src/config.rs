@@ -1,0 +1,130 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use pavane_bus::{Topology, jetstream};
+use pavane_contract::{Clock, SystemClock};
+use pavane_outbox::relay;
+
+use crate::Error;
+
+/// Where a service runs, and how long it remembers.
+///
+/// The defaults keep every guarantee; [`Service::connect`](crate::Service::connect) refuses a combination that doesn't.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// `nats://host:port`; several, separated by commas, for a cluster.
+    pub nats_url: String,
+    /// User and password at the NATS server.
+    pub nats_user: Option<(String, String)>,
+    /// Credentials file for the NATS server.
+    pub nats_credentials: Option<PathBuf>,
+    /// `postgres://…` or `sqlite:file.db`.
+    pub database_url: String,
+    /// The streams.
+    pub topology: Topology,
+    /// The relay.
+    pub relay: relay::Config,
+    /// How long handled events and ledger entries are remembered. Default 45 days: longer than an event can live, which is
+    /// as a dead letter and then, redriven, in the events stream again; or an old one could be handled a second time.
+    pub inbox_retention: Duration,
+    /// How long running handlers may take at shutdown. Default 20 s.
+    pub shutdown_patience: Duration,
+    /// Where time and ids come from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new(nats_url: impl Into<String>, database_url: impl Into<String>) -> Self {
+        Self {
+            nats_url: nats_url.into(),
+            nats_user: None,
+            nats_credentials: None,
+            database_url: database_url.into(),
+            topology: Topology::default(),
+            relay: relay::Config::default(),
+            inbox_retention: Duration::from_hours(45 * 24),
+            shutdown_patience: Duration::from_secs(20),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The defaults, changed by the environment:
+    ///
+    /// | variable | meaning | default |
+    /// |---|---|---|
+    /// | `NATS_URL` | the NATS server | `nats://127.0.0.1:4222` |
+    /// | `NATS_USER`, `NATS_PASSWORD` | user and password there | none |
+    /// | `NATS_CREDENTIALS` | credentials file there | none |
+    /// | `DATABASE_URL` | the service's own database | `sqlite:<service>.db` |
+    /// | `PAVANE_REPLICAS` | copies of each stream: 1, 3 or 5 | 1 |
+    ///
+    /// # Errors
+    ///
+    /// When a variable can't be used; the message names it and its value.
+    pub fn from_env(service: &str) -> Result<Self, Error> {
+        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let nats_url = var("NATS_URL").unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
+        let database_url = var("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{service}.db"));
+        let mut config = Self::new(nats_url, database_url);
+        config.nats_user = var("NATS_USER").zip(var("NATS_PASSWORD"));
+        config.nats_credentials = var("NATS_CREDENTIALS").map(PathBuf::from);
+        if let Some(replicas) = var("PAVANE_REPLICAS") {
+            config.topology.replicas = replicas.parse().map_err(|_| Error::Setting {
+                setting: "PAVANE_REPLICAS",
+                value: replicas,
+                why: "a stream has 1, 3 or 5 replicas".to_owned(),
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// Refuses what would break a guarantee.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let refuse = |setting, value: &dyn std::fmt::Debug, why: String| {
+            Err(Error::Setting { setting, value: format!("{value:?}"), why })
+        };
+        let longest = self.topology.max_age.saturating_add(self.topology.dead_letter_max_age);
+        if self.inbox_retention <= longest {
+            let why = format!(
+                "an event can still be delivered or redriven for {longest:?}, and would be handled twice; \
+                 use more than that, or shorten the streams' max_age"
+            );
+            return refuse("inbox_retention", &self.inbox_retention, why);
+        }
+        if self.relay.verdict_retention <= longest {
+            let why = format!("a saga could get a second verdict; use more than {longest:?}");
+            return refuse("relay.verdict_retention", &self.relay.verdict_retention, why);
+        }
+        if self.relay.durability_horizon >= self.topology.max_age {
+            let why = format!(
+                "the relay could not tell expired events from lost ones; use less than topology.max_age = {:?}",
+                self.topology.max_age
+            );
+            return refuse("relay.durability_horizon", &self.relay.durability_horizon, why);
+        }
+        if self.relay.batch_max == 0 {
+            return refuse("relay.batch_max", &self.relay.batch_max, "use 1 or more".to_owned());
+        }
+        if self.relay.lease < Duration::from_secs(1) {
+            return refuse("relay.lease", &self.relay.lease, "use 1 s or more, or instances fight over it".to_owned());
+        }
+        if !matches!(self.topology.replicas, 1 | 3 | 5) {
+            return refuse("topology.replicas", &self.topology.replicas, "a stream has 1, 3 or 5 replicas".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn jetstream(&self, service: &str) -> jetstream::Config {
+        let mut config = jetstream::Config::new(&self.nats_url, service);
+        config.user.clone_from(&self.nats_user);
+        config.credentials_file.clone_from(&self.nats_credentials);
+        config
+    }
+
+    pub(crate) fn database(&self, service: &str) -> pavane_outbox::Config {
+        let mut config = pavane_outbox::Config::new(service, &self.database_url);
+        config.clock = Arc::clone(&self.clock);
+        config
+    }
+}

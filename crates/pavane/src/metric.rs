@@ -1,0 +1,26 @@
+//! Names of the metrics that are read when they are asked for.
+
+use pavane_outbox::Backlog;
+
+/// Gauge: events that wait in the outbox to be published, by `service`.
+const OUTBOX_UNSENT: &str = "pavane_outbox_unsent";
+/// Gauge: seconds that the oldest of them has waited, by `service`.
+const OUTBOX_AGE: &str = "pavane_outbox_oldest_seconds";
+/// Gauge: events that the broker refused, by `service`.
+const OUTBOX_REFUSED: &str = "pavane_outbox_refused";
+/// Gauge: events whose time has not come, by `service`.
+const TIMERS: &str = "pavane_timers";
+
+/// Records what stands in an outbox at `now`, in microseconds since the Unix epoch.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub(crate) fn record_backlog(service: &str, backlog: &Backlog, now: i64) {
+    let age = backlog.oldest.map_or(0, |oldest| now.saturating_sub(oldest).max(0));
+    for (name, value) in [
+        (OUTBOX_UNSENT, backlog.unsent as f64),
+        (OUTBOX_AGE, age as f64 / 1e6),
+        (OUTBOX_REFUSED, backlog.refused as f64),
+        (TIMERS, backlog.scheduled as f64),
+    ] {
+        metrics::gauge!(name, "service" => service.to_owned()).set(value);
+    }
+}

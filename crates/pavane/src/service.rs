@@ -1,0 +1,161 @@
+use std::{fmt, sync::Arc};
+
+use pavane_bus::{Bus, JetStream};
+use pavane_choreography::Manifest;
+use pavane_inbox::{Consumer, INBOX, Reaction, consumer, wiring};
+use pavane_outbox::{Database, Db, migration::OUTBOX};
+use sqlx::migrate::Migrator;
+
+use crate::{App, Config, edge::Declared};
+
+/// Why a service can't start. Each reads after "failed to start the service: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The wiring table can't be run.
+    #[error(transparent)]
+    Wiring(#[from] wiring::Error),
+    /// A setting would break a guarantee, or can't be understood.
+    #[error("{setting} = {value} can't be used: {why}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong, and what would work.
+        why: String,
+    },
+    /// The database can't be used.
+    #[error(transparent)]
+    Database(#[from] pavane_outbox::Error),
+    /// The service's own migrations failed.
+    #[error("the service's own tables can't be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The bus can't be used.
+    #[error(transparent)]
+    Bus(#[from] pavane_bus::Error),
+    /// A reaction can't consume its events.
+    #[error("the reaction {reaction:?} can't consume its events: {cause}")]
+    Consumer {
+        /// Which reaction.
+        reaction: String,
+        /// Why.
+        cause: consumer::Error,
+    },
+}
+
+/// A service: its state, and its part of the choreography as a table.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use pavane::{Envelope, Event, Handled, Key, Service, Tx, on};
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// # struct OrderConfirmed { order_id: String }
+/// # impl Event for OrderConfirmed {
+/// #     const NAME: &'static str = "order.confirmed";
+/// #     const VERSION: u16 = 1;
+/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
+/// # }
+/// struct Loyalty;
+///
+/// async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
+///     let insert = sqlx::query("insert into points (order_id, points) values ($1, 10)");
+///     insert.bind(&order.order_id).execute(tx.conn()).await?;
+///     Ok(())
+/// }
+///
+/// fn service() -> Service<Loyalty> {
+///     Service::new("loyalty", Loyalty).react("add-points", on(add_points))
+/// }
+/// ```
+#[must_use = "a service does nothing until it is connected and run"]
+pub struct Service<S, DB: Database = sqlx::Any> {
+    name: String,
+    state: S,
+    edges: Vec<pavane_choreography::Edge>,
+    reactions: Vec<(String, Reaction<S, DB>)>,
+    migrations: Option<Migrator>,
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
+    /// A service that does nothing yet. The name owns events (`<name>.<fact>`), consumers and subjects: it is wire format.
+    pub fn new(name: impl Into<String>, state: S) -> Self {
+        Self { name: name.into(), state, edges: Vec::new(), reactions: Vec::new(), migrations: None }
+    }
+
+    /// Brings the service's own tables up to date when it connects.
+    pub fn migrations(mut self, migrations: Migrator) -> Self {
+        self.migrations = Some(migrations);
+        self
+    }
+
+    /// Declares where events enter from outside (a request, a schedule, a person) and what may be emitted there.
+    pub fn edge(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
+        let emits = declare(Declared::default()).groups();
+        self.edges.push(pavane_choreography::Edge { name: name.into(), emits });
+        self
+    }
+
+    /// Adds a reaction. The name becomes part of its durable consumer's name: a renamed reaction consumes everything
+    /// again.
+    pub fn react(mut self, name: impl Into<String>, reaction: Reaction<S, DB>) -> Self {
+        self.reactions.push((name.into(), reaction));
+        self
+    }
+
+    /// The service's part of the choreography as plain data.
+    pub fn manifest(&self) -> Manifest {
+        Manifest {
+            service: self.name.clone(),
+            edges: self.edges.clone(),
+            reactions: self.reactions.iter().map(|(name, reaction)| reaction.manifest(name)).collect(),
+        }
+    }
+
+    /// Connects to the NATS server and the database, makes sure that streams, consumers and tables are there and as they
+    /// should be, and is then ready to run.
+    ///
+    /// # Errors
+    ///
+    /// When the wiring table or a setting would break a guarantee, or a server can't be used.
+    pub async fn connect(self, config: Config) -> Result<App<S, DB, JetStream>, Error> {
+        config.validate()?;
+        let bus = JetStream::connect(config.jetstream(&self.name)).await?;
+        let db = Db::open(config.database(&self.name)).await?;
+        self.connect_to(db, bus, config).await
+    }
+
+    /// As [`connect`](Self::connect), to a database and a bus that are open already: a bus in memory, in tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_to<B: Bus>(self, db: Db<DB>, bus: B, config: Config) -> Result<App<S, DB, B>, Error> {
+        config.validate()?;
+        let manifest = self.manifest();
+        let wired = wiring::wire(&manifest, self.reactions)?;
+        db.migrate(&OUTBOX).await?;
+        db.migrate(&INBOX).await?;
+        if let Some(migrations) = &self.migrations {
+            DB::migrate(db.writers(), migrations).await?;
+        }
+        bus.provision(&config.topology).await?;
+        let state = Arc::new(self.state);
+        let mut consumers = Vec::with_capacity(wired.len());
+        for reaction in wired {
+            let name = reaction.name().to_owned();
+            let opened = Consumer::open(reaction, Arc::clone(&state), db.clone(), bus.clone()).await;
+            consumers.push(opened.map_err(|cause| Error::Consumer { reaction: name, cause })?);
+        }
+        Ok(App { manifest, state, db, bus, consumers, config })
+    }
+}
+
+impl<S, DB: Database> fmt::Debug for Service<S, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}

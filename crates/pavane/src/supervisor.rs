@@ -1,0 +1,63 @@
+//! Keeps consumers running.
+
+use std::time::Duration;
+
+use pavane_bus::Bus;
+use pavane_inbox::Consumer;
+use pavane_outbox::Database;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+/// Steps a consumer until it is told to stop, opening it anew when it fails; then drains it.
+pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    mut consumer: Consumer<S, DB, B>,
+    stop: CancellationToken,
+    patience: Duration,
+) {
+    loop {
+        let failure = tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                if let Err(error) = consumer.drain(patience).await {
+                    warn!(%error, "failed to close a consumer; some events come again and are skipped");
+                }
+                return;
+            }
+            error = run(&mut consumer) => error,
+        };
+        error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer anew");
+        if !reopen(&mut consumer, &stop).await {
+            return;
+        }
+    }
+}
+
+async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    consumer: &mut Consumer<S, DB, B>,
+) -> pavane_inbox::consumer::Error {
+    loop {
+        if let Err(error) = consumer.step().await {
+            return error;
+        }
+    }
+}
+
+/// Opens a consumer again, however long that takes. `false` when told to stop meanwhile.
+async fn reopen<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    consumer: &mut Consumer<S, DB, B>,
+    stop: &CancellationToken,
+) -> bool {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match consumer.reopen().await {
+            Ok(()) => return true,
+            Err(error) => warn!(reaction = consumer.name(), %error, "still failed to open a consumer"),
+        }
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

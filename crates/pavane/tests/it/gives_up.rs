@@ -1,0 +1,139 @@
+//! Failures: retried, counted, and kept when nothing helps.
+
+use pavane::{
+    bus::{Bus as _, Outgoing},
+    contract::codec::Headers,
+};
+
+use crate::stage::{Stage, databases};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_fails_is_tried_again_and_leaves_no_trace_of_its_failures() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        stage.script.failures.lock().unwrap().insert("twice".into(), 2);
+        stage.start("twice").await;
+        stage.settle().await;
+        assert_eq!(stage.done("twice").await, ["charge", "step"]);
+        assert!(stage.bus.messages("DEAD_LETTERS").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_last_attempt_the_event_is_kept_with_its_cause_and_the_saga_is_told() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        stage.script.failures.lock().unwrap().insert("always".into(), u32::MAX);
+        for key in ["before", "always", "after"] {
+            stage.start(key).await;
+        }
+        stage.settle().await;
+        assert_eq!(stage.done("always").await, ["charge"]);
+        assert!(stage.said("always").contains(&"stage.failed".to_owned()));
+        let dead = stage.bus.messages("DEAD_LETTERS");
+        assert_eq!(dead.len(), 1);
+        let header = |name| dead[0].message.headers.get(name).unwrap().to_owned();
+        assert_eq!(header("pavane-dead-cause"), "told to fail");
+        assert_eq!(header("pavane-dead-attempts"), "3");
+        assert_eq!(header("pavane-dead-reaction"), "step");
+        assert_eq!(dead[0].message.subject, "dead.stage.step.events.stage.started.always");
+        for key in ["before", "after"] {
+            assert_eq!(stage.done(key).await, ["charge", "step"], "a poison event must not block others");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn panics_rejections_and_broken_promises_end_as_dead_letters() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        for key in ["panic-now", "reject-now", "silent-now", "fine"] {
+            stage.start(key).await;
+        }
+        stage.settle().await;
+        let mut causes: Vec<_> = stage
+            .bus
+            .messages("DEAD_LETTERS")
+            .iter()
+            .map(|dead| dead.message.headers.get("pavane-dead-cause").unwrap().to_owned())
+            .collect();
+        causes.sort();
+        assert_eq!(
+            causes,
+            [
+                "stage/step: it declares that it emits exactly one of stage.stepped v1, stage.refused v1, and emitted 0",
+                "the handler panicked: told to panic",
+                "told to reject",
+            ]
+        );
+        assert_eq!(stage.done("fine").await, ["charge", "step"]);
+        assert_eq!(stage.done("silent-now").await, ["charge"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_kept_and_stops_nothing() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let garbage = |headers: Headers, payload: &'static [u8], id: &str| Outgoing {
+            subject: "events.stage.started.x".into(),
+            headers,
+            payload: payload.into(),
+            message_id: id.into(),
+        };
+        let headers = |version: &str, body_kind: &str| -> Headers {
+            [
+                ("ce-specversion", "1.0"),
+                ("ce-id", "0192a6b2-0000-7000-8000-000000000001"),
+                ("ce-type", body_kind),
+                ("ce-source", "elsewhere"),
+                ("ce-subject", "x"),
+                ("ce-time", "2026-01-01T00:00:00Z"),
+                ("ce-eventversion", version),
+                ("ce-correlationid", "0192a6b2-0000-7000-8000-000000000002"),
+            ]
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect()
+        };
+        stage
+            .bus
+            .publish(vec![
+                garbage(Headers::default(), b"\xff\xfe", "1"),
+                garbage(headers("1", "stage.started"), b"{", "2"),
+                garbage(headers("7", "stage.started"), b"{\"key\":\"x\"}", "3"),
+                garbage(headers("1", "stage.other"), b"{\"key\":\"x\"}", "4"),
+            ])
+            .await;
+        stage.start("fine").await;
+        stage.settle().await;
+        // Two reactions run on `started`, and each keeps what it can't handle.
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 8);
+        assert_eq!(stage.done("fine").await, ["charge", "step"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_reaches_only_the_reaction_that_gave_up_and_starts_anew() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        stage.script.outages.lock().unwrap().clone_from(&0);
+        stage.start("panic-again").await;
+        stage.settle().await;
+        let dead = stage.bus.messages("DEAD_LETTERS").remove(0).message;
+        let redriven = Outgoing {
+            subject: format!("redrive.stage.step.{}", dead.headers.get("pavane-dead-subject").unwrap()),
+            headers: dead.headers.clone(),
+            payload: dead.payload.clone(),
+            message_id: "redrive-1".into(),
+        };
+        stage.bus.publish(vec![redriven]).await.remove(0).unwrap();
+        stage.settle().await;
+        assert_eq!(
+            stage.done("panic-again").await,
+            ["charge"],
+            "the saga was told that the step failed: nothing may run"
+        );
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "other reactions must not see a redrive");
+    }
+}

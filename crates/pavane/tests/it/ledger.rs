@@ -1,0 +1,94 @@
+//! Steps and their undos, in every order.
+
+use pavane::contract::{SagaId, SystemClock};
+
+use crate::stage::{Cancelled, Stage, Started, databases, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_takes_back_what_its_step_did_once() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let saga = stage.start("undo").await;
+        stage.settle().await;
+        stage.cancel(saga, "undo").await;
+        stage.cancel(saga, "undo").await;
+        stage.settle().await;
+        assert_eq!(stage.done("undo").await, ["charge", "refund", "step", "take-back"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_comes_first_bars_its_step() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let saga = SagaId::new(&SystemClock);
+        stage.publish(saga, &Cancelled { key: "early".into() }).await;
+        stage.settle().await;
+        stage.publish(saga, &Started { key: "early".into() }).await;
+        stage.settle().await;
+        assert!(stage.done("early").await.is_empty());
+        assert!(stage.script.calls.lock().unwrap().is_empty(), "the provider must not be called");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_said_no_has_nothing_to_undo() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        for key in ["refuse-it", "decline-it"] {
+            let saga = stage.start(key).await;
+            stage.settle().await;
+            stage.cancel(saga, key).await;
+            stage.settle().await;
+        }
+        assert_eq!(stage.done("refuse-it").await, ["charge", "refund", "step"]);
+        assert_eq!(stage.done("decline-it").await, ["decline", "step", "take-back"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_waits_for_an_effect_that_is_running_and_then_takes_it_back() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let provider = stage.script.provider.lock().await;
+        let saga = stage.start("slow").await;
+        until("the call", || async { (!stage.script.calls.lock().unwrap().is_empty()).then_some(()) }).await;
+        stage.cancel(saga, "slow").await;
+        until("the undo to have come and waited", || async {
+            stage.said("slow").contains(&"stage.taken-back".to_owned()).then_some(())
+        })
+        .await;
+        assert_eq!(stage.done("slow").await, ["step", "take-back"]);
+        drop(provider);
+        stage.settle().await;
+        assert_eq!(stage.done("slow").await, ["charge", "refund", "step", "take-back"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        *stage.script.outages.lock().unwrap() = 4;
+        stage.start("retry").await;
+        stage.settle().await;
+        let calls = stage.script.calls.lock().unwrap().clone();
+        assert_eq!(calls.len(), 5, "an outage does not use up the three attempts");
+        assert!(calls.iter().all(|call| *call == calls[0]), "{calls:?}");
+        assert_eq!(stage.done("retry").await, ["charge", "step"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_that_is_rejected_does_not_keep_its_undo_waiting() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let saga = stage.start("impossible").await;
+        stage.settle().await;
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 1);
+        stage.cancel(saga, "impossible").await;
+        stage.settle().await;
+        assert_eq!(stage.done("impossible").await, ["step", "take-back"]);
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "there is nothing to refund");
+    }
+}

@@ -1,0 +1,10 @@
+//! The framework as a whole, on a bus in memory and real databases.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod arrives_once;
+mod gives_up;
+mod in_order;
+mod ledger;
+mod readme;
+mod stage;
+mod starts;

@@ -1,0 +1,320 @@
+//! A stage for tests: one service that dances alone, with a knob for each way to fail.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pavane::{
+    Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
+    contract::{EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
+    on, on_effect,
+    outbox::{Config as DbConfig, Db},
+    undo, undo_effect,
+};
+use pavane_testkit::servers::Postgres;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{
+    Row as _, SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+macro_rules! event {
+    ($name:ident, $wire:literal) => {
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        pub(crate) struct $name {
+            pub(crate) key: String,
+        }
+
+        impl Event for $name {
+            const NAME: &'static str = $wire;
+            const VERSION: u16 = 1;
+
+            fn key(&self) -> Key {
+                self.key.as_str().into()
+            }
+        }
+    };
+}
+
+event!(Started, "stage.started");
+event!(Cancelled, "stage.cancelled");
+event!(Stepped, "stage.stepped");
+event!(Refused, "stage.refused");
+event!(TakenBack, "stage.taken-back");
+event!(Charged, "stage.charged");
+event!(Declined, "stage.declined");
+event!(Refunded, "stage.refunded");
+event!(Failed, "stage.failed");
+event!(Won, "stage.won");
+
+/// What handlers do with a key, and what they did.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    /// How often `step` still fails for a key.
+    pub(crate) failures: Mutex<HashMap<String, u32>>,
+    /// Calls of the effects, by idempotency key.
+    pub(crate) calls: Mutex<Vec<String>>,
+    /// The effect answers once this is free.
+    pub(crate) provider: tokio::sync::Mutex<()>,
+    /// How often the provider isn't there.
+    pub(crate) outages: Mutex<u32>,
+}
+
+pub(crate) type State = Arc<Script>;
+
+async fn step(script: &State, tx: &mut Tx, started: &Envelope<Started>) -> Handled {
+    let key = started.key.clone();
+    sqlx::query("insert into steps (key, kind) values ($1, 'step')").bind(&key).execute(tx.conn()).await?;
+    {
+        let mut failures = script.failures.lock().unwrap();
+        let left = failures.entry(key.clone()).or_default();
+        if *left > 0 {
+            *left -= 1;
+            return Err(HandlerError::transient("told to fail"));
+        }
+    }
+    match key.split('-').next() {
+        Some("refuse") => tx.emit(&Refused { key }).await?,
+        Some("panic") => panic!("told to panic"),
+        Some("reject") => return Err(HandlerError::reject("told to reject")),
+        Some("silent") => {}
+        _ => tx.emit(&Stepped { key }).await?,
+    }
+    Ok(())
+}
+
+async fn take_back(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
+    let key = stepped.key.clone();
+    sqlx::query("insert into steps (key, kind) values ($1, 'take-back')").bind(&key).execute(tx.conn()).await?;
+    tx.emit(&TakenBack { key }).await?;
+    Ok(())
+}
+
+async fn charge(script: &State, key: &IdempotencyKey, started: &Envelope<Started>) -> Result<bool, HandlerError> {
+    script.calls.lock().unwrap().push(key.to_string());
+    {
+        let mut outages = script.outages.lock().unwrap();
+        if *outages > 0 {
+            *outages -= 1;
+            return Err(HandlerError::unavailable("the provider is away"));
+        }
+    }
+    drop(script.provider.lock().await);
+    if started.key.starts_with("impossible") {
+        return Err(HandlerError::reject("the provider says never"));
+    }
+    Ok(!started.key.starts_with("decline"))
+}
+
+async fn record_charge(_: &State, tx: &mut Tx, started: &Envelope<Started>, charged: bool) -> Handled {
+    let key = started.key.clone();
+    let kind = if charged { "charge" } else { "decline" };
+    sqlx::query("insert into steps (key, kind) values ($1, $2)").bind(&key).bind(kind).execute(tx.conn()).await?;
+    if charged {
+        tx.emit(&Charged { key }).await?;
+    } else {
+        tx.emit(&Declined { key }).await?;
+    }
+    Ok(())
+}
+
+async fn refund(script: &State, key: &IdempotencyKey, _: &Envelope<Charged>) -> Result<(), HandlerError> {
+    script.calls.lock().unwrap().push(key.to_string());
+    Ok(())
+}
+
+async fn record_refund(_: &State, tx: &mut Tx, charged: &Envelope<Charged>, (): ()) -> Handled {
+    let key = charged.key.clone();
+    sqlx::query("insert into steps (key, kind) values ($1, 'refund')").bind(&key).execute(tx.conn()).await?;
+    tx.emit(&Refunded { key }).await?;
+    Ok(())
+}
+
+async fn judge(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
+    let _verdict = tx.decide(&Won { key: stepped.key.clone() }).await?;
+    Ok(())
+}
+
+/// The wiring table.
+pub(crate) fn service(script: State) -> Service<State> {
+    let quick = |tuning: &mut pavane::inbox::Tuning| {
+        tuning.max_attempts = 3;
+        tuning.backoff_base = Duration::from_millis(4);
+        tuning.backoff_max = Duration::from_millis(40);
+    };
+    Service::new("stage", script)
+        .migrations(tables())
+        .edge("start", |edge| edge.may_emit::<Started>().schedules::<Started>())
+        .edge("cancel", pavane::Declared::may_emit::<Cancelled>)
+        .react(
+            "step",
+            on(step)
+                .emits_one_of::<(Stepped, Refused)>()
+                .gives_up_with(|started: &Envelope<Started>| Failed { key: started.key.clone() })
+                .tuned(quick),
+        )
+        .react("take-back", undo(take_back).when::<Cancelled>().emits::<TakenBack>().tuned(quick))
+        .react("charge", on_effect(charge, record_charge).emits_one_of::<(Charged, Declined)>().tuned(quick))
+        .react("refund", undo_effect(refund, record_refund).when::<Cancelled>().emits::<Refunded>().tuned(quick))
+        .react("judge", on(judge).decides::<Won>())
+}
+
+fn tables() -> Migrator {
+    let sql = "create table steps (key text not null, kind text not null)".into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(1, "steps".into(), MigrationType::Simple, sql, false)])
+}
+
+/// A running service.
+pub(crate) struct Stage {
+    pub(crate) script: State,
+    pub(crate) bus: Memory,
+    pub(crate) db: Db,
+    start: Edge,
+    cancel: Edge,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<()>>,
+    url: String,
+    folder: TempDir,
+}
+
+/// The databases that every test runs on.
+pub(crate) async fn databases() -> Vec<(String, TempDir)> {
+    let folder = TempDir::new().unwrap();
+    let sqlite = format!("sqlite:{}", folder.path().join("stage.db").display());
+    let postgres = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
+    vec![(sqlite, folder), (postgres, TempDir::new().unwrap())]
+}
+
+impl Stage {
+    /// Starts the service on a database.
+    pub(crate) async fn open((url, folder): (String, TempDir)) -> Self {
+        let bus = Memory::new(Arc::new(SystemClock));
+        Self::open_on(bus, url, folder).await
+    }
+
+    async fn open_on(bus: Memory, url: String, folder: TempDir) -> Self {
+        let script = State::default();
+        let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
+        let app =
+            service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let (start, cancel) = (app.edge("start"), app.edge("cancel"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
+        Self { script, bus, db, start, cancel, stop: Some(stop), running: Some(running), url, folder }
+    }
+
+    /// Starts a saga; returns its id.
+    pub(crate) async fn start(&self, key: &str) -> SagaId {
+        let mut tx = self.start.begin(Correlation::start()).await.unwrap();
+        let saga = tx.saga();
+        tx.emit(&Started { key: key.to_owned() }).await.unwrap();
+        tx.commit().await.unwrap();
+        saga
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.start
+    }
+
+    /// Cancels a saga.
+    pub(crate) async fn cancel(&self, saga: SagaId, key: &str) {
+        let mut tx = self.cancel.begin(Correlation::of(saga)).await.unwrap();
+        tx.emit(&Cancelled { key: key.to_owned() }).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Publishes an event past the outbox, as a foreign client would.
+    pub(crate) async fn publish<E: Event>(&self, saga: SagaId, event: &E) -> EventId {
+        let id = EventId::new(&SystemClock);
+        self.publish_raw(&envelope(id, saga, event), &format!("{id}-{}", EventId::new(&SystemClock))).await;
+        id
+    }
+
+    pub(crate) async fn publish_raw(&self, event: &RawEnvelope, message_id: &str) {
+        let outgoing = Outgoing {
+            subject: subject::of(&event.meta.event, &event.meta.key),
+            headers: codec::encode(event),
+            payload: event.body.clone(),
+            message_id: message_id.to_owned(),
+        };
+        self.bus.publish(vec![outgoing]).await.remove(0).unwrap();
+    }
+
+    /// The names of a key's events in the stream, in order.
+    pub(crate) fn said(&self, key: &str) -> Vec<String> {
+        let messages = self.bus.messages(EVENTS);
+        let events = messages
+            .iter()
+            .filter_map(|stored| codec::decode(&stored.message.headers, stored.message.payload.clone(), 1 << 20).ok());
+        events.filter(|event| event.meta.key.as_str() == key).map(|event| event.meta.event.name).collect()
+    }
+
+    /// What the handlers did about a key.
+    pub(crate) async fn done(&self, key: &str) -> Vec<String> {
+        let query = sqlx::query("select kind from steps where key = $1 order by kind").bind(key.to_owned());
+        let rows = query.fetch_all(self.db.readers()).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>(0)).collect()
+    }
+
+    /// Waits until everything published is handled and nothing waits in the outbox.
+    pub(crate) async fn settle(&self) {
+        until("the stage to come to rest", || async {
+            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let idle = ["step", "take-back", "charge", "refund", "judge"].iter().all(|reaction| {
+                let pending = self.bus.pending(&format!("stage_{reaction}")).unwrap();
+                pending.unsettled == 0 && pending.undelivered == 0
+            });
+            (backlog.unsent == 0 && idle).then_some(())
+        })
+        .await;
+    }
+
+    /// Stops the service as SIGTERM would, and starts it again on the same database and bus.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.stop().await;
+        Self::open_on(self.bus, self.url, self.folder).await
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(running) = self.running.take() {
+            running.await.unwrap();
+        }
+    }
+}
+
+/// An event as if the stage had emitted it.
+pub(crate) fn envelope<E: Event>(id: EventId, saga: SagaId, event: &E) -> RawEnvelope {
+    let meta = Meta {
+        id,
+        event: EventRef::of::<E>(),
+        key: event.key(),
+        source: "test".to_owned(),
+        time: pavane::contract::Clock::now(&SystemClock),
+        cause: pavane::contract::Cause { saga, event: None, trace: None },
+    };
+    Envelope { meta, body: event }.into_raw().unwrap()
+}
+
+/// Polls until `condition` gives something.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T
+where
+    T: Debug,
+{
+    let wait = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}

@@ -1,0 +1,103 @@
+//! What must not start doesn't.
+
+use std::{sync::Arc, time::Duration};
+
+use pavane::{
+    Config, Envelope, Handled, Service, Tx,
+    bus::Memory,
+    contract::SystemClock,
+    on, on_effect,
+    outbox::{Config as DbConfig, Db},
+    undo,
+};
+
+use crate::stage::{Cancelled, Charged, Declined, Started, Stepped};
+
+async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
+    let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
+    let mut config = Config::new("", "");
+    change(&mut config);
+    service.connect_to(db, Memory::new(Arc::new(SystemClock)), config).await.unwrap_err().to_string()
+}
+
+async fn step((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
+    tx.emit(&Stepped { key: started.key.clone() }).await?;
+    Ok(())
+}
+
+async fn take_back((): &(), _: &mut Tx, _: &Envelope<Stepped>) -> Handled {
+    Ok(())
+}
+
+async fn call((): &(), _: &pavane::IdempotencyKey, _: &Envelope<Started>) -> Result<(), pavane::HandlerError> {
+    Ok(())
+}
+
+async fn record((): &(), _: &mut Tx, _: &Envelope<Started>, (): ()) -> Handled {
+    Ok(())
+}
+
+async fn take_back_charge((): &(), _: &mut Tx, _: &Envelope<Charged>) -> Handled {
+    Ok(())
+}
+
+fn stage() -> Service<()> {
+    Service::new("stage", ())
+}
+
+#[tokio::test]
+async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
+    let fine = |_: &mut Config| {};
+    for (service, expected) in [
+        (Service::new("Stage!", ()), "is not a name"),
+        (stage().react("a", on(step)).react("a", on(step)), "two reactions are named \"a\""),
+        (Service::new("other", ()).react("a", on(step).emits::<Stepped>()), "which belongs to \"stage\""),
+        (stage().react("a", on(step).emits::<Stepped>()).react("b", undo(take_back)), "never runs"),
+        (stage().react("b", undo(take_back).when::<Cancelled>()), "which 0 of this service's reactions emit"),
+        (stage().react("a", on(step).when::<Cancelled>()), "is no undo"),
+        (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
+        (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),
+        (
+            stage()
+                .react(
+                    "a",
+                    on_effect(call, record)
+                        .emits_one_of::<(Charged, Declined)>()
+                        .gives_up_with(|started: &Envelope<Started>| Declined { key: started.key.clone() }),
+                )
+                .react("b", undo(take_back_charge).when::<Cancelled>()),
+            "whether the effect happened is not known",
+        ),
+    ] {
+        let refused = refusal(service, fine).await;
+        assert!(refused.contains(expected), "{refused:?} should say {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_would_break_a_guarantee_is_refused() {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let short_inbox = refusal(stage(), |config| config.inbox_retention = days(37)).await;
+    assert!(short_inbox.contains("inbox_retention") && short_inbox.contains("handled twice"), "{short_inbox}");
+    let horizon = refusal(stage(), |config| config.relay.durability_horizon = days(8)).await;
+    assert!(horizon.contains("durability_horizon"), "{horizon}");
+    let replicas = refusal(stage(), |config| config.topology.replicas = 2).await;
+    assert!(replicas.contains("1, 3 or 5"), "{replicas}");
+}
+
+#[tokio::test]
+async fn an_undeclared_event_can_not_be_emitted() {
+    let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
+    let bus = Memory::new(Arc::new(SystemClock));
+    let app = stage()
+        .edge("start", pavane::Declared::emits::<Started>)
+        .connect_to(db, bus, Config::new("", ""))
+        .await
+        .unwrap();
+    let mut tx = app.edge("start").begin(pavane::Correlation::start()).await.unwrap();
+    let error = tx.emit(&Stepped { key: "x".into() }).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "stage/start does not declare that it emits stage.stepped v1: add .emits::<…>() to its line in the wiring table"
+    );
+}
