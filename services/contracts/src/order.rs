@@ -1,0 +1,108 @@
+//! What the order service says: an order begins, and how it ends.
+
+use pavane_contract::{Event, Key};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Money, OrderDetails, OrderId};
+
+/// A customer placed an order. Starts the saga.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderPlaced {
+    /// Which order.
+    pub order_id: OrderId,
+    /// What is ordered, for whom, and where it goes.
+    pub details: OrderDetails,
+    /// What the customer is to pay.
+    pub total: Money,
+    /// The payment method's token, as the payment provider knows it; never a card number.
+    pub card: String,
+}
+
+impl Event for OrderPlaced {
+    const NAME: &'static str = "order.placed";
+    const VERSION: u16 = 1;
+
+    fn key(&self) -> Key {
+        self.order_id.into()
+    }
+}
+
+/// The time allowed for an order is over. Emitted for every order when it is placed, to arrive at its deadline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderDeadlinePassed {
+    /// Which order.
+    pub order_id: OrderId,
+}
+
+impl Event for OrderDeadlinePassed {
+    const NAME: &'static str = "order.deadline-passed";
+    const VERSION: u16 = 1;
+
+    fn key(&self) -> Key {
+        self.order_id.into()
+    }
+}
+
+/// Everything worked: the order is paid and on its way. Excludes [`OrderCancelled`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderConfirmed {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Where to write to the customer.
+    pub email: String,
+    /// What the customer paid.
+    pub total: Money,
+}
+
+impl Event for OrderConfirmed {
+    const NAME: &'static str = "order.confirmed";
+    const VERSION: u16 = 1;
+
+    fn key(&self) -> Key {
+        self.order_id.into()
+    }
+}
+
+/// The order will not be fulfilled, and whatever was done for it is undone. Excludes [`OrderConfirmed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderCancelled {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Where to write to the customer.
+    pub email: String,
+    /// What the customer would have paid.
+    pub total: Money,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+impl Event for OrderCancelled {
+    const NAME: &'static str = "order.cancelled";
+    const VERSION: u16 = 1;
+
+    fn key(&self) -> Key {
+        self.order_id.into()
+    }
+}
+
+/// Why an order was cancelled.
+///
+/// A further reason is a breaking change, as a reader of today can't read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// The payment provider refused the card.
+    PaymentDeclined,
+    /// There was not enough of something.
+    OutOfStock,
+    /// No carrier delivers to the address.
+    NoCarrier,
+    /// The authorised amount could not be collected.
+    CaptureFailed,
+    /// The customer asked for it.
+    CustomerRequest,
+    /// It took too long.
+    DeadlinePassed,
+}

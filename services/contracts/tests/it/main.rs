@@ -1,0 +1,6 @@
+//! The contracts as others see them.
+
+#![cfg(test)]
+
+mod golden;
+mod money;

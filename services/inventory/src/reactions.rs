@@ -1,0 +1,46 @@
+//! What the service does on events.
+
+use contracts::{
+    Sku,
+    inventory::{StockRejected, StockReleased, StockReserved},
+    order::OrderConfirmed,
+    payment::PaymentAuthorized,
+};
+use pavane::{Envelope, Handled, HandlerError, Tx};
+
+use crate::{Inventory, domain, store};
+
+/// Holds everything that was ordered, or nothing.
+pub(crate) async fn reserve_stock(_: &Inventory, tx: &mut Tx, order: &Envelope<PaymentAuthorized>) -> Handled {
+    let order_id = order.order_id;
+    let demand = domain::demand(&order.details.lines).map_err(HandlerError::reject)?;
+    match store::reserve(tx, order_id, &demand).await? {
+        None => tx.emit(&StockReserved { order_id, details: order.details.clone() }).await?,
+        Some(sku) => tx.emit(&StockRejected { order_id, sku }).await?,
+    }
+    Ok(())
+}
+
+/// What is said of an order when `reserve_stock` fails for good: nothing is held, whatever the reason.
+pub(crate) fn give_up(order: &Envelope<PaymentAuthorized>) -> StockRejected {
+    let first = order.details.lines.first();
+    let sku = first.map_or_else(|| Sku::from(String::new()), |line| line.sku.clone());
+    StockRejected { order_id: order.order_id, sku }
+}
+
+/// Puts what was held for an order back on sale.
+pub(crate) async fn release_stock(_: &Inventory, tx: &mut Tx, reserved: &Envelope<StockReserved>) -> Handled {
+    let order_id = reserved.order_id;
+    store::release(tx, order_id).await?;
+    tx.emit(&StockReleased { order_id }).await?;
+    Ok(())
+}
+
+/// Takes what was held for an order off the shelf for good.
+///
+/// The confirmation was caused by the reservation, so that is here already. Should it ever be missing, the event is tried
+/// again and then kept as a dead letter, as goods that leave unnoticed would never be found again.
+pub(crate) async fn ship_stock(_: &Inventory, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
+    store::ship(tx, order.order_id).await?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The notification service: tells the customer how an order ended, once.
+//!
+//! | event | reaction |
+//! |---|---|
+//! | order confirmed | sends the confirmation |
+//! | order cancelled | sends an apology, with the reason in words and what becomes of the money |
+//!
+//! It says nothing to other services, and nothing that it does can be undone.
+
+mod domain;
+mod http;
+mod mail;
+mod reactions;
+mod settings;
+mod store;
+
+use std::future::Future;
+
+use anyhow::Context as _;
+use pavane::{Config, Service, on_effect};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use mail::Mailer;
+pub use settings::Settings;
+
+/// The service's name.
+pub const NAME: &str = "notification";
+
+/// What the reactions work with.
+#[derive(Debug)]
+pub struct Notification {
+    mailer: Mailer,
+}
+
+impl Notification {
+    /// A notification service that sends this way.
+    pub const fn new(mailer: Mailer) -> Self {
+        Self { mailer }
+    }
+}
+
+/// The service's part of the choreography.
+pub fn service(notification: Notification) -> Service<Notification> {
+    Service::new(NAME, notification)
+        .migrations(sqlx::migrate!())
+        .react("send-confirmation", on_effect(reactions::send_confirmation, reactions::record_confirmation))
+        .react("send-cancellation", on_effect(reactions::send_cancellation, reactions::record_cancellation))
+}
+
+/// Connects, and runs reactions and HTTP side by side until `shutdown`.
+///
+/// # Errors
+///
+/// When a setting can't be used, a server can't be reached at the start, or the listener fails.
+pub async fn run(
+    config: Config,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let notification = Notification::new(Mailer::new(&settings)?);
+    let app = service(notification).connect(config).await.context("failed to start the service")?;
+    let router = pavane::ops::router(app.readiness())?.merge(http::router(app.db().readers().clone()));
+    let stop = CancellationToken::new();
+    let serve = async {
+        let served = pavane::ops::serve(listener, router, stop.clone().cancelled_owned()).await;
+        // Should the listener fail, the reactions stop too.
+        stop.cancel();
+        served
+    };
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => stop.cancel(),
+            () = stop.cancelled() => {}
+        }
+    };
+    let (served, ()) = tokio::join!(serve, app.run_until(shutdown));
+    served.context("failed to serve HTTP")
+}

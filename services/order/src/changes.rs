@@ -1,0 +1,58 @@
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use contracts::OrderId;
+use tokio::sync::{Notify, futures::Notified};
+
+/// Orders share a bell with some others: a wake-up too many costs one read, and memory stays bounded.
+const BELLS: usize = 256;
+
+/// Wakes whoever follows an order in this process when something is about to change.
+///
+/// A hint and no more: it is given inside the transaction, just before the commit, and not at all when another instance
+/// handles the event. Whoever is woken looks again and again, at growing intervals.
+#[derive(Debug)]
+pub(crate) struct Changes(Box<[Notify]>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self((0..BELLS).map(|_| Notify::new()).collect())
+    }
+}
+
+impl Changes {
+    /// Something about the order is changing.
+    pub(crate) fn announce(&self, order: OrderId) {
+        self.bell(order).notify_waiters();
+    }
+
+    /// Completes at the next announcement after this call.
+    pub(crate) fn next(&self, order: OrderId) -> Notified<'_> {
+        self.bell(order).notified()
+    }
+
+    fn bell(&self, order: OrderId) -> &Notify {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(order);
+        // Fewer bells than any integer has values.
+        &self.0[usize::try_from(hash % BELLS as u64).unwrap_or_default()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use pavane::contract::{SagaId, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_woken_by_the_next_announcement_only() {
+        let changes = Changes::default();
+        let order = OrderId::from(SagaId::new(&SystemClock).as_uuid());
+        changes.announce(order);
+        let (mut first, mut second) = (Box::pin(changes.next(order)), Box::pin(changes.next(order)));
+        assert_eq!((first.as_mut().now_or_never(), second.as_mut().now_or_never()), (None, None));
+        changes.announce(order);
+        assert_eq!((first.now_or_never(), second.now_or_never()), (Some(()), Some(())));
+        assert_eq!(changes.next(order).now_or_never(), None);
+    }
+}

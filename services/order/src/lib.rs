@@ -1,0 +1,129 @@
+//! The shop's order service: takes orders, follows them through the other services' events, and decides how each ends.
+//!
+//! An order's end is a verdict, confirmed or cancelled; the first one committed wins. Everything else here is bookkeeping:
+//! an order is the set of facts known about it (`domain`), which reactions add to (`reactions`), and which customers see
+//! as a status and a history (`http`).
+
+mod changes;
+mod domain;
+mod http;
+mod order;
+mod placement;
+mod problem;
+mod reactions;
+mod settings;
+mod store;
+mod view;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use contracts::{
+    inventory::{StockRejected, StockReleased, StockReserved},
+    order::{OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced},
+    payment::{PaymentAuthorized, PaymentCaptureFailed, PaymentDeclined, PaymentRefunded, PaymentVoided},
+    shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
+};
+use pavane::{App, Config, Declared, Service, bus::Bus, on, ops};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+pub use settings::{Error as SettingsError, Settings};
+
+use crate::{
+    changes::Changes,
+    http::{Shop, idempotency},
+    reactions::{cancel, confirm, track},
+};
+
+/// How long requests may take to end after the shutdown began.
+const HTTP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the reactions of one process share.
+#[derive(Debug, Default)]
+pub struct Orders {
+    changes: Changes,
+}
+
+/// The order service's part of the choreography.
+pub fn service(orders: Orders) -> Service<Orders> {
+    Service::new("order", orders)
+        .migrations(sqlx::migrate!())
+        .edge(http::PLACE, |edge| edge.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
+        .edge(http::CANCEL, Declared::decides::<OrderCancelled>)
+        .react(
+            "track-progress",
+            on(track::<PaymentAuthorized>)
+                .or(track::<StockReserved>)
+                .or(track::<ShipmentCreated>)
+                .or(track::<PaymentVoided>)
+                .or(track::<PaymentRefunded>)
+                .or(track::<StockReleased>)
+                .or(track::<ShipmentCancelled>),
+        )
+        .react("confirm-order", on(confirm).decides::<OrderConfirmed>())
+        .react(
+            "cancel-order",
+            on(cancel::<PaymentDeclined>)
+                .or(cancel::<PaymentCaptureFailed>)
+                .or(cancel::<StockRejected>)
+                .or(cancel::<ShipmentRejected>)
+                .or(cancel::<OrderDeadlinePassed>)
+                .decides::<OrderCancelled>(),
+        )
+}
+
+/// Connects to the NATS server and the database, and runs until `shutdown`, as [`serve`] does.
+///
+/// # Errors
+///
+/// When a setting can't be used, or a server isn't there.
+pub async fn run(
+    config: Config,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let app = service(Orders::default()).connect(config).await.context("failed to start the service")?;
+    serve(app, settings, listener, shutdown).await
+}
+
+/// Runs a connected service and answers HTTP requests until `shutdown`: then takes no more requests, answers those under
+/// way, and lets the app finish its events.
+///
+/// # Errors
+///
+/// When the process can't record metrics, or the listener fails.
+pub async fn serve<B: Bus>(
+    app: App<Orders, sqlx::Any, B>,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let stopping = CancellationToken::new();
+    let answered = CancellationToken::new();
+    let shop = Arc::new(Shop::new(&app, settings, stopping.clone()));
+    let router = ops::router(app.readiness()).context("failed to set up metrics")?.merge(http::router(shop));
+    let forgetting = idempotency::forget_regularly(app.edge("forget-keys"), stopping.clone());
+    let at_shutdown = stopping.clone();
+    let _until_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
+        shutdown.await;
+        at_shutdown.cancel();
+    }));
+    let requests = async {
+        let too_late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(HTTP_PATIENCE).await;
+        };
+        let served = tokio::select! {
+            served = ops::serve(listener, router, stopping.clone().cancelled_owned()) => served,
+            () = too_late => Ok(()),
+        };
+        // Whatever ended it: without HTTP the rest must not go on.
+        stopping.cancel();
+        answered.cancel();
+        served.context("failed to serve HTTP")
+    };
+    let (served, (), ()) = tokio::join!(requests, app.run_until(answered.cancelled()), forgetting);
+    served
+}

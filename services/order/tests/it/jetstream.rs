@@ -1,0 +1,105 @@
+//! On a real nats-server, as a process would run it.
+
+use std::time::Duration;
+
+use contracts::payment::PaymentDeclined;
+use order::Settings;
+use pavane::{
+    Config,
+    bus::{Bus as _, JetStream, jetstream},
+    contract::SagaId,
+};
+use pavane_testkit::servers::{Nats, Process, ProcessOptions, Tools};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::world::{Database, databases, envelope, fine, outgoing, until};
+
+struct Running {
+    url: String,
+    stop: oneshot::Sender<()>,
+    service: JoinHandle<anyhow::Result<()>>,
+}
+
+async fn run(nats: &Nats, database: &Database) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let config = Config::new(nats.url(), &database.url);
+    let service = tokio::spawn(order::run(config, Settings::default(), listener, async move { drop(stopped.await) }));
+    Running { url, stop, service }
+}
+
+async fn get(url: String) -> Option<Value> {
+    Client::new().get(url).send().await.ok()?.json().await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_service() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    for database in databases().await {
+        let first = run(&nats, &database).await;
+        let placed = until("the service to take orders", || async {
+            let request = Client::new().post(format!("{}/orders", first.url)).body(fine().to_string());
+            request.send().await.ok()?.json::<Value>().await.ok()
+        })
+        .await;
+        let id = placed["id"].as_str().unwrap().parse::<contracts::OrderId>().unwrap();
+        drop(first.stop);
+        first.service.await.unwrap().unwrap();
+
+        // Said while the order service is down.
+        let bus = JetStream::connect(jetstream::Config::new(nats.url(), "payment")).await.unwrap();
+        let declined = PaymentDeclined { order_id: id, reason: "no funds".to_owned() };
+        let declined = outgoing(&envelope(SagaId::from(id.as_uuid()), &declined));
+        bus.publish(vec![declined.clone()]).await.remove(0).unwrap();
+        bus.publish(vec![declined]).await.remove(0).unwrap();
+
+        let second = run(&nats, &database).await;
+        let order = until("the order to be cancelled", || async {
+            let order = get(format!("{}/orders/{id}", second.url)).await?;
+            (order["status"] == "cancelled").then_some(order)
+        })
+        .await;
+        assert_eq!((&order["cancel_reason"], &order["version"]), (&"payment-declined".into(), &3.into()));
+        assert_eq!(get(format!("{}/readyz", second.url)).await.unwrap()["ready"], true);
+        drop(second.stop);
+        tokio::time::timeout(Duration::from_secs(30), second.service).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_can_not_start_says_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config::new("nats://127.0.0.1:1", "sqlite::memory:");
+    let error = order::run(config, Settings::default(), listener, std::future::pending()).await.unwrap_err();
+    let line = format!("{error:#}");
+    assert!(line.starts_with("failed to start the service: ") && line.contains("127.0.0.1:1"), "{line}");
+}
+
+async fn place(url: &str) -> Value {
+    let request = Client::new().post(format!("{url}/orders")).header("Idempotency-Key", "one");
+    request.body(fine().to_string()).send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_survives_the_death_of_the_process_that_took_it() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    for database in databases().await {
+        let environment = [("NATS_URL", nats.url()), ("DATABASE_URL", database.url.clone())];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let options = ProcessOptions { environment, ..ProcessOptions::default() };
+        let mut process = Process::start("order", options).await.unwrap();
+        let placed = place(&process.url()).await;
+        process.kill().await.unwrap();
+        process.restart().await.unwrap();
+
+        assert_eq!(place(&process.url()).await, placed);
+        let order = format!("{}/orders/{}", process.url(), placed["id"].as_str().unwrap());
+        assert_eq!(get(order.clone()).await.unwrap(), placed);
+        let cancelled = Client::new().post(format!("{order}/cancel")).send().await.unwrap();
+        assert_eq!(cancelled.status(), 202);
+        process.terminate().await.unwrap();
+    }
+}

@@ -1,0 +1,195 @@
+//! What the service shows: an order's payment, and the books. Reads only; money moves by events.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use contracts::OrderId;
+use serde::Serialize;
+use sqlx::AnyPool;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    domain::Account,
+    store::{self, Books, Entry},
+};
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Payment", description = "What has become of the money of each order."))]
+struct Description;
+
+pub(crate) fn router(readers: AnyPool) -> Router {
+    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(summary))
+        .routes(routes!(payment))
+        .split_for_parts();
+    router.route("/openapi.json", get(async move || Json(description))).with_state(readers)
+}
+
+/// The payment of one order; amounts in minor units (cents).
+#[derive(Debug, Serialize, ToSchema)]
+struct PaymentView {
+    order_id: String,
+    /// `authorized`, `declined`, `captured`, `capture-failed`, `voided` or `refunded`.
+    status: &'static str,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// What the customer is to pay.
+    amount: i64,
+    /// What was set aside.
+    authorized: i64,
+    /// What was charged.
+    captured: i64,
+    /// What was set free without a charge.
+    voided: i64,
+    /// What was given back after a charge.
+    refunded: i64,
+    /// The provider's id.
+    intent_id: Option<String>,
+    /// The provider's words, when it declined the card or the capture.
+    refusal: Option<String>,
+    /// What was recorded, oldest first.
+    history: Vec<EntryView>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct EntryView {
+    status: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// All payments.
+#[derive(Debug, Serialize, ToSchema)]
+struct Summary {
+    /// One line a currency, in the order of their codes.
+    currencies: Vec<CurrencyView>,
+}
+
+/// All payments in one currency; amounts in minor units (cents).
+#[derive(Debug, Serialize, ToSchema)]
+struct CurrencyView {
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// How many orders the provider was asked for.
+    payments: i64,
+    /// How many of them it declined.
+    declined: i64,
+    /// All that was ever charged.
+    captured: i64,
+    /// All that was given back of it.
+    refunded: i64,
+    /// What the shop keeps: captured less refunded.
+    kept: i64,
+    /// All that was set free without a charge.
+    voided: i64,
+    /// How many authorisations are neither captured nor voided.
+    open_authorizations: i64,
+    /// What they set aside.
+    open_authorizations_amount: i64,
+}
+
+/// Shows the payment of an order.
+#[utoipa::path(get, path = "/payments/{order_id}", params(("order_id" = String, Path, description = "A UUID.")),
+    responses(
+        (status = 200, body = PaymentView),
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "Not an order id"),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON, description = "The provider hasn't answered for this order")))]
+async fn payment(State(readers): State<AnyPool>, Path(order_id): Path<String>) -> Result<Json<PaymentView>, Problem> {
+    let id: OrderId = order_id.parse().map_err(|_| Problem::not_an_order_id(&order_id))?;
+    match store::dossier(&readers, id).await? {
+        Some((account, history)) => Ok(Json(PaymentView::new(id, account, history))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no payment for the order {id}"))),
+    }
+}
+
+/// Shows the books, for comparison with the provider's.
+#[utoipa::path(get, path = "/payments/summary", responses((status = 200, body = Summary)))]
+async fn summary(State(readers): State<AnyPool>) -> Result<Json<Summary>, Problem> {
+    let currencies = store::books(&readers).await?.into_iter().map(CurrencyView::from).collect();
+    Ok(Json(Summary { currencies }))
+}
+
+impl PaymentView {
+    fn new(order_id: OrderId, account: Account, history: Vec<Entry>) -> Self {
+        let status = account.status().name();
+        let Account { intent_id, amount, authorized, captured, voided, refunded, refusal } = account;
+        let history =
+            history.into_iter().map(|Entry { status, recorded_at }| EntryView { status, at: recorded_at.to_string() });
+        Self {
+            order_id: order_id.to_string(),
+            status,
+            currency: amount.currency.to_string(),
+            amount: amount.minor,
+            authorized,
+            captured,
+            voided,
+            refunded,
+            intent_id,
+            refusal,
+            history: history.collect(),
+        }
+    }
+}
+
+impl From<Books> for CurrencyView {
+    fn from(books: Books) -> Self {
+        let Books { currency, payments, declined, captured, refunded, voided, open, open_amount } = books;
+        Self {
+            currency,
+            payments,
+            declined,
+            captured,
+            refunded,
+            kept: captured - refunded,
+            voided,
+            open_authorizations: open,
+            open_authorizations_amount: open_amount,
+        }
+    }
+}
+
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Problem {
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// The part of the request that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: String) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        Self { title, status: status.as_u16(), detail, field: None }
+    }
+
+    fn not_an_order_id(text: &str) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, format!("{text:?} is not an order id: a UUID is wanted"));
+        Self { field: Some("order_id"), ..problem }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        tracing::error!(%error, "failed to read the database");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database can't be read now; try again".to_owned())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], Json(self)).into_response()
+    }
+}

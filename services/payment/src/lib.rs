@@ -1,0 +1,118 @@
+//! The payment service: sets an order's money aside, charges it when the parcel is on its way, and gives it back when the
+//! order is cancelled.
+//!
+//! | event | reaction | says |
+//! |---|---|---|
+//! | order placed | authorises the amount | `PaymentAuthorized` or `PaymentDeclined` |
+//! | shipment created | captures it | `PaymentCaptured` or `PaymentCaptureFailed` |
+//! | order cancelled | voids the authorisation, unless it was captured | `PaymentVoided` |
+//! | order cancelled | refunds the capture | `PaymentRefunded` |
+
+mod domain;
+mod http;
+mod psp;
+mod reactions;
+mod settings;
+mod store;
+
+use std::{future::Future, sync::OnceLock};
+
+use anyhow::Context as _;
+use contracts::{
+    order::OrderCancelled,
+    payment::{
+        PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
+    },
+};
+use pavane::{Config, Service, on_effect, undo_effect};
+use sqlx::AnyPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use psp::PspClient;
+pub use settings::Settings;
+
+/// The service's name: it owns the `payment.…` events.
+pub const NAME: &str = "payment";
+
+/// What the reactions work with.
+#[derive(Debug)]
+pub struct Payment {
+    psp: PspClient,
+    readers: OnceLock<AnyPool>,
+}
+
+impl Payment {
+    /// A payment service that uses this provider.
+    pub const fn new(psp: PspClient) -> Self {
+        Self { psp, readers: OnceLock::new() }
+    }
+
+    /// Lets effects read the service's own database.
+    ///
+    /// An effect has no transaction, yet capture, void and refund need the provider's id of what was authorised. The
+    /// service's own row has it: it was committed with `PaymentAuthorized`, which all of them follow. (Asking the provider
+    /// by order would depend on its search, which real ones update later.) The database is opened by
+    /// [`Service::connect`], after this state was made, so its connections are handed in before the app runs.
+    pub fn read_from(&self, readers: &AnyPool) {
+        self.readers.get_or_init(|| readers.clone());
+    }
+}
+
+/// The service's part of the choreography.
+pub fn service(payment: Payment) -> Service<Payment> {
+    Service::new(NAME, payment)
+        .migrations(sqlx::migrate!())
+        .react(
+            "authorize-payment",
+            on_effect(reactions::authorize, reactions::record_authorization)
+                .emits_one_of::<(PaymentAuthorized, PaymentDeclined)>(),
+        )
+        .react(
+            "capture-payment",
+            on_effect(reactions::capture, reactions::record_capture)
+                .emits_one_of::<(PaymentCaptured, PaymentCaptureFailed)>(),
+        )
+        .react(
+            "void-payment",
+            undo_effect(reactions::void, reactions::record_void).when::<OrderCancelled>().may_emit::<PaymentVoided>(),
+        )
+        .react(
+            "refund-payment",
+            undo_effect(reactions::refund, reactions::record_refund)
+                .when::<OrderCancelled>()
+                .emits::<PaymentRefunded>(),
+        )
+}
+
+/// Connects, and runs reactions and HTTP side by side until `shutdown`.
+///
+/// # Errors
+///
+/// When a setting can't be used, a server can't be reached at the start, or the listener fails.
+pub async fn run(
+    config: Config,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let payment = Payment::new(PspClient::new(&settings)?);
+    let app = service(payment).connect(config).await.context("failed to start the service")?;
+    app.state().read_from(app.db().readers());
+    let router = pavane::ops::router(app.readiness())?.merge(http::router(app.db().readers().clone()));
+    let stop = CancellationToken::new();
+    let serve = async {
+        let served = pavane::ops::serve(listener, router, stop.clone().cancelled_owned()).await;
+        // Should the listener fail, the reactions stop too.
+        stop.cancel();
+        served
+    };
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => stop.cancel(),
+            () = stop.cancelled() => {}
+        }
+    };
+    let (served, ()) = tokio::join!(serve, app.run_until(shutdown));
+    served.context("failed to serve HTTP")
+}

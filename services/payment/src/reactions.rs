@@ -1,0 +1,154 @@
+//! What the service does: four calls to the provider, and what is recorded and said of each.
+//!
+//! A cancellation may meet a capture under way. The provider lets one of them win. If the void wins, the capture is
+//! refused and said to have failed. If the capture wins, the void finds the money charged and leaves it to the refund,
+//! which waits until the capture is recorded.
+
+use contracts::{
+    Money, OrderId,
+    order::OrderPlaced,
+    payment::{
+        PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
+    },
+    shipping::ShipmentCreated,
+};
+use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, Tx};
+
+use crate::{
+    Payment,
+    domain::Account,
+    psp::{Authorization, Cancellation, Capture},
+    store,
+};
+
+pub(crate) async fn authorize(
+    payment: &Payment,
+    key: &IdempotencyKey,
+    order: &Envelope<OrderPlaced>,
+) -> Result<Authorization, HandlerError> {
+    payment.psp.authorize(key, order.order_id, &order.total, &order.card).await
+}
+
+pub(crate) async fn record_authorization(
+    _: &Payment,
+    tx: &mut Tx,
+    order: &Envelope<OrderPlaced>,
+    answer: Authorization,
+) -> Handled {
+    let order_id = order.order_id;
+    match answer {
+        Authorization::Authorized { intent_id } => {
+            let account = Account::open(order.total.clone(), true, Some(intent_id), None);
+            store::open(tx, order_id, &account).await?;
+            let (amount, details) = (order.total.clone(), order.details.clone());
+            tx.emit(&PaymentAuthorized { order_id, amount, details }).await?;
+        }
+        Authorization::Declined { intent_id, reason } => {
+            let account = Account::open(order.total.clone(), false, intent_id, Some(reason.clone()));
+            store::open(tx, order_id, &account).await?;
+            tx.emit(&PaymentDeclined { order_id, reason }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a capture is of, and what came of it.
+pub(crate) struct Captured {
+    amount: Money,
+    answer: Capture,
+}
+
+pub(crate) async fn capture(
+    payment: &Payment,
+    key: &IdempotencyKey,
+    shipment: &Envelope<ShipmentCreated>,
+) -> Result<Captured, HandlerError> {
+    let Authorized { intent_id, amount } = payment.authorized(shipment.order_id).await?;
+    let answer = payment.psp.capture(key, &intent_id).await?;
+    Ok(Captured { amount, answer })
+}
+
+pub(crate) async fn record_capture(
+    _: &Payment,
+    tx: &mut Tx,
+    shipment: &Envelope<ShipmentCreated>,
+    Captured { amount, answer }: Captured,
+) -> Handled {
+    let order_id = shipment.order_id;
+    match answer {
+        Capture::Captured => {
+            store::captured(tx, order_id, &amount).await?;
+            tx.emit(&PaymentCaptured { order_id, amount }).await?;
+        }
+        Capture::Failed { reason } => {
+            store::capture_failed(tx, order_id, &reason).await?;
+            tx.emit(&PaymentCaptureFailed { order_id, reason }).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn void(
+    payment: &Payment,
+    key: &IdempotencyKey,
+    authorized: &Envelope<PaymentAuthorized>,
+) -> Result<Cancellation, HandlerError> {
+    let Authorized { intent_id, .. } = payment.authorized(authorized.order_id).await?;
+    payment.psp.cancel(key, &intent_id).await
+}
+
+pub(crate) async fn record_void(
+    _: &Payment,
+    tx: &mut Tx,
+    authorized: &Envelope<PaymentAuthorized>,
+    answer: Cancellation,
+) -> Handled {
+    let PaymentAuthorized { order_id, amount, .. } = &authorized.body;
+    match answer {
+        Cancellation::Canceled => {
+            store::voided(tx, *order_id, amount).await?;
+            tx.emit(&PaymentVoided { order_id: *order_id, amount: amount.clone() }).await?;
+        }
+        // The refund's business.
+        Cancellation::Captured => {}
+    }
+    Ok(())
+}
+
+pub(crate) async fn refund(
+    payment: &Payment,
+    key: &IdempotencyKey,
+    captured: &Envelope<PaymentCaptured>,
+) -> Result<(), HandlerError> {
+    let Authorized { intent_id, .. } = payment.authorized(captured.order_id).await?;
+    payment.psp.refund(key, &intent_id).await
+}
+
+pub(crate) async fn record_refund(_: &Payment, tx: &mut Tx, captured: &Envelope<PaymentCaptured>, (): ()) -> Handled {
+    let PaymentCaptured { order_id, amount } = &captured.body;
+    store::refunded(tx, *order_id, amount).await?;
+    tx.emit(&PaymentRefunded { order_id: *order_id, amount: amount.clone() }).await?;
+    Ok(())
+}
+
+/// What was set aside for an order, as the provider calls it.
+struct Authorized {
+    intent_id: String,
+    amount: Money,
+}
+
+impl Payment {
+    async fn authorized(&self, order_id: OrderId) -> Result<Authorized, HandlerError> {
+        let Some(readers) = self.readers.get() else {
+            return Err(HandlerError::unavailable("the service's database isn't handed in yet"));
+        };
+        let account = store::account(readers, order_id).await?;
+        match account {
+            Some(Account { intent_id: Some(intent_id), amount, authorized: 1.., .. }) => {
+                Ok(Authorized { intent_id, amount })
+            }
+            // A shipment without a payment: nobody of this choreography sends that, and no retry helps.
+            _ => Err(HandlerError::reject(format!("nothing was authorised for the order {order_id}"))),
+        }
+    }
+}

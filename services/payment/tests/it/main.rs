@@ -1,0 +1,11 @@
+//! The payment service against the real provider simulator, over HTTP: each card, each race, each outage.
+
+mod books;
+mod cancels;
+mod cards;
+mod manifest;
+mod order;
+mod outages;
+mod provider;
+mod served;
+mod world;

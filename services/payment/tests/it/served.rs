@@ -1,0 +1,161 @@
+//! The whole service as it is deployed: over a real nats-server, on SQLite and on PostgreSQL, seen through HTTP.
+
+use anyhow::{Context as _, Result};
+use contracts::OrderId;
+use pavane::{
+    Config,
+    bus::{Bus as _, JetStream, Outgoing, jetstream},
+};
+use pavane_testkit::servers::{Nats, Postgres, Tools};
+use payment::{NAME, Settings};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    order::{Order, TOTAL},
+    provider::{INSTANT, Provider},
+    world::eventually,
+};
+
+/// The service in this process, and a client of it.
+struct Running {
+    url: String,
+    http: Client,
+    bus: JetStream,
+    stop: CancellationToken,
+    served: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    async fn start(nats: &Nats, provider: &Provider, database_url: &str) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let mut settings = Settings::default();
+        settings.psp_url = provider.url();
+        let stop = CancellationToken::new();
+        let config = Config::new(nats.url(), database_url);
+        let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
+        bus.provision(&config.topology).await?;
+        let served = tokio::spawn(payment::run(config, settings, listener, stop.clone().cancelled_owned()));
+        Ok(Self { url, http: Client::new(), bus, stop, served })
+    }
+
+    async fn publish(&self, event: Outgoing) -> Result<()> {
+        for receipt in self.bus.publish(vec![event]).await {
+            receipt?;
+        }
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> Result<(u16, String, Value)> {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await?;
+        let (status, kind) = (response.status().as_u16(), response.headers().get("content-type").cloned());
+        let kind = kind.context("a content type")?.to_str()?.to_owned();
+        let text = response.text().await?;
+        Ok((status, kind, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    async fn until(&self, order: OrderId, wanted: &str) -> Result<Value> {
+        eventually(wanted, async || {
+            let (_, _, payment) = self.get(&format!("/payments/{order}")).await?;
+            Ok((payment["status"] == wanted).then_some(payment))
+        })
+        .await
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        // An idle connection would be waited for.
+        drop(self.http);
+        self.served.await?
+    }
+}
+
+async fn an_order_is_paid_and_given_back(database_url: &str) -> Result<()> {
+    let nats = Nats::start(&Tools::from_env()).await?;
+    let provider = Provider::start(INSTANT).await?;
+    let [order, declined, voided] = [(); 3].map(|()| Order::new());
+    let running = Running::start(&nats, &provider, database_url).await?;
+    running.publish(declined.placed("pm_card_declined")).await?;
+    running.until(declined.id, "declined").await?;
+    for order in [&order, &voided] {
+        running.publish(order.placed("pm_card_visa")).await?;
+        running.until(order.id, "authorized").await?;
+    }
+    assert_eq!(running.get("/payments/summary").await?.2, summary(0, 0, 0, 2));
+    running.publish(voided.cancelled()).await?;
+    running.until(voided.id, "voided").await?;
+    running.publish(order.shipped()).await?;
+    running.until(order.id, "captured").await?;
+    running.stop().await?;
+
+    // Started a second time in the same process, it goes on where it was.
+    let running = Running::start(&nats, &provider, database_url).await?;
+    running.publish(order.cancelled()).await?;
+    let payment = running.until(order.id, "refunded").await?;
+    let intent = &provider.intents_of(order.id).await?[0];
+    assert_eq!(payment["intent_id"], json!(intent.id));
+    let amounts = ["amount", "authorized", "captured", "voided", "refunded"].map(|name| payment[name].clone());
+    assert_eq!(amounts, [TOTAL, TOTAL, TOTAL, 0, TOTAL].map(Value::from));
+    let history = payment["history"].as_array().context("a history")?;
+    let history: Vec<_> = history.iter().map(|entry| entry["status"].clone()).collect();
+    assert_eq!(history, ["authorized", "captured", "refunded"]);
+    assert_eq!(running.get("/payments/summary").await?.2, summary(TOTAL, TOTAL, TOTAL, 0));
+    running.stop().await
+}
+
+fn summary(captured: i64, refunded: i64, voided: i64, open: i64) -> Value {
+    json!({ "currencies": [{
+        "currency": "EUR", "payments": 3, "declined": 1, "captured": captured, "refunded": refunded,
+        "kept": captured - refunded, "voided": voided, "open_authorizations": open,
+        "open_authorizations_amount": open * TOTAL,
+    }] })
+}
+
+#[tokio::test]
+async fn on_sqlite() -> Result<()> {
+    let folder = TempDir::new()?;
+    an_order_is_paid_and_given_back(&format!("sqlite:{}", folder.path().join("payment.db").display())).await
+}
+
+#[tokio::test]
+async fn on_postgres() -> Result<()> {
+    an_order_is_paid_and_given_back(&Postgres::shared().await?.fresh_database().await?).await
+}
+
+#[tokio::test]
+async fn the_edge_answers_as_it_is_described() -> Result<()> {
+    let nats = Nats::start(&Tools::from_env()).await?;
+    let provider = Provider::start(INSTANT).await?;
+    let folder = TempDir::new()?;
+    let url = format!("sqlite:{}", folder.path().join("payment.db").display());
+    let running = Running::start(&nats, &provider, &url).await?;
+
+    assert_eq!(running.get("/healthz").await?.0, 200);
+    assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [] }));
+    assert_eq!(running.get("/metrics").await?.0, 200);
+    let (status, kind, problem) = running.get("/payments/not-a-uuid").await?;
+    assert_eq!((status, kind.as_str(), &problem["field"]), (400, "application/problem+json", &json!("order_id")));
+    let (status, kind, problem) = running.get(&format!("/payments/{}", Order::new().id)).await?;
+    assert_eq!((status, kind.as_str(), &problem["status"]), (404, "application/problem+json", &json!(404)));
+    let described = running.get("/openapi.json").await?.2;
+    for path in ["/payments/{order_id}", "/payments/summary"] {
+        assert!(described["paths"][path]["get"].is_object(), "{path}");
+    }
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_start_says_why() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut settings = Settings::default();
+    settings.psp_url = "ftp://provider".to_owned();
+    let config = Config::new("nats://127.0.0.1:1", format!("sqlite:{NAME}-never-opened.db"));
+    let refused = payment::run(config, settings, listener, std::future::pending()).await;
+    let line = format!("{:#}", refused.err().context("a refusal")?);
+    assert_eq!(line, "PSP_URL = \"ftp://provider\" can't be used: use http://host:port");
+    Ok(())
+}

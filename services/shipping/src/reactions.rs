@@ -1,0 +1,47 @@
+//! What the service does on events.
+
+use contracts::{
+    inventory::StockReserved,
+    order::OrderConfirmed,
+    shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
+};
+use pavane::{Envelope, Handled, Tx};
+
+use crate::{Shipment, Shipping, Status, domain, store};
+
+/// Finds a carrier for the order's parcel.
+pub(crate) async fn create_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<StockReserved>) -> Handled {
+    let (order_id, country) = (order.order_id, order.details.ship_to.country.clone());
+    match domain::carrier(&country) {
+        Ok(carrier) => {
+            let (carrier, tracking) = (carrier.to_owned(), domain::tracking(&country, order.meta.id));
+            let created = ShipmentCreated { order_id, tracking: tracking.clone() };
+            store::insert(tx, Shipment { order_id, country, carrier, tracking, status: Status::Created }).await?;
+            tx.emit(&created).await?;
+        }
+        Err(no) => tx.emit(&ShipmentRejected { order_id, reason: no.to_string() }).await?,
+    }
+    Ok(())
+}
+
+/// What is said of an order when `create_shipment` fails for good.
+pub(crate) fn give_up(order: &Envelope<StockReserved>) -> ShipmentRejected {
+    ShipmentRejected { order_id: order.order_id, reason: "the parcel could not be registered".to_owned() }
+}
+
+/// Keeps the parcel here.
+pub(crate) async fn cancel_shipment(_: &Shipping, tx: &mut Tx, shipment: &Envelope<ShipmentCreated>) -> Handled {
+    let order_id = shipment.order_id;
+    store::cancel(tx, order_id).await?;
+    tx.emit(&ShipmentCancelled { order_id }).await?;
+    Ok(())
+}
+
+/// Hands the parcel over.
+///
+/// The confirmation was caused by the shipment, so that is here already. Should it ever be missing, the event is tried
+/// again and then kept as a dead letter, as a customer who paid waits for that parcel.
+pub(crate) async fn dispatch_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
+    store::dispatch(tx, order.order_id).await?;
+    Ok(())
+}
