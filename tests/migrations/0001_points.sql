@@ -1,0 +1,1 @@
+create table points (order_id text primary key, email text not null, points bigint not null);

@@ -1,0 +1,64 @@
+//! `cargo xtest`: every test of the workspace, on a machine that has nothing but Rust and pip.
+//!
+//! Finds or fetches the servers once, builds the services' binaries that the tests start and kill, and runs `cargo test` with
+//! whatever arguments it was given: `cargo xtest`, `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use pavane_testkit::servers::Tools;
+use tokio::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let start = Instant::now();
+    let result = run(env::args().skip(1).collect()).await;
+    let seconds = start.elapsed().as_secs();
+    match result {
+        Ok(()) => {
+            println!("xtest: passed in {seconds} s");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("xtest: FAILED after {seconds} s: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Vec<String>) -> Result<()> {
+    let tools = Tools::from_env().announcing(say);
+    let nats_server = tools.nats_server().await.map_err(|error| anyhow!("failed to {error}"))?;
+    say(&format!("nats-server is {}", nats_server.display()));
+    let postgres = tools.postgres_bin_dir().await.map_err(|error| anyhow!("failed to {error}"))?;
+    say(&format!("PostgreSQL is {}", postgres.display()));
+
+    // With the tests, not alone: alone the services would be built with fewer features of their dependencies, then once more.
+    cargo(["build", "--workspace", "--bins", "--tests", "--examples"], |it| it)?;
+    let is_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
+    let all = if arguments.iter().any(is_package) { None } else { Some("--workspace") };
+    cargo(["test", "--no-fail-fast"].into_iter().chain(all), |it| {
+        it.args(arguments).envs(Tools::environment(&nats_server, &postgres))
+    })
+}
+
+fn cargo<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    more: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<()> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    more(command.current_dir(root).args(arguments));
+    let line = command.get_args().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    say(&format!("cargo {line}"));
+    let status = command.status().context("failed to run cargo")?;
+    ensure!(status.success(), "cargo {line}: {status}");
+    Ok(())
+}
+
+fn say(what: &str) {
+    println!("xtest: {what}");
+}

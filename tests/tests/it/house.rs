@@ -1,0 +1,130 @@
+//! What the tests share: a shop to order from, and an auditor at the door.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use demo::{
+    audit::{Audit, Books},
+    customer::{self, Settled},
+    report,
+    scenario::Scenario,
+    shop::{SERVICES, Shop},
+};
+use pavane_testkit::servers::{Nats, Postgres, Process, ProcessOptions, Tools};
+use tempfile::TempDir;
+
+/// The databases that the shop is tested on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Sqlite,
+    Postgres,
+}
+
+impl On {
+    /// A PostgreSQL URL under which each service gets a database of its own; `None` for SQLite files.
+    pub(crate) async fn server(self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Postgres::shared().await.unwrap().fresh_database().await.unwrap()),
+        }
+    }
+}
+
+/// Customers order, and the books are audited.
+pub(crate) async fn order_and_audit(shop: &Shop, scenarios: Vec<Scenario>) -> Vec<Settled> {
+    let before = stocked(shop, scenarios.len()).await;
+    let orders = customer::place_all(shop, scenarios, 16, || {}).await.unwrap();
+    audit(shop, &before, &orders).await;
+    orders
+}
+
+/// Fills the shelves and reads the books.
+pub(crate) async fn stocked(shop: &Shop, orders: usize) -> Books {
+    customer::fill_shelves(shop, orders).await.unwrap();
+    Books::read(shop).await.unwrap()
+}
+
+/// Fails unless the books balance.
+pub(crate) async fn audit(shop: &Shop, before: &Books, orders: &[Settled]) {
+    let audit = Audit::wait(shop, before, orders).await.unwrap();
+    assert!(audit.passed(), "{}", report::text(orders, &audit));
+}
+
+/// The shop as real processes, each of which can be killed.
+pub(crate) struct House {
+    pub(crate) shop: Shop,
+    pub(crate) processes: BTreeMap<&'static str, Process>,
+    pub(crate) nats: Nats,
+    _folder: TempDir,
+}
+
+impl House {
+    /// Starts a NATS server and a process for each service.
+    pub(crate) async fn start(on: On) -> Self {
+        let nats = Nats::start(&Tools::from_env()).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let server = on.server().await;
+        let (mut urls, mut processes) = (BTreeMap::new(), BTreeMap::new());
+        for service in SERVICES {
+            let sqlite = format!("sqlite:{}", folder.path().join(format!("{service}.db")).display());
+            let database = match &server {
+                Some(server) if service != "psp" => demo::shop::postgres(server, service).await.unwrap(),
+                _ => sqlite,
+            };
+            let mut environment = vec![
+                ("NATS_URL".to_owned(), nats.url()),
+                ("DATABASE_URL".to_owned(), database),
+                ("MAILDIR".to_owned(), folder.path().join("mail").display().to_string()),
+                ("SLOW_MS".to_owned(), "5000".to_owned()),
+                ("PSP_TIMEOUT_MS".to_owned(), "8000".to_owned()),
+            ];
+            environment.extend(urls.get("psp").map(|url: &String| ("PSP_URL".to_owned(), url.clone())));
+            let options = ProcessOptions { environment, arguments: Vec::new() };
+            let process = Process::start(service, options).await.unwrap();
+            urls.insert(service, process.url());
+            processes.insert(service, process);
+        }
+        let shop = Shop::at(urls).unwrap();
+        Self { shop, processes, nats, _folder: folder }
+    }
+
+    pub(crate) fn process(&mut self, service: &str) -> &mut Process {
+        self.processes.get_mut(service).unwrap()
+    }
+
+    /// A plain NATS client, as another team's program would have.
+    pub(crate) async fn stranger(&self) -> async_nats::jetstream::Context {
+        async_nats::jetstream::new(async_nats::connect(self.nats.url()).await.unwrap())
+    }
+}
+
+/// Polls until `condition` gives something.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T {
+    let wait = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// How many messages a stream holds.
+pub(crate) async fn count(jetstream: &async_nats::jetstream::Context, stream: &str) -> u64 {
+    jetstream.get_stream(stream).await.unwrap().get_info().await.unwrap().state.messages
+}
+
+/// Every message of a stream.
+pub(crate) async fn messages(
+    jetstream: &async_nats::jetstream::Context,
+    stream: &str,
+) -> Vec<async_nats::jetstream::message::StreamMessage> {
+    let stream = jetstream.get_stream(stream).await.unwrap();
+    let state = stream.get_info().await.unwrap().state;
+    let mut messages = Vec::new();
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
+        messages.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    messages
+}
