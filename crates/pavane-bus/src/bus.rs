@@ -1,5 +1,6 @@
 use std::future::Future;
 
+use bytes::Bytes;
 use pavane_contract::Timestamp;
 
 use crate::{ConsumerConfig, Delivery, Outgoing, Topology};
@@ -45,6 +46,23 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// When the bus can't be reached.
     fn message_id_at(&self, sequence: u64) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// Leaves a service's declaration of itself, as JSON, where whoever looks at the whole system finds it.
+    ///
+    /// A bus without such a place has nothing to do, which is the default.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    fn declare(
+        &self,
+        topology: &Topology,
+        service: &str,
+        declaration: Bytes,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = (topology, service, declaration);
+        std::future::ready(Ok(()))
+    }
 
     /// How the connection is right now. Does no I/O.
     fn health(&self) -> Health;

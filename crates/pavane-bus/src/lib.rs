@@ -6,6 +6,7 @@
 mod bus;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod dead_letter;
 mod delivery;
 mod drift;
 pub mod jetstream;

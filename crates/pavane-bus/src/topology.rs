@@ -12,6 +12,14 @@ pub const EVENTS_SUBJECTS: [&str; 2] = ["events.>", "redrive.>"];
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
 /// What [`DEAD_LETTERS`] captures.
 pub const DEAD_LETTERS_SUBJECTS: [&str; 1] = ["dead.>"];
+/// The stream of what operators did, and why. Only their tools create it and write to it.
+pub const AUDIT: &str = "AUDIT";
+/// What [`AUDIT`] captures.
+pub const AUDIT_SUBJECTS: [&str; 1] = ["audit.>"];
+/// The key-value bucket of what the services declare about themselves, by service.
+pub const DECLARATIONS: &str = "PAVANE_MANIFESTS";
+/// The stream behind [`DECLARATIONS`].
+pub const DECLARATIONS_STREAM: &str = "KV_PAVANE_MANIFESTS";
 
 /// The stream that takes what is published to a subject; `None` when no stream does, or when it isn't a subject that can
 /// be published to.
@@ -26,6 +34,8 @@ pub fn stream_of(subject: &str) -> Option<&'static str> {
         Some(EVENTS)
     } else if takes(&DEAD_LETTERS_SUBJECTS) {
         Some(DEAD_LETTERS)
+    } else if takes(&AUDIT_SUBJECTS) {
+        Some(AUDIT)
     } else {
         None
     }
@@ -138,6 +148,7 @@ mod tests {
             ("events.order.placed.1", Some(EVENTS)),
             ("redrive.order.ship.events.x", Some(EVENTS)),
             ("dead.order.ship.events.x", Some(DEAD_LETTERS)),
+            ("audit.discard.order.ship", Some(AUDIT)),
             ("events", None),
             ("other.x", None),
             ("events..x", None),

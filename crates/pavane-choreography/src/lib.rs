@@ -10,6 +10,7 @@ extern crate self as pavane_choreography;
 
 mod check;
 mod choreography;
+mod declaration;
 mod diagram;
 mod graph;
 pub mod ledger;
@@ -19,6 +20,7 @@ mod saga;
 
 pub use check::{Finding, Rule};
 pub use choreography::Choreography;
+pub use declaration::{Declaration, ReactionSettings, Settings};
 pub use diagram::{Path, Sequence};
 pub use manifest::{Edge, Emission, Manifest, Reaction, Role};
 pub use saga::Saga;

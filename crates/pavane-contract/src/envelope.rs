@@ -16,6 +16,13 @@ pub struct TraceContext {
     pub state: Option<String>,
 }
 
+impl TraceContext {
+    /// The trace's id, as it stands in the parent: 32 hexadecimal digits. Empty when the parent can't be read.
+    pub fn trace_id(&self) -> &str {
+        self.parent.split('-').nth(1).unwrap_or_default()
+    }
+}
+
 /// Why an event happened: what a new event inherits from whatever led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {

@@ -19,7 +19,7 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
 };
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, debug_span, warn};
 
 use crate::{
     engine::{Arrived, Engine, Outcome, Run},
@@ -192,8 +192,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             let lanes: Vec<_> = batch.iter().map(|arrived| arrived.lane().to_owned()).collect();
             self.lanes.extend(lanes.iter().cloned());
             let (engine, outages) = (Arc::clone(&self.engine), self.outages);
-            let span =
-                info_span!("react", service = engine.wired.service, reaction = engine.wired.name, events = batch.len());
+            let span = debug_span!(
+                "react",
+                service = engine.wired.service,
+                reaction = engine.wired.name,
+                events = batch.len()
+            );
             self.running.spawn(run(engine, batch, lanes, outages).instrument(span));
         }
     }

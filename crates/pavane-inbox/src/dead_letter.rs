@@ -1,34 +1,13 @@
 //! Dead letters: events that a reaction gave up on, kept with their cause until somebody decides.
 
+pub use pavane_bus::dead_letter::{DEAD, REDRIVE, header};
 use pavane_bus::{Delivery, Outgoing};
 use pavane_contract::{Timestamp, codec::Headers};
 
 use crate::store::Attempts;
 
-/// The first token of a dead letter's subject: `dead.<service>.<reaction>.<original subject>`.
-pub const DEAD: &str = "dead";
-/// The first token of a redriven event's subject: `redrive.<service>.<reaction>.<original subject>`.
-pub const REDRIVE: &str = "redrive";
-
-/// What a dead letter's headers say beside the event's own. Wire format.
-pub mod header {
-    /// The service that gave up.
-    pub const SERVICE: &str = "pavane-dead-service";
-    /// The reaction that gave up.
-    pub const REACTION: &str = "pavane-dead-reaction";
-    /// Why, as one line.
-    pub const CAUSE: &str = "pavane-dead-cause";
-    /// How often the handler failed.
-    pub const ATTEMPTS: &str = "pavane-dead-attempts";
-    /// When it failed first, RFC 3339.
-    pub const FIRST_FAILED_AT: &str = "pavane-dead-first-failed-at";
-    /// When it failed last, RFC 3339.
-    pub const LAST_FAILED_AT: &str = "pavane-dead-last-failed-at";
-    /// The subject that the event came on.
-    pub const SUBJECT: &str = "pavane-dead-subject";
-    /// The event's sequence in the events stream.
-    pub const SEQUENCE: &str = "pavane-dead-sequence";
-}
+/// The header in which the broker keeps the id that a message was published with.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Why a reaction gave up on an event.
 #[derive(Debug)]
@@ -62,9 +41,16 @@ pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing
         subject: format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction),
         headers,
         payload: message.payload.clone(),
-        // The stream's sequence, not the event's id: an event that dies again after a redrive is another dead letter.
-        message_id: format!("{DEAD}-{}-{}-{}", letter.service, letter.reaction, delivery.sequence),
+        message_id: format!("{DEAD}-{}-{}-{}", letter.service, letter.reaction, identity(delivery)),
     }
+}
+
+/// What tells a message from others: its message id, not the event's, for an event that dies again after a redrive is another
+/// dead letter. Not the sequence either: a broker that lost its newest messages gives theirs to others, whose dead letters
+/// would be taken for duplicates.
+fn identity(delivery: &Delivery) -> String {
+    let message_id = delivery.message.headers.get(MESSAGE_ID);
+    message_id.map_or_else(|| delivery.sequence.to_string(), ToOwned::to_owned)
 }
 
 /// The subject that the event was first published to, also when it was redriven since.

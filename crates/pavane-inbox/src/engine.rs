@@ -12,7 +12,8 @@ use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 use pavane_bus::{Bus, Delivery};
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{Cause, EventId, RawEnvelope, SagaId, codec};
-use pavane_outbox::{Correlation, Database, Db, Emissions, Tx};
+use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
+use tracing::{Span, field::Empty, info_span};
 
 use crate::{
     dead_letter::REDRIVE,
@@ -172,6 +173,36 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
     }
 
+    /// What handling an event is in logs and traces: part of the trace of whatever caused it.
+    fn span(&self, given: &RawEnvelope, cause: &Cause) -> Span {
+        let (service, reaction, event) = (&self.wired.service, &self.wired.name, &given.meta.event.name);
+        let span = info_span!(
+            "handle",
+            otel.name = format!("process {reaction}"),
+            otel.kind = "consumer",
+            otel.status_code = Empty,
+            service,
+            reaction,
+            event,
+            id = %given.meta.id,
+            saga = %cause.saga,
+            trace = Empty,
+        );
+        trace::follow(&span, cause.trace.as_ref());
+        trace::describe(&span, || {
+            [
+                ("messaging.system", "nats".to_owned()),
+                ("messaging.operation.name", "process".to_owned()),
+                ("messaging.operation.type", "process".to_owned()),
+                ("messaging.destination.name", event.clone()),
+                ("messaging.consumer.group.name", self.wired.durable()),
+                ("messaging.message.id", given.meta.id.to_string()),
+                ("messaging.message.conversation_id", cause.saga.to_string()),
+            ]
+        });
+        span
+    }
+
     /// Fails unless the handler emitted what the wiring table says.
     fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
         let emitted: Vec<_> = tx.emitted().iter().map(|event| event.meta.event.clone()).collect();
@@ -236,6 +267,14 @@ fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerErr
         ))),
         _ => Ok(()),
     }
+}
+
+/// Says in a span that what it was about failed.
+fn failing<T, E>(span: &Span, result: Result<T, E>) -> Result<T, E> {
+    if result.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    result
 }
 
 /// What may be emitted where nothing may: dedupe and ledger only.

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use pavane_choreography::{Emission, Role};
+use pavane_choreography::{Emission, ReactionSettings, Role};
 use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec};
 use pavane_outbox::Database;
 
@@ -30,6 +30,9 @@ pub struct Tuning {
     pub ack_wait: Duration,
     /// Longest payload accepted, in bytes. Default 1 MiB.
     pub payload_max: usize,
+    /// How long the reaction may take, retries included, before a monitor calls the saga stuck. Default 30 s. Changes
+    /// nothing here.
+    pub allowed: Duration,
 }
 
 impl Default for Tuning {
@@ -43,6 +46,7 @@ impl Default for Tuning {
             timeout: Duration::from_mins(1),
             ack_wait: Duration::from_secs(30),
             payload_max: 1 << 20,
+            allowed: ReactionSettings::ALLOWED,
         }
     }
 }
@@ -217,6 +221,11 @@ where
             return self.triggers.clone();
         }
         self.work.iter().map(|(event, _)| event.clone()).collect()
+    }
+
+    /// How it is run.
+    pub const fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// Its declaration as data.

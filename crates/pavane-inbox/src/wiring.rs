@@ -133,7 +133,7 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
 
     /// The durable consumer's name. Wire format: renaming means consuming everything again.
     pub fn durable(&self) -> String {
-        format!("{}_{}", self.service, self.name)
+        durable(&self.service, &self.name)
     }
 
     /// The subject of events that are redriven to this reaction only.
@@ -156,6 +156,11 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
             max_ack_pending: credits.saturating_mul(8).max(1000),
         }
     }
+}
+
+/// The durable consumer's name of a service's reaction.
+pub fn durable(service: &str, reaction: &str) -> String {
+    format!("{service}_{reaction}")
 }
 
 /// Checks the wiring table and gives each reaction its part.

@@ -35,9 +35,6 @@ pub(crate) trait Local<S, DB: Database>: Send + Sync {
 }
 
 pub(crate) trait External<S, DB: Database>: Send + Sync {
-    /// Fails when the event can't be read as the one that the handlers take.
-    fn check(&self, event: &RawEnvelope) -> Result<(), HandlerError>;
-
     fn call<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, Answer>;
 
     fn record<'a>(
@@ -99,10 +96,6 @@ where
     C: for<'a> Effect<'a, S, E, T>,
     R: for<'a> Record<'a, S, DB, E, T>,
 {
-    fn check(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
-        event.decode::<E>().map(drop).map_err(HandlerError::reject)
-    }
-
     fn call<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, Answer> {
         Box::pin(async move {
             let event = event.decode::<E>().map_err(HandlerError::reject)?;

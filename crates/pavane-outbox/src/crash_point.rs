@@ -8,6 +8,8 @@ pub enum CrashPoint {
     BeforeCommit,
     /// The transaction is committed; whoever waits for it doesn't know yet.
     AfterCommit,
+    /// The relay has read a batch of rows; nothing of it is published yet.
+    BeforePublish,
     /// The relay has published a batch; its rows aren't marked yet.
     AfterPublish,
     /// The relay has marked the rows of a batch.
@@ -24,9 +26,10 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BeforeCommit,
         Self::AfterCommit,
+        Self::BeforePublish,
         Self::AfterPublish,
         Self::AfterMark,
         Self::BeforeCall,

@@ -14,6 +14,7 @@ mod metric;
 pub mod migration;
 pub mod relay;
 mod store;
+pub mod trace;
 mod tx;
 
 pub use crash_point::{CrashPoint, CrashPoints};

@@ -7,24 +7,21 @@
 //! broker still has what it acknowledged, and publishes again what it lost.
 
 mod durability;
+mod store;
 
 use std::time::Duration;
 
-use pavane_bus::{Bus, Outgoing, PublishError, Receipt, StreamState};
+use pavane_bus::{Bus, PublishError, Receipt, StreamState};
 use tracing::{debug, error, info, warn};
 
-use crate::{
-    Backlog, CrashPoint, Database, Db, Error as StoreError,
-    db::micros,
-    metric,
-    store::{self, Unsent},
-};
+use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
+use store::{Refused, Sent, Unsent};
 
 /// How the relay works.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most rows published in one step. Default 512.
+    /// Most rows published in one step. Default 2048; fewer when the rows are large.
     pub batch_max: u16,
     /// How long sent rows are kept for a broker that loses what it acknowledged. Default 10 minutes; must be well over
     /// the broker's sync interval (2 minutes by default).
@@ -42,7 +39,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            batch_max: 512,
+            batch_max: 2048,
             durability_horizon: Duration::from_mins(10),
             lease: Duration::from_secs(5),
             verify_every: Duration::from_secs(30),
@@ -104,7 +101,22 @@ pub struct Relay<DB: Database, B: Bus> {
     stream: Option<StreamState>,
     verified_at: i64,
     pruned_at: i64,
+    /// When timers were looked at last.
+    timers_at: i64,
+    /// How many rows to read at once.
+    read_max: i64,
     reconnects: u64,
+}
+
+/// So many rows are published, and then recorded while the next are being published.
+const CHUNK: usize = 512;
+
+/// What the broker said about some rows, not recorded yet.
+#[derive(Debug, Default)]
+struct Answers {
+    sent: Vec<Sent>,
+    refused: Vec<Refused>,
+    failure: Option<PublishError>,
 }
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
@@ -121,6 +133,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             stream: None,
             verified_at: i64::MIN,
             pruned_at: 0,
+            timers_at: i64::MIN,
+            read_max: 64,
             reconnects,
         }
     }
@@ -137,18 +151,20 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(Progress::Standby);
         }
         let stream = self.verify_if_due(now).await?;
-        self.prune_if_due(now).await?;
-        let rows = self.take(now).await?;
+        let mut rows = self.read().await?;
+        let mut next_due = None;
         if rows.is_empty() {
-            let next_due = store::next_due::<DB>(&mut *self.db.writer().await?).await?;
-            return Ok(Progress::Idle { next_due: next_due.map(|due| due.saturating_sub(now).max(0)) });
+            next_due = self.fire_timers(now).await?;
+            rows = self.read().await?;
         }
-        let outgoing = rows.iter().map(outgoing).collect();
-        let outcomes = self.bus.publish(outgoing).await;
-        self.db.crash_point(CrashPoint::AfterPublish).await;
-        let progress = self.record(&rows, outcomes, stream).await;
-        self.db.crash_point(CrashPoint::AfterMark).await;
-        progress
+        let progress = if rows.is_empty() {
+            Progress::Idle { next_due: next_due.map(|due| due.saturating_sub(now).max(0)) }
+        } else {
+            self.publish(rows, stream).await?
+        };
+        // Last, so that no event waits for it.
+        self.keep_house(now).await?;
+        Ok(progress)
     }
 
     /// Steps for ever: at once after a commit in this process or while there is more, else after a pause that grows.
@@ -208,7 +224,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// When the database fails.
     pub async fn backlog(db: &Db<DB>) -> Result<Backlog, Error> {
         let mut conn = db.readers().acquire().await?;
-        Ok(store::backlog::<DB>(&mut conn).await?)
+        Ok(tables::backlog::<DB>(&mut conn).await?)
     }
 
     async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {
@@ -223,60 +239,108 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(held)
     }
 
-    /// Moves due timers to the outbox and reads its oldest rows.
-    async fn take(&mut self, now: i64) -> Result<Vec<Unsent>, Error> {
-        let (dialect, limit) = (self.db.dialect(), i64::from(self.config.batch_max));
+    /// Reads the oldest rows: as many as fit into a limited amount of memory, going by those read before.
+    async fn read(&mut self) -> Result<Vec<Unsent>, Error> {
+        const BYTES_MAX: usize = 16 << 20;
         let mut conn = self.db.writer().await?;
-        let due = store::next_due::<DB>(&mut conn).await?;
-        drop(conn);
-        if due.is_some_and(|due| due <= now) {
-            let mut tx = self.db.begin_plain().await?;
-            store::fire_timers::<DB>(&mut tx, dialect, now, limit).await?;
-            tx.commit().await?;
+        let rows = store::unsent::<DB>(&mut conn, self.db.dialect(), self.read_max).await?;
+        if !rows.is_empty() {
+            let bytes: usize = rows.iter().map(|row| row.message.payload.len()).sum();
+            let fitting = i64::try_from(BYTES_MAX / (bytes / rows.len() + 1)).unwrap_or(i64::MAX);
+            self.read_max = fitting.min(2 * self.read_max).min(i64::from(self.config.batch_max)).max(1);
         }
-        Ok(store::unsent::<DB>(&mut *self.db.writer().await?, dialect, limit).await?)
+        Ok(rows)
     }
 
-    async fn record(
-        &mut self,
-        rows: &[Unsent],
-        outcomes: Vec<Result<Receipt, PublishError>>,
-        stream: StreamState,
-    ) -> Result<Progress, Error> {
-        let (mut sent, mut refused, mut failure) = (Vec::new(), Vec::new(), None);
-        for (row, outcome) in rows.iter().zip(outcomes) {
-            match outcome {
-                Ok(receipt) => sent.push((row.seq, receipt.sequence)),
-                Err(PublishError::Refused(why)) => {
-                    error!(event_id = row.event_id, subject = row.subject, why, "the broker refuses an event for good");
-                    refused.push((row.seq, why));
-                }
-                Err(cause) => failure = failure.or(Some(cause)),
+    /// Moves due timers to the outbox. Returns when the next one is due.
+    async fn fire_timers(&mut self, now: i64) -> Result<Option<i64>, Error> {
+        self.timers_at = now;
+        let due = tables::next_due::<DB>(&mut *self.db.writer().await?).await?;
+        if due.is_some_and(|due| due <= now) {
+            let mut tx = self.db.begin_plain().await?;
+            let limit = i64::from(self.config.batch_max);
+            tables::fire_timers::<DB>(&mut tx, self.db.dialect(), now, limit).await?;
+            tx.commit().await?;
+        }
+        Ok(due)
+    }
+
+    /// What is to be done now and then, however busy the relay is.
+    async fn keep_house(&mut self, now: i64) -> Result<(), Error> {
+        const TIMERS_EVERY: i64 = 100_000;
+        if now >= self.timers_at.saturating_add(TIMERS_EVERY) {
+            self.fire_timers(now).await?;
+        }
+        self.prune_if_due(now).await
+    }
+
+    /// Publishes rows a chunk at a time, and records each chunk while the next one is being published.
+    async fn publish(&mut self, rows: Vec<Unsent>, stream: StreamState) -> Result<Progress, Error> {
+        let (mut sent, mut refused) = (0, 0);
+        let mut answers = Answers::default();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() && answers.failure.is_none() && self.hold_lease(self.db.now()).await? {
+            let (seqs, messages): (Vec<_>, Vec<_>) =
+                rows.by_ref().take(CHUNK).map(|row| (row.seq, row.message)).unzip();
+            self.db.crash_point(CrashPoint::BeforePublish).await;
+            let (outcomes, recorded) = tokio::join!(self.bus.publish(messages), self.record(&answers, stream));
+            self.db.crash_point(CrashPoint::AfterPublish).await;
+            if !recorded? {
+                self.lease_until = i64::MIN;
+                return Ok(Progress::Sent { sent, refused });
             }
+            if self.bus.health().reconnects != self.reconnects {
+                // The connection was lost meanwhile, and the broker may have lost what it had acknowledged: look first, at
+                // the next step. What it still has is a duplicate to it.
+                return Ok(Progress::Sent { sent, refused });
+            }
+            answers = Answers::of(seqs.into_iter().zip(outcomes));
+            (sent, refused) = (sent + answers.sent.len(), refused + answers.refused.len());
         }
-        let service = || self.db.service().to_owned();
-        metrics::counter!(metric::PUBLISHED, "service" => service()).increment(sent.len() as u64);
-        metrics::counter!(metric::REFUSED, "service" => service()).increment(refused.len() as u64);
-        let (dialect, now) = (self.db.dialect(), self.db.now());
-        let mut conn = self.db.writer().await?;
-        if !sent.is_empty() {
-            store::mark_sent::<DB>(&mut conn, dialect, &sent, stream.created.as_microsecond(), now).await?;
+        if !self.record(&answers, stream).await? {
+            // Somebody else has the lease now.
+            self.lease_until = i64::MIN;
         }
-        if !refused.is_empty() {
-            store::mark_refused::<DB>(&mut conn, dialect, &refused).await?;
-        }
-        match failure {
+        self.db.crash_point(CrashPoint::AfterMark).await;
+        match answers.failure {
             Some(cause) => Err(cause.into()),
-            None => Ok(Progress::Sent { sent: sent.len(), refused: refused.len() }),
+            None => Ok(Progress::Sent { sent, refused }),
         }
+    }
+
+    /// Records what the broker said. `false` when somebody else has the lease.
+    async fn record(&self, answers: &Answers, stream: StreamState) -> Result<bool, Error> {
+        let count = |name, rows: usize| {
+            if rows > 0 {
+                metrics::counter!(name, "service" => self.db.service().to_owned()).increment(rows as u64);
+            }
+        };
+        count(metric::PUBLISHED, answers.sent.len());
+        count(metric::REFUSED, answers.refused.len());
+        if !answers.refused.is_empty() {
+            store::mark_refused(&self.db, &answers.refused).await?;
+        }
+        if answers.sent.is_empty() {
+            return Ok(true);
+        }
+        let acknowledged = (answers.sent.as_slice(), stream.created.as_microsecond());
+        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
     }
 }
 
-fn outgoing(row: &Unsent) -> Outgoing {
-    Outgoing {
-        subject: row.subject.clone(),
-        headers: row.headers.clone(),
-        payload: row.payload.clone().into(),
-        message_id: row.event_id.clone(),
+impl Answers {
+    fn of(outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>) -> Self {
+        let mut answers = Self::default();
+        for (seq, outcome) in outcomes {
+            match outcome {
+                Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
+                Err(PublishError::Refused(why)) => {
+                    error!(outbox_seq = seq, why, "the broker refuses an event for good");
+                    answers.refused.push((seq, why));
+                }
+                Err(cause) => answers.failure = answers.failure.or(Some(cause)),
+            }
+        }
+        answers
     }
 }

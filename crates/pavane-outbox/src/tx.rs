@@ -3,7 +3,7 @@ use std::time::Duration;
 use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, codec};
 use sqlx::Transaction;
 
-use crate::{CrashPoint, Database, Db, Emissions, db::micros, store};
+use crate::{CrashPoint, Database, Db, Emissions, db::micros, store, trace};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,11 @@ impl<DB: Database> Tx<DB> {
     /// The saga that this transaction belongs to.
     pub const fn saga(&self) -> SagaId {
         self.cause.saga
+    }
+
+    /// What led to it: the saga, the event before, the trace.
+    pub const fn cause(&self) -> &Cause {
+        &self.cause
     }
 
     /// The current time, by the service's clock.
@@ -212,7 +217,8 @@ impl<DB: Database> Tx<DB> {
     fn meta(&self, event: EventRef, key: Key) -> Meta {
         let clock = self.db.clock();
         let source = self.db.service().to_owned();
-        Meta { id: EventId::new(clock), event, key, source, time: clock.now(), cause: self.cause.clone() }
+        let cause = Cause { trace: trace::current(self.cause.trace.as_ref()), ..self.cause.clone() };
+        Meta { id: EventId::new(clock), event, key, source, time: clock.now(), cause }
     }
 
     fn declared<E: Event>(

@@ -12,7 +12,11 @@ use crate::random::Random;
 
 /// A clock that stands still until it is moved, and whose randomness is its seed's. Clones share both.
 #[derive(Debug, Clone)]
-pub struct VirtualClock(Arc<State>);
+pub struct VirtualClock {
+    state: Arc<State>,
+    /// How many microseconds it is ahead.
+    ahead: i64,
+}
 
 #[derive(Debug)]
 struct State {
@@ -27,33 +31,45 @@ impl VirtualClock {
     /// A clock at its beginning.
     pub fn new(seed: u64) -> Self {
         let random = Mutex::new(Random::new(seed));
-        Self(Arc::new(State { micros: AtomicI64::new(Self::BEGINNING), random }))
+        Self { state: Arc::new(State { micros: AtomicI64::new(Self::BEGINNING), random }), ahead: 0 }
+    }
+
+    /// The same clock as somebody reads it whose watch is ahead.
+    #[must_use]
+    pub fn ahead(&self, by: Duration) -> Self {
+        Self { state: Arc::clone(&self.state), ahead: self.ahead.saturating_add(micros(by)) }
     }
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        self.0.micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.state.micros.fetch_add(micros(by), Ordering::SeqCst);
     }
 
     /// Moves the clock to a time; does nothing when that has passed.
     pub fn advance_to(&self, time: Timestamp) {
         // A time is stored in whole microseconds: rounded down, what is due then wouldn't be due yet.
         let micros = time.as_nanosecond().div_euclid(1000) + i128::from(time.as_nanosecond().rem_euclid(1000) > 0);
-        self.0.micros.fetch_max(i64::try_from(micros).unwrap_or(i64::MAX), Ordering::SeqCst);
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX).saturating_sub(self.ahead);
+        self.state.micros.fetch_max(micros, Ordering::SeqCst);
     }
 
     /// How long it has been moved since its beginning.
     pub fn elapsed(&self) -> Duration {
-        Duration::from_micros((self.0.micros.load(Ordering::SeqCst) - Self::BEGINNING).unsigned_abs())
+        Duration::from_micros((self.state.micros.load(Ordering::SeqCst) - Self::BEGINNING).unsigned_abs())
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.0.micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
+        let micros = self.state.micros.load(Ordering::SeqCst).saturating_add(self.ahead);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
     }
 
     fn random(&self) -> u64 {
-        self.0.random.lock().unwrap_or_else(PoisonError::into_inner).next()
+        self.state.random.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

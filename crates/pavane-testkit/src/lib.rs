@@ -19,7 +19,7 @@ pub use clock::VirtualClock;
 pub use dead_letter::DeadLetter;
 pub use matrix::{Case, FaultMatrix, Report, fault_matrix};
 pub use simulation::{
-    BoxError, Bug, Counterexample, Entry, Faults, Network, NoAnswer, Outcome, Plan, Run, Saga, Simulation, System,
-    Trace, Violation, World, simulate,
+    BoxError, Bug, Counterexample, Entry, Fault, Faults, Network, NoAnswer, Outcome, Plan, Run, Saga, SimulatedBus,
+    SimulatedSubscription, Simulation, System, Tally, Trace, Violation, World, simulate,
 };
 pub use stage::{Given, Stage, given};

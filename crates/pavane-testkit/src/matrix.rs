@@ -5,10 +5,11 @@ mod report;
 mod store;
 mod trial;
 
-use std::{collections::HashSet, fmt, future::Future, pin::Pin};
+use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::atomic::AtomicU64};
 
 use pavane::{
-    Event, Service,
+    App, Event, Service,
+    bus::Memory,
     choreography::{Manifest, Reaction},
     contract::{EventRef, RawEnvelope, SagaId},
     outbox::{Database, Db},
@@ -16,7 +17,11 @@ use pavane::{
 
 pub use report::{Case, Report};
 
-use crate::{VirtualClock, stage};
+use crate::{
+    VirtualClock,
+    actor::Actor,
+    stage::{self, Connected},
+};
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
@@ -66,20 +71,43 @@ where
     S: Send + Sync + 'static,
     DB: Database,
 {
-    FaultMatrix { start: Box::new(start), examples: Vec::new(), prepare: None, known_ids: HashSet::new() }
+    FaultMatrix {
+        start: Box::new(start),
+        connected: None,
+        examples: Vec::new(),
+        given_up: Vec::new(),
+        saga: None,
+        prepare: None,
+        before: Vec::new(),
+        known_ids: HashSet::new(),
+        trials: AtomicU64::new(0),
+    }
 }
 
 /// What [`fault_matrix`] runs.
 #[must_use = "it does nothing until it is asserted"]
 pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
     start: Box<dyn Fn() -> Service<S, DB>>,
+    connected: Option<Connected<S, DB>>,
     examples: Vec<RawEnvelope>,
+    /// Those of the examples that the service gives up on.
+    given_up: Vec<RawEnvelope>,
+    saga: Option<SagaId>,
     prepare: Option<Prepare<DB>>,
+    /// What a reaction must be preceded by.
+    before: Vec<(String, RawEnvelope)>,
     /// Ids in the examples, which are the same in all runs.
     known_ids: HashSet<String>,
+    trials: AtomicU64,
 }
 
 impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
+    /// For a service whose process does something with the app before it runs it: `connected` is that.
+    pub fn connected(mut self, connected: impl Fn(&App<S, DB, Memory>) + 'static) -> Self {
+        self.connected = Some(Box::new(connected));
+        self
+    }
+
     /// An example of an event that the service reacts to. All examples belong to one saga. Give one for each event; of
     /// several for one event, each is tried.
     ///
@@ -87,11 +115,46 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     ///
     /// When it can't be encoded.
     pub fn event<E: Event>(mut self, example: &E) -> Self {
-        let clock = VirtualClock::new(0);
-        let envelope = stage::envelope(&clock, SagaId::new(&clock), example);
-        self.known_ids.extend(ids(&String::from_utf8_lossy(&envelope.body)).map(|(_, id)| id.to_owned()));
-        self.examples.push(envelope);
+        let example = self.know(example);
+        self.examples.push(example);
         self
+    }
+
+    /// As [`event`](Self::event), for one that the service gives up on: a dead letter is what is expected of it.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be encoded.
+    pub fn given_up<E: Event>(mut self, example: &E) -> Self {
+        let example = self.know(example);
+        self.given_up.push(example.clone());
+        self.examples.push(example);
+        self
+    }
+
+    /// The saga of the examples, for a service that finds it in their bodies as well. Default: a new one for each trial.
+    pub const fn saga(mut self, saga: SagaId) -> Self {
+        self.saga = Some(saga);
+        self
+    }
+
+    /// Says that a reaction can only do something after the service's other reactions have handled `event`: a capture
+    /// needs an authorisation.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be encoded.
+    pub fn before<E: Event>(mut self, reaction: impl Into<String>, event: &E) -> Self {
+        let event = self.know(event);
+        self.before.push((reaction.into(), event));
+        self
+    }
+
+    fn know<E: Event>(&mut self, event: &E) -> RawEnvelope {
+        let clock = VirtualClock::new(0);
+        let envelope = stage::envelope(&clock, SagaId::new(&clock), event);
+        self.known_ids.extend(ids(&String::from_utf8_lossy(&envelope.body)).map(|(_, id)| id.to_owned()));
+        envelope
     }
 
     /// Prepares the database before each run: the rows that the examples are about.
@@ -130,6 +193,16 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         Report::of(manifest.service, cases)
     }
 
+    /// Starts a process of the service.
+    async fn connect(&self, db: &Db<DB>, bus: &Memory) -> Result<Actor<S, DB, Memory>, String> {
+        let app = Actor::connect((self.start)(), db.clone(), bus.clone()).await;
+        let app = app.map_err(|error| format!("it can't start: {error}"))?;
+        if let Some(connected) = &self.connected {
+            connected(&app);
+        }
+        Ok(Actor::of(app))
+    }
+
     fn examples_of<'a>(&'a self, event: &'a EventRef) -> impl Iterator<Item = &'a RawEnvelope> {
         self.examples.iter().filter(move |example| example.meta.event == *event)
     }
@@ -165,26 +238,15 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     }
 }
 
-/// The UUIDs in a text, and where each begins.
+/// What looks like an id in a text, and where each begins: runs of hexadecimal digits, as UUIDs are, with or without
+/// dashes. Numbers are none.
 fn ids(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    const LENGTH: usize = 36;
-    let is_id = |candidate: &str| {
-        candidate.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-    };
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        while next + LENGTH <= text.len() {
-            let start = next;
-            if let Some(id) = text.get(start..start + LENGTH).filter(|id| is_id(id)) {
-                next += LENGTH;
-                return Some((start, id));
-            }
-            next += 1;
-        }
-        None
+    const DIGITS: usize = 16;
+    let in_id = |char: char| char.is_ascii_hexdigit() || char == '-';
+    let runs = text.split(move |char| !in_id(char)).map(|run| (run.as_ptr().addr() - text.as_ptr().addr(), run));
+    runs.filter(|(_, run)| {
+        let digits = run.chars().filter(char::is_ascii_hexdigit);
+        digits.clone().count() >= DIGITS && !digits.clone().all(|digit| digit.is_ascii_digit())
     })
 }
 
@@ -201,7 +263,8 @@ mod tests {
     #[test]
     fn ids_are_found_wherever_they_stand() {
         let id = "0192aaaa-bbbb-7ccc-8ddd-eeeeffff0000";
-        let text = format!("é{id}-{id}x{}", &id[1..]);
-        assert_eq!(ids(&text).collect::<Vec<_>>(), [(2, id), (39, id)]);
+        let text = format!("é{id} pi_00ff00ff00ff00ff,1767225600000000 DE0192AAAABBBB7CCC \"cafe\"");
+        let found = [(2, id), (42, "00ff00ff00ff00ff"), (76, "DE0192AAAABBBB7CCC")];
+        assert_eq!(ids(&text).collect::<Vec<_>>(), found);
     }
 }

@@ -104,6 +104,7 @@ pub(crate) const fn phrase(point: CrashPoint) -> &'static str {
     match point {
         CrashPoint::BeforeCommit => "before the commit",
         CrashPoint::AfterCommit => "after the commit",
+        CrashPoint::BeforePublish => "before the publish",
         CrashPoint::AfterPublish => "after the publish",
         CrashPoint::AfterMark => "after the mark",
         CrashPoint::BeforeCall => "before the call",

@@ -2,6 +2,7 @@
 
 mod cast;
 mod chaos;
+mod fault;
 mod invariants;
 mod network;
 mod plan;
@@ -18,8 +19,8 @@ use std::{
     fmt,
     ops::Range,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,12 +28,14 @@ use std::{
 use pavane::outbox::Database;
 use tokio::time::Instant;
 
+pub use fault::{Fault, Tally};
 pub use network::{Network, NoAnswer};
 pub use plan::{Faults, Plan};
 pub use planted::Bug;
 pub use run::Run;
 pub use system::{BoxError, Saga, System, Violation, World};
 pub use trace::{Entry, Trace};
+pub use wire::{SimulatedBus, SimulatedSubscription};
 
 /// Simulates a system: real handlers on real databases in memory, on a bus, a network and a clock that are simulated.
 ///
@@ -46,7 +49,10 @@ pub use trace::{Entry, Trace};
 ///
 /// `examples/simulate` in this crate.
 pub fn simulate<DB: Database, B: Fn(&mut System<DB>) + Send + Sync>(build: B) -> Simulation<DB, B> {
-    Simulation { build, sagas: 10, seeds: 0..100, bug: None, database: std::marker::PhantomData }
+    /// A run waits for the threads of its databases most of the time: so many share a processor.
+    const RUNS_PER_PROCESSOR: usize = 4;
+    let threads = RUNS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, usize::from);
+    Simulation { build, sagas: 10, seeds: 0..100, threads, bug: None, database: std::marker::PhantomData }
 }
 
 /// What [`simulate`] runs.
@@ -56,12 +62,13 @@ pub struct Simulation<DB, B> {
     build: B,
     sagas: usize,
     seeds: Range<u64>,
+    threads: usize,
     bug: Option<Bug>,
     database: std::marker::PhantomData<fn() -> DB>,
 }
 
-/// What a simulation found.
-#[derive(Debug)]
+/// What a simulation did and found.
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Seeds that were run.
@@ -70,7 +77,11 @@ pub struct Outcome {
     pub sagas: usize,
     /// Steps that were taken.
     pub steps: usize,
-    /// How long it took.
+    /// Transactions that handled several events at once.
+    pub batches: usize,
+    /// What went wrong on purpose, and how often.
+    pub faults: Tally,
+    /// How long it took, without shrinking.
     pub elapsed: Duration,
     /// The first run that went wrong, and what is left of it when everything is taken away that isn't needed.
     pub counterexample: Option<Box<Counterexample>>,
@@ -99,6 +110,12 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
         self
     }
 
+    /// How many seeds are run at once. Default four for each processor.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Plants a mistake, to see whether the simulation finds it.
     pub const fn planting(mut self, bug: Bug) -> Self {
         self.bug = Some(bug);
@@ -112,27 +129,24 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
 
     /// Runs the seeds on all processors, until one goes wrong; then shrinks that.
     pub fn run(&self) -> Outcome {
-        let started = Instant::now();
-        let (tally, wrong) = self.search();
-        let elapsed = started.elapsed();
-        let counterexample = wrong.map(|run| Box::new(self.shrink(run)));
-        Outcome {
-            runs: tally.runs.into_inner(),
-            sagas: tally.sagas.into_inner(),
-            steps: tally.steps.into_inner(),
-            elapsed,
-            counterexample,
-        }
+        self.run_telling(|_| {})
+    }
+
+    /// [`run`](Self::run) that tells after each seed how far it is.
+    pub fn run_telling(&self, tell: impl Fn(&Outcome) + Send + Sync) -> Outcome {
+        let (mut outcome, wrong) = self.search(tell);
+        outcome.counterexample = wrong.map(|run| Box::new(self.shrink(run)));
+        outcome
     }
 
     /// The run of the first seed that goes wrong.
     pub fn first_wrong(&self) -> Option<Run> {
-        self.search().1
+        self.search(|_| {}).1
     }
 
-    fn search(&self) -> (Tally, Option<Run>) {
-        let (tally, next) = (Tally::default(), AtomicU64::new(self.seeds.start));
-        let wrong: Mutex<Option<Run>> = Mutex::default();
+    fn search(&self, tell: impl Fn(&Outcome) + Send + Sync) -> (Outcome, Option<Run>) {
+        let (started, next) = (Instant::now(), AtomicU64::new(self.seeds.start));
+        let (outcome, wrong): (Mutex<Outcome>, Mutex<Option<Run>>) = Default::default();
         let work = || {
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -140,20 +154,22 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
                     return;
                 }
                 let run = run::run(Plan::of(seed, self.sagas), self.bug, false, &self.build);
-                tally.add(&run);
+                let mut outcome = locked(&outcome);
+                outcome.add(&run, started.elapsed());
+                tell(&outcome);
+                drop(outcome);
                 if !run.violations.is_empty() {
                     // Earlier seeds are under way on other threads and end; later ones need not begin.
                     next.store(self.seeds.end, Ordering::Relaxed);
-                    let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut wrong = locked(&wrong);
                     if wrong.as_ref().is_none_or(|other| run.plan.seed < other.plan.seed) {
                         *wrong = Some(run);
                     }
                 }
             }
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-        (tally, wrong.into_inner().unwrap_or_else(PoisonError::into_inner))
+        std::thread::scope(|scope| (0..self.threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+        (std::mem::take(&mut locked(&outcome)), locked(&wrong).take())
     }
 
     /// Runs the seeds, and fails when one goes wrong.
@@ -174,34 +190,34 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
     }
 }
 
-/// What was done, over all threads.
-#[derive(Debug, Default)]
-struct Tally {
-    runs: AtomicUsize,
-    sagas: AtomicUsize,
-    steps: AtomicUsize,
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Tally {
-    fn add(&self, run: &Run) {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        self.sagas.fetch_add(run.plan.sagas, Ordering::Relaxed);
-        self.steps.fetch_add(run.steps, Ordering::Relaxed);
+impl Outcome {
+    /// Sagas a second, over all processors.
+    pub fn rate(&self) -> f64 {
+        f64::from(u32::try_from(self.sagas).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    fn add(&mut self, run: &Run, elapsed: Duration) {
+        self.runs += 1;
+        self.sagas += run.plan.sagas;
+        self.steps += run.steps;
+        self.batches += run.batches;
+        self.faults.add(&run.faults);
+        self.elapsed = elapsed;
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = f64::from(u32::try_from(self.sagas).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64().max(1e-9);
-        writeln!(
-            f,
-            "{} sagas in {} runs, {} steps, {:.1} s, {rate:.0} sagas/s: {}",
-            self.sagas,
-            self.runs,
-            self.steps,
-            self.elapsed.as_secs_f64(),
-            if self.counterexample.is_some() { "something is WRONG" } else { "nothing is wrong" }
-        )?;
+        let Self { runs, sagas, steps, batches, faults, elapsed, counterexample } = self;
+        let found = if counterexample.is_some() { "something is WRONG" } else { "nothing is wrong" };
+        let (seconds, rate) = (elapsed.as_secs_f64(), self.rate());
+        writeln!(f, "{sagas} sagas in {runs} runs, {seconds:.1} s, {rate:.0} sagas/s: {found}")?;
+        writeln!(f, "{steps} steps, {batches} transactions with several events")?;
+        writeln!(f, "{faults}")?;
         self.counterexample.iter().try_for_each(|counterexample| write!(f, "\n{counterexample}"))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pavane::{
-    Edge, Envelope, Event, Service,
+    App, Edge, Envelope, Event, Service,
     bus::{
         Memory, Outgoing,
         memory::Stored,
@@ -59,16 +59,26 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # }
 /// ```
 pub fn given<S: Send + Sync + 'static, DB: Database>(service: Service<S, DB>) -> Given<S, DB> {
-    Given { service }
+    Given { service, connected: None }
 }
 
 /// A service that is about to go on stage. Await it to have the [`Stage`].
 #[must_use = "await it"]
 pub struct Given<S, DB: Database = sqlx::Any> {
     service: Service<S, DB>,
+    connected: Option<Connected<S, DB>>,
 }
 
+/// What a process does with its app before it runs it.
+pub(crate) type Connected<S, DB> = Box<dyn Fn(&App<S, DB, Memory>)>;
+
 impl<S: Send + Sync + 'static, DB: Database> Given<S, DB> {
+    /// For a service whose process does something with the app before it runs it: `connected` is that.
+    pub fn connected(mut self, connected: impl Fn(&App<S, DB, Memory>) + 'static) -> Self {
+        self.connected = Some(Box::new(connected));
+        self
+    }
+
     /// [`Stage::receive`] as the first thing that happens.
     ///
     /// # Panics
@@ -89,7 +99,7 @@ impl<S: Send + Sync + 'static, DB: Database> IntoFuture for Given<S, DB> {
     ///
     /// When the service can't start.
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(Stage::open(self.service))
+        Box::pin(Stage::open(self))
     }
 }
 
@@ -113,13 +123,16 @@ pub struct Stage<S, DB: Database = sqlx::Any> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
-    async fn open(service: Service<S, DB>) -> Self {
+    async fn open(Given { service, connected }: Given<S, DB>) -> Self {
         let clock = VirtualClock::new(0);
         let bus = Memory::new(Arc::new(clock.clone()));
         let name = service.manifest().service;
         let db = open_database(&name, Arc::new(clock.clone()), None).await;
         let app = Actor::connect(service, db.clone(), bus.clone()).await;
         let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
+        if let Some(connected) = connected {
+            connected(&app);
+        }
         let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
         let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
         let actor = Actor::of(app);
@@ -312,6 +325,6 @@ impl<S, DB: Database> fmt::Debug for Stage<S, DB> {
 
 impl<S, DB: Database> fmt::Debug for Given<S, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("service", &self.service).finish()
+        f.debug_struct("Given").field("service", &self.service).finish_non_exhaustive()
     }
 }

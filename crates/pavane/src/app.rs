@@ -1,7 +1,7 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use pavane_bus::Bus;
-use pavane_choreography::Manifest;
+use pavane_choreography::{Declaration, Manifest};
 use pavane_inbox::Consumer;
 use pavane_outbox::{
     Database, Db, Emissions,
@@ -19,7 +19,7 @@ use crate::{Config, Edge, Readiness, janitor, supervisor};
 /// A connected service, ready to run.
 #[must_use = "it does nothing until it is run"]
 pub struct App<S, DB: Database, B: Bus> {
-    pub(crate) manifest: Manifest,
+    pub(crate) declaration: Declaration,
     pub(crate) state: Arc<S>,
     pub(crate) db: Db<DB>,
     pub(crate) bus: B,
@@ -30,7 +30,7 @@ pub struct App<S, DB: Database, B: Bus> {
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     /// The service's part of the choreography.
     pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.declaration.manifest
     }
 
     /// The service's state, as its reactions see it.
@@ -45,9 +45,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
 
     /// An edge of the wiring table, by its name. An unknown name gives an edge that may emit nothing.
     pub fn edge(&self, name: &str) -> Edge<DB> {
-        let declared = self.manifest.edges.iter().find(|edge| edge.name == name);
+        let declared = self.manifest().edges.iter().find(|edge| edge.name == name);
         let groups = declared.map(|edge| edge.emits.clone()).unwrap_or_default();
-        let who = format!("{}/{name}", self.manifest.service);
+        let who = format!("{}/{name}", self.manifest().service);
         Edge::new(self.db.clone(), Emissions::new(who, groups))
     }
 
@@ -65,31 +65,33 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
     /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let Self { manifest, state, db, bus, consumers, config } = self;
-        info!(service = manifest.service, reactions = consumers.len(), "running");
+        let Self { declaration, state, db, bus, consumers, config } = self;
+        let service = declaration.manifest.service.clone();
+        info!(service, reactions = consumers.len(), "running");
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for consumer in consumers {
             tasks.spawn(supervisor::consume(consumer, stop.clone(), config.shutdown_patience));
         }
+        tasks.spawn(supervisor::declare(bus.clone(), declaration, config.topology.clone(), stop.clone()));
         tasks.spawn(janitor::run(db.clone(), config.inbox_retention, stop.clone()));
         let mut relay = Relay::new(db.clone(), bus.clone(), config.relay.clone());
         tokio::select! {
             () = shutdown => {}
             () = relay.run() => {}
         }
-        info!(service = manifest.service, "shutting down");
+        info!(service, "shutting down");
         stop.cancel();
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
-                warn!(service = manifest.service, %error, "a task ended unexpectedly");
+                warn!(service, %error, "a task ended unexpectedly");
             }
         }
         publish_rest(&mut relay).await;
         drop(state);
         bus.close().await;
         db.close().await;
-        info!(service = manifest.service, "stopped");
+        info!(service, "stopped");
     }
 }
 
@@ -136,6 +138,6 @@ async fn next(signal: &mut Option<Signal>) {
 
 impl<S, DB: Database, B: Bus> fmt::Debug for App<S, DB, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("service", &self.manifest.service).finish_non_exhaustive()
+        f.debug_struct("App").field("service", &self.declaration.manifest.service).finish_non_exhaustive()
     }
 }

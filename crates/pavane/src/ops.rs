@@ -1,98 +1,14 @@
-//! What every service shows to those who operate it: logs, health, readiness and metrics. Feature `ops`.
+//! What every service shows to those who operate it: logs, traces, health, readiness, metrics, and errors over HTTP.
+//! Feature `ops`; traces are exported with the feature `otel`.
 
-use std::{future::Future, io, sync::OnceLock};
+mod health;
+mod problem;
+mod serve;
+mod telemetry;
+mod trace;
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use pavane_bus::Bus;
-use pavane_outbox::Database;
-use serde::Serialize;
-use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
-
-use crate::{Readiness, metric};
-
-/// Writes logs to standard error: what `RUST_LOG` selects (`info` by default), as JSON when `LOG_FORMAT=json`.
-///
-/// Does nothing when the process has a subscriber already.
-pub fn init_tracing() {
-    init_tracing_at("info,sqlx=warn");
-}
-
-/// As [`init_tracing`], with another selection than `info` when `RUST_LOG` isn't set.
-pub fn init_tracing_at(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let installed = if std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().try_init()
-    } else {
-        builder.try_init()
-    };
-    // Somebody else's subscriber is as good as ours.
-    drop(installed);
-}
-
-/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200) and `/metrics`
-/// (Prometheus text).
-///
-/// # Errors
-///
-/// When the process has another metrics recorder than ours.
-pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Router, BuildError> {
-    let metrics = recorder()?;
-    Ok(Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(readyz::<DB, B>))
-        .route("/metrics", get(move |state| render(metrics, state)))
-        .with_state(readiness))
-}
-
-/// Serves HTTP until `shutdown` completes, and then until the requests under way are answered.
-///
-/// # Errors
-///
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
-}
-
-#[derive(Serialize)]
-struct Ready {
-    ready: bool,
-    missing: Vec<String>,
-}
-
-async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>) -> impl IntoResponse {
-    let missing = readiness.missing().await;
-    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready: missing.is_empty(), missing }))
-}
-
-async fn render<DB: Database, B: Bus>(
-    handle: &'static PrometheusHandle,
-    State(readiness): State<Readiness<DB, B>>,
-) -> String {
-    if let Ok(backlog) = readiness.backlog().await {
-        metric::record_backlog(readiness.service(), &backlog, readiness.now());
-    }
-    handle.render()
-}
-
-/// The process's one recorder.
-fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = RECORDER.get() {
-        return Ok(handle);
-    }
-    let installed = PrometheusBuilder::new().install_recorder();
-    match (installed, RECORDER.get()) {
-        (Ok(handle), _) => Ok(RECORDER.get_or_init(|| handle)),
-        // Another thread was faster.
-        (Err(_), Some(handle)) => Ok(handle),
-        (Err(error), None) => Err(error),
-    }
-}
+pub use health::router;
+pub use problem::{FieldError, PROBLEM_JSON, Problem};
+pub use serve::{Error, HTTP_PATIENCE, run, serve};
+pub use telemetry::{Telemetry, init_tracing, init_tracing_at};
+pub use trace::{spans, trace_of};

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use pavane_bus::{Bus, JetStream};
-use pavane_choreography::Manifest;
+use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
 use pavane_inbox::{Consumer, INBOX, Reaction, consumer, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
@@ -76,6 +76,7 @@ pub struct Service<S, DB: Database = sqlx::Any> {
     name: String,
     state: S,
     edges: Vec<pavane_choreography::Edge>,
+    sagas: Vec<Saga>,
     reactions: Vec<(String, Reaction<S, DB>)>,
     migrations: Option<Migrator>,
 }
@@ -83,7 +84,8 @@ pub struct Service<S, DB: Database = sqlx::Any> {
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// A service that does nothing yet. The name owns events (`<name>.<fact>`), consumers and subjects: it is wire format.
     pub fn new(name: impl Into<String>, state: S) -> Self {
-        Self { name: name.into(), state, edges: Vec::new(), reactions: Vec::new(), migrations: None }
+        let (edges, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), state, edges, sagas, reactions, migrations: None }
     }
 
     /// Brings the service's own tables up to date when it connects.
@@ -96,6 +98,13 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     pub fn edge(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
         let emits = declare(Declared::default()).groups();
         self.edges.push(pavane_choreography::Edge { name: name.into(), emits });
+        self
+    }
+
+    /// Declares a saga that starts at this service: what starts it, how it ends, and within what time. Nothing here runs
+    /// by it; it tells a monitor what to expect.
+    pub fn saga(mut self, saga: Saga) -> Self {
+        self.sagas.push(saga);
         self
     }
 
@@ -113,6 +122,29 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             edges: self.edges.clone(),
             reactions: self.reactions.iter().map(|(name, reaction)| reaction.manifest(name)).collect(),
         }
+    }
+
+    /// What it leaves at the bus about itself when it runs, with this configuration.
+    pub fn declaration(&self, config: &Config) -> Declaration {
+        let reaction = |(name, reaction): &(String, Reaction<S, DB>)| {
+            let tuning = reaction.tuning();
+            let mut settings = ReactionSettings::new(wiring::durable(&self.name, name));
+            settings.allowed = tuning.allowed;
+            settings.ack_wait = tuning.ack_wait;
+            settings.timeout = tuning.timeout;
+            settings.max_attempts = tuning.max_attempts;
+            settings.batch_max = tuning.batch_max;
+            (name.clone(), settings)
+        };
+        let mut settings = Settings::default();
+        env!("CARGO_PKG_VERSION").clone_into(&mut settings.pavane);
+        settings.inbox_retention = config.inbox_retention;
+        settings.durability_horizon = config.relay.durability_horizon;
+        settings.events_max_age = config.topology.max_age;
+        settings.dead_letters_max_age = config.topology.dead_letter_max_age;
+        settings.duplicate_window = config.topology.duplicate_window;
+        settings.reactions = self.reactions.iter().map(reaction).collect();
+        Declaration::new(self.manifest(), self.sagas.clone(), settings)
     }
 
     /// Connects to the NATS server and the database, makes sure that streams, consumers and tables are there and as they
@@ -136,6 +168,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     pub async fn connect_to<B: Bus>(self, db: Db<DB>, bus: B, config: Config) -> Result<App<S, DB, B>, Error> {
         config.validate()?;
         let manifest = self.manifest();
+        let declaration = self.declaration(&config);
         let wired = wiring::wire(&manifest, self.reactions)?;
         db.migrate(&OUTBOX).await?;
         db.migrate(&INBOX).await?;
@@ -150,7 +183,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             let opened = Consumer::open(reaction, Arc::clone(&state), db.clone(), bus.clone()).await;
             consumers.push(opened.map_err(|cause| Error::Consumer { reaction: name, cause })?);
         }
-        Ok(App { manifest, state, db, bus, consumers, config })
+        Ok(App { declaration, state, db, bus, consumers, config })
     }
 }
 

@@ -7,26 +7,23 @@ mod http;
 mod reactions;
 mod store;
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use contracts::{
     inventory::{StockRejected, StockReleased, StockReserved},
     order::OrderCancelled,
 };
-use pavane::{Config, Service, inbox::Tuning, on, undo};
-use tokio::{net::TcpListener, sync::oneshot};
+use pavane::{Config, Service, inbox::Tuning, on, ops, undo};
+use tokio::net::TcpListener;
 
 use crate::reactions::{give_up, release_stock, reserve_stock, ship_stock};
 
-pub use crate::http::{Problem, SetStock};
+pub use crate::http::SetStock;
 pub use crate::store::Stock;
 
 /// The service's name: it owns the events `inventory.*`.
 pub const NAME: &str = "inventory";
-
-/// How long requests under way may take at shutdown. A client that stalls must not keep the reactions from ending.
-pub const HTTP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The service's state: none but its database.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,8 +52,7 @@ fn one_transaction(tuning: &mut Tuning) {
     tuning.concurrency = Some(1);
 }
 
-/// Runs the service until `shutdown`: then the requests under way are answered, for as long as [`HTTP_PATIENCE`] allows,
-/// and then the reactions under way end.
+/// Connects to the NATS server and the database, and runs reactions and HTTP side by side until `shutdown`.
 ///
 /// # Errors
 ///
@@ -66,29 +62,9 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let app =
-        service(Inventory).connect(config).await.map_err(|error| anyhow!("failed to start the service: {error}"))?;
-    let operators = pavane::ops::router(app.readiness()).context("failed to start the metrics")?;
+    let app = service(Inventory).connect(config).await.context("failed to start the service")?;
     // Not in the wiring table, as nothing is emitted there: counting stock is no part of any saga.
     let stocktaking = app.edge("set-stock");
-    let router = http::router(app.db().clone(), stocktaking).merge(operators);
-    let (stopping, stopped) = oneshot::channel::<()>();
-    let requests = pavane::ops::serve(listener, router, async move {
-        shutdown.await;
-        drop(stopping);
-    });
-    let too_late = async {
-        drop(stopped.await);
-        tokio::time::sleep(HTTP_PATIENCE).await;
-    };
-    let mut served = Ok(());
-    // The reactions outlive the requests, which need the database.
-    let answered = async {
-        tokio::select! {
-            ended = requests => served = ended,
-            () = too_late => {}
-        }
-    };
-    app.run_until(answered).await;
-    served.context("failed to serve HTTP")
+    let routes = http::router(app.db().clone(), stocktaking);
+    ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

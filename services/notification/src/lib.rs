@@ -19,7 +19,6 @@ use std::future::Future;
 use anyhow::Context as _;
 use pavane::{Config, Service, on_effect};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use mail::Mailer;
 pub use settings::Settings;
@@ -61,20 +60,6 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let notification = Notification::new(Mailer::new(&settings)?);
     let app = service(notification).connect(config).await.context("failed to start the service")?;
-    let router = pavane::ops::router(app.readiness())?.merge(http::router(app.db().readers().clone()));
-    let stop = CancellationToken::new();
-    let serve = async {
-        let served = pavane::ops::serve(listener, router, stop.clone().cancelled_owned()).await;
-        // Should the listener fail, the reactions stop too.
-        stop.cancel();
-        served
-    };
-    let shutdown = async {
-        tokio::select! {
-            () = shutdown => stop.cancel(),
-            () = stop.cancelled() => {}
-        }
-    };
-    let (served, ()) = tokio::join!(serve, app.run_until(shutdown));
-    served.context("failed to serve HTTP")
+    let routes = http::router(app.db().readers().clone());
+    pavane::ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

@@ -3,7 +3,6 @@
 pub(crate) mod events;
 pub(crate) mod idempotency;
 mod parameters;
-mod trace;
 
 use std::sync::Arc;
 
@@ -22,7 +21,12 @@ use contracts::{
     OrderId,
     order::{CancelReason, OrderDeadlinePassed},
 };
-use pavane::{App, Correlation, Edge, Verdict, bus::Bus, outbox::Db};
+use pavane::{
+    App, Correlation, Edge, Verdict,
+    bus::Bus,
+    ops::{FieldError, Problem, trace_of},
+    outbox::Db,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
@@ -37,7 +41,7 @@ use crate::{
     },
     order::{Order, order_of, saga_of},
     placement::{Placement, Request},
-    problem::{FieldError, Problem},
+    problem,
     store::{self, Saved},
     view::{OrderView, PageView, SummaryView},
 };
@@ -135,10 +139,10 @@ async fn place(
     let request: Request = serde_path_to_error::deserialize(json).map_err(|error| {
         // The path of the body itself is a dot.
         let field = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_else(|| "body".to_owned());
-        Problem::invalid(vec![FieldError::new(field, error.into_inner().to_string())])
+        problem::not_acceptable(vec![FieldError::new(field, error.into_inner().to_string())])
     })?;
-    let placement = request.check(&shop.settings).map_err(Problem::invalid)?;
-    let correlation = Correlation::start().traced(trace::of(&headers));
+    let placement = request.check(&shop.settings).map_err(problem::not_acceptable)?;
+    let correlation = Correlation::start().traced(trace_of(&headers));
     let (saved, replayed) = commit(&shop, correlation, placement, key.as_ref()).await?;
     Ok(placed(saved, replayed))
 }
@@ -194,7 +198,7 @@ fn placed(saved: Saved, replayed: bool) -> Response {
         (status = 400, body = Problem, content_type = "application/problem+json", description = "The id is not a UUID"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn show(State(shop): Shared, id: PathId) -> Result<Json<OrderView>, Problem> {
-    let order = store::find(shop.db.readers(), order_id(id)?).await?.ok_or_else(Problem::no_such_order)?;
+    let order = store::find(shop.db.readers(), order_id(id)?).await?.ok_or_else(problem::no_such_order)?;
     Ok(Json((&order).into()))
 }
 
@@ -240,21 +244,21 @@ async fn cancel(State(shop): Shared, id: PathId, headers: HeaderMap) -> Result<R
 
 async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Result<(Order, Verdict), Problem> {
     const REASON: CancelReason = CancelReason::CustomerRequest;
-    let correlation = Correlation::of(saga_of(id)).traced(trace::of(headers));
+    let correlation = Correlation::of(saga_of(id)).traced(trace_of(headers));
     let mut tx = shop.cancel.begin(correlation).await?;
-    let order = store::find(tx.conn(), id).await?.ok_or_else(Problem::no_such_order)?;
+    let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
     // Not left to the decision alone: verdicts are forgotten some day, and an order may be older than that.
     if order.is_decided() {
         return Ok((order, Verdict::Lost));
     }
-    let customer = store::customer(&mut tx, id).await?.ok_or_else(Problem::no_such_order)?;
+    let customer = store::customer(&mut tx, id).await?.ok_or_else(problem::no_such_order)?;
     let verdict = tx.decide(&customer.cancelled(REASON)).await?;
     if verdict == Verdict::Won {
         store::set_cancel_reason(&mut tx, id, REASON).await?;
         let _known = store::record(&mut tx, id, Fact::Cancelled).await?;
     }
     // Read again after the decision: whoever was faster has committed by now, and so has what it wrote.
-    let order = store::find(tx.conn(), id).await?.ok_or_else(Problem::no_such_order)?;
+    let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
     tx.commit().await?;
     shop.orders.changes.announce(id);
     Ok((order, verdict))

@@ -24,7 +24,7 @@ use contracts::{
     payment::{PaymentAuthorized, PaymentCaptureFailed, PaymentDeclined, PaymentRefunded, PaymentVoided},
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{App, Config, Declared, Service, bus::Bus, on, ops};
+use pavane::{App, Config, Declared, Service, bus::Bus, choreography::Saga, on, ops};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -36,8 +36,8 @@ use crate::{
     reactions::{cancel, confirm, track},
 };
 
-/// How long requests may take to end after the shutdown began.
-const HTTP_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest deadline that a customer may ask for, unless whoever runs the service allows more.
+const DEADLINE_LONGEST: Duration = Duration::from_hours(24);
 
 /// What the reactions of one process share.
 #[derive(Debug, Default)]
@@ -45,10 +45,20 @@ pub struct Orders {
     changes: Changes,
 }
 
+/// The saga that every order is.
+pub fn saga() -> Saga {
+    Saga::new("order")
+        .starts_with::<OrderPlaced>()
+        .completes_with::<OrderConfirmed>()
+        .aborts_with::<OrderCancelled>()
+        .within(DEADLINE_LONGEST)
+}
+
 /// The order service's part of the choreography.
 pub fn service(orders: Orders) -> Service<Orders> {
     Service::new("order", orders)
         .migrations(sqlx::migrate!())
+        .saga(saga())
         .edge(http::PLACE, |edge| edge.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
         .edge(http::CANCEL, Declared::decides::<OrderCancelled>)
         .react(
@@ -101,29 +111,18 @@ pub async fn serve<B: Bus>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
-    let answered = CancellationToken::new();
     let shop = Arc::new(Shop::new(&app, settings, stopping.clone()));
-    let router = ops::router(app.readiness()).context("failed to set up metrics")?.merge(http::router(shop));
     let forgetting = idempotency::forget_regularly(app.edge("forget-keys"), stopping.clone());
     let at_shutdown = stopping.clone();
     let _until_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
         shutdown.await;
         at_shutdown.cancel();
     }));
-    let requests = async {
-        let too_late = async {
-            stopping.cancelled().await;
-            tokio::time::sleep(HTTP_PATIENCE).await;
-        };
-        let served = tokio::select! {
-            served = ops::serve(listener, router, stopping.clone().cancelled_owned()) => served,
-            () = too_late => Ok(()),
-        };
-        // Whatever ended it: without HTTP the rest must not go on.
+    let served = async {
+        let served = ops::run(app, listener, http::router(shop), stopping.clone().cancelled_owned()).await;
         stopping.cancel();
-        answered.cancel();
-        served.context("failed to serve HTTP")
+        served.context("failed to run the service")
     };
-    let (served, (), ()) = tokio::join!(requests, app.run_until(answered.cancelled()), forgetting);
+    let (served, ()) = tokio::join!(served, forgetting);
     served
 }

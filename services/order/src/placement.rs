@@ -7,7 +7,9 @@ use email_address::{EmailAddress, Options};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{Settings, problem::FieldError};
+use pavane::ops::FieldError;
+
+use crate::Settings;
 
 const LINES_MAX: usize = 100;
 const QUANTITY_MAX: i64 = 1000;

@@ -27,7 +27,6 @@ use contracts::{
 use pavane::{Config, Service, on_effect, undo_effect};
 use sqlx::AnyPool;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use psp::PspClient;
 pub use settings::Settings;
@@ -99,20 +98,6 @@ pub async fn run(
     let payment = Payment::new(PspClient::new(&settings)?);
     let app = service(payment).connect(config).await.context("failed to start the service")?;
     app.state().read_from(app.db().readers());
-    let router = pavane::ops::router(app.readiness())?.merge(http::router(app.db().readers().clone()));
-    let stop = CancellationToken::new();
-    let serve = async {
-        let served = pavane::ops::serve(listener, router, stop.clone().cancelled_owned()).await;
-        // Should the listener fail, the reactions stop too.
-        stop.cancel();
-        served
-    };
-    let shutdown = async {
-        tokio::select! {
-            () = shutdown => stop.cancel(),
-            () = stop.cancelled() => {}
-        }
-    };
-    let (served, ()) = tokio::join!(serve, app.run_until(shutdown));
-    served.context("failed to serve HTTP")
+    let routes = http::router(app.db().readers().clone());
+    pavane::ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

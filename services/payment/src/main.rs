@@ -14,7 +14,7 @@ const HTTP_ADDR: &str = "127.0.0.1:4002";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    pavane::ops::init_tracing();
+    let _telemetry = pavane::ops::init_tracing();
     match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,7 +16,7 @@ const HTTP_ADDR: &str = "127.0.0.1:4004";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    pavane::ops::init_tracing();
+    let _telemetry = pavane::ops::init_tracing();
     match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -112,11 +112,11 @@ impl Inner {
 }
 
 #[derive(serde::Deserialize)]
-struct StoredMessage {
-    message: jetstream::stream::RawMessage,
+pub(super) struct StoredMessage {
+    pub(super) message: jetstream::stream::RawMessage,
 }
 
-fn timestamp(nanoseconds: i128) -> Result<Timestamp, Error> {
+pub(super) fn timestamp(nanoseconds: i128) -> Result<Timestamp, Error> {
     Timestamp::from_nanosecond(nanoseconds)
         .map_err(|error| Error::Other(format!("the server's time is unusable: {error}")))
 }

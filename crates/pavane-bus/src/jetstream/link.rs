@@ -52,6 +52,15 @@ pub(super) enum Trouble {
     Denied(String),
 }
 
+impl From<Trouble> for crate::Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Lost => Self::Unavailable("the connection was lost before the answer came".to_owned()),
+            Trouble::Denied(text) => Self::Denied(text),
+        }
+    }
+}
+
 impl Link {
     pub(super) fn new(url: String, inbox_prefix: String) -> Self {
         Self { url, inbox_prefix, state: watch::Sender::default() }

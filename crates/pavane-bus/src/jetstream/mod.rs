@@ -16,10 +16,13 @@ mod api;
 mod bucket;
 mod config;
 mod consumer;
+mod inspect;
 mod link;
+mod own_streams;
 mod provision;
 mod publish;
 mod pulls;
+mod reader;
 mod settle;
 mod subscription;
 
@@ -34,12 +37,18 @@ use async_nats::{
     connection::State,
     jetstream::{Context, context::ContextBuilder},
 };
+use bytes::Bytes;
 use tokio::{sync::Semaphore, time::timeout};
 
 pub use bucket::{Bucket, Entry};
 pub use config::Config;
+pub use inspect::{ConsumerReport, Position, ServerReport, StreamReport};
+pub use reader::{Reader, Start, Stored};
 pub use subscription::Subscription;
 
+use pavane_contract::codec::header;
+
+use crate::message::MESSAGE_ID;
 use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology};
 use link::Link;
 
@@ -139,6 +148,10 @@ impl Bus for JetStream {
         self.inner.message_id_at(sequence).await
     }
 
+    async fn declare(&self, topology: &Topology, service: &str, declaration: Bytes) -> Result<(), Error> {
+        self.inner.declare(topology, service, declaration).await
+    }
+
     fn health(&self) -> Health {
         Health { connected: self.inner.connected(), reconnects: self.inner.link.reconnects() }
     }
@@ -171,4 +184,25 @@ impl fmt::Debug for JetStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JetStream").field("url", &self.inner.link.url()).finish_non_exhaustive()
     }
+}
+
+/// The name of a header that most events have, as a constant: it is compared far faster than it is copied.
+fn known(name: &str) -> Option<&'static str> {
+    const NAMES: [&str; 14] = [
+        MESSAGE_ID,
+        header::SPEC_VERSION,
+        header::ID,
+        header::TYPE,
+        header::SOURCE,
+        header::SUBJECT,
+        header::TIME,
+        header::DATA_CONTENT_TYPE,
+        header::DATA_SCHEMA,
+        header::EVENT_VERSION,
+        header::CORRELATION_ID,
+        header::CAUSATION_ID,
+        header::TRACE_PARENT,
+        header::TRACE_STATE,
+    ];
+    NAMES.into_iter().find(|known| *known == name)
 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Inner,
+    Inner, known,
     link::{Mark, Trouble},
 };
 use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
@@ -170,9 +170,12 @@ fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> 
 }
 
 fn append(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), PublishError> {
-    let parsed: HeaderName = name
-        .parse()
-        .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}")))?;
+    let parsed = match known(name) {
+        Some(name) => HeaderName::from_static(name),
+        None => name
+            .parse()
+            .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}")))?,
+    };
     map.append(parsed, header_value(name, value)?);
     Ok(())
 }

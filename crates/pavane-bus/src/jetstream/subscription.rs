@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use async_nats::{
     Subject, Subscriber,
@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Inner,
     api::{API_PREFIX, Failure},
+    known,
     link::{Mark, Trouble},
     pulls::{Arrival, EXPIRES, HEARTBEAT, Pulls},
     settle::Settler,
@@ -249,16 +250,19 @@ fn delivery(inner: &Arc<Inner>, message: async_nats::Message) -> Option<Delivery
 }
 
 /// Sorted by name, because the client keeps no order.
-fn decode(headers: Option<&async_nats::HeaderMap>) -> Headers {
-    let mut pairs: Vec<(String, String)> = headers
+pub(super) fn decode(headers: Option<&async_nats::HeaderMap>) -> Headers {
+    let mut pairs: Vec<(Cow<'static, str>, String)> = headers
         .into_iter()
         .flat_map(async_nats::HeaderMap::iter)
-        .flat_map(|(name, values)| {
-            values.iter().map(move |value| (AsRef::<str>::as_ref(name).to_owned(), value.as_str().to_owned()))
-        })
+        .flat_map(|(name, values)| values.iter().map(|value| (owned(name.as_ref()), value.as_str().to_owned())))
         .collect();
     pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
     pairs.into_iter().collect()
+}
+
+/// A name that can be kept: one that every event has needs no memory of its own.
+fn owned(name: &str) -> Cow<'static, str> {
+    known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
 }
 
 fn client_closed(error: impl fmt::Display) -> Error {

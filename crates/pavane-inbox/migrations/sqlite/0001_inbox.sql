@@ -4,7 +4,7 @@ create table pavane_inbox (
     event_id text not null,
     handled_at integer not null,
     primary key (reaction, event_id)
-);
+) without rowid;
 create index pavane_inbox_handled on pavane_inbox (handled_at);
 
 -- Where each step of each saga stands: running, done, undone or barred.

@@ -7,8 +7,9 @@ use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, Forward, State, Undo};
 use pavane_contract::RawEnvelope;
 use pavane_outbox::{Correlation, CrashPoint, Database, Tx};
+use tracing::Instrument as _;
 
-use super::{Engine, Failure, check_same_event, nothing};
+use super::{Engine, Failure, check_same_event, failing, nothing};
 use crate::{
     handler::{HandlerError, IdempotencyKey, Kind},
     store,
@@ -24,13 +25,17 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
         };
         let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
-        self.db.crash_point(CrashPoint::BeforeCall).await;
-        let answer = match self.timed(work.call(&self.state, &key, &given)).await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.not_called(event, error).await),
+        let calling = async {
+            self.db.crash_point(CrashPoint::BeforeCall).await;
+            let answer = match self.timed(work.call(&self.state, &key, &given)).await {
+                Ok(answer) => answer,
+                Err(error) => return Err(self.not_called(event, error).await),
+            };
+            self.db.crash_point(CrashPoint::AfterCall).await;
+            self.record(event, &given, answer).await
         };
-        self.db.crash_point(CrashPoint::AfterCall).await;
-        self.record(event, &given, answer).await
+        let span = self.span(&given, &event.as_cause());
+        failing(&span, calling.instrument(span.clone()).await)
     }
 
     /// An effect that is rejected did not happen and never will, so its step must not stay `running`: its undo would wait
@@ -70,10 +75,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
-        if let Some(Work::External(work)) = self.work(event) {
-            // An event that can't be read calls nothing. Were its step running, its undo would wait for ever.
-            work.check(event)?;
-        }
         let (saga, id) = (event.meta.cause.saga, event.meta.id);
         let started = store::start(tx, &self.wired.name, &[(saga, id)], State::Running).await?;
         if started.contains(&id) {

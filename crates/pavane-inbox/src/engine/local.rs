@@ -6,8 +6,9 @@ use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State, Undo};
 use pavane_contract::{RawEnvelope, SagaId};
 use pavane_outbox::{Database, Tx};
+use tracing::Instrument as _;
 
-use super::{Engine, Failure, Task, check_same_event};
+use super::{Engine, Failure, Task, check_same_event, failing};
 use crate::{handler::HandlerError, store, wiring::Part, work::Work};
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
@@ -45,8 +46,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let Some(Work::Local(work)) = self.work(&task.given) else {
             return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
         };
-        self.timed(work.handle(&self.state, tx, &task.given)).await?;
-        self.check_emitted(tx)
+        let span = self.span(&task.given, tx.cause());
+        let handled = async {
+            self.timed(work.handle(&self.state, tx, &task.given)).await?;
+            self.check_emitted(tx)
+        };
+        failing(&span, handled.instrument(span.clone()).await)
     }
 
     /// Enters steps into the ledger, and returns those that are to run.

@@ -1,21 +1,35 @@
--- Events that left with a committed state change and wait to be published, and those published not long ago.
+-- Events that left with a committed state change: those that wait to be published, and those published not long ago.
+-- Never updated, so that a large event is written once.
 create table pavane_outbox (
     seq bigint generated always as identity primary key,
-    event_id uuid not null unique,
+    event_id uuid not null,
     subject text not null,
     headers text not null,
     payload text not null,
     emitted_at bigint not null,
-    -- Set when the broker has acknowledged it: when, and where it stands in which stream.
-    sent_at bigint,
-    stream_created bigint,
-    stream_seq bigint,
     -- Set when the broker will never take it.
     refused text
 );
-create index pavane_outbox_unsent on pavane_outbox (seq) where sent_at is null and refused is null;
-create index pavane_outbox_sent on pavane_outbox (sent_at) where sent_at is not null;
-create index pavane_outbox_stream on pavane_outbox (stream_seq) where stream_seq is not null;
+create index pavane_outbox_refused on pavane_outbox (seq) where refused is not null;
+
+-- Which of them wait to be published.
+-- Its rows come and go: vacuum it often, it is small.
+create table pavane_unsent (
+    seq bigint primary key
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+
+-- What the broker has acknowledged, a row for each batch, until the durability horizon has passed.
+create table pavane_sent (
+    id bigint generated always as identity primary key,
+    sent_at bigint not null,
+    stream_created bigint not null,
+    stream_first bigint not null,
+    stream_last bigint not null,
+    -- JSON: [[outbox sequence, stream sequence], …]
+    acknowledged text not null
+);
+create index pavane_sent_at on pavane_sent (sent_at);
+create index pavane_sent_stream on pavane_sent (stream_last);
 
 -- Events whose time has not come. They move to the outbox when it has.
 create table pavane_timer (

@@ -1,21 +1,38 @@
--- Events that left with a committed state change and wait to be published, and those published not long ago.
+-- Events that left with a committed state change: those that wait to be published, and those published not long ago.
+-- Never updated, so that a large event is written once.
 create table pavane_outbox (
     seq integer primary key autoincrement,
-    event_id text not null unique,
+    event_id text not null,
     subject text not null,
     headers text not null,
     payload text not null,
     emitted_at integer not null,
-    -- Set when the broker has acknowledged it: when, and where it stands in which stream.
-    sent_at integer,
-    stream_created integer,
-    stream_seq integer,
     -- Set when the broker will never take it.
     refused text
 );
-create index pavane_outbox_unsent on pavane_outbox (seq) where sent_at is null and refused is null;
-create index pavane_outbox_sent on pavane_outbox (sent_at) where sent_at is not null;
-create index pavane_outbox_stream on pavane_outbox (stream_seq) where stream_seq is not null;
+create index pavane_outbox_refused on pavane_outbox (seq) where refused is not null;
+
+-- Which of them wait to be published.
+create table pavane_unsent (
+    seq integer primary key
+);
+-- A statement can't insert into two tables here.
+create trigger pavane_outbox_unsent after insert on pavane_outbox begin
+    insert into pavane_unsent (seq) values (new.seq);
+end;
+
+-- What the broker has acknowledged, a row for each batch, until the durability horizon has passed.
+create table pavane_sent (
+    id integer primary key autoincrement,
+    sent_at integer not null,
+    stream_created integer not null,
+    stream_first integer not null,
+    stream_last integer not null,
+    -- JSON: [[outbox sequence, stream sequence], …]
+    acknowledged text not null
+);
+create index pavane_sent_at on pavane_sent (sent_at);
+create index pavane_sent_stream on pavane_sent (stream_last);
 
 -- Events whose time has not come. They move to the outbox when it has.
 create table pavane_timer (

@@ -1,18 +1,19 @@
 //! A database, a bus and a clock.
 
 use std::{
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
-use pavane_bus::{Bus as _, Memory, Topology, topology::EVENTS};
+use pavane_bus::{Bus as _, Memory, Outgoing, Topology, topology::EVENTS};
 use pavane_choreography::Emission;
 use pavane_contract::{Clock, Event, EventRef, Key, SystemClock, Timestamp, codec};
 use pavane_outbox::{
-    Config, Correlation, Db, Emissions, Tx,
+    Config, Correlation, CrashPoint, CrashPoints, Db, Emissions, Tx,
     migration::OUTBOX,
     relay::{self, Progress, Relay},
 };
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::Any;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Noted {
@@ -57,8 +59,45 @@ impl Clock for Still {
     }
 }
 
+/// Lets whoever comes to a crash point through, or not.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    closed_at: Mutex<Option<CrashPoint>>,
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    /// The next one who comes to this point waits there.
+    pub(crate) fn close(&self, point: CrashPoint) {
+        *self.closed_at.lock().unwrap() = Some(point);
+    }
+
+    /// Waits until somebody waits.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+impl CrashPoints for Gate {
+    fn reach(&self, point: CrashPoint) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            if self.closed_at.lock().unwrap().take_if(|closed| *closed == point).is_none() {
+                return;
+            }
+            self.reached.notify_one();
+            self.opened.notified().await;
+        })
+    }
+}
+
 pub(crate) struct Shelf {
     pub(crate) db: Db,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) bus: Memory,
     pub(crate) clock: Still,
     _folder: TempDir,
@@ -77,11 +116,13 @@ impl Shelf {
         let clock = Still(Arc::new(AtomicI64::new(SystemClock.now().as_microsecond())));
         let mut config = Config::new("shelf", url);
         config.clock = Arc::new(clock.clone());
+        let gate = Arc::new(Gate::default());
+        config.crash_points = Some(Arc::clone(&gate) as _);
         let db = Db::<Any>::open(config).await.unwrap();
         db.migrate(&OUTBOX).await.unwrap();
         let bus = Memory::new(Arc::new(clock.clone()));
         bus.provision(&Topology::default()).await.unwrap();
-        Self { db, bus, clock, _folder: folder }
+        Self { db, gate, bus, clock, _folder: folder }
     }
 
     pub(crate) fn relay(&self) -> Relay<Any, Memory> {
@@ -99,6 +140,17 @@ impl Shelf {
         let mut tx = self.begin().await;
         tx.emit(&noted(key, text)).await.unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// Somebody else's message takes the stream's next sequence.
+    pub(crate) fn publish_as_stranger(&self) {
+        let stranger = Outgoing {
+            subject: "events.other.fact.x".into(),
+            headers: codec::Headers::default(),
+            payload: "{}".into(),
+            message_id: "stranger".into(),
+        };
+        assert!(self.bus.try_publish(vec![stranger]).iter().all(Result::is_ok));
     }
 
     /// The texts in the stream, in order.

@@ -24,7 +24,7 @@ pub(crate) fn shop(system: &mut System) {
 pub(crate) fn with_bug(system: &mut System, bug: Option<Bug>) {
     let bank = Bank::behind(system.network(), bug);
     let scales = Scales::with(bug);
-    system.service(order);
+    system.service(move || order(bug));
     system.service({
         let bank = bank.clone();
         move || payment(bank.clone())
@@ -56,6 +56,7 @@ async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxE
     let cents = if number % 7 == 6 { RICH } else { PRICE };
     let pieces = match number {
         _ if number % 11 == 10 => Scales::UNLUCKY,
+        _ if number % 13 == 12 => Scales::HEAVY,
         _ if number % 5 == 4 => 100,
         _ => 3,
     };
@@ -118,12 +119,16 @@ async fn balance(world: World, bank: Bank) -> Result<Vec<Violation>, BoxError> {
         let what = format!("{shelf} pieces are on the shelf, {shipped} are shipped, reserved are {reserved:?}");
         violations.push(Violation::overall(what));
     }
+    let hasty = world.dead_letters().into_iter().filter(|letter| letter.cause == Scales::CLEANED);
+    violations.extend(hasty.map(|letter| Violation::overall(format!("{} was given up too early", letter.subject))));
     let events = world.events();
     let about = |name: &str| -> BTreeMap<String, SagaId> {
         let named = events.iter().filter(|event| event.meta.event.name == name);
         named.map(|event| (event.meta.key.to_string(), event.meta.cause.saga)).collect()
     };
-    let (placed, confirmed, cancelled) = (about("order.placed"), about("order.confirmed"), about("order.cancelled"));
+    let (placed, confirmed, mut cancelled) =
+        (about("order.placed"), about("order.confirmed"), about("order.cancelled"));
+    cancelled.extend(about("order.expired"));
     for row in sqlx::query("select id from orders order by id").fetch_all(world.db("order").readers()).await? {
         let order: String = row.get(0);
         let Some(saga) = placed.get(&order) else {

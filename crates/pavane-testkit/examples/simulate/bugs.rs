@@ -1,6 +1,13 @@
 //! How many seeds it takes to find each planted mistake.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use pavane::sqlx::Any;
 use pavane_testkit::{Simulation, System, simulate};
@@ -8,7 +15,7 @@ use pavane_testkit::{Simulation, System, simulate};
 use crate::{books, shop};
 
 /// Seeds that are tried before a mistake counts as not found.
-const MOST: u64 = 300;
+const MOST: u64 = 50;
 /// Sagas in each run.
 const SAGAS: usize = 20;
 
@@ -22,17 +29,43 @@ pub(crate) struct Found {
     invariant: String,
 }
 
-/// Looks for every mistake.
-pub(crate) fn find_all() -> impl Iterator<Item = Found> {
-    let framework = pavane_testkit::Bug::ALL.into_iter().map(|bug| {
-        let simulation = simulate(books::shop).planting(bug);
-        find(bug.to_string(), bug.sentence(), simulation)
-    });
-    let own = shop::Bug::ALL.into_iter().map(|bug| {
-        let simulation = simulate(move |system: &mut System| books::with_bug(system, Some(bug)));
-        find(format!("{bug:?}"), bug.sentence(), simulation)
-    });
-    framework.chain(own)
+/// A mistake to look for.
+enum Search {
+    Framework(pavane_testkit::Bug),
+    Own(shop::Bug),
+}
+
+/// Looks for every mistake: for several at once, for each by one seed after the other.
+pub(crate) fn find_all() -> Vec<Found> {
+    const AT_ONCE_PER_PROCESSOR: usize = 4;
+    let searches: Vec<_> =
+        pavane_testkit::Bug::ALL.map(Search::Framework).into_iter().chain(shop::Bug::ALL.map(Search::Own)).collect();
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(search) = searches.get(at) else { return };
+            let result = search.run();
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+        }
+    };
+    let threads = AT_ONCE_PER_PROCESSOR * thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, found)| found).collect()
+}
+
+impl Search {
+    fn run(&self) -> Found {
+        match *self {
+            Self::Framework(bug) => find(bug.to_string(), bug.sentence(), simulate(books::shop).planting(bug)),
+            Self::Own(bug) => {
+                let simulation = simulate(move |system: &mut System| books::with_bug(system, Some(bug)));
+                find(format!("{bug:?}"), bug.sentence(), simulation)
+            }
+        }
+    }
 }
 
 fn find<B: Fn(&mut System) + Send + Sync>(
@@ -40,7 +73,7 @@ fn find<B: Fn(&mut System) + Send + Sync>(
     sentence: &'static str,
     simulation: Simulation<Any, B>,
 ) -> Found {
-    let wrong = simulation.sagas(SAGAS).seeds(0..MOST).first_wrong();
+    let wrong = simulation.sagas(SAGAS).seeds(0..MOST).threads(1).first_wrong();
     let invariant = wrong.as_ref().and_then(|run| run.violations.first()).map(|violation| violation.invariant.clone());
     let seeds = wrong.map(|run| run.plan.seed + 1);
     Found { bug, sentence, seeds, invariant: invariant.unwrap_or_default() }

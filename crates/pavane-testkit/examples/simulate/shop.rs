@@ -4,13 +4,15 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx, on, on_effect,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    contract::Timestamp,
+    on, on_effect,
     sqlx::{
         self, SqlSafeStr as _,
         migrate::{Migration, MigrationType, Migrator},
@@ -46,6 +48,7 @@ event!(OrderPlaced, "order.placed", cents: i64, pieces: i64);
 event!(OrderDeadlinePassed, "order.deadline-passed");
 event!(OrderConfirmed, "order.confirmed");
 event!(OrderCancelled, "order.cancelled");
+event!(OrderExpired, "order.expired");
 event!(PaymentCharged, "payment.charged", cents: i64, pieces: i64);
 event!(PaymentDeclined, "payment.declined");
 event!(PaymentRefunded, "payment.refunded");
@@ -57,19 +60,24 @@ event!(StockReleased, "stock.released");
 pub(crate) const DEADLINE: Duration = Duration::from_mins(10);
 
 /// The order service: decides.
-pub(crate) fn order() -> Service<()> {
-    Service::new("order", ())
+pub(crate) fn order(bug: Option<Bug>) -> Service<()> {
+    let cancels = on(cancel::<PaymentDeclined>).or(cancel::<StockRejected>);
+    let service = Service::new("order", ())
         .migrations(tables("create table orders (id text primary key)"))
         .edge("place", |edge| edge.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
         .edge("cancel", pavane::Declared::decides::<OrderCancelled>)
-        .react("confirm", on(confirm).decides::<OrderConfirmed>())
-        .react(
-            "cancel",
-            on(cancel::<PaymentDeclined>)
-                .or(cancel::<StockRejected>)
-                .or(cancel::<OrderDeadlinePassed>)
-                .decides::<OrderCancelled>(),
-        )
+        .react("confirm", on(confirm).decides::<OrderConfirmed>());
+    if bug == Some(Bug::TimeoutSkipsUndo) {
+        let service = service.react("cancel", cancels.decides::<OrderCancelled>());
+        return service.react("expire", on(expire).decides::<OrderExpired>());
+    }
+    service.react("cancel", cancels.or(cancel::<OrderDeadlinePassed>).decides::<OrderCancelled>())
+}
+
+/// What nobody takes anything back for.
+async fn expire((): &(), tx: &mut Tx, event: &Envelope<OrderDeadlinePassed>) -> Handled {
+    let _verdict = tx.decide(&OrderExpired { order: event.order.clone() }).await?;
+    Ok(())
 }
 
 async fn confirm((): &(), tx: &mut Tx, reserved: &Envelope<StockReserved>) -> Handled {
@@ -182,11 +190,12 @@ pub(crate) fn stock(scales: Scales) -> Service<Scales> {
     let sql = "create table shelf (pieces integer not null check (pieces >= 0), shipped integer not null); \
                insert into shelf values (60, 0); \
                create table reservations (order_id text primary key, pieces integer not null);";
+    let ship_as = scales.ship_as();
     Service::new("stock", scales)
         .migrations(tables(sql))
         .react("reserve", on(reserve).emits_one_of::<(StockReserved, StockRejected)>())
         .react("release", undo(release).when::<OrderCancelled>().emits::<StockReleased>())
-        .react("ship", on(ship))
+        .react(ship_as, on(ship))
 }
 
 /// What pieces are counted with. Clones are the same scales.
@@ -194,6 +203,7 @@ pub(crate) fn stock(scales: Scales) -> Service<Scales> {
 pub(crate) struct Scales {
     bug: Option<Bug>,
     repaired: Arc<AtomicBool>,
+    starts: Arc<AtomicUsize>,
 }
 
 impl Scales {
@@ -202,7 +212,7 @@ impl Scales {
 
     /// Scales of a service with a mistake.
     pub(crate) fn with(bug: Option<Bug>) -> Self {
-        Self { bug, repaired: Arc::default() }
+        Self { bug, ..Self::default() }
     }
 
     /// Repairs them.
@@ -210,17 +220,36 @@ impl Scales {
         self.repaired.store(true, Ordering::Relaxed);
     }
 
-    fn count(&self, pieces: i64) -> Result<(), HandlerError> {
-        if pieces == Self::UNLUCKY && !self.repaired.load(Ordering::Relaxed) {
-            return Err(HandlerError::reject("the scales are broken"));
+    /// Nor can they weigh this many, which they notice only after having tried a while.
+    pub(crate) const HEAVY: i64 = 17;
+
+    /// What the reaction that ships is called.
+    fn ship_as(&self) -> &'static str {
+        /// Starts at the beginning of a run at most.
+        const FIRST: usize = 3;
+        let renamed = self.bug == Some(Bug::Renamed) && self.starts.fetch_add(1, Ordering::Relaxed) >= FIRST;
+        if renamed { "ship-goods" } else { "ship" }
+    }
+
+    /// What a handler says while they are being cleaned: for half a second, every five.
+    pub(crate) const CLEANED: &str = "the scales are being cleaned";
+
+    fn count(&self, pieces: i64, now: Timestamp) -> Result<(), HandlerError> {
+        match pieces {
+            _ if self.repaired.load(Ordering::Relaxed) => {}
+            Self::UNLUCKY => return Err(HandlerError::reject("the scales are broken")),
+            Self::HEAVY => return Err(HandlerError::transient("the scales groan")),
+            _ => {}
         }
-        Ok(())
+        // Their failures are counted apart: together they would be too many.
+        let is_cleaned = pieces != Self::HEAVY && (1000..1500).contains(&(now.as_millisecond() % 5000));
+        if is_cleaned { Err(HandlerError::transient(Self::CLEANED)) } else { Ok(()) }
     }
 }
 
 async fn reserve(scales: &Scales, tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
     let (order, pieces) = (charged.order.clone(), charged.pieces);
-    scales.count(pieces)?;
+    scales.count(pieces, tx.now())?;
     let take = sqlx::query("update shelf set pieces = pieces - $1 where pieces >= $1").bind(pieces);
     if take.execute(tx.conn()).await?.rows_affected() == 0 {
         if scales.bug == Some(Bug::NoIsAnError) {
@@ -268,12 +297,23 @@ pub(crate) enum Bug {
     NoIsAnError,
     /// An order and its event are two transactions.
     TwoTransactions,
+    /// When the time is over, nothing is taken back.
+    TimeoutSkipsUndo,
+    /// A new version calls a reaction by another name.
+    Renamed,
 }
 
 impl Bug {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::NoRefund, Self::RefundAssumed, Self::NewKeyEachCall, Self::NoIsAnError, Self::TwoTransactions];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::NoRefund,
+        Self::RefundAssumed,
+        Self::NewKeyEachCall,
+        Self::NoIsAnError,
+        Self::TwoTransactions,
+        Self::TimeoutSkipsUndo,
+        Self::Renamed,
+    ];
 
     /// What it is, as a sentence.
     pub(crate) const fn sentence(self) -> &'static str {
@@ -282,6 +322,8 @@ impl Bug {
             Self::RefundAssumed => "a saga counts as compensated although a compensation failed",
             Self::NewKeyEachCall => "a retry of an effect has another idempotency key",
             Self::NoIsAnError => "a business \"no\" is retried as if it were an error",
+            Self::TimeoutSkipsUndo => "a timeout skips compensation",
+            Self::Renamed => "a renamed reaction consumes everything again",
             Self::TwoTransactions => "the outbox row is written in another transaction than the state change",
         }
     }

@@ -1,7 +1,5 @@
 //! The faults, and what is expected under each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use pavane::{
     choreography::{Manifest, Reaction},
     contract::{EventId, RawEnvelope},
@@ -22,13 +20,13 @@ type Contents = Vec<String>;
 /// A reaction and an example of an event that makes it run.
 struct Cell<'m, S, DB: Database> {
     matrix: &'m FaultMatrix<S, DB>,
+    manifest: &'m Manifest,
     reaction: &'m Reaction,
     example: &'m RawEnvelope,
     /// For an undo: the step that must have happened.
     step: Option<(&'m Reaction, &'m RawEnvelope)>,
     /// For a step: its undo.
     undo: Option<(&'m Reaction, &'m RawEnvelope)>,
-    trials: AtomicU64,
     cases: Vec<Case>,
 }
 
@@ -40,8 +38,8 @@ pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
     example: &RawEnvelope,
 ) -> Vec<Case> {
     let (step, undo) = (matrix.step(manifest, reaction), matrix.undo(manifest, reaction));
-    let mut cell = Cell { matrix, reaction, example, step, undo, trials: AtomicU64::new(0), cases: Vec::new() };
-    if let Err(failure) = cell.try_all(manifest).await {
+    let mut cell = Cell { matrix, manifest, reaction, example, step, undo, cases: Vec::new() };
+    if let Err(failure) = cell.try_all().await {
         let case = cell.case("no fault").failed(failure);
         cell.cases.push(case);
     }
@@ -49,13 +47,13 @@ pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
 }
 
 impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
-    async fn try_all(&mut self, manifest: &Manifest) -> Result<(), Failure> {
+    async fn try_all(&mut self) -> Result<(), Failure> {
         let missing = |found: bool, of: Option<&Reaction>| match of.filter(|_| !found) {
             Some(other) => Err(format!("there is no example of an event that makes {} run", other.name)),
             None => Ok(()),
         };
-        missing(self.step.is_some(), manifest.step_of(self.reaction))?;
-        missing(self.undo.is_some(), manifest.undo_of(self.reaction))?;
+        missing(self.step.is_some(), self.manifest.step_of(self.reaction))?;
+        missing(self.undo.is_some(), self.manifest.undo_of(self.reaction))?;
 
         let before = self.play(async |_: &mut Trial<'_, S, DB>| Ok(())).await?.0;
         let (clean, (reached, rows)) = self.play(async |trial| self.happen(trial).await).await?;
@@ -65,6 +63,11 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
                         rows that it needs with .given(…)"
                     .to_owned(),
             );
+        }
+        let gives_up = clean.iter().any(|line| line.starts_with("dead letter of "));
+        if gives_up != self.matrix.given_up.contains(self.example) {
+            return Err(difference(&before, &clean).unwrap_or_default()
+                + "\na dead letter without any fault is said with .given_up(…), and only that");
         }
         self.cases.push(self.case("no fault"));
         self.duplicates(&clean).await;
@@ -229,13 +232,20 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         }
     }
 
-    /// Plays one trial: the step first, when this is an undo; then what `act` says.
+    /// Plays one trial: what must come before, the step when this is an undo, and then what `act` says.
     async fn play<T>(
         &self,
         act: impl AsyncFnOnce(&mut Trial<'m, S, DB>) -> Result<T, Failure>,
     ) -> Result<(Contents, T), Failure> {
-        let number = self.trials.fetch_add(1, Ordering::Relaxed);
-        let mut trial = Trial::open(self.matrix, number).await?;
+        let mut trial = Trial::open(self.matrix).await?;
+        let names = [Some(self.reaction), self.step.map(|(step, _)| step)].map(|reaction| reaction.map(|it| &it.name));
+        for (_, earlier) in self.matrix.before.iter().filter(|(reaction, _)| names.contains(&Some(reaction))) {
+            let event = trial.envelope(earlier);
+            trial.deliver(&event);
+            let others = self.manifest.reactions.iter().filter(|other| !names.contains(&Some(&other.name)));
+            let handle = others.filter(|other| other.on.contains(&earlier.meta.event));
+            trial.rest(&handle.map(|other| other.name.as_str()).collect::<Vec<_>>()).await?;
+        }
         if let Some((step, example)) = self.step {
             let event = trial.envelope(example);
             trial.deliver(&event);

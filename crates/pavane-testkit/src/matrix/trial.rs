@@ -1,6 +1,11 @@
 //! One run of a service under one fault.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use pavane::{
     bus::{Bus as _, Memory, Outgoing, memory::Pending, topology::EVENTS},
@@ -44,17 +49,16 @@ pub(super) struct Trial<'m, S, DB: Database> {
 }
 
 impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
-    pub(super) async fn open(matrix: &'m FaultMatrix<S, DB>, number: u64) -> Result<Self, Failure> {
+    pub(super) async fn open(matrix: &'m FaultMatrix<S, DB>) -> Result<Self, Failure> {
         // Each trial has its own ids, so that what the service's state remembers of one can't be taken for another's.
-        let (clock, bus_clock) = (VirtualClock::new(number), VirtualClock::new(number));
+        let number = matrix.trials.fetch_add(1, Ordering::Relaxed);
+        let (clock, bus_clock) = (VirtualClock::new(number), VirtualClock::new(!number));
         let bus = Memory::new(Arc::new(bus_clock.clone()));
         let script = Arc::new(Script::default());
-        let service = (matrix.start)();
-        let name = service.manifest().service;
+        let name = (matrix.start)().manifest().service;
         let db = stage::open_database(&name, Arc::new(clock.clone()), Some(Arc::clone(&script) as _)).await;
-        let app = Actor::connect(service, db.clone(), bus.clone()).await.map_err(|error| error.to_string())?;
-        let Actor { consumers, relay } = Actor::of(app);
-        let saga = SagaId::new(&clock);
+        let Actor { consumers, relay } = matrix.connect(&db, &bus).await?;
+        let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
         store::install_fault(&db).await.map_err(|error| error.to_string())?;
         if let Some(prepare) = &matrix.prepare {
             prepare(db.clone()).await;
@@ -140,14 +144,16 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         at: CrashPoint,
         other: (&str, &RawEnvelope),
     ) -> Result<(), Failure> {
+        // Turns that end before the point (the provider failed once, say) are followed by others.
+        const TURNS: usize = 100;
         let Some(mut consumer) = self.consumers.remove(first) else { return Err(format!("there is no {first}")) };
         self.script.begin(Some((at, 1, Stop::Paused)));
         let script = Arc::clone(&self.script);
-        {
+        for _ in 0..TURNS {
             let mut turn = pin!(consumer.turn(BATCH_MAX));
-            match drive(turn.as_mut(), || script.take_stopped()).await {
-                Err(Stop::Paused) => {}
-                _ => return Err(format!("{first} never got to {at:?}")),
+            if drive(turn.as_mut(), || script.take_stopped()).await.is_ok() {
+                self.bus_clock.advance(Duration::from_secs(1));
+                continue;
             }
             self.deliver(other.1);
             // Often enough for what comes too early to come again.
@@ -156,6 +162,10 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
                 self.bus_clock.advance(Duration::from_millis(200));
             }
             turn.await.map_err(|error| error.to_string())?;
+            break;
+        }
+        if !self.script.is_over() {
+            return Err(format!("{first} never got there"));
         }
         self.consumers.insert(first.to_owned(), consumer);
         self.rest(&[first, other.0]).await
@@ -164,8 +174,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     /// Starts the process anew on what the old one left behind.
     async fn restart(&mut self) -> Result<(), Failure> {
         store::end_lease(&self.db).await.map_err(|error| error.to_string())?;
-        let app = Actor::connect((self.matrix.start)(), self.db.clone(), self.bus.clone()).await;
-        let Actor { consumers, relay } = Actor::of(app.map_err(|error| format!("it can't start again: {error}"))?);
+        let Actor { consumers, relay } = self.matrix.connect(&self.db, &self.bus).await?;
         (self.consumers, self.relay) = (by_name(consumers), relay);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Services with their types erased: one shape for everything that takes steps.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, rc::Rc};
 
 use pavane::{
-    Edge, Service,
+    App, Edge, Service,
     inbox::Consumer,
     outbox::{
         Database, Db,
@@ -11,7 +11,7 @@ use pavane::{
     },
 };
 
-use super::wire::Wire;
+use super::wire::SimulatedBus;
 use crate::actor::Actor;
 
 /// What a step did.
@@ -31,7 +31,7 @@ pub(super) trait Worker {
 }
 
 /// A worker's step under way. It gives the worker back.
-pub(super) type Running = Pin<Box<dyn Future<Output = (Box<dyn Worker>, Result<Stepped, String>)>>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = (Box<dyn Worker>, Stepped)>>>;
 
 /// A process that has just started.
 pub(super) struct Process<DB: Database> {
@@ -42,15 +42,18 @@ pub(super) struct Process<DB: Database> {
 type Connected<DB> = Pin<Box<dyn Future<Output = Result<Process<DB>, pavane::Error>>>>;
 
 /// Starts a process of a service.
-pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, Wire) -> Connected<DB>>;
+pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, SimulatedBus) -> Connected<DB>>;
 
 pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
     start: impl Fn() -> Service<S, DB> + 'static,
+    connected: impl Fn(&App<S, DB, SimulatedBus>) + 'static,
 ) -> Connect<DB> {
-    Box::new(move |db, wire| {
-        let service = start();
+    let connected = Rc::new(connected);
+    Box::new(move |db, bus| {
+        let (service, connected) = (start(), Rc::clone(&connected));
         Box::pin(async move {
-            let app = Actor::connect(service, db, wire).await?;
+            let app = Actor::connect(service, db, bus).await?;
+            connected(&app);
             let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
             let Actor { consumers, relay } = Actor::of(app);
             let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];
@@ -60,7 +63,7 @@ pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
     })
 }
 
-impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Wire> {
+impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, SimulatedBus> {
     fn name(&self) -> String {
         Self::name(self).to_owned()
     }
@@ -68,31 +71,36 @@ impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Wire> {
     fn step(mut self: Box<Self>, batch_max: usize) -> Running {
         Box::pin(async move {
             let stepped = match self.turn(batch_max).await {
-                Ok(0) => Ok(Stepped::Idle { next_due: None }),
-                Ok(_) => Ok(Stepped::Busy),
-                Err(error) => Err(error.to_string()),
+                Ok(0) => Stepped::Idle { next_due: None },
+                Ok(_) => Stepped::Busy,
+                // The durable consumer is gone: as the supervisor does, open it anew, or try that another time.
+                Err(_) if self.reopen().await.is_ok() => Stepped::Busy,
+                Err(_) => Stepped::Idle { next_due: None },
             };
             (self as Box<dyn Worker>, stepped)
         })
     }
 }
 
-impl<DB: Database> Worker for Relay<DB, Wire> {
+impl<DB: Database> Worker for Relay<DB, SimulatedBus> {
     fn name(&self) -> String {
         "relay".to_owned()
     }
 
     fn step(mut self: Box<Self>, _: usize) -> Running {
-        /// How long a relay waits before it looks again, when another one publishes or something failed.
+        /// How long a relay waits before it looks again when something failed.
         const AGAIN: i64 = 500_000;
+        /// And when another one publishes: as long as that one's lease.
+        const STANDBY: i64 = 5_000_000;
         Box::pin(async move {
             let stepped = match Self::step(&mut self).await {
                 Ok(Progress::Sent { .. }) => Stepped::Busy,
                 Ok(Progress::Idle { next_due }) => Stepped::Idle { next_due },
+                Ok(_) => Stepped::Idle { next_due: Some(STANDBY) },
                 // The broker is away, or lost something: that is what is simulated.
-                Ok(_) | Err(_) => Stepped::Idle { next_due: Some(AGAIN) },
+                Err(_) => Stepped::Idle { next_due: Some(AGAIN) },
             };
-            (self as Box<dyn Worker>, Ok(stepped))
+            (self as Box<dyn Worker>, stepped)
         })
     }
 }

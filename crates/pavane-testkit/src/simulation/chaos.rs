@@ -12,7 +12,7 @@ use pavane::{
 };
 
 use super::{
-    Bug, Plan, planted,
+    Bug, Fault, Plan, Tally, planted,
     trace::{Entry, Trace},
 };
 use crate::{
@@ -40,6 +40,10 @@ struct State {
     /// How many faults happened or would have.
     faults: u64,
     happened: Vec<u64>,
+    tally: Tally,
+    /// Events acked in the current step since its latest commit.
+    acks: usize,
+    batches: usize,
     /// Who is doing the current step.
     who: String,
     stopped: Option<Stop>,
@@ -53,6 +57,9 @@ impl Chaos {
             calm: false,
             faults: 0,
             happened: Vec::new(),
+            tally: Tally::default(),
+            acks: 0,
+            batches: 0,
             who: String::new(),
             stopped: None,
             trace: traced.then(Trace::default),
@@ -60,8 +67,9 @@ impl Chaos {
         Arc::new(Self { clock, plan, bug, wrong: Mutex::default(), state: Mutex::new(state) })
     }
 
-    /// Whether a fault of this probability happens now.
-    pub(super) fn strikes(&self, probability: f64) -> bool {
+    /// Whether a fault of this kind happens now.
+    pub(super) fn strikes(&self, fault: Fault) -> bool {
+        let probability = self.plan.faults.probability_of(fault);
         let mut state = self.state();
         // Drawn in any case: a plan without a fault that never happened is the same run.
         let drawn = state.random.fraction();
@@ -74,7 +82,13 @@ impl Chaos {
             return false;
         }
         state.happened.push(number);
+        state.tally.count(fault);
         true
+    }
+
+    /// Counts a fault that somebody else decided about.
+    pub(super) fn saw(&self, fault: Fault) {
+        self.state().tally.count(fault);
     }
 
     /// From now on nothing goes wrong.
@@ -92,6 +106,16 @@ impl Chaos {
         self.state().happened.clone()
     }
 
+    /// How often each kind of fault happened.
+    pub(super) fn tally(&self) -> Tally {
+        self.state().tally.clone()
+    }
+
+    /// How many transactions handled several events at once.
+    pub(super) fn batches(&self) -> usize {
+        self.state().batches
+    }
+
     pub(super) fn is_traced(&self) -> bool {
         self.state().trace.is_some()
     }
@@ -101,15 +125,14 @@ impl Chaos {
         let mut state = self.state();
         state.who.clear();
         state.who.push_str(who);
+        state.acks = 0;
     }
 
     /// Writes down what is done, by whoever does the current step.
     pub(super) fn note(&self, saga: Option<SagaId>, what: impl FnOnce() -> String) {
         let mut state = self.state();
-        let who = state.who.clone();
-        if let Some(trace) = &mut state.trace {
-            trace.push(Entry { at: self.clock.elapsed(), who, what: what(), saga });
-        }
+        let State { who, trace: Some(trace), .. } = &mut *state else { return };
+        trace.push(Entry { at: self.clock.elapsed(), who: who.clone(), what: what(), saga });
     }
 
     pub(super) fn take_trace(&self) -> Trace {
@@ -123,10 +146,22 @@ impl Chaos {
 
     /// A place where the current step may stand still while others work. Holds no transaction.
     pub(super) async fn standstill(&self, place: impl FnOnce() -> String) {
-        if self.strikes(self.plan.faults.standstill) {
+        if self.strikes(Fault::Standstill) {
             self.note(None, || format!("stands still {}", place()));
             self.state().stopped = Some(Stop::Paused);
             until_polled_again().await;
+        }
+    }
+
+    /// Notices batches: their events are acked with no commit in between.
+    fn notice(&self, point: CrashPoint) {
+        let mut state = self.state();
+        if point == CrashPoint::AfterCommit {
+            state.acks = 0;
+        }
+        if point == CrashPoint::BeforeAck {
+            state.acks += 1;
+            state.batches += usize::from(state.acks == 2);
         }
     }
 
@@ -138,7 +173,8 @@ impl Chaos {
 impl CrashPoints for Chaos {
     fn reach(&self, point: CrashPoint) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if self.strikes(self.plan.faults.crash) {
+            self.notice(point);
+            if self.strikes(Fault::Crash) {
                 self.note(None, || format!("CRASHES {}", phrase(point)));
                 self.state().stopped = Some(Stop::Crashed);
                 return std::future::pending().await;

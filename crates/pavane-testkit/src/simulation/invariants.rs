@@ -8,7 +8,7 @@ use pavane::{
     outbox::{Database, relay::Relay},
 };
 
-use super::{BoxError, Violation, World, store, wire::Wire};
+use super::{BoxError, Violation, World, store, wire::SimulatedBus};
 use crate::DeadLetter;
 
 /// Everything that isn't as it must be, whatever the services do.
@@ -65,9 +65,13 @@ async fn wrong_letters<DB: Database>(world: &World<DB>) -> Result<Vec<DeadLetter
 async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Result<Vec<Violation>, BoxError> {
     let (service, db) = (&manifest.service, world.db(&manifest.service));
     let mut violations = Vec::new();
-    let backlog = Relay::<DB, Wire>::backlog(db).await?;
+    let backlog = Relay::<DB, SimulatedBus>::backlog(db).await?;
     if backlog.unsent + backlog.refused + backlog.scheduled > 0 {
         violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
+    }
+    let sent = store::sent_rows(db).await?;
+    if sent > 0 {
+        violations.push(Violation::overall(format!("the outbox of {service} keeps {sent} rows behind the horizon")));
     }
     for reaction in &manifest.reactions {
         let pending = world.bus.pending(&format!("{service}_{}", reaction.name));

@@ -1,6 +1,6 @@
 use std::{future::Future, sync::Arc};
 
-use super::chaos::Chaos;
+use super::{Fault, chaos::Chaos};
 
 /// The network between a service and what it calls. In a simulation requests and answers get lost on it, and are late.
 ///
@@ -30,18 +30,38 @@ impl Network {
     ///
     /// When no answer comes: the request may have been done.
     pub async fn call<T>(&self, request: impl Future<Output = T> + Send) -> Result<T, NoAnswer> {
-        let Some(chaos) = &self.0 else { return Ok(request.await) };
-        if chaos.strikes(chaos.plan.faults.lost_request) {
-            chaos.note(None, || "the request gets lost".to_owned());
+        if self.loses_request() {
             return Err(NoAnswer);
         }
-        chaos.standstill(|| "while the request is on its way".to_owned()).await;
+        self.delay("while the request is on its way").await;
         let answer = request.await;
-        chaos.standstill(|| "while the answer is on its way".to_owned()).await;
-        if chaos.strikes(chaos.plan.faults.lost_answer) {
-            chaos.note(None, || "the answer gets lost".to_owned());
-            return Err(NoAnswer);
+        self.delay("while the answer is on its way").await;
+        if self.loses_answer() { Err(NoAnswer) } else { Ok(answer) }
+    }
+
+    /// Whether the request that is about to be sent gets lost. For whoever can't use [`call`](Self::call): a server in the
+    /// same process, say.
+    pub fn loses_request(&self) -> bool {
+        self.loses("request", Fault::LostRequest)
+    }
+
+    /// Whether the answer that is about to be given gets lost.
+    pub fn loses_answer(&self) -> bool {
+        self.loses("answer", Fault::LostAnswer)
+    }
+
+    fn loses(&self, what: &str, fault: Fault) -> bool {
+        let Some(chaos) = &self.0 else { return false };
+        let lost = chaos.strikes(fault);
+        if lost {
+            chaos.note(None, || format!("the {what} gets lost"));
         }
-        Ok(answer)
+        lost
+    }
+
+    async fn delay(&self, when: &str) {
+        if let Some(chaos) = &self.0 {
+            chaos.standstill(|| when.to_owned()).await;
+        }
     }
 }

@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use pavane::bus::memory;
 
+use super::Fault;
 use crate::random::Random;
 
 /// What one run does to a system. Everything follows from it.
@@ -18,6 +19,8 @@ pub struct Plan {
     pub batch_max: usize,
     /// Longest time that passes between two steps for no reason.
     pub pause_max: Duration,
+    /// How far the services' clocks are apart at most.
+    pub skew_max: Duration,
     /// What goes wrong.
     pub faults: Faults,
     /// Only these of the faults happen, by their number; `None` for all.
@@ -42,10 +45,30 @@ pub struct Faults {
     pub kill: f64,
     /// The broker loses the newest messages that it had acknowledged, at each step.
     pub rollback: f64,
+    /// A durable consumer is deleted on the broker, at each step.
+    pub lost_consumer: f64,
     /// The broker is away for a while, at each step.
     pub outage: f64,
     /// Somebody interferes with a saga, at each step.
     pub interlude: f64,
+}
+
+impl Faults {
+    /// How probable a kind is each time that it could happen. Those of the bus have several, and the bus decides.
+    pub(super) const fn probability_of(&self, fault: Fault) -> f64 {
+        match fault {
+            Fault::Crash => self.crash,
+            Fault::Kill => self.kill,
+            Fault::Standstill => self.standstill,
+            Fault::LostRequest => self.lost_request,
+            Fault::LostAnswer => self.lost_answer,
+            Fault::Rollback => self.rollback,
+            Fault::Outage => self.outage,
+            Fault::LostConsumer => self.lost_consumer,
+            Fault::Interlude => self.interlude,
+            Fault::UnansweredPublish | Fault::Redelivery | Fault::Overtaking => 0.0,
+        }
+    }
 }
 
 impl Plan {
@@ -70,8 +93,9 @@ impl Plan {
             lost_answer: up_to(0.2),
             kill: up_to(0.005),
             rollback: up_to(0.005),
+            lost_consumer: up_to(0.002),
             outage: up_to(0.005),
-            interlude: up_to(0.1),
+            interlude: up_to(0.02),
         };
         let mut one_of = |choices: &[usize]| choices[random.below(choices.len())];
         Self {
@@ -80,6 +104,7 @@ impl Plan {
             instances: one_of(&[1, 1, 2]),
             batch_max: one_of(&[1, 2, 8, 64]),
             pause_max: Duration::from_millis([1, 100, 5_000, 40_000][one_of(&[0, 1, 2, 3])]),
+            skew_max: Duration::from_secs([0, 1, 300][one_of(&[0, 1, 2])]),
             faults,
             only: None,
         }
@@ -87,7 +112,7 @@ impl Plan {
 
     /// The same plan with one kind of fault less, for each kind that it has.
     pub(super) fn with_fewer_kinds(&self) -> Vec<Self> {
-        let kinds: [fn(&mut Faults) -> &mut f64; 14] = [
+        let kinds: [fn(&mut Faults) -> &mut f64; 15] = [
             |faults| &mut faults.bus.drop_publish,
             |faults| &mut faults.bus.drop_publish_ack,
             |faults| &mut faults.bus.lose_ack,
@@ -100,6 +125,7 @@ impl Plan {
             |faults| &mut faults.lost_answer,
             |faults| &mut faults.kill,
             |faults| &mut faults.rollback,
+            |faults| &mut faults.lost_consumer,
             |faults| &mut faults.outage,
             |faults| &mut faults.interlude,
         ];
@@ -114,9 +140,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, sagas, instances, batch_max, pause_max, faults, only } = self;
+        let Self { seed, sagas, instances, batch_max, pause_max, skew_max, faults, only } = self;
         write!(f, "seed {seed}: {sagas} sagas, {instances} processes a service, batches of {batch_max}, ")?;
-        write!(f, "pauses up to {pause_max:?}")?;
+        write!(f, "pauses up to {pause_max:?}, clocks up to {skew_max:?} apart")?;
         let bus = &faults.bus;
         for (name, probability) in [
             ("publishes lost", bus.drop_publish),
@@ -125,14 +151,15 @@ impl fmt::Display for Plan {
             ("duplicates", bus.duplicate),
             ("delays", bus.delay),
             ("reorders", bus.reorder),
-            ("crashes", faults.crash),
-            ("standstills", faults.standstill),
-            ("requests lost", faults.lost_request),
-            ("answers lost", faults.lost_answer),
-            ("kills", faults.kill),
-            ("rollbacks of the broker", faults.rollback),
-            ("outages of the broker", faults.outage),
-            ("interludes", faults.interlude),
+            (Fault::Crash.plural(), faults.crash),
+            (Fault::Standstill.plural(), faults.standstill),
+            (Fault::LostRequest.plural(), faults.lost_request),
+            (Fault::LostAnswer.plural(), faults.lost_answer),
+            (Fault::Kill.plural(), faults.kill),
+            (Fault::Rollback.plural(), faults.rollback),
+            (Fault::LostConsumer.plural(), faults.lost_consumer),
+            (Fault::Outage.plural(), faults.outage),
+            (Fault::Interlude.plural(), faults.interlude),
         ] {
             if probability > 0.0 {
                 write!(f, ", {name} {:.1} %", probability * 100.0)?;

@@ -32,16 +32,26 @@ pub enum Bug {
     FireAndForget,
     /// Sent rows aren't kept.
     RowsNotKept,
+    /// Sent rows are kept for ever.
+    NeverPruned,
     /// Nobody looks whether the broker still has what it acknowledged.
     NeverVerified,
     /// The relay remembers only how far it got, and what was unsent before that is skipped.
     SequenceCursor,
     /// Only the process that wrote a row publishes it.
     NoSweep,
+    /// A row that couldn't be published is tried again when a process starts, and only then.
+    SweptAtStartOnly,
     /// What was handled is forgotten at once.
     InboxForgets,
+    /// A process that starts doesn't know what was handled.
+    RestartForgets,
     /// A step runs although it couldn't be entered into the ledger.
     LedgerWriteLost,
+    /// What failed is tried again without a delay.
+    RetriesAtOnce,
+    /// What fails is tried again for ever.
+    NeverGivesUp,
     /// A failed handler counts as done.
     FailedCountsAsDone,
     /// An undo doesn't wait for a step whose effect runs.
@@ -54,7 +64,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -65,11 +75,16 @@ impl Bug {
         Self::DuplicateFailsBatch,
         Self::FireAndForget,
         Self::RowsNotKept,
+        Self::NeverPruned,
         Self::NeverVerified,
         Self::SequenceCursor,
         Self::NoSweep,
+        Self::SweptAtStartOnly,
         Self::InboxForgets,
+        Self::RestartForgets,
         Self::LedgerWriteLost,
+        Self::RetriesAtOnce,
+        Self::NeverGivesUp,
         Self::FailedCountsAsDone,
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
@@ -89,11 +104,16 @@ impl Bug {
             Self::DuplicateFailsBatch => "one duplicate in a batch fails the whole batch",
             Self::FireAndForget => "a publish without an acknowledgement counts as sent",
             Self::RowsNotKept => "outbox rows are deleted once acknowledged, and the broker loses its newest messages",
+            Self::NeverPruned => "tables grow without bound",
             Self::NeverVerified => "nobody notices that the broker lost acknowledged messages",
             Self::SequenceCursor => "a row is skipped by a sequence cursor",
             Self::NoSweep => "only the process that wrote a row publishes it; nothing sweeps up after a crash",
+            Self::SweptAtStartOnly => "rows that could not be published are published again at process start only",
             Self::InboxForgets => "the dedupe record expires before the redelivery",
+            Self::RestartForgets => "a restart runs a finished saga again",
             Self::LedgerWriteLost => "the log write fails, the step runs anyway",
+            Self::RetriesAtOnce => "a retry without a delay burns all attempts in milliseconds",
+            Self::NeverGivesUp => "what fails is tried again with no bound",
             Self::FailedCountsAsDone => "a failed handler counts as done",
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
@@ -111,8 +131,16 @@ impl Bug {
                  begin select raise(abort, 'unique constraint failed'); end"
             }
             Self::RowsNotKept => {
-                "create trigger planted after update on pavane_outbox when new.sent_at is not null \
-                 begin delete from pavane_outbox where seq = new.seq; end"
+                "create trigger planted after delete on pavane_unsent \
+                 begin delete from pavane_outbox where seq = old.seq; end"
+            }
+            Self::NeverPruned => {
+                "create trigger planted before delete on pavane_outbox \
+                 begin select raise(ignore); end"
+            }
+            Self::NeverGivesUp => {
+                "create trigger planted after insert on pavane_attempt \
+                 begin delete from pavane_attempt where reaction = new.reaction and event_id = new.event_id; end"
             }
             Self::InboxForgets => {
                 "create trigger planted after insert on pavane_inbox \
@@ -135,9 +163,17 @@ impl Bug {
     }
 
     /// SQL that plants it each time that a process starts.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are not made at the start")]
     pub(super) const fn at_start(self) -> Option<&'static str> {
-        const FORGET: &str = "update pavane_outbox set refused = 'forgotten' where sent_at is null";
-        if matches!(self, Self::NoSweep) { Some(FORGET) } else { None }
+        match self {
+            Self::NoSweep => Some("delete from pavane_unsent"),
+            Self::SweptAtStartOnly => Some(
+                "insert or ignore into pavane_unsent (seq) select seq from pavane_outbox where refused is not null; \
+                 update pavane_outbox set refused = null where refused is not null",
+            ),
+            Self::RestartForgets => Some("delete from pavane_inbox; delete from pavane_ledger"),
+            _ => None,
+        }
     }
 }
 

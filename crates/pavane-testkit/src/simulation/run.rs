@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, future::Future, time::Duration};
 
 use pavane::outbox::Database;
 
-use super::{Bug, Network, Plan, System, Trace, Violation, chaos::Chaos, invariants, scheduler::Scheduler};
+use super::{Bug, Network, Plan, System, Tally, Trace, Violation, chaos::Chaos, invariants, scheduler::Scheduler};
 use crate::VirtualClock;
 
 /// What became of one plan.
@@ -19,6 +19,10 @@ pub struct Run {
     pub trace: Trace,
     /// Steps that were taken.
     pub steps: usize,
+    /// Transactions that handled several events at once.
+    pub batches: usize,
+    /// What went wrong, and how often.
+    pub faults: Tally,
     /// Simulated time.
     pub elapsed: Duration,
     /// The numbers of the scheduled faults that happened.
@@ -44,7 +48,8 @@ pub(super) fn run<DB: Database>(plan: Plan, bug: Option<Bug>, traced: bool, buil
             Err(error) => (vec![Violation::overall(format!("a service can't start: {error}"))], 0),
         };
         let (trace, happened, elapsed) = (chaos.take_trace(), chaos.happened(), clock.elapsed());
-        Run { plan: chaos.plan.clone(), violations, trace, steps, elapsed, happened }
+        let (batches, faults) = (chaos.batches(), chaos.tally());
+        Run { plan: chaos.plan.clone(), violations, trace, steps, batches, faults, elapsed, happened }
     })
 }
 

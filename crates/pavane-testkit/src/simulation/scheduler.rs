@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pavane::{
     bus::{Memory, memory},
     contract::{Clock as _, Timestamp},
-    outbox::Database,
+    outbox::{Database, relay},
 };
 
 use self::{processes::Processes, steps::Standing};
@@ -27,6 +27,8 @@ pub(super) struct Scheduler<DB: Database> {
     sagas: Vec<Saga>,
     begun: usize,
     pub(super) steps: usize,
+    /// Steps in which something was done.
+    work: usize,
     /// How many more steps the broker is away.
     outage: usize,
     pub(super) failures: Vec<Violation>,
@@ -48,25 +50,28 @@ impl<DB: Database> Scheduler<DB> {
     /// Opens the databases and starts every process.
     pub(super) async fn start(chaos: Arc<Chaos>, system: System<DB>) -> Result<Self, String> {
         let plan = &chaos.plan;
+        let mut random = Random::of(plan.seed, 3);
         let bus = Memory::with_faults(Arc::new(chaos.clock.clone()), plan.seed, memory::Faults::default());
         let mut databases = BTreeMap::new();
         for player in &system.services {
             let name = &player.manifest.service;
-            let hook = Arc::clone(&chaos) as _;
-            databases.insert(name.clone(), stage::open_database(name, Arc::new(chaos.clock.clone()), Some(hook)).await);
+            let clock = Arc::new(chaos.clock.ahead(plan.skew_max.mul_f64(random.fraction())));
+            databases.insert(name.clone(), stage::open_database(name, clock, Some(Arc::clone(&chaos) as _)).await);
         }
         let world = World { databases, edges: BTreeMap::new(), bus, chaos: Arc::clone(&chaos), sagas: Vec::new() };
-        let random = Random::of(plan.seed, 3);
         let (processes, standing, sagas, failures) = (Processes::default(), Vec::new(), Vec::new(), Vec::new());
-        let (begun, steps, outage) = (0, 0, 0);
+        let (begun, steps, work, outage) = (0, 0, 0, 0);
         let mut scheduler =
-            Self { chaos, system, world, random, processes, standing, sagas, begun, steps, outage, failures };
+            Self { chaos, system, world, random, processes, standing, sagas, begun, steps, work, outage, failures };
         for service in 0..scheduler.system.services.len() {
             for instance in 0..scheduler.chaos.plan.instances.max(1) {
                 let name = format!("{}#{instance}", scheduler.system.services[service].manifest.service);
                 let process = scheduler.processes.add(service, name);
                 scheduler.restart(process).await?;
             }
+        }
+        if let Some(prepare) = &scheduler.system.prepare {
+            prepare(scheduler.world.clone()).await.map_err(|error| error.to_string())?;
         }
         scheduler.world.bus.set_faults(scheduler.chaos.plan.faults.bus);
         Ok(scheduler)
@@ -94,18 +99,30 @@ impl<DB: Database> Scheduler<DB> {
                 self.fail("everything comes to rest", "there is always something to repair".to_owned());
             }
         }
+        self.age().await;
         self.world.sagas = std::mem::take(&mut self.sagas);
+    }
+
+    /// Lets time pass until nothing that was sent need be kept any more.
+    async fn age(&mut self) {
+        if self.failures.is_empty() {
+            self.chaos.clock.advance(2 * relay::Config::default().durability_horizon);
+            self.processes.wake();
+            self.rest().await;
+        }
     }
 
     /// Goes on until nothing is left to do.
     async fn rest(&mut self) {
-        let most = 5_000 + 500 * self.chaos.plan.sagas;
-        for _ in 0..most {
+        // Looking in vain is no work, but can't go on for ever either.
+        let work = 1_000 + 200 * self.chaos.plan.sagas;
+        let (most_work, most_steps) = (self.work + work, self.steps + 20 * work);
+        while self.work < most_work && self.steps < most_steps {
             if !self.failures.is_empty() || !self.act().await {
                 return;
             }
         }
-        self.fail("everything comes to rest", format!("something is still done after {most} steps without a fault"));
+        self.fail("everything comes to rest", "there is always something to do, long after the last fault".to_owned());
     }
 
     /// Lets somebody repair what only a person can. `false` when there is nothing to repair.
@@ -150,7 +167,7 @@ impl<DB: Database> Scheduler<DB> {
                 // Short pauses are as likely as long ones.
                 let longest = longest >> (self.random.next() % 12);
                 self.chaos.clock.advance(Duration::from_micros(self.random.next() % longest.max(1)));
-                self.processes.wake_due(self.chaos.clock.now());
+                self.processes.wake_due(self.chaos.clock.now(), self.world.bus.next_due());
             }
         }
         true
@@ -164,7 +181,7 @@ impl<DB: Database> Scheduler<DB> {
         }
         moves.extend((0..self.standing.len()).map(|which| (1, Move::GoOn(which))));
         moves.extend(self.processes.down().map(|process| (1, Move::Restart(process))));
-        moves.extend(self.processes.ready().map(|(process, seat)| (LIKELY, Move::Work { process, seat })));
+        moves.extend(self.processes.ready().map(|(weight, process, seat)| (weight, Move::Work { process, seat })));
         if moves.is_empty() {
             return None;
         }
@@ -185,7 +202,7 @@ impl<DB: Database> Scheduler<DB> {
         let bus = self.world.bus.next_due().map(Timestamp::as_microsecond);
         let Some(due) = self.processes.next_due().into_iter().chain(bus).min() else { return false };
         self.chaos.clock.advance(Duration::from_micros((due - now).max(0).unsigned_abs() + 1));
-        self.processes.wake_due(self.chaos.clock.now());
+        self.processes.wake_due(self.chaos.clock.now(), self.world.bus.next_due());
         true
     }
 

@@ -1,5 +1,7 @@
 //! Takes away from a failing run whatever it doesn't need to fail.
 
+use std::time::Duration;
+
 use super::{Plan, Run};
 
 /// The smallest plan found that violates the same invariant.
@@ -29,6 +31,7 @@ fn simpler(plan: &Plan) -> Vec<Plan> {
     let mut simpler: Vec<_> = fewer.into_iter().map(|sagas| Plan { sagas, ..plan.clone() }).collect();
     simpler.extend(plan.with_fewer_kinds());
     simpler.extend((plan.instances > 1).then(|| Plan { instances: 1, ..plan.clone() }));
+    simpler.extend((!plan.skew_max.is_zero()).then(|| Plan { skew_max: Duration::ZERO, ..plan.clone() }));
     simpler.extend((plan.batch_max > 1).then(|| Plan { batch_max: 1, ..plan.clone() }));
     simpler
 }

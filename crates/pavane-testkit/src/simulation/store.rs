@@ -17,6 +17,14 @@ pub(super) async fn running_steps<DB: Database>(db: &Db<DB>) -> Result<Vec<(Saga
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
 }
 
+/// How many rows of the outbox are kept although they were sent.
+pub(super) async fn sent_rows<DB: Database>(db: &Db<DB>) -> Result<i64, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select count(*) from pavane_outbox where refused is null and seq not in (select seq from pavane_unsent)";
+    let rows = DB::fetch(&mut conn, sql, Vec::new()).await?;
+    Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten().unwrap_or_default())
+}
+
 /// The events that a reaction has handled, and when, in microseconds since the Unix epoch.
 pub(super) async fn handled<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<BTreeMap<EventId, i64>, BoxError> {
     let mut conn = db.writers().acquire().await?;

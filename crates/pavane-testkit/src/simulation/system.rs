@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use pavane::{
-    Edge, Service,
+    App, Edge, Service,
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
@@ -9,7 +9,7 @@ use pavane::{
 };
 
 use super::{
-    Bug, Network,
+    Bug, Network, SimulatedBus,
     cast::{Connect, connector},
     chaos::Chaos,
     store,
@@ -20,6 +20,7 @@ use crate::{DeadLetter, VirtualClock, stage};
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>>>>;
+pub(super) type Prepare<DB> = Box<dyn Fn(World<DB>) -> Pending<()>>;
 pub(super) type Begin<DB> = Box<dyn Fn(World<DB>, usize) -> Pending<SagaId>>;
 pub(super) type Interlude<DB> = Box<dyn Fn(World<DB>, Saga) -> Pending<()>>;
 pub(super) type Check<DB> = Box<dyn Fn(World<DB>) -> Pending<Vec<Violation>>>;
@@ -32,6 +33,7 @@ pub struct System<DB: Database = sqlx::Any> {
     clock: VirtualClock,
     network: Network,
     pub(super) services: Vec<Player<DB>>,
+    pub(super) prepare: Option<Prepare<DB>>,
     pub(super) begin: Option<Begin<DB>>,
     pub(super) interludes: Vec<Interlude<DB>>,
     pub(super) repair: Option<Repair<DB>>,
@@ -90,8 +92,8 @@ impl fmt::Display for Violation {
 
 impl<DB: Database> System<DB> {
     pub(super) fn new(clock: VirtualClock, network: Network) -> Self {
-        let (services, begin, interludes, repair, checks) = (Vec::new(), None, Vec::new(), None, Vec::new());
-        Self { clock, network, services, begin, interludes, repair, checks }
+        let (services, interludes, checks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { clock, network, services, prepare: None, begin: None, interludes, repair: None, checks }
     }
 
     /// The network over which services call what isn't a service.
@@ -107,7 +109,25 @@ impl<DB: Database> System<DB> {
     /// Adds a service. `start` starts it as its process would, also after a crash: what it makes is lost then, what it
     /// only refers to survives.
     pub fn service<S: Send + Sync + 'static>(&mut self, start: impl Fn() -> Service<S, DB> + 'static) {
-        self.services.push(Player { manifest: start().manifest(), connect: connector(start) });
+        self.service_connected(start, |_| {});
+    }
+
+    /// As [`service`](Self::service), for one whose process does something with the app before it runs it: `connected` is
+    /// that.
+    pub fn service_connected<S: Send + Sync + 'static>(
+        &mut self,
+        start: impl Fn() -> Service<S, DB> + 'static,
+        connected: impl Fn(&App<S, DB, SimulatedBus>) + 'static,
+    ) {
+        self.services.push(Player { manifest: start().manifest(), connect: connector(start, connected) });
+    }
+
+    /// Says what must be there before the first saga begins: goods, accounts.
+    pub fn given<F>(&mut self, prepare: impl Fn(World<DB>) -> F + 'static)
+    where
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        self.prepare = Some(Box::new(move |world| Box::pin(prepare(world))));
     }
 
     /// Says how a saga begins: somebody makes a request at an edge. Returns the saga's id.

@@ -22,37 +22,40 @@ use pavane::{
     outbox::{CrashPoint, CrashPoints as _},
 };
 
-use super::{Bug, chaos::Chaos};
+use super::{Bug, Fault, chaos::Chaos};
 
-/// One process's connection to the bus.
+/// One process's connection to the bus of a simulation.
 #[derive(Debug, Clone)]
-pub(super) struct Wire {
-    pub(super) memory: Memory,
-    pub(super) chaos: Arc<Chaos>,
+pub struct SimulatedBus {
+    memory: Memory,
+    chaos: Arc<Chaos>,
     /// The durable consumers of undos.
     undos: Arc<BTreeSet<String>>,
     /// Dead letters that are kept too late, by the sequence of their event.
     late: Arc<Mutex<BTreeMap<String, Outgoing>>>,
 }
 
-/// An open consumer.
-pub(super) struct WireSubscription {
+/// An open consumer of a simulation's bus.
+#[derive(Debug)]
+pub struct SimulatedSubscription {
     inner: memory::Subscription,
-    wire: Wire,
+    wire: SimulatedBus,
     durable: String,
+    /// The newest event that came so far, and over which connection.
+    newest: (u64, u64),
 }
 
 /// A delivery whose settlement is written down, or goes wrong as planted.
 struct Watched {
     inner: Option<Delivery>,
-    wire: Wire,
+    wire: SimulatedBus,
     /// Its durable consumer and event id.
     key: (String, String),
     saga: Option<SagaId>,
     what: String,
 }
 
-impl Wire {
+impl SimulatedBus {
     pub(super) fn new(memory: Memory, chaos: Arc<Chaos>, manifest: &Manifest) -> Self {
         let undos = manifest.reactions.iter().filter(|reaction| reaction.undoes().is_some());
         let undos = undos.map(|undo| format!("{}_{}", manifest.service, undo.name)).collect();
@@ -66,11 +69,16 @@ impl Wire {
     fn publish_now(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
         let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
         let mut outcomes = self.memory.try_publish(messages);
+        outcomes.iter().filter(|outcome| outcome.is_err()).for_each(|_| self.chaos.saw(Fault::UnansweredPublish));
         let last = outcomes.iter().rposition(Result::is_ok).unwrap_or_default();
         for (at, (outcome, id)) in outcomes.iter_mut().zip(ids).enumerate() {
             let passed_over = self.has(Bug::SequenceCursor) && at < last;
             if outcome.is_err() && (passed_over || self.has(Bug::FireAndForget)) {
-                *outcome = Ok(Receipt { sequence: u64::MAX >> 1, duplicate: false });
+                // No sequence, so nobody can look later whether it is there.
+                *outcome = Ok(Receipt { sequence: 0, duplicate: false });
+            }
+            if outcome.is_err() && self.has(Bug::SweptAtStartOnly) {
+                *outcome = Err(PublishError::Refused("set aside until the next start".to_owned()));
             }
             if let (true, Ok(receipt)) = (self.has(Bug::NeverVerified), outcome) {
                 self.chaos.wrong().published.insert(receipt.sequence, id);
@@ -80,8 +88,8 @@ impl Wire {
     }
 }
 
-impl Bus for Wire {
-    type Subscription = WireSubscription;
+impl Bus for SimulatedBus {
+    type Subscription = SimulatedSubscription;
 
     async fn provision(&self, topology: &Topology) -> Result<(), Error> {
         self.memory.try_provision(topology)
@@ -110,14 +118,14 @@ impl Bus for Wire {
         outcomes
     }
 
-    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<WireSubscription, Error> {
+    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<SimulatedSubscription, Error> {
         let mut inner = self.memory.try_subscribe(consumer)?;
         if self.has(Bug::NewEventsOnly) {
             for old in inner.try_receive(usize::MAX)? {
                 old.ack().await?;
             }
         }
-        Ok(WireSubscription { inner, wire: self.clone(), durable: consumer.durable.clone() })
+        Ok(SimulatedSubscription { inner, wire: self.clone(), durable: consumer.durable.clone(), newest: (0, 0) })
     }
 
     async fn stream_state(&self) -> Result<StreamState, Error> {
@@ -138,11 +146,12 @@ impl Bus for Wire {
     async fn close(&self) {}
 }
 
-impl Subscription for WireSubscription {
+impl Subscription for SimulatedSubscription {
     /// Never waits for anything but the scheduler: what isn't there now comes at another turn.
     async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, Error> {
         let mut deliveries = Vec::new();
         for delivery in self.inner.try_receive(credits)? {
+            self.count(&delivery);
             deliveries.extend(self.watched(delivery).await);
         }
         if deliveries.is_empty() { std::future::pending().await } else { Ok(deliveries) }
@@ -153,7 +162,22 @@ impl Subscription for WireSubscription {
     }
 }
 
-impl WireSubscription {
+impl SimulatedSubscription {
+    /// Counts what is wrong with a delivery.
+    fn count(&mut self, delivery: &Delivery) {
+        let chaos = &self.wire.chaos;
+        if delivery.delivered > 1 {
+            return chaos.saw(Fault::Redelivery);
+        }
+        // A broker that lost its newest messages gives their sequences to others.
+        let connection = self.wire.memory.health().reconnects;
+        let newest = if self.newest.1 == connection { self.newest.0 } else { 0 };
+        if delivery.sequence < newest {
+            chaos.saw(Fault::Overtaking);
+        }
+        self.newest = (newest.max(delivery.sequence), connection);
+    }
+
     async fn watched(&self, inner: Delivery) -> Option<Delivery> {
         let wire = &self.wire;
         if !wire.chaos.is_traced() && wire.chaos.bug.is_none() {
@@ -197,6 +221,7 @@ impl Settle for Watched {
         if self.wire.has(Bug::FailedCountsAsDone) || is_undo && self.wire.has(Bug::RunningIgnored) {
             return self.ack();
         }
+        let delay = if self.wire.has(Bug::RetriesAtOnce) { Duration::ZERO } else { delay };
         match self.inner.take() {
             Some(inner) => Box::pin(inner.retry_after(delay)),
             None => Box::pin(std::future::ready(Ok(()))),

@@ -62,7 +62,7 @@ async fn an_effect_and_its_undo_that_comes_first() {
 
 #[tokio::test]
 async fn an_edge_a_timer_and_a_verdict() {
-    let mut stage = given(order()).await;
+    let mut stage = given(order(None)).await;
     let mut tx = stage.edge("place").begin(Correlation::of(stage.saga())).await.unwrap();
     tx.emit(&placed(id())).await.unwrap();
     tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();

@@ -1,4 +1,5 @@
-//! The servers start, fail as told, come back with what they had stored, and leave nothing behind; one service goes on stage, and a whole system is simulated.
+//! The servers start, fail as told, come back with what they had stored, and leave nothing behind. One service goes on
+//! stage and through the fault matrix; a whole system is simulated.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../examples/simulate/books.rs"]
@@ -12,6 +13,9 @@ mod orphans;
 mod postgres;
 mod process;
 mod proxy;
+mod readme;
+mod real_shop;
+mod services;
 #[path = "../../examples/simulate/shop.rs"]
 mod shop;
 mod simulation;

@@ -71,6 +71,27 @@ async fn panics_rejections_and_broken_promises_end_as_dead_letters() {
     }
 }
 
+/// Found by the simulation: the second one's dead letter was taken for a duplicate of the first one's, and the event was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_the_sequence_of_one_that_the_broker_lost_is_another_dead_letter() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        for (id, dead) in [("first", 2), ("second", 4)] {
+            let garbage = Outgoing {
+                subject: "events.stage.started.x".into(),
+                headers: Headers::default(),
+                payload: id.into(),
+                message_id: id.into(),
+            };
+            let receipt = stage.bus.publish(vec![garbage]).await.remove(0).unwrap();
+            assert_eq!(receipt.sequence, 1);
+            stage.settle().await;
+            assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), dead, "one for each reaction");
+            stage.bus.roll_back("EVENTS", 0);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_kept_and_stops_nothing() {
     for database in databases().await {

@@ -1,8 +1,8 @@
 //! Steps and their undos, in every order.
 
-use pavane::contract::{SagaId, SystemClock};
+use pavane::contract::{EventId, SagaId, SystemClock};
 
-use crate::stage::{Cancelled, Stage, Started, databases, until};
+use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_takes_back_what_its_step_did_once() {
@@ -90,5 +90,22 @@ async fn an_effect_that_is_rejected_does_not_keep_its_undo_waiting() {
         stage.settle().await;
         assert_eq!(stage.done("impossible").await, ["step", "take-back"]);
         assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "there is nothing to refund");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_can_not_be_read_leaves_nothing_running_that_an_undo_would_wait_for() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let saga = SagaId::new(&SystemClock);
+        let mut poison = envelope(EventId::new(&SystemClock), saga, &Started { key: "poison".into() });
+        poison.body = "{".into();
+        stage.publish_raw(&poison, "poison").await;
+        stage.settle().await;
+        stage.publish(saga, &Cancelled { key: "poison".into() }).await;
+        stage.settle().await;
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 2);
+        assert!(stage.done("poison").await.is_empty());
+        assert!(stage.script.calls.lock().unwrap().is_empty(), "the provider must not be called");
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrives_once;
+mod declares;
 mod gives_up;
 mod in_order;
 mod ledger;

@@ -14,7 +14,7 @@ use axum::{
 };
 use contracts::OrderId;
 use futures_util::stream;
-use pavane::contract::Timestamp;
+use pavane::{contract::Timestamp, ops::Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
@@ -25,8 +25,7 @@ use crate::{
         parameters::{PathId, order_id},
     },
     order::Entry,
-    problem::Problem,
-    store,
+    problem, store,
     view::ProgressView,
 };
 
@@ -59,7 +58,7 @@ pub(crate) async fn follow(State(shop): Shared, id: PathId, headers: HeaderMap) 
     let mut feed = Feed::new(shop, id, seen, permit);
     feed.read().await?;
     if feed.last.is_none() {
-        return Err(Problem::no_such_order());
+        return Err(problem::no_such_order());
     }
     if feed.ready.is_empty() && feed.has_settled() {
         return Ok(StatusCode::NO_CONTENT.into_response());

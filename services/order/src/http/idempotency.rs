@@ -6,16 +6,18 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
-use pavane::{Correlation, Edge, Tx, contract::Timestamp, outbox::Db};
+use pavane::{
+    Correlation, Edge, Tx,
+    contract::Timestamp,
+    ops::{FieldError, Problem},
+    outbox::Db,
+};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{
-    problem::{FieldError, Problem},
-    store::{self, Saved},
-};
+use crate::store::{self, Saved};
 
 const HEADER: &str = "Idempotency-Key";
 const CHARS_MAX: usize = 255;

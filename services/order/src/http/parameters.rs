@@ -6,7 +6,9 @@ use contracts::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{domain::Status, problem::Problem, store};
+use pavane::ops::Problem;
+
+use crate::{domain::Status, store};
 
 const LIMIT_DEFAULT: i64 = 50;
 const LIMIT_MAX: i64 = 200;

@@ -36,9 +36,11 @@ fn body<E: Event>(event: &RawEnvelope) -> E {
 
 #[tokio::test]
 async fn nothing_that_fails_does_harm() {
-    let order = OrderId::from(SagaId::new(&VirtualClock::new(0)).as_uuid());
+    let saga = SagaId::new(&VirtualClock::new(0));
+    let order = OrderId::from(saga.as_uuid());
     let says = Says(order);
     fault_matrix(|| order::service(Orders::default()))
+        .saga(saga)
         .given(move |db| placed(db, order))
         .event(&body::<PaymentAuthorized>(&says.authorized()))
         .event(&body::<PaymentDeclined>(&says.declined()))

@@ -138,7 +138,10 @@ async fn the_edge_answers_as_it_is_described() -> Result<()> {
     assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [] }));
     assert_eq!(running.get("/metrics").await?.0, 200);
     let (status, kind, problem) = running.get("/payments/not-a-uuid").await?;
-    assert_eq!((status, kind.as_str(), &problem["field"]), (400, "application/problem+json", &json!("order_id")));
+    assert_eq!(
+        (status, kind.as_str(), &problem["errors"][0]["field"]),
+        (400, "application/problem+json", &json!("order_id"))
+    );
     let (status, kind, problem) = running.get(&format!("/payments/{}", Order::new().id)).await?;
     assert_eq!((status, kind.as_str(), &problem["status"]), (404, "application/problem+json", &json!(404)));
     let described = running.get("/openapi.json").await?.2;

@@ -1,4 +1,5 @@
 mod consumers;
+mod observing;
 mod outages;
 mod permissions;
 mod streams;

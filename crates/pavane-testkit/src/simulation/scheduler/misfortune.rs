@@ -8,31 +8,33 @@ use pavane::{
     outbox::Database,
 };
 
-use super::{Scheduler, steps::Step};
+use super::{super::Fault, Scheduler, steps::Step};
 
 impl<DB: Database> Scheduler<DB> {
     /// What goes wrong between two steps.
     pub(super) async fn misfortune(&mut self) {
-        let faults = self.chaos.plan.faults;
         self.chaos.set_who("");
         if self.outage > 0 {
             self.outage -= 1;
             if self.outage == 0 {
                 self.reconnect();
             }
-        } else if self.chaos.strikes(faults.outage) {
+        } else if self.chaos.strikes(Fault::Outage) {
             self.chaos.note(None, || "the broker is AWAY".to_owned());
             self.world.bus.disconnect();
             self.outage = 1 + self.random.below(100);
-        } else if self.chaos.strikes(faults.rollback) {
+        } else if self.chaos.strikes(Fault::Rollback) {
             self.roll_back();
         }
-        if self.chaos.strikes(faults.kill) {
+        if self.chaos.strikes(Fault::LostConsumer) {
+            self.lose_consumer();
+        }
+        if self.chaos.strikes(Fault::Kill) {
             let process = self.random.below(self.processes.count());
             self.chaos.note(None, || format!("{} is KILLED", self.processes.name(process)));
             self.crash(process);
         }
-        if !self.system.interludes.is_empty() && !self.sagas.is_empty() && self.chaos.strikes(faults.interlude) {
+        if !self.system.interludes.is_empty() && !self.sagas.is_empty() && self.chaos.strikes(Fault::Interlude) {
             let saga = self.sagas[self.random.below(self.sagas.len())];
             let which = self.random.below(self.system.interludes.len());
             let act = (self.system.interludes[which])(self.world.clone(), saga);
@@ -58,6 +60,20 @@ impl<DB: Database> Scheduler<DB> {
             self.chaos.note(None, || format!("the broker LOSES what came after {}", last.sequence));
             self.world.bus.roll_back(EVENTS, last.sequence);
         }
+        self.processes.wake();
+    }
+
+    /// Somebody deletes a durable consumer on the broker. The service makes it anew, and gets everything again.
+    fn lose_consumer(&mut self) {
+        let manifests = self.system.services.iter().map(|player| &player.manifest);
+        let durables: Vec<_> = manifests
+            .flat_map(|manifest| {
+                manifest.reactions.iter().map(|reaction| format!("{}_{}", manifest.service, reaction.name))
+            })
+            .collect();
+        let lost = &durables[self.random.below(durables.len())];
+        self.chaos.note(None, || format!("the consumer {lost} is DELETED"));
+        self.world.bus.delete_consumer(lost);
         self.processes.wake();
     }
 

@@ -3,6 +3,7 @@
 use pavane::contract::Timestamp;
 
 use super::super::cast::{Stepped, Worker};
+use crate::random::Random;
 
 /// Every process, up or down.
 #[derive(Default)]
@@ -22,6 +23,8 @@ const RELAY: usize = 0;
 struct Seat {
     name: String,
     worker: Option<Box<dyn Worker>>,
+    /// How often it is picked: some are slow, and find more to do each time.
+    weight: usize,
     /// It may have something to do.
     ready: bool,
     /// When it has something to do for sure, in microseconds since the Unix epoch.
@@ -56,11 +59,11 @@ impl Processes {
         self.0.iter().enumerate().filter(|(_, process)| process.seats.is_empty()).map(|(process, _)| process)
     }
 
-    /// Whoever may have something to do, by process and seat.
-    pub(super) fn ready(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// Whoever may have something to do: weight, process and seat.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.0.iter().enumerate().flat_map(|(process, Process { seats, .. })| {
             let ready = seats.iter().enumerate().filter(|(_, seat)| seat.ready && seat.worker.is_some());
-            ready.map(move |(seat, _)| (process, seat))
+            ready.map(move |(at, seat)| (seat.weight, process, at))
         })
     }
 
@@ -75,34 +78,35 @@ impl Processes {
         Some((seat.name.clone(), seat.worker.take()?))
     }
 
-    /// Puts a worker back after a step, and wakes whoever may have something to do now. `None` when the step failed.
+    /// Puts a worker back after a step, and wakes whoever may have something to do now.
     pub(super) fn sit_down(
         &mut self,
         process: usize,
         seat: usize,
         worker: Box<dyn Worker>,
-        stepped: Option<(Stepped, Timestamp)>,
+        (stepped, now): (Stepped, Timestamp),
     ) {
         let place = &mut self.0[process].seats[seat];
         place.worker = Some(worker);
         match stepped {
             // A relay publishes for everybody. A reaction leaves something for its own relay, and perhaps for itself.
-            Some((Stepped::Busy, _)) if seat == RELAY => self.wake_reactions(),
-            Some((Stepped::Busy, _)) => self.wake_relays_of(self.0[process].service),
-            Some((Stepped::Idle { next_due }, now)) => {
+            Stepped::Busy if seat == RELAY => self.wake_reactions(),
+            Stepped::Busy => self.wake_relays_of(self.0[process].service),
+            Stepped::Idle { next_due } => {
                 let due = next_due.map(|wait| now.as_microsecond().saturating_add(wait));
                 (place.ready, place.due) = (false, due);
             }
-            None => {}
         }
     }
 
     /// Starts a process.
-    pub(super) fn fill(&mut self, process: usize, workers: Vec<Box<dyn Worker>>) {
+    pub(super) fn fill(&mut self, process: usize, workers: Vec<Box<dyn Worker>>, random: &mut Random) {
+        const WEIGHTS: [usize; 4] = [1, 2, 4, 16];
         let Process { name, seats, .. } = &mut self.0[process];
         let seat = |worker: Box<dyn Worker>| {
             let name = format!("{name}/{}", worker.name());
-            Seat { name, worker: Some(worker), ready: true, due: None }
+            let weight = WEIGHTS[random.below(WEIGHTS.len())];
+            Seat { name, worker: Some(worker), weight, ready: true, due: None }
         };
         *seats = workers.into_iter().map(seat).collect();
     }
@@ -117,9 +121,12 @@ impl Processes {
         self.0.iter_mut().flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
     }
 
-    /// As it got later: the reactions look again, and the relays that waited for this time.
-    pub(super) fn wake_due(&mut self, now: Timestamp) {
-        self.wake_reactions();
+    /// As it got later: the relays that waited for this time look again, and the reactions if the bus has something for
+    /// them.
+    pub(super) fn wake_due(&mut self, now: Timestamp, bus_due: Option<Timestamp>) {
+        if bus_due.is_some_and(|due| due <= now) {
+            self.wake_reactions();
+        }
         for relay in self.0.iter_mut().filter_map(|process| process.seats.get_mut(RELAY)) {
             relay.ready |= relay.due.is_some_and(|due| due <= now.as_microsecond());
         }

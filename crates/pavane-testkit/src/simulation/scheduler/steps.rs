@@ -9,7 +9,7 @@ use super::{
         BoxError, Saga,
         cast::{Running, Stepped, Worker},
         store,
-        wire::Wire,
+        wire::SimulatedBus,
     },
     Scheduler,
 };
@@ -83,12 +83,9 @@ impl<DB: Database> Scheduler<DB> {
         self.processes.wake();
     }
 
-    fn worked(&mut self, process: usize, seat: usize, worker: Box<dyn Worker>, stepped: Result<Stepped, String>) {
-        let now = self.chaos.clock.now();
-        if let Err(error) = &stepped {
-            self.fail("services run", format!("{} can't go on: {error}", worker.name()));
-        }
-        self.processes.sit_down(process, seat, worker, stepped.ok().map(|stepped| (stepped, now)));
+    fn worked(&mut self, process: usize, seat: usize, worker: Box<dyn Worker>, stepped: Stepped) {
+        self.work += usize::from(stepped == Stepped::Busy);
+        self.processes.sit_down(process, seat, worker, (stepped, self.chaos.clock.now()));
     }
 
     /// A process dies: what it does stops where it is, what it knows is gone.
@@ -102,7 +99,7 @@ impl<DB: Database> Scheduler<DB> {
         let service = self.processes.service(process);
         let player = &self.system.services[service];
         let name = &player.manifest.service;
-        let wire = Wire::new(self.world.bus.clone(), Arc::clone(&self.chaos), &player.manifest);
+        let wire = SimulatedBus::new(self.world.bus.clone(), Arc::clone(&self.chaos), &player.manifest);
         let started = (player.connect)(self.world.db(name).clone(), wire).await.map_err(|error| error.to_string())?;
         if let Some(bug) = self.chaos.bug {
             let first = self.steps == 0 && !self.processes.is_up(service);
@@ -112,7 +109,7 @@ impl<DB: Database> Scheduler<DB> {
         for (edge, entrance) in started.edges {
             self.world.edges.insert((name.clone(), edge), entrance);
         }
-        self.processes.fill(process, started.workers);
+        self.processes.fill(process, started.workers, &mut self.random);
         Ok(())
     }
 }

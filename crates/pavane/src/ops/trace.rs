@@ -1,13 +1,57 @@
-use axum::http::HeaderMap;
-use pavane::contract::{TraceContext, codec::header};
+//! Requests as spans, and the traces that they belong to.
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, StatusCode},
+    middleware::{self, Next},
+    response::Response,
+};
+use pavane_contract::{TraceContext, codec::header};
+use pavane_outbox::trace;
+use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 /// Longest `tracestate` carried on. W3C Trace Context, section 3.3.1.5, wants at least this.
 const STATE_MAX: usize = 512;
 
+/// What operators' probes ask for: no part of any trace.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Makes each request a span that goes on with the caller's trace. A saga that begins in it goes on with the span.
+pub fn spans(router: Router) -> Router {
+    router.layer(middleware::from_fn(in_a_span))
+}
+
+async fn in_a_span(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let Some(path) = path.filter(|path| !PROBES.contains(&path.as_str())) else { return next.run(request).await };
+    let span = info_span!(
+        "request",
+        otel.name = format!("{} {path}", request.method()),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = %request.method(),
+        http.route = path,
+        http.response.status_code = Empty,
+        trace = Empty,
+    );
+    trace::follow(&span, trace_of(request.headers()).as_ref());
+    let response = next.run(request).instrument(span.clone()).await;
+    record(&span, response.status());
+    response
+}
+
+fn record(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
 /// The trace that a request belongs to. A context that can't be read starts a new one, as the specification has it.
 ///
 /// See <https://www.w3.org/TR/trace-context/>.
-pub(crate) fn of(headers: &HeaderMap) -> Option<TraceContext> {
+pub fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
     let mut parents = headers.get_all(header::TRACE_PARENT).iter();
     let parent = parents.next()?.to_str().ok()?;
     if parents.next().is_some() || !is_valid(parent) {
@@ -60,12 +104,12 @@ mod tests {
     fn the_state_goes_with_the_parent() {
         let mut headers = HeaderMap::new();
         headers.append(header::TRACE_STATE, HeaderValue::from_static("a=1"));
-        assert_eq!(of(&headers), None);
+        assert_eq!(trace_of(&headers), None);
         headers.append(header::TRACE_PARENT, HeaderValue::from_static(VALID));
         headers.append(header::TRACE_STATE, HeaderValue::from_static("b=2"));
         let expected = TraceContext { parent: VALID.to_owned(), state: Some("a=1,b=2".to_owned()) };
-        assert_eq!(of(&headers), Some(expected));
+        assert_eq!(trace_of(&headers), Some(expected));
         headers.append(header::TRACE_PARENT, HeaderValue::from_static(VALID));
-        assert_eq!(of(&headers), None);
+        assert_eq!(trace_of(&headers), None);
     }
 }

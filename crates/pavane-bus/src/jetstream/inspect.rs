@@ -1,0 +1,254 @@
+//! What the server says about itself, its streams and its consumers, for whoever watches over a deployment.
+
+mod answer;
+
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use pavane_contract::Timestamp;
+use serde_json::json;
+
+use answer::{Account, Consumers, Deleted, StreamInfo};
+
+use super::{
+    JetStream,
+    api::{Failure, StoredMessage, timestamp},
+    reader::Stored,
+    subscription::decode,
+};
+use crate::{Error, Message};
+
+/// The server that the client is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerReport {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The cluster that it belongs to.
+    pub cluster: Option<String>,
+    /// The largest message that it takes, in bytes.
+    pub max_payload: usize,
+    /// Bytes that the account's streams take on disk.
+    pub storage: u64,
+    /// Bytes that they may take; `None` for no limit but the disk.
+    pub storage_max: Option<u64>,
+    /// How many streams and consumers the account has.
+    pub streams: u64,
+    /// How many consumers the account has.
+    pub consumers: u64,
+}
+
+/// A stream as it is on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// Its name.
+    pub name: String,
+    /// When this was true, by the server's clock; `None` from a server that doesn't say.
+    pub at: Option<Timestamp>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What it captures.
+    pub subjects: Vec<String>,
+    /// Messages that it has.
+    pub messages: u64,
+    /// Bytes that it takes.
+    pub bytes: u64,
+    /// The oldest sequence that it has; one more than the last when it is empty.
+    pub first_sequence: u64,
+    /// The last sequence that it gave out.
+    pub last_sequence: u64,
+    /// How long it keeps a message; zero for ever.
+    pub max_age: Duration,
+    /// How many bytes it may take; `None` for no limit of its own.
+    pub max_bytes: Option<u64>,
+    /// How long it recognises a message id.
+    pub duplicate_window: Duration,
+    /// Copies.
+    pub replicas: usize,
+    /// `file` or `memory`.
+    pub storage: String,
+    /// `limits`, `interest` or `workqueue`.
+    pub retention: String,
+    /// What a full stream does: `old` drops, `new` refuses.
+    pub discard: String,
+}
+
+/// How far a consumer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Position {
+    /// The sequence in the stream.
+    pub sequence: u64,
+    /// When it last moved, by the server's clock.
+    pub active: Option<Timestamp>,
+}
+
+/// A consumer of a stream as it is on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerReport {
+    /// Its name: `<service>_<reaction>` for a reaction.
+    pub name: String,
+    /// Whether it survives its clients.
+    pub durable: bool,
+    /// When this was true, by the server's clock; `None` from a server that doesn't say.
+    pub at: Option<Timestamp>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What it wants; nothing means everything.
+    pub filters: Vec<String>,
+    /// How long a delivery may stay unsettled.
+    pub ack_wait: Duration,
+    /// How many may be unsettled at once; `None` for no limit.
+    pub max_ack_pending: Option<u64>,
+    /// How often one message is delivered at most; `None` for no limit.
+    pub max_deliver: Option<u64>,
+    /// `explicit` for a reaction's.
+    pub ack_policy: String,
+    /// `all` for a reaction's.
+    pub deliver_policy: String,
+    /// The last message that was delivered.
+    pub delivered: Position,
+    /// Everything up to here is settled.
+    pub settled: Position,
+    /// Messages that were not delivered yet: the lag.
+    pub pending: u64,
+    /// Messages that were delivered and are not settled.
+    pub in_flight: u64,
+    /// How many of these were delivered more than once.
+    pub redelivered: u64,
+    /// Requests for messages that wait at the server: zero when nobody is there to take any.
+    pub waiting_pulls: u64,
+    /// Somebody paused it.
+    pub paused: bool,
+}
+
+impl ConsumerReport {
+    /// A durable consumer that was never given anything, for tests of what reads reports.
+    pub fn new(name: impl Into<String>, created: Timestamp) -> Self {
+        let nowhere = Position { sequence: 0, active: None };
+        Self {
+            name: name.into(),
+            durable: true,
+            at: None,
+            created,
+            filters: Vec::new(),
+            ack_wait: Duration::ZERO,
+            max_ack_pending: None,
+            max_deliver: None,
+            ack_policy: "explicit".to_owned(),
+            deliver_policy: "all".to_owned(),
+            delivered: nowhere,
+            settled: nowhere,
+            pending: 0,
+            in_flight: 0,
+            redelivered: 0,
+            waiting_pulls: 0,
+            paused: false,
+        }
+    }
+}
+
+impl Position {
+    /// A position, and when it was reached.
+    pub const fn new(sequence: u64, active: Option<Timestamp>) -> Self {
+        Self { sequence, active }
+    }
+}
+
+impl JetStream {
+    /// What the server says about itself.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it (`$JS.API.INFO`).
+    pub async fn server_report(&self) -> Result<ServerReport, Error> {
+        let server = self.inner.client.server_info();
+        let account: Account = self.inner.api("INFO", &()).await?;
+        Ok(ServerReport {
+            name: server.server_name,
+            version: server.version,
+            cluster: server.cluster,
+            max_payload: server.max_payload,
+            storage: account.storage,
+            storage_max: u64::try_from(account.limits.max_storage).ok(),
+            streams: account.streams,
+            consumers: account.consumers,
+        })
+    }
+
+    /// How a stream is; `None` when it doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    pub async fn stream_report(&self, stream: &str) -> Result<Option<StreamReport>, Error> {
+        let asked: Result<StreamInfo, Failure> = self.inner.api(&format!("STREAM.INFO.{stream}"), &()).await;
+        Ok(found(asked, ErrorCode::STREAM_NOT_FOUND)?.map(StreamReport::from))
+    }
+
+    /// The consumers of a stream, by name; empty when the stream doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    pub async fn consumer_reports(&self, stream: &str) -> Result<Vec<ConsumerReport>, Error> {
+        let mut reports = Vec::new();
+        loop {
+            let request = json!({ "offset": reports.len() });
+            let asked: Result<Consumers, Failure> = self.inner.api(&format!("CONSUMER.LIST.{stream}"), &request).await;
+            let Some(page) = found(asked, ErrorCode::STREAM_NOT_FOUND)? else { break };
+            let listed = page.consumers.len();
+            reports.extend(page.consumers.into_iter().map(ConsumerReport::from));
+            if listed == 0 || reports.len() >= page.total {
+                break;
+            }
+        }
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(reports)
+    }
+
+    /// One message of a stream, from its leader; `None` when nothing is stored there (any more).
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    pub async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Error> {
+        let request = json!({ "seq": sequence });
+        let asked = self.inner.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
+        let Some(stored) = found(asked, ErrorCode::NO_MESSAGE_FOUND)? else { return Ok(None) };
+        let message = async_nats::jetstream::message::StreamMessage::try_from(stored.message)
+            .map_err(|error| Error::Other(format!("message {sequence} can't be read: {error}")))?;
+        let at = timestamp(message.time.unix_timestamp_nanos())?;
+        let headers = decode(Some(&message.headers));
+        let message = Message { subject: message.subject.into_string(), headers, payload: message.payload };
+        Ok(Some(Stored { sequence, at, message }))
+    }
+
+    /// Deletes one message of a stream. `false` when it wasn't there.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    pub async fn delete_stored(&self, stream: &str, sequence: u64) -> Result<bool, Error> {
+        let request = json!({ "seq": sequence, "no_erase": true });
+        let asked = self.inner.api::<Deleted>(&format!("STREAM.MSG.DELETE.{stream}"), &request).await;
+        match asked {
+            Ok(deleted) => Ok(deleted.success),
+            Err(Failure::Refused(_)) if self.stored(stream, sequence).await?.is_none() => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// What doesn't exist isn't a failure of whoever looks for it.
+fn found<T>(asked: Result<T, Failure>, missing: ErrorCode) -> Result<Option<T>, Error> {
+    match asked {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.code() == Some(missing) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,150 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Manifest, Saga};
+
+/// What a service says about itself to whoever looks at the whole system: its manifest, the sagas that it starts, and
+/// the settings that others have to fit to. Plain data; the services leave it at the bus when they start.
+///
+/// It grows additively: a reader ignores what it doesn't know, and refuses another [`SCHEMA`](Self::SCHEMA).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Declaration {
+    /// Counts breaking changes of this very form.
+    pub schema: u16,
+    /// Its part of the choreography.
+    pub manifest: Manifest,
+    /// The sagas that it starts.
+    #[serde(default)]
+    pub sagas: Vec<Saga>,
+    /// How it is run.
+    #[serde(default)]
+    pub settings: Settings,
+}
+
+/// How a service is run, as far as it concerns others. Empty where a service didn't say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The version of the framework that it was built with.
+    #[serde(default)]
+    pub pavane: String,
+    /// How long it remembers which events it has handled.
+    #[serde(default)]
+    pub inbox_retention: Duration,
+    /// How long its relay keeps what it has published.
+    #[serde(default)]
+    pub durability_horizon: Duration,
+    /// How old an event may become in the stream that it wants.
+    #[serde(default)]
+    pub events_max_age: Duration,
+    /// How old a dead letter may become in the stream that it wants.
+    #[serde(default)]
+    pub dead_letters_max_age: Duration,
+    /// How long the stream that it wants recognises a message id.
+    #[serde(default)]
+    pub duplicate_window: Duration,
+    /// Its reactions by name.
+    #[serde(default)]
+    pub reactions: BTreeMap<String, ReactionSettings>,
+}
+
+/// How a reaction is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReactionSettings {
+    /// Its durable consumer.
+    pub durable: String,
+    /// How long it may take, from the moment at which an event is there for it until its answer is: longer means stuck.
+    pub allowed: Duration,
+    /// How long the broker waits for a sign of life before it delivers an event again.
+    pub ack_wait: Duration,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Attempts before an event becomes a dead letter.
+    pub max_attempts: u32,
+    /// Events in one transaction at most.
+    pub batch_max: usize,
+}
+
+impl Declaration {
+    /// The form that this crate writes and reads.
+    pub const SCHEMA: u16 = 1;
+
+    /// A service's declaration.
+    pub fn new(manifest: Manifest, sagas: Vec<Saga>, settings: Settings) -> Self {
+        Self { schema: Self::SCHEMA, manifest, sagas, settings }
+    }
+}
+
+impl ReactionSettings {
+    /// How long a reaction may take when nothing else was said.
+    pub const ALLOWED: Duration = Duration::from_secs(30);
+
+    /// The settings of the reaction with this durable consumer.
+    pub fn new(durable: impl Into<String>) -> Self {
+        Self {
+            durable: durable.into(),
+            allowed: Self::ALLOWED,
+            ack_wait: Duration::from_secs(30),
+            timeout: Duration::from_mins(1),
+            max_attempts: 8,
+            batch_max: 128,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a service of this version writes it. What is here must be readable for ever.
+    const GOLDEN: &str = r#"{
+      "schema": 1,
+      "manifest": {
+        "service": "till",
+        "edges": [{ "name": "open", "emits": [{ "all": [{ "name": "till.opened", "version": 1 }] }] }],
+        "reactions": [{
+          "name": "count", "role": "react", "on": [{ "name": "till.opened", "version": 1 }],
+          "emits": [{ "one-of": [{ "name": "till.counted", "version": 1 }] }], "effect": false, "gives_up_with": null
+        }]
+      },
+      "sagas": [{
+        "name": "day", "starts_with": { "name": "till.opened", "version": 1 },
+        "completes_with": [{ "name": "till.counted", "version": 1 }], "aborts_with": [],
+        "within": { "secs": 86400, "nanos": 0 }, "terminal": [], "without_undo": []
+      }],
+      "settings": {
+        "pavane": "0.1.0",
+        "inbox_retention": { "secs": 3888000, "nanos": 0 },
+        "durability_horizon": { "secs": 600, "nanos": 0 },
+        "events_max_age": { "secs": 604800, "nanos": 0 },
+        "dead_letters_max_age": { "secs": 2592000, "nanos": 0 },
+        "duplicate_window": { "secs": 120, "nanos": 0 },
+        "reactions": {
+          "count": {
+            "durable": "till_count", "allowed": { "secs": 30, "nanos": 0 }, "ack_wait": { "secs": 30, "nanos": 0 },
+            "timeout": { "secs": 60, "nanos": 0 }, "max_attempts": 8, "batch_max": 128
+          }
+        }
+      }
+    }"#;
+
+    #[test]
+    fn its_form_never_changes() {
+        let declaration: Declaration = serde_json::from_str(GOLDEN).unwrap();
+        let written = serde_json::to_value(&declaration).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(GOLDEN).unwrap());
+        assert_eq!(declaration.settings.reactions["count"], ReactionSettings::new("till_count"));
+    }
+
+    #[test]
+    fn what_a_newer_service_adds_is_ignored_and_what_an_older_one_leaves_out_is_empty() {
+        let newer = GOLDEN.replacen("\"schema\": 1,", "\"schema\": 1, \"colour\": \"red\",", 1);
+        assert!(serde_json::from_str::<Declaration>(&newer).is_ok());
+        let older = r#"{ "schema": 1, "manifest": { "service": "till", "edges": [], "reactions": [] } }"#;
+        let older: Declaration = serde_json::from_str(older).unwrap();
+        assert_eq!((older.sagas.len(), older.settings), (0, Settings::default()));
+    }
+}

@@ -1,0 +1,230 @@
+//! The SQL of the relay: what waits to be published, what was, and who publishes.
+
+use pavane_bus::Outgoing;
+
+use crate::{
+    Arg, Database, Db, Dialect, Error, Statement,
+    store::{int, json, text},
+};
+
+/// A row that waits to be published.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) seq: i64,
+    pub(crate) message: Outgoing,
+}
+
+/// A row that the broker acknowledged: `(outbox sequence, stream sequence)`.
+pub(crate) type Sent = (i64, i64);
+
+/// A row that the broker will never take: `(outbox sequence, why)`.
+pub(crate) type Refused = (i64, String);
+
+/// The oldest unsent rows.
+///
+/// There is no cursor: whatever is unsent is found, however late its transaction commits. A cursor over an identity
+/// column would skip rows that become visible out of order.
+pub(crate) async fn unsent<DB: Database>(
+    conn: &mut DB::Connection,
+    dialect: Dialect,
+    limit: i64,
+) -> Result<Vec<Unsent>, Error> {
+    // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again.
+    const UNSENT: Statement = Statement {
+        postgres: "select unsent.seq, event_id::text, subject, headers, payload \
+                   from (select seq from pavane_unsent order by seq limit $1) as unsent, \
+                   lateral (select * from pavane_outbox where seq = unsent.seq limit 1) as event order by unsent.seq",
+        sqlite: "select seq, event_id, subject, headers, payload \
+                 from pavane_unsent cross join pavane_outbox using (seq) order by seq limit $1",
+    };
+    let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            let headers = serde_json::from_str(&text::<DB>(row, 3)?);
+            let message = Outgoing {
+                message_id: text::<DB>(row, 1)?,
+                subject: text::<DB>(row, 2)?,
+                headers: headers.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+                payload: text::<DB>(row, 4)?.into(),
+            };
+            Ok(Unsent { seq: int::<DB>(row, 0)?, message })
+        })
+        .collect()
+}
+
+/// Records what the broker acknowledged to a relay, as one set, if that relay still has the lease. `false` when it hasn't.
+///
+/// A relay that stood still while another one took over may know of messages that the broker has lost since. Recorded over
+/// what the other one knows, that would hide it when the broker loses them again. The lease is read with a lock, so that
+/// nobody takes it over meanwhile.
+///
+/// On PostgreSQL the commit doesn't wait for the disk: a record that a crash of the server loses makes the rows be
+/// published again under their old ids, as a crash of the relay would.
+pub(crate) async fn mark_sent<DB: Database>(
+    db: &Db<DB>,
+    owner: &str,
+    (sent, stream_created): (&[Sent], i64),
+) -> Result<bool, Error> {
+    const MARK: &str = "with lease as (select set_config('synchronous_commit', 'off', true) \
+                        from pavane_relay_lease where owner = $6 for share), \
+                        gone as (delete from pavane_unsent using lease where seq = any ($7::bigint[])) \
+                        insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
+                        select $1, $2, $3, $4, $5 from lease";
+    const RECORD: &str = "insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
+                          select $1, $2, $3, $4, $5 from pavane_relay_lease where owner = $6";
+    const DELETE: &str = "delete from pavane_unsent where seq in (select value from json_each($1))";
+    let mut args = record(db.now(), stream_created, sent)?;
+    args.push(owner.into());
+    let seqs: Vec<_> = sent.iter().map(|(seq, _)| *seq).collect();
+    let seqs = json(&seqs)?;
+    match db.dialect() {
+        Dialect::Postgres => {
+            // `[1,2]` in JSON is `{1,2}` as an array.
+            args.push(format!("{{{}}}", seqs.trim_matches(['[', ']'])).into());
+            Ok(DB::execute(&mut *db.writer().await?, MARK, args).await? == 1)
+        }
+        Dialect::Sqlite => {
+            let mut tx = db.begin_plain().await?;
+            let held = DB::execute(&mut tx, RECORD, args).await? == 1;
+            if held {
+                DB::execute(&mut tx, DELETE, vec![seqs.into()]).await?;
+            }
+            tx.commit().await?;
+            Ok(held)
+        }
+    }
+}
+
+/// Sets aside what the broker will never take, so that it doesn't block the others.
+pub(crate) async fn mark_refused<DB: Database>(db: &Db<DB>, refused: &[Refused]) -> Result<(), Error> {
+    const MARK: Statement = Statement {
+        postgres: "update pavane_outbox set refused = refused_rows.row ->> 1 \
+                   from json_array_elements($1::json) as refused_rows (row) where seq = (refused_rows.row ->> 0)::bigint",
+        sqlite: "update pavane_outbox set refused = refused_rows.why \
+                 from (select value ->> 0 as seq, value ->> 1 as why from json_each($1)) as refused_rows \
+                 where pavane_outbox.seq = refused_rows.seq",
+    };
+    const DELETE: Statement = Statement {
+        postgres: "delete from pavane_unsent where seq in \
+                   (select (row ->> 0)::bigint from json_array_elements($1::json) as refused_rows (row))",
+        sqlite: "delete from pavane_unsent where seq in (select value ->> 0 from json_each($1))",
+    };
+    let mut tx = db.begin_plain().await?;
+    for statement in [MARK, DELETE] {
+        DB::execute(&mut tx, statement.on(db.dialect()), vec![json(refused)?.into()]).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// The newest batch that was sent below a stream sequence, newest row first.
+pub(crate) async fn sent_before<DB: Database>(conn: &mut DB::Connection, before: i64) -> Result<Vec<Sent>, Error> {
+    const SENT: &str = "select acknowledged from pavane_sent where stream_first < $1 order by stream_last desc limit 1";
+    let rows = DB::fetch(conn, SENT, vec![before.into()]).await?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let mut sent = acknowledged::<DB>(row, 0)?;
+    sent.retain(|(_, stream_seq)| *stream_seq < before);
+    sent.sort_by_key(|(_, stream_seq)| std::cmp::Reverse(*stream_seq));
+    Ok(sent)
+}
+
+/// The id of the event in a row.
+pub(crate) async fn event_id<DB: Database>(
+    conn: &mut DB::Connection,
+    dialect: Dialect,
+    seq: i64,
+) -> Result<Option<String>, Error> {
+    const ID: Statement = Statement {
+        postgres: "select event_id::text from pavane_outbox where seq = $1",
+        sqlite: "select event_id from pavane_outbox where seq = $1",
+    };
+    let rows = DB::fetch(conn, ID.on(dialect), vec![seq.into()]).await?;
+    Ok(rows.first().map(|row| DB::text(row, 0)).transpose()?.flatten())
+}
+
+/// Makes rows unsent again whose messages the broker lost: those of another stream, and those after the last one it
+/// still has. In one transaction, so that no row is ever neither sent nor unsent.
+pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, last_kept: i64) -> Result<u64, Error> {
+    const LOST: &str = "select id, stream_created, sent_at, acknowledged from pavane_sent \
+                        where stream_created <> $1 or stream_last > $2 order by id limit 100";
+    const UNSENT: Statement = Statement {
+        postgres: "insert into pavane_unsent (seq) select id::bigint from json_array_elements_text($1::json) as ids (id) \
+                   on conflict do nothing",
+        sqlite: "insert into pavane_unsent (seq) select value from json_each($1) where true on conflict do nothing",
+    };
+    const KEEP: &str = "insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
+                        values ($1, $2, $3, $4, $5)";
+    let mut again = 0;
+    let mut tx = db.begin_plain().await?;
+    loop {
+        let batches = DB::fetch(&mut tx, LOST, vec![stream_created.into(), last_kept.into()]).await?;
+        for batch in &batches {
+            let (created, sent_at) = (int::<DB>(batch, 1)?, int::<DB>(batch, 2)?);
+            let is_lost = |(_, stream_seq): &Sent| created != stream_created || *stream_seq > last_kept;
+            let (lost, kept): (Vec<_>, Vec<_>) = acknowledged::<DB>(batch, 3)?.into_iter().partition(is_lost);
+            let lost: Vec<_> = lost.into_iter().map(|(seq, _)| seq).collect();
+            again += DB::execute(&mut tx, UNSENT.on(db.dialect()), vec![json(&lost)?.into()]).await?;
+            DB::execute(&mut tx, "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
+            if !kept.is_empty() {
+                DB::execute(&mut tx, KEEP, record(sent_at, created, &kept)?).await?;
+            }
+        }
+        if batches.is_empty() {
+            tx.commit().await?;
+            return Ok(again);
+        }
+    }
+}
+
+/// Takes or keeps the lease of the one publishing relay. `false` when another instance has it.
+pub(crate) async fn hold_lease<DB: Database>(
+    conn: &mut DB::Connection,
+    owner: &str,
+    now: i64,
+    expires_at: i64,
+) -> Result<bool, Error> {
+    const HOLD: &str = "insert into pavane_relay_lease (id, owner, expires_at) values (1, $1, $2) \
+                        on conflict (id) do update set owner = excluded.owner, expires_at = excluded.expires_at \
+                        where pavane_relay_lease.owner = excluded.owner or pavane_relay_lease.expires_at < $3";
+    Ok(DB::execute(conn, HOLD, vec![owner.into(), expires_at.into(), now.into()]).await? == 1)
+}
+
+/// Gives the lease back, so that another instance goes on at once.
+pub(crate) async fn release_lease<DB: Database>(conn: &mut DB::Connection, owner: &str) -> Result<(), Error> {
+    DB::execute(conn, "delete from pavane_relay_lease where owner = $1", vec![owner.into()]).await?;
+    Ok(())
+}
+
+/// Deletes a few of the oldest batches that were sent before the durability horizon, with their rows. Returns how many
+/// batches.
+pub(crate) async fn prune<DB: Database>(db: &Db<DB>, sent_before: i64, limit: i64) -> Result<usize, Error> {
+    const OLD: &str = "select id, acknowledged from pavane_sent where sent_at < $1 order by sent_at limit $2";
+    const ROWS: Statement = Statement {
+        postgres: "delete from pavane_outbox where seq in \
+                   (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        sqlite: "delete from pavane_outbox where seq in (select value from json_each($1))",
+    };
+    let batches = DB::fetch(&mut *db.writer().await?, OLD, vec![sent_before.into(), limit.into()]).await?;
+    if batches.is_empty() {
+        return Ok(0);
+    }
+    let mut tx = db.begin_plain().await?;
+    for batch in &batches {
+        let seqs: Vec<_> = acknowledged::<DB>(batch, 1)?.into_iter().map(|(seq, _)| seq).collect();
+        DB::execute(&mut tx, ROWS.on(db.dialect()), vec![json(&seqs)?.into()]).await?;
+        DB::execute(&mut tx, "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
+    }
+    tx.commit().await?;
+    Ok(batches.len())
+}
+
+/// The values of a batch: when, in which stream, from where to where in it, and the rows.
+fn record(sent_at: i64, stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, Error> {
+    let sequences = || sent.iter().map(|(_, stream_seq)| *stream_seq);
+    let (first, last) = (sequences().min().unwrap_or_default(), sequences().max().unwrap_or_default());
+    Ok(vec![sent_at.into(), stream_created.into(), first.into(), last.into(), json(sent)?.into()])
+}
+
+fn acknowledged<DB: Database>(row: &DB::Row, index: usize) -> Result<Vec<Sent>, Error> {
+    let text = text::<DB>(row, index)?;
+    Ok(serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(Box::new(error)))?)
+}

@@ -1,0 +1,35 @@
+//! The README's sixth service.
+
+use contracts::{Money, order::OrderConfirmed};
+use pavane::{
+    Envelope, Handled, Service, Tx, on,
+    sqlx::{
+        self, SqlSafeStr as _,
+        migrate::{Migration, MigrationType, Migrator},
+    },
+};
+use pavane_testkit::fault_matrix;
+
+struct Loyalty;
+
+async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
+    let insert = sqlx::query("insert into points (order_id, email, points) values ($1, $2, $3)");
+    let insert = insert.bind(order.order_id.to_string()).bind(order.email.clone()).bind(order.total.minor / 100);
+    insert.execute(tx.conn()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_does_no_harm_whatever_fails() {
+    let sql = include_str!("../../../../../tests/migrations/0001_points.sql");
+    let tables = || Migration::new(1, "points".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let total = Money { minor: 998, currency: "EUR".parse().unwrap() };
+    let order_id = "0192f0c8-5b3e-7d3a-9a51-0c7e5a1b2c3d".parse().unwrap();
+    fault_matrix(move || {
+        let migrations = Migrator::with_migrations(vec![tables()]);
+        Service::new("loyalty", Loyalty).migrations(migrations).react("add-points", on(add_points))
+    })
+    .event(&OrderConfirmed { order_id, email: "ada@example.com".into(), total })
+    .assert()
+    .await;
+}

@@ -1,0 +1,63 @@
+//! Health, readiness and metrics.
+
+use std::sync::OnceLock;
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use pavane_bus::Bus;
+use pavane_outbox::Database;
+use serde::Serialize;
+
+use crate::{Readiness, metric};
+
+/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200) and `/metrics`
+/// (Prometheus text).
+///
+/// # Errors
+///
+/// When the process has another metrics recorder than ours.
+pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Router, BuildError> {
+    let metrics = recorder()?;
+    Ok(Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz::<DB, B>))
+        .route("/metrics", get(move |state| render(metrics, state)))
+        .with_state(readiness))
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    missing: Vec<String>,
+}
+
+async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>) -> impl IntoResponse {
+    let missing = readiness.missing().await;
+    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready: missing.is_empty(), missing }))
+}
+
+async fn render<DB: Database, B: Bus>(
+    handle: &'static PrometheusHandle,
+    State(readiness): State<Readiness<DB, B>>,
+) -> String {
+    if let Ok(backlog) = readiness.backlog().await {
+        metric::record_backlog(readiness.service(), &backlog, readiness.now());
+    }
+    handle.render()
+}
+
+/// The process's one recorder.
+fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = RECORDER.get() {
+        return Ok(handle);
+    }
+    let installed = PrometheusBuilder::new().install_recorder();
+    match (installed, RECORDER.get()) {
+        (Ok(handle), _) => Ok(RECORDER.get_or_init(|| handle)),
+        // Another thread was faster.
+        (Err(_), Some(handle)) => Ok(handle),
+        (Err(error), None) => Err(error),
+    }
+}
