@@ -14,7 +14,7 @@ async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) 
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    ops::init_tracing();
+    let _telemetry = ops::init_tracing();
     let service = Service::new("loyalty", Loyalty).migrations(sqlx::migrate!()).react("add-points", on(add_points));
     let app = service.connect(Config::from_env("loyalty")?).await?;
     let address = std::env::var("HTTP_ADDR").unwrap_or_else(|_| "127.0.0.1:4006".to_owned());

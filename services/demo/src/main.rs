@@ -35,7 +35,7 @@ struct Arguments {
     /// Order from the shop that `just up` started, instead of starting one. Its payment provider keeps its own delays.
     #[arg(long, conflicts_with_all = ["nats", "database", "keep"])]
     attach: bool,
-    /// Stay up afterwards, and print where everything is.
+    /// Start the monitor too, stay up afterwards, and print where everything is.
     #[arg(long)]
     keep: bool,
     /// Print the result as JSON.
@@ -46,7 +46,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    pavane::ops::init_tracing_at("error");
+    let _telemetry = pavane::ops::init_tracing_at("error");
     match run(&arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -69,8 +69,12 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         None => own.insert(start_nats().await?).url(),
     };
     say(&format!("NATS is at {nats_url}"));
-    let running = Running::start(Options::new(nats_url, arguments.database.clone())).await?;
+    let mut running = Running::start(Options::new(nats_url.clone(), arguments.database.clone())).await?;
     say(&format!("{} services are ready", running.shop().urls().len()));
+    if arguments.keep {
+        running.watch(&nats_url).await.context("the monitor can't start")?;
+        say(&report::monitor(&running));
+    }
     let placed = tokio::select! {
         placed = place(running.shop(), arguments) => placed,
         () = pavane::shutdown_signal() => Err(anyhow::anyhow!("interrupted")),

@@ -108,5 +108,13 @@ pub fn json(orders: &[Settled], audit: &Audit) -> Result<String> {
 /// Where everything is.
 pub fn urls(running: &Running) -> String {
     let lines = running.shop().urls().iter().map(|(service, url)| format!("{service:>14}  {url}\n"));
-    lines.collect::<String>() + &format!("{:>14}  {}", "files", running.folder().display())
+    let files = format!("{:>14}  {}\n", "files", running.folder().display());
+    lines.collect::<String>() + &files + &monitor(running)
+}
+
+/// Where the monitor is, and the token to act there; nothing when it wasn't started.
+pub fn monitor(running: &Running) -> String {
+    let told =
+        running.monitor().map(|monitor| format!("The monitor is at {} (token to act: {})", monitor.url, monitor.token));
+    told.unwrap_or_default()
 }

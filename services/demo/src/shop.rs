@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use pavane::{Config, contract::SystemClock};
+use pavane::{Config, bus::jetstream, contract::SystemClock};
 use sqlx::migrate::MigrateDatabase as _;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The services, the payment provider included.
 pub const SERVICES: [&str; 6] = ["psp", "order", "payment", "inventory", "shipping", "notification"];
+
+/// Where the monitor listens by default.
+const MONITOR: &str = "127.0.0.1:4000";
 
 /// How to start the shop.
 #[derive(Debug, Clone)]
@@ -52,9 +55,20 @@ pub struct Shop {
 #[derive(Debug)]
 pub struct Running {
     shop: Shop,
+    monitor: Option<Watched>,
     stop: CancellationToken,
     services: JoinSet<Result<()>>,
     folder: TempDir,
+}
+
+/// Where the monitor is, and what lets somebody act there.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Watched {
+    /// Its dashboard.
+    pub url: String,
+    /// Its token.
+    pub token: String,
 }
 
 impl Shop {
@@ -123,6 +137,7 @@ impl Running {
     pub async fn start(options: Options) -> Result<Self> {
         let mut running = Self {
             shop: Shop::at(BTreeMap::new())?,
+            monitor: None,
             stop: CancellationToken::new(),
             services: JoinSet::new(),
             folder: TempDir::with_prefix("pavane-demo-")?,
@@ -144,6 +159,31 @@ impl Running {
     /// What customers and auditors see of it.
     pub const fn shop(&self) -> &Shop {
         &self.shop
+    }
+
+    /// The monitor, if it was started.
+    pub const fn monitor(&self) -> Option<&Watched> {
+        self.monitor.as_ref()
+    }
+
+    /// Starts the monitor beside the services, where it always is if that address is free.
+    ///
+    /// # Errors
+    ///
+    /// When it can't listen anywhere, or isn't ready after a minute.
+    pub async fn watch(&mut self, nats_url: &str) -> Result<()> {
+        let listener = match TcpListener::bind(MONITOR).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind("127.0.0.1:0").await?,
+        };
+        let token = format!("{:032x}", rand::random::<u128>());
+        let settings = monitor::Settings::default().with_token(monitor::Token::new(&token)?);
+        let url = format!("http://{}", listener.local_addr()?);
+        self.monitor = Some(Watched { url: url.clone(), token });
+        let bus = jetstream::Config::new(nats_url, monitor::NAME);
+        let stop = self.stop.clone().cancelled_owned();
+        self.spawn(monitor::run(bus, settings, listener, stop));
+        Shop::at(BTreeMap::from([(monitor::NAME, url)]))?.wait_until_ready().await
     }
 
     /// The folder with the databases and the mails, deleted at the end.

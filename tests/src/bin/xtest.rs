@@ -1,7 +1,8 @@
 //! `cargo xtest`: every test of the workspace, on a machine that has nothing but Rust and pip.
 //!
-//! Finds or fetches the servers once, builds the services' binaries that the tests start and kill, and runs `cargo test` with
-//! whatever arguments it was given: `cargo xtest`, `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
+//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Prometheus' promtool, a Chromium), builds the services'
+//! binaries that the tests start and kill, and runs `cargo test` with whatever arguments it was given: `cargo xtest`,
+//! `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::env;
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use nix::unistd::Uid;
 use pavane_testkit::servers::Tools;
 use tokio::time::Instant;
 
@@ -36,6 +38,8 @@ async fn run(arguments: Vec<String>) -> Result<()> {
     let postgres = tools.postgres_bin_dir().await.map_err(|error| anyhow!("failed to {error}"))?;
     say(&format!("PostgreSQL is {}", postgres.display()));
 
+    packages()?;
+
     // With the tests, not alone: alone the services would be built with fewer features of their dependencies, then once more.
     cargo(["build", "--workspace", "--bins", "--tests", "--examples"], |it| it)?;
     let is_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
@@ -43,6 +47,34 @@ async fn run(arguments: Vec<String>) -> Result<()> {
     cargo(["test", "--no-fail-fast"].into_iter().chain(all), |it| {
         it.args(arguments).envs(Tools::environment(&nats_server, &postgres))
     })
+}
+
+/// What only the system's package manager has: a program, and its package on Debian.
+const PACKAGES: [(&str, &str); 3] =
+    [("promtool", "prometheus"), ("prometheus", "prometheus"), ("chromium", "chromium")];
+
+/// Installs what is missing where that needs no questions: as root on Debian, so in a container or in CI. Elsewhere the tests
+/// that need it will fail, and say so.
+fn packages() -> Result<()> {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let is_here = |name: &str| env::split_paths(&folders).any(|folder| folder.join(name).is_file());
+    let mut missing: Vec<_> =
+        PACKAGES.iter().filter(|(program, _)| !is_here(program)).map(|(_, package)| *package).collect();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !(is_here("apt-get") && Uid::effective().is_root()) {
+        say(&format!("not here, and tests will fail without: {names}; on Debian: sudo apt-get install {names}"));
+        return Ok(());
+    }
+    for arguments in [vec!["update"], [vec!["install", "--yes", "--no-install-recommends"], missing].concat()] {
+        say(&format!("apt-get {}", arguments.join(" ")));
+        let output = Command::new("apt-get").args(&arguments).env("DEBIAN_FRONTEND", "noninteractive").output()?;
+        ensure!(output.status.success(), "apt-get: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
 
 fn cargo<'a>(

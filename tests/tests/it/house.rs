@@ -60,7 +60,21 @@ pub(crate) struct House {
 impl House {
     /// Starts a NATS server and a process for each service.
     pub(crate) async fn start(on: On) -> Self {
+        Self::start_with(on, &[]).await
+    }
+
+    /// As [`start`](Self::start), with settings that every process gets.
+    pub(crate) async fn start_with(on: On, settings: &[(&str, &str)]) -> Self {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
+        Self::start_on(nats, on, |_| settings.to_vec()).await
+    }
+
+    /// As [`start`](Self::start), on this server, with settings for each service's process.
+    pub(crate) async fn start_on<'a>(
+        nats: Nats,
+        on: On,
+        settings: impl Fn(&'static str) -> Vec<(&'a str, &'a str)>,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let server = on.server().await;
         let (mut urls, mut processes) = (BTreeMap::new(), BTreeMap::new());
@@ -77,6 +91,8 @@ impl House {
                 ("SLOW_MS".to_owned(), "5000".to_owned()),
                 ("PSP_TIMEOUT_MS".to_owned(), "8000".to_owned()),
             ];
+            let settings = settings(service).into_iter();
+            environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
             environment.extend(urls.get("psp").map(|url: &String| ("PSP_URL".to_owned(), url.clone())));
             let options = ProcessOptions { environment, arguments: Vec::new() };
             let process = Process::start(service, options).await.unwrap();

@@ -1,10 +1,14 @@
 //! The shop as a whole: real nats-server, real SQLite and PostgreSQL, real processes, real HTTP.
 #![cfg(test)]
 
+mod alerts;
 mod choreography;
 mod crashes;
 mod foreign;
 mod house;
 mod invariants;
+mod mutants;
 mod paths;
+mod permissions;
 mod sixth_service;
+mod traces;

@@ -1,0 +1,37 @@
+//! The commands, one module each.
+
+pub(crate) mod completions;
+pub(crate) mod dead_letters;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod map;
+pub(crate) mod stuck;
+pub(crate) mod trace;
+pub(crate) mod verify;
+pub(crate) mod watch;
+
+use crate::{
+    arguments::{Arguments, Command},
+    deployment::Deployment,
+    output::{Outcome, Output},
+};
+
+/// Does what was asked for.
+pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Outcome> {
+    let Arguments { connection, command, .. } = arguments;
+    if let Command::Completions(arguments) = &command {
+        return completions::run(arguments, *output);
+    }
+    let deployment = Deployment::connect(&connection).await?;
+    match command {
+        Command::Map(arguments) => map::run(&deployment, &arguments, *output).await,
+        Command::Verify => verify::run(&deployment, *output).await,
+        Command::Trace(arguments) => trace::run(&deployment, &arguments, *output).await,
+        Command::Watch(arguments) => watch::run(&deployment, &arguments, *output).await,
+        Command::Stuck => stuck::run(&deployment, *output).await,
+        Command::DeadLetters(command) => dead_letters::run(&deployment, &command, *output).await,
+        Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
+        Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
+        Command::Completions(_) => Ok(Outcome::Fine),
+    }
+}

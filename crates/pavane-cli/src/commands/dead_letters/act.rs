@@ -1,0 +1,51 @@
+//! What redriving and discarding have in common: a bar that shows how far it is, and Ctrl-C that stops it in good order.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pavane_observe::redrive::Progress;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Output;
+
+/// Does something letter by letter, while a bar shows how far it is; cancels the token at the first Ctrl-C.
+pub(super) async fn attended<T>(
+    what: &'static str,
+    output: Output,
+    doing: impl AsyncFnOnce(&watch::Sender<Progress>, &CancellationToken) -> T,
+) -> T {
+    let (progress, seen) = watch::channel(Progress::default());
+    let cancel = CancellationToken::new();
+    let interrupted = tokio::spawn({
+        let cancel = cancel.clone();
+        async move {
+            // Without a signal handler, Ctrl-C ends the process: between two letters as well.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                cancel.cancel();
+            }
+        }
+    });
+    let bar = tokio::spawn(show(what, output.is_terminal(), seen));
+    let done = doing(&progress, &cancel).await;
+    drop(progress);
+    interrupted.abort();
+    // The bar ends with the channel; whether it was drawn to its end changes nothing of what was done.
+    drop(bar.await);
+    done
+}
+
+/// Draws the progress until nobody reports any more.
+async fn show(what: &'static str, is_terminal: bool, mut progress: watch::Receiver<Progress>) {
+    let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}, {per_sec}, {eta} to go; Ctrl-C stops")
+    {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    while progress.changed().await.is_ok() {
+        let now = progress.borrow_and_update().clone();
+        bar.set_length(now.total as u64);
+        bar.set_position((now.redriven + now.skipped + now.failed) as u64);
+    }
+    bar.finish_and_clear();
+}

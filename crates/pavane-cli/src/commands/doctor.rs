@@ -1,0 +1,56 @@
+//! `pavane doctor`: what will hurt in a deployment, what could happen, and how to mend it.
+//!
+//! [`evidence`] asks; everything else judges what it brought, without asking anybody.
+
+mod access;
+mod clocks;
+mod consumers;
+mod evidence;
+mod finding;
+mod handling;
+mod outside;
+mod retention;
+mod server;
+mod services;
+mod streams;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use clap::Args;
+
+use crate::{
+    deployment::Deployment,
+    output::{Outcome, Output},
+};
+use evidence::Evidence;
+use finding::{Check, Report, Severity};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The server's monitoring, `http://host:8222`: it tells how often the server syncs to its disk.
+    #[arg(long, value_name = "URL", env = "NATS_MONITORING_URL")]
+    monitoring: Option<String>,
+    /// A Prometheus that scrapes the services, `http://host:9090`: it knows how long their handlers take.
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_URL")]
+    prometheus: Option<String>,
+}
+
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+    let report = Report { checks: examine(&Evidence::gather(&deployment.bus, arguments).await?) };
+    output.answer(&report)?;
+    Ok(Outcome::found(report.worst().is_some_and(|worst| worst > Severity::Remark)))
+}
+
+fn examine(evidence: &Evidence) -> Vec<Check> {
+    vec![
+        access::check(evidence),
+        server::check(evidence),
+        streams::check(evidence),
+        retention::check(evidence),
+        services::check(evidence),
+        consumers::check(evidence),
+        handling::check(evidence),
+        clocks::check(evidence),
+    ]
+}

@@ -1,0 +1,84 @@
+//! An event in words.
+
+use std::fmt;
+
+use super::{Answer, Emitter, Explanation, Reacts, Undo};
+use crate::{
+    columns::Columns,
+    style::{FAINT, STRONG, Styled},
+};
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, event) in self.events.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            explanation(f, event)?;
+        }
+        Ok(())
+    }
+}
+
+fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Result {
+    let Explanation { event, version, owner, .. } = explained;
+    writeln!(f, "{} {}", Styled(STRONG, event), Styled(FAINT, format!("version {version}, of {owner}")))?;
+    for role in &explained.roles {
+        writeln!(f, "  {role}")?;
+    }
+    let or_nobody = |columns: Columns| if columns.is_empty() { "  nobody\n".to_owned() } else { columns.to_string() };
+    write!(f, "\n{}\n{}", Styled(STRONG, "who emits it"), or_nobody(emitters(&explained.emitted_by)))?;
+    write!(
+        f,
+        "\n{}\n{}",
+        Styled(STRONG, "who reacts, and what comes next"),
+        or_nobody(reactions(&explained.reactions))
+    )?;
+    writeln!(f, "\n{}", Styled(STRONG, "who takes it back"))?;
+    if explained.undone_by.is_empty() {
+        writeln!(f, "  nobody: it says nothing that would have to be taken back")?;
+    }
+    for undo in &explained.undone_by {
+        undone(f, undo)?;
+    }
+    Ok(())
+}
+
+fn emitters(emitters: &[Emitter]) -> Columns {
+    let mut lines = Columns::indented(2);
+    for Emitter { service, name, edge, on, how } in emitters {
+        let when = if *edge { "from outside".to_owned() } else { format!("on {}", on.join(" or ")) };
+        lines.row([&format!("{service}/{name}"), &when, &Styled(FAINT, how)]);
+    }
+    lines
+}
+
+fn reactions(reactions: &[Reacts]) -> Columns {
+    let mut lines = Columns::indented(2);
+    for Reacts { service, reaction, takes_back, effect, then, gives_up_with } in reactions {
+        let takes_back = takes_back.as_ref().map(|event| format!("takes back {event}"));
+        let effect = effect.then(|| "an effect outside".to_owned());
+        let does = takes_back.into_iter().chain(effect).collect::<Vec<_>>().join(", ");
+        lines.row([&format!("{service}/{reaction}"), &next(then), &does]);
+        if let Some(event) = gives_up_with {
+            lines.row([&"", &format!("─▶ {event}"), &"when it gives up"]);
+        }
+    }
+    lines
+}
+
+fn undone(f: &mut fmt::Formatter<'_>, undo: &Undo) -> fmt::Result {
+    let Undo { service, reaction, step, when, then, effect } = undo;
+    let outside = if *effect { ", with an effect outside" } else { "" };
+    writeln!(f, "  {service}/{reaction} takes back what {service}/{step} did{outside}")?;
+    let mut lines = Columns::indented(4);
+    for trigger in when {
+        let failed = trigger.fails.iter().map(|saga| format!("because the saga {saga} has failed with it"));
+        lines.row([&format!("on {}", trigger.event), &next(then), &failed.collect::<Vec<_>>().join(", ")]);
+    }
+    write!(f, "{lines}")
+}
+
+fn next(then: &[String]) -> String {
+    if then.is_empty() { "emits nothing".to_owned() } else { format!("─▶ {}", then.join(", ")) }
+}

@@ -1,0 +1,41 @@
+//! The `pavane` command: draws, checks, traces, watches and mends a deployment from its streams alone.
+//!
+//! Each command is one module: it asks the deployment, and makes an answer of its own type. How an answer looks as text is
+//! that type's `Display`; how it looks as JSON, its `Serialize`. Only [`output::Output`] writes.
+
+mod arguments;
+mod columns;
+mod commands;
+mod deployment;
+mod output;
+mod style;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+use output::{Outcome, Output};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log();
+    let output = Output::new(arguments.json);
+    match commands::run(arguments, &output).await {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What went wrong is the command's own to say, in one line; the log of what lies below is for whoever asks for it.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

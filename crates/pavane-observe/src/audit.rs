@@ -1,0 +1,139 @@
+//! What people decide, kept: each decision is an event of its own, in a stream of its own.
+
+use pavane_bus::{Bus, JetStream, Message, Outgoing};
+use pavane_contract::{Cause, Clock, Envelope, EventId, EventRef, Key, Meta, SagaId, codec, subject};
+
+use crate::{
+    Error,
+    report::{Action, DeadLetter, Decision},
+};
+
+/// The first token of a decision's subject: `audit.operator.<what>.<key>`.
+const AUDIT: &str = "audit";
+/// Who emits decisions.
+const OPERATOR: &str = "operator";
+/// The largest decision that is read, in bytes.
+const PAYLOAD_MAX: usize = 1 << 20;
+
+impl Action {
+    /// The event that says that it was done.
+    pub const fn event_name(self) -> &'static str {
+        match self {
+            Self::Redrive => "operator.redriven",
+            Self::Discard => "operator.discarded",
+            Self::Resolve => "operator.resolved",
+        }
+    }
+}
+
+/// Who decides, and why. Neither may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Because {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Because {
+    /// Says who and why.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is empty.
+    pub fn new(by: impl Into<String>, reason: impl Into<String>) -> Result<Self, Error> {
+        let because = Self { by: by.into(), reason: reason.into() };
+        if because.by.trim().is_empty() || because.reason.trim().is_empty() {
+            return Err(Error::Unaccountable);
+        }
+        Ok(because)
+    }
+}
+
+/// Says that nothing more has to happen in a saga, and keeps who said so and why.
+///
+/// # Errors
+///
+/// When the decision can't be kept.
+pub async fn resolve(bus: &JetStream, clock: &dyn Clock, saga: SagaId, because: &Because) -> Result<Decision, Error> {
+    let decision = Decision { saga: Some(saga), ..decision(clock, Action::Resolve, because) };
+    keep(bus, &decision).await?;
+    Ok(decision)
+}
+
+/// A decision about a dead letter, not kept yet.
+pub(crate) fn about(clock: &dyn Clock, action: Action, letter: &DeadLetter, because: &Because) -> Decision {
+    Decision {
+        saga: letter.saga,
+        dead_letter: Some(letter.sequence),
+        service: Some(letter.service.clone()),
+        reaction: Some(letter.reaction.clone()),
+        event_id: letter.event_id,
+        ..decision(clock, action, because)
+    }
+}
+
+fn decision(clock: &dyn Clock, action: Action, because: &Because) -> Decision {
+    Decision {
+        id: EventId::new(clock),
+        action,
+        by: because.by.clone(),
+        reason: because.reason.clone(),
+        at: clock.now(),
+        saga: None,
+        dead_letter: None,
+        service: None,
+        reaction: None,
+        event_id: None,
+    }
+}
+
+/// Keeps a decision for good, before anything is done about it.
+pub(crate) async fn keep(bus: &JetStream, decision: &Decision) -> Result<(), Error> {
+    prepare(bus).await?;
+    publish(bus, decision).await
+}
+
+/// Makes sure that there is a place for decisions.
+pub(crate) async fn prepare(bus: &JetStream) -> Result<(), Error> {
+    let replicas = bus.stream_report(pavane_bus::topology::EVENTS).await?.map_or(1, |stream| stream.replicas);
+    Ok(bus.provision_audit(replicas).await?)
+}
+
+pub(crate) async fn publish(bus: &JetStream, decision: &Decision) -> Result<(), Error> {
+    let outcome = bus.publish(vec![encode(decision)?]).await.into_iter().next();
+    match outcome {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err(Error::NotKept(error.to_string())),
+        None => Err(Error::NotKept("it was not published".to_owned())),
+    }
+}
+
+fn encode(decision: &Decision) -> Result<Outgoing, Error> {
+    let event = EventRef { name: decision.action.event_name().to_owned(), version: 1 };
+    let key = match (decision.saga, decision.dead_letter) {
+        (Some(saga), _) => Key::from(saga.as_uuid()),
+        (None, letter) => Key::from(letter.unwrap_or_default().to_string()),
+    };
+    let cause = Cause {
+        saga: decision.saga.unwrap_or_else(|| uuid::Uuid::nil().into()),
+        event: decision.event_id,
+        trace: None,
+    };
+    let subject = format!("{AUDIT}.{}.{}", event.name, subject::encode(&key));
+    let meta = Meta { id: decision.id, event, key, source: OPERATOR.to_owned(), time: decision.at, cause };
+    let body = serde_json::to_vec(decision).map_err(|error| Error::NotKept(error.to_string()))?;
+    let envelope = Envelope { meta, body };
+    Ok(Outgoing {
+        subject,
+        headers: codec::encode(&envelope),
+        payload: envelope.body.into(),
+        message_id: decision.id.to_string(),
+    })
+}
+
+pub(crate) fn decode(message: &Message) -> Result<Decision, codec::Error> {
+    let envelope = codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX)?;
+    serde_json::from_slice(&envelope.body).map_err(codec::Error::Body)
+}

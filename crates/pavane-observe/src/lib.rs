@@ -1,0 +1,55 @@
+//! Where every saga is, what it waits for, from whom and since when: a view of the whole system, made from its streams alone.
+//!
+//! Nothing here is needed to run a system, and nothing that is observed depends on it. A [`Feed`] reads what the services
+//! left at the broker: what they declare about themselves, every event, every dead letter, and what people decided. A
+//! [`View`] folds it, in memory and within [`Limits`], and answers. The fold is pure: the same updates give the same view,
+//! whoever reads them, so the monitor and the command line say the same.
+//!
+//! ```no_run
+//! use pavane_bus::{JetStream, jetstream::Config};
+//! use pavane_observe::{Feed, Limits, View};
+//!
+//! # async fn example() -> Result<(), pavane_observe::Error> {
+//! let bus = JetStream::connect(Config::new("nats://127.0.0.1:4222", "monitor")).await?;
+//! let (mut feed, mut view) = (Feed::new(bus), View::new(Limits::default()));
+//! loop {
+//!     view.apply(feed.next().await?);
+//!     for stuck in view.stuck() {
+//!         println!("{}: {:?}", stuck.key, stuck.waits_for);
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! # What a saga waits for
+//!
+//! For each event, the reactions that run on it and declare what they answer. An answer is an event of the declared kind
+//! that this event led to; a verdict is answered by any verdict of that service. An undo is awaited once its trigger *and*
+//! the event of its step are there. A step whose undo was triggered may have been barred by that, and then says nothing:
+//! whether it was is only known once both have been handled. What has been handled is known from the consumers, and so is
+//! how far a reaction is that says nothing at all.
+//!
+//! Time is the broker's. While events are still being read, it is the time of the last one read, so that catching up never
+//! looks like waiting. The clock of an awaited reaction stands still while its consumer is busy with events that came
+//! before: being last in a long queue is not being stuck.
+//!
+//! # Acting
+//!
+//! [`redrive`] gives dead letters to their reaction again, after a look at each; [`audit`] keeps who decided what and why.
+
+pub mod audit;
+mod error;
+mod feed;
+mod message;
+pub mod redrive;
+pub mod report;
+mod rules;
+mod update;
+mod view;
+
+pub use error::Error;
+pub use feed::Feed;
+pub use message::{StoredMessage, dead_letter_at, event_at};
+pub use report::{SagaReport, SagaSummary, State};
+pub use update::{SeenEvent, Update, dead_letter, decision, declaration, event};
+pub use view::{Changes, Filter, LetterFilter, Limits, Page, View};

@@ -1,0 +1,186 @@
+//! Dead letters given to their reaction again, or discarded.
+//!
+//! A redrive publishes the event to `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction hears,
+//! with the same event id and a new publish id. The reaction's inbox knows the events that it has handled, so an effect
+//! never runs twice; the look at each letter before spares useless work and tells what will happen. Who did it and why is
+//! kept before anything is done.
+
+mod run;
+
+use std::{collections::BTreeMap, fmt};
+
+use pavane_bus::{JetStream, topology::DEAD_LETTERS};
+use pavane_contract::{Clock, codec};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error,
+    audit::{self, Because},
+    report::{Action, DeadLetter, Decision},
+};
+
+pub use run::{Options, Progress, run};
+
+/// What is to be redriven, each letter looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Plan {
+    /// The letters, the oldest first.
+    pub letters: Vec<Preflight>,
+}
+
+/// One dead letter, looked at before it is redriven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Preflight {
+    /// The letter.
+    pub letter: DeadLetter,
+    /// What speaks against it.
+    pub concerns: Vec<Concern>,
+    /// Whether it would be redriven.
+    pub go: bool,
+}
+
+/// Something that speaks against a redrive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", tag = "concern", content = "what")]
+#[non_exhaustive]
+pub enum Concern {
+    /// The letter isn't there any more.
+    Gone,
+    /// The event can't be read.
+    Unreadable(String),
+    /// The reaction doesn't run on this event, or on this version of it.
+    NotForIt(String),
+    /// No service declares the reaction, or its consumer doesn't hear redriven events.
+    NobodyListens(String),
+    /// Somebody has decided about it already.
+    Decided(String),
+    /// What the reaction answers to this event is there already.
+    AlreadyApplied(String),
+    /// When it gave up, the reaction told the saga so, and counted the event as handled.
+    SagaWasTold(String),
+    /// It is so old that the service may have forgotten whether it handled the event.
+    MayBeForgotten(String),
+    /// The step's undo was triggered, so the step is barred or taken back.
+    Barred(String),
+    /// The saga has ended.
+    SagaEnded(String),
+}
+
+impl Concern {
+    /// Whether it keeps the letter from being redriven, unless somebody insists. The others only tell what to expect.
+    pub const fn blocks(&self) -> bool {
+        !matches!(self, Self::SagaEnded(_))
+    }
+
+    /// Whether not even insisting helps.
+    pub const fn forbids(&self) -> bool {
+        matches!(self, Self::Gone | Self::Unreadable(_) | Self::NobodyListens(_) | Self::MayBeForgotten(_))
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the dead letter is not there any more"),
+            Self::Unreadable(why) => write!(f, "the event can't be read: {why}"),
+            Self::NotForIt(what)
+            | Self::NobodyListens(what)
+            | Self::Decided(what)
+            | Self::AlreadyApplied(what)
+            | Self::SagaWasTold(what)
+            | Self::MayBeForgotten(what)
+            | Self::Barred(what)
+            | Self::SagaEnded(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Plan {
+    /// How many letters would be redriven.
+    pub fn go(&self) -> usize {
+        self.letters.iter().filter(|letter| letter.go).count()
+    }
+
+    /// The kinds of concerns and how many letters have each.
+    pub fn concerns(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for concern in self.letters.iter().flat_map(|letter| &letter.concerns) {
+            *counts.entry(concern.to_string()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Looks at the letters themselves: whether each is still there and its body can be read. A plan from
+    /// [`View::plan`](crate::View::plan) knows the rest.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached.
+    pub async fn look_at_bodies(&mut self, bus: &JetStream) -> Result<(), Error> {
+        for preflight in &mut self.letters {
+            let concern = match bus.stored(DEAD_LETTERS, preflight.letter.sequence).await? {
+                None => Some(Concern::Gone),
+                Some(stored) => unreadable(&stored.message),
+            };
+            preflight.concerns.extend(concern);
+            preflight.decide(false);
+        }
+        Ok(())
+    }
+
+    /// Redrives also what has concerns, except where that can't work.
+    pub fn insist(&mut self) {
+        for preflight in &mut self.letters {
+            preflight.decide(true);
+        }
+    }
+}
+
+impl Preflight {
+    pub(crate) fn new(letter: DeadLetter, concerns: Vec<Concern>) -> Self {
+        let mut preflight = Self { letter, concerns, go: false };
+        preflight.decide(false);
+        preflight
+    }
+
+    fn decide(&mut self, insist: bool) {
+        let hinders = |concern: &Concern| if insist { concern.forbids() } else { concern.blocks() };
+        self.go = !self.concerns.iter().any(hinders);
+    }
+}
+
+/// Why an event can't be read, if it can't: headers and envelope must be in order, and the body JSON. Whether it fits the
+/// contract is for the service to say.
+fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
+    let body = match codec::decode(&message.headers, message.payload.clone(), usize::MAX) {
+        Ok(event) => event.body,
+        Err(error) => return Some(Concern::Unreadable(error.to_string())),
+    };
+    let json = serde_json::from_slice::<serde::de::IgnoredAny>(&body);
+    json.err().map(|error| Concern::Unreadable(format!("the body is not JSON: {error}")))
+}
+
+/// Lets a dead letter be: keeps who decided so and why, and deletes it.
+///
+/// # Errors
+///
+/// When the decision can't be kept, or the letter can't be deleted; it then is still there.
+pub async fn discard(
+    bus: &JetStream,
+    clock: &dyn Clock,
+    letter: &DeadLetter,
+    because: &Because,
+) -> Result<Decision, Error> {
+    if bus.stored(DEAD_LETTERS, letter.sequence).await?.is_none() {
+        return Err(Error::NoDeadLetter(letter.sequence));
+    }
+    let decision = audit::about(clock, Action::Discard, letter, because);
+    audit::keep(bus, &decision).await?;
+    bus.delete_stored(DEAD_LETTERS, letter.sequence).await?;
+    Ok(decision)
+}

@@ -1,0 +1,138 @@
+use std::time::Duration;
+
+use pavane_bus::{Bus, JetStream, Outgoing, dead_letter::REDRIVE, topology::DEAD_LETTERS};
+use pavane_contract::{Clock, codec::Headers};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Plan, Preflight};
+use crate::{
+    Error,
+    audit::{self, Because},
+    report::{Action, DeadLetter},
+};
+
+/// How a plan is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Most letters in a second. Default 50.
+    pub per_second: u32,
+    /// Do everything but redrive.
+    pub dry_run: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { per_second: 50, dry_run: false }
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Progress {
+    /// Letters of the plan.
+    pub total: usize,
+    /// Letters that were redriven (or would have been, in a dry run).
+    pub redriven: usize,
+    /// Letters that were left alone because of concerns.
+    pub skipped: usize,
+    /// Letters that could not be redriven.
+    pub failed: usize,
+    /// Why the last one that failed did.
+    pub error: Option<String>,
+    /// It ended: everything was done, or it was cancelled.
+    pub finished: bool,
+    /// Somebody cancelled it; what was not done is still a dead letter.
+    pub cancelled: bool,
+}
+
+/// Redrives what a plan says, some letters at a time, until it is done or cancelled. `progress` tells how far it is.
+///
+/// Dropping it stops it between two letters at the latest: whatever was published is in the stream, and everything else
+/// is still a dead letter.
+///
+/// # Errors
+///
+/// When the very first decision can't be kept: nothing was done then. A letter that fails later is counted, and the
+/// others go on.
+pub async fn run(
+    bus: &JetStream,
+    clock: &dyn Clock,
+    (plan, options): (&Plan, &Options),
+    because: &Because,
+    (progress, cancel): (&watch::Sender<Progress>, &CancellationToken),
+) -> Result<Progress, Error> {
+    let mut pace = interval(Duration::from_secs(1) / options.per_second.max(1));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut now = Progress { total: plan.letters.len(), ..Progress::default() };
+    if !options.dry_run && plan.go() > 0 {
+        audit::prepare(bus).await?;
+    }
+    for preflight in &plan.letters {
+        progress.send_replace(now.clone());
+        let Preflight { letter, go, .. } = preflight;
+        if !go {
+            now.skipped += 1;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                now.cancelled = true;
+                break;
+            }
+            _ = pace.tick() => {}
+        }
+        if options.dry_run {
+            now.redriven += 1;
+            continue;
+        }
+        match redrive(bus, clock, letter, because).await {
+            Ok(()) => now.redriven += 1,
+            Err(error) => {
+                tracing::warn!(dead_letter = letter.sequence, %error, "failed to redrive a dead letter");
+                now.failed += 1;
+                now.error = Some(error.to_string());
+            }
+        }
+    }
+    now.finished = true;
+    progress.send_replace(now.clone());
+    Ok(now)
+}
+
+/// The decision first: an action without its record must not be.
+async fn redrive(bus: &JetStream, clock: &dyn Clock, letter: &DeadLetter, because: &Because) -> Result<(), Error> {
+    let stored = bus.stored(DEAD_LETTERS, letter.sequence).await?.ok_or(Error::NoDeadLetter(letter.sequence))?;
+    let decision = audit::about(clock, Action::Redrive, letter, because);
+    audit::publish(bus, &decision).await?;
+    let outgoing = Outgoing {
+        subject: format!("{REDRIVE}.{}.{}.{}", letter.service, letter.reaction, letter.subject),
+        headers: headers_of_event(&stored.message.headers),
+        payload: stored.message.payload,
+        // Never the event's id: within the duplicate window the server would take it for the event itself.
+        message_id: format!("{REDRIVE}-{}", decision.id),
+    };
+    match bus.publish(vec![outgoing]).await.into_iter().next() {
+        Some(Ok(receipt)) if !receipt.duplicate => Ok(()),
+        Some(Ok(_)) => Err(Error::NotRedriven("the server took it for a duplicate".to_owned())),
+        Some(Err(error)) => Err(Error::NotRedriven(error.to_string())),
+        None => Err(Error::NotRedriven("it was not published".to_owned())),
+    }
+}
+
+/// The event's own headers, without what the dead letter and the server added.
+fn headers_of_event(headers: &Headers) -> Headers {
+    let own = headers.iter().filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
+    });
+    own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

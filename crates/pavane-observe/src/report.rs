@@ -1,0 +1,273 @@
+//! What is told about sagas, reactions and dead letters: plain data, ready to be shown, exported or written as JSON.
+//!
+//! Times are the broker's, except where a field says otherwise; durations are in milliseconds, as the names say.
+
+mod letter;
+mod system;
+
+use pavane_contract::{EventId, SagaId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use letter::{Action, DeadLetter, DeadLetterGroup, Decision, LetterFate};
+pub use system::{ConsumerFlow, EventFlow, Flow, Histogram, Metrics, Overview, ReactionFlow};
+
+/// Where a saga stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum State {
+    /// On its way.
+    InProgress,
+    /// It succeeded.
+    Completed,
+    /// It failed, and not everything is taken back yet.
+    Compensating,
+    /// It failed, and everything is taken back.
+    Compensated,
+    /// Something that it waits for is overdue, or will never come.
+    Stuck,
+    /// Something that must be taken back could not be: a person has to decide.
+    NeedsReview,
+    /// A person said that nothing more has to happen.
+    Resolved,
+}
+
+impl State {
+    /// Every state, in the order of a saga's life.
+    pub const ALL: [Self; 7] = [
+        Self::InProgress,
+        Self::Completed,
+        Self::Compensating,
+        Self::Compensated,
+        Self::Stuck,
+        Self::NeedsReview,
+        Self::Resolved,
+    ];
+
+    /// The state as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in-progress",
+            Self::Completed => "completed",
+            Self::Compensating => "compensating",
+            Self::Compensated => "compensated",
+            Self::Stuck => "stuck",
+            Self::NeedsReview => "needs-review",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// A saga on one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct SagaSummary {
+    /// Which one.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub saga: SagaId,
+    /// The declared saga that it is, by its first event; `None` when none is declared.
+    pub name: Option<String>,
+    /// What its first event is about: the order's number.
+    pub key: String,
+    /// Where it stands.
+    pub state: State,
+    /// The last thing that happened: the event's name.
+    pub step: String,
+    /// What it waits for and from whom, in a sentence; the most overdue. `None` when it waits for nothing.
+    pub waits_for: Option<String>,
+    /// The services that it waits for.
+    pub waits_on: Vec<String>,
+    /// When its first event was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub started_at: Timestamp,
+    /// When its last event was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub last_at: Timestamp,
+    /// From its first event to its end, or until now.
+    pub age_ms: u64,
+    /// How many events it has.
+    pub events: usize,
+    /// Dead letters about which nobody has decided.
+    pub dead_letters: usize,
+}
+
+/// A saga with everything that is known about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct SagaReport {
+    /// It on one line.
+    pub summary: SagaSummary,
+    /// The time that all this is true of.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub as_of: Timestamp,
+    /// How long it may take at most; `None` when that isn't declared.
+    pub within_ms: Option<u64>,
+    /// Its verdict; `None` as long as it has none.
+    pub verdict: Option<String>,
+    /// When it ended: the verdict of a success, the last undo of a failure.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub ended_at: Option<Timestamp>,
+    /// Its events, in the stream's order.
+    pub timeline: Vec<TimelineEvent>,
+    /// Events beyond what is kept of one saga, which are not in the timeline.
+    pub events_dropped: u64,
+    /// What it waits for, the most overdue first.
+    pub outstanding: Vec<Outstanding>,
+    /// What was done and can be taken back, and whether it was.
+    pub effects: Vec<Effect>,
+    /// Its dead letters, those that somebody decided about included.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What people decided about it.
+    pub decisions: Vec<Decision>,
+    /// What happened and isn't declared.
+    pub deviations: Vec<Deviation>,
+}
+
+/// One event of a saga.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct TimelineEvent {
+    /// Where it is in the events stream; its body can be read there.
+    pub sequence: u64,
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub id: EventId,
+    /// Its name.
+    pub event: String,
+    /// The version of its contract.
+    pub version: u16,
+    /// The service that emitted it.
+    pub source: String,
+    /// The reaction or edge that emitted it, as far as the declarations tell.
+    pub emitted_by: Option<String>,
+    /// The event that led to it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
+    pub caused_by: Option<EventId>,
+    /// When it was emitted, by its service's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub emitted_at: Timestamp,
+    /// When the broker stored it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub stored_at: Timestamp,
+    /// From the storing of its cause to its own: what the step took. `None` without a known cause.
+    pub took_ms: Option<u64>,
+    /// What it is to the saga.
+    pub role: EventRole,
+    /// How often it was stored again: published twice, or redriven.
+    pub copies: u16,
+    /// The reactions that it was redriven to.
+    pub redriven_to: Vec<String>,
+}
+
+/// What an event is to its saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventRole {
+    /// It starts it.
+    Start,
+    /// A step was done, which can be taken back.
+    Step,
+    /// A step was taken back.
+    Undo,
+    /// The verdict that it succeeded.
+    Completes,
+    /// The verdict that it failed.
+    Aborts,
+    /// Anything else.
+    Other,
+}
+
+/// Something that a saga waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Outstanding {
+    /// The service that is awaited. Empty when the saga as a whole takes too long.
+    pub service: String,
+    /// Its reaction.
+    pub reaction: String,
+    /// The event that it has to react to.
+    pub on: String,
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
+    pub on_id: Option<EventId>,
+    /// The events of which one is awaited; empty when the reaction just has to handle `on`.
+    pub awaits: Vec<String>,
+    /// It takes something back.
+    pub undo: bool,
+    /// Since when, by the broker's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub since: Timestamp,
+    /// How long already.
+    pub waited_ms: u64,
+    /// How long that may take.
+    pub allowed_ms: u64,
+    /// It takes longer than allowed, or will never come.
+    pub overdue: bool,
+    /// The dead letter because of which it will not come by itself.
+    pub dead_letter: Option<u64>,
+    /// All of this in a sentence.
+    pub sentence: String,
+}
+
+/// A step that was done and can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Effect {
+    /// The service.
+    pub service: String,
+    /// The step.
+    pub step: String,
+    /// The event that says that it was done.
+    pub done: String,
+    /// The sequence of that event.
+    pub done_sequence: u64,
+    /// It calls something outside of the service's database.
+    pub external: bool,
+    /// The undo that takes it back.
+    pub undo: String,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fate {
+    /// It stands, and would be taken back if the saga failed.
+    Armed,
+    /// It stands for good, because the saga succeeded.
+    Kept,
+    /// It is about to be taken back.
+    Undoing,
+    /// It was taken back.
+    Undone,
+    /// Its undo has run as far as can be seen; it need not say anything.
+    Presumed,
+    /// Its undo failed: a person has to decide.
+    Failed,
+}
+
+/// Something that happened and isn't declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Deviation {
+    /// The sequence of the event.
+    pub sequence: u64,
+    /// The event.
+    pub event: String,
+    /// The service that emitted it.
+    pub source: String,
+    /// What is wrong, in a sentence.
+    pub what: String,
+}

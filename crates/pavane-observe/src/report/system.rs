@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+
+use pavane_contract::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+
+/// The whole system at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Overview {
+    /// The time that all this is true of.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub as_of: Timestamp,
+    /// Everything that was in the streams at the start has been read.
+    pub loaded: bool,
+    /// Events read since the start.
+    pub events: u64,
+    /// The last sequence that was read.
+    pub sequence: u64,
+    /// Sagas by state.
+    pub states: BTreeMap<State, u64>,
+    /// Sagas by the last thing that happened, those on their way only.
+    pub steps: BTreeMap<String, u64>,
+    /// Failed sagas by what made them fail: the event that led to the verdict.
+    pub failed_by: BTreeMap<String, u64>,
+    /// Sagas that started in the last minute, per second.
+    pub started_per_second: f64,
+    /// Sagas that got their verdict in the last minute, per second.
+    pub ended_per_second: f64,
+    /// Dead letters that nobody has decided about.
+    pub dead_letters: usize,
+    /// Sagas that were forgotten to stay within the memory bound, ended ones.
+    pub forgotten: u64,
+    /// As `forgotten`, but they had not ended.
+    pub forgotten_open: u64,
+    /// Messages of the events stream that are no events.
+    pub unreadable: u64,
+    /// Services that said what they are.
+    pub services: Vec<String>,
+}
+
+/// The choreography, live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Flow {
+    /// The time that all this is true of.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub as_of: Timestamp,
+    /// Every event that is declared or was seen.
+    pub events: Vec<EventFlow>,
+    /// Every reaction that is declared.
+    pub reactions: Vec<ReactionFlow>,
+    /// Durable consumers that belong to no declared reaction.
+    pub foreign_consumers: Vec<String>,
+}
+
+/// How one event flows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct EventFlow {
+    /// Its name.
+    pub event: String,
+    /// The version of its contract.
+    pub version: u16,
+    /// Some service declares it.
+    pub declared: bool,
+    /// How many were read since the start.
+    pub total: u64,
+    /// How many were stored in the last ten seconds, per second.
+    pub per_second: f64,
+}
+
+/// How one reaction does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct ReactionFlow {
+    /// Its service.
+    pub service: String,
+    /// Its name.
+    pub reaction: String,
+    /// It takes something back.
+    pub undo: bool,
+    /// It calls something outside of its database.
+    pub effect: bool,
+    /// The events that make it run.
+    pub on: Vec<String>,
+    /// The events that it may emit.
+    pub emits: Vec<String>,
+    /// Its durable consumer.
+    pub durable: String,
+    /// How its consumer is; `None` when it doesn't exist, or nobody has looked yet.
+    pub consumer: Option<ConsumerFlow>,
+    /// Dead letters that nobody has decided about.
+    pub dead_letters: u64,
+    /// Sagas that wait for it.
+    pub waiting: u64,
+    /// As `waiting`, longer than allowed.
+    pub overdue: u64,
+    /// How long it may take.
+    pub allowed_ms: u64,
+}
+
+/// How a reaction's consumer is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct ConsumerFlow {
+    /// Events that it has not been given yet: the lag.
+    pub pending: u64,
+    /// Events that it has in hand.
+    pub in_flight: u64,
+    /// How many of these it was given more than once.
+    pub redelivered: u64,
+    /// Somebody is there to take events.
+    pub attended: bool,
+    /// Somebody paused it.
+    pub paused: bool,
+    /// When it last settled an event.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub active: Option<Timestamp>,
+}
+
+/// Numbers for a metrics system: gauges by state, counters that only grow, and how long sagas took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Sagas that are known, by state.
+    pub sagas: BTreeMap<State, u64>,
+    /// Sagas that were completed since the oldest event of the stream.
+    pub completed_total: u64,
+    /// Sagas that were compensated since then.
+    pub compensated_total: u64,
+    /// How long the completed ones took from the first event to the verdict.
+    pub completed_seconds: Histogram,
+    /// How long the compensated ones took from the first event to the last undo.
+    pub compensated_seconds: Histogram,
+    /// Overdue waits by service, reaction and awaited events.
+    pub stuck: BTreeMap<(String, String, String), u64>,
+    /// Events of the stream that were not read yet.
+    pub behind: u64,
+}
+
+/// How many values were at most so many seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Histogram {
+    /// Upper bounds in seconds, with the number of values up to there.
+    pub buckets: Vec<(f64, u64)>,
+    /// All values.
+    pub count: u64,
+    /// Their sum in seconds.
+    pub sum: f64,
+}

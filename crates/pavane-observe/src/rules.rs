@@ -1,0 +1,266 @@
+//! The declared choreography, compiled so that a saga's events can be judged quickly.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pavane_choreography::{Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Role, Saga};
+use pavane_contract::EventRef;
+
+/// An event's type as a small number.
+pub(crate) type Kind = u16;
+/// A reaction as a small number.
+pub(crate) type RuleId = u16;
+
+/// More types of events than this are taken for one.
+const KINDS_MAX: usize = 10_000;
+
+/// What the services declare, and what follows from it.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) declarations: BTreeMap<String, Declaration>,
+    pub(crate) reactions: Vec<Rule>,
+    pub(crate) sagas: Vec<SagaRule>,
+    kinds: Vec<EventRef>,
+    numbers: HashMap<EventRef, Kind>,
+    /// The rules that run on a kind.
+    on: Vec<Vec<RuleId>>,
+}
+
+/// One reaction.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) service: String,
+    pub(crate) reaction: String,
+    pub(crate) durable: String,
+    pub(crate) allowed_ms: i64,
+    pub(crate) effect: bool,
+    pub(crate) role: Part,
+    pub(crate) on: Vec<EventRef>,
+    /// Each group is answered by one of its events; a reaction that answers no group need not say anything.
+    pub(crate) must: Vec<Group>,
+    pub(crate) emitted: Vec<Kind>,
+    pub(crate) gives_up: Option<Kind>,
+}
+
+/// A reaction's part in the step ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Nothing of it is ever undone.
+    Plain,
+    /// A step; its undo, and the event that is taken back.
+    Step { undo: RuleId, done: Kind },
+    /// Takes back the event of a step.
+    Undo { undoes: Kind },
+}
+
+/// Events of which a reaction emits one.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) awaits: Vec<Kind>,
+    /// A verdict is only emitted while the saga has none: any event of these will do, whoever led to it.
+    pub(crate) verdicts: Vec<Kind>,
+}
+
+/// A declared saga.
+#[derive(Debug)]
+pub(crate) struct SagaRule {
+    pub(crate) name: String,
+    pub(crate) starts: Option<Kind>,
+    pub(crate) completes: Vec<Kind>,
+    pub(crate) aborts: Vec<Kind>,
+    pub(crate) within_ms: Option<i64>,
+}
+
+impl Rules {
+    /// Takes in a declaration. `false` when nothing changed.
+    pub(crate) fn declare(&mut self, declaration: Declaration) -> bool {
+        let service = declaration.manifest.service.clone();
+        if self.declarations.get(&service) == Some(&declaration) {
+            return false;
+        }
+        self.declarations.insert(service, declaration);
+        self.compile();
+        true
+    }
+
+    /// Forgets a declaration. `false` when there was none.
+    pub(crate) fn withdraw(&mut self, service: &str) -> bool {
+        let known = self.declarations.remove(service).is_some();
+        if known {
+            self.compile();
+        }
+        known
+    }
+
+    pub(crate) fn choreography(&self) -> Choreography {
+        let manifests = self.declarations.values().map(|declaration| declaration.manifest.clone());
+        let sagas = self.declarations.values().flat_map(|declaration| declaration.sagas.clone());
+        sagas.fold(Choreography::of(manifests), Choreography::saga)
+    }
+
+    /// The number of an event's type.
+    pub(crate) fn kind(&mut self, event: &EventRef) -> Kind {
+        if let Some(kind) = self.numbers.get(event) {
+            return *kind;
+        }
+        let event = if self.kinds.len() < KINDS_MAX { event.clone() } else { overflow() };
+        if let Some(kind) = self.numbers.get(&event) {
+            return *kind;
+        }
+        let kind = Kind::try_from(self.kinds.len()).unwrap_or(Kind::MAX);
+        self.on.push(rules_on(&self.reactions, &event));
+        self.numbers.insert(event.clone(), kind);
+        self.kinds.push(event);
+        kind
+    }
+
+    pub(crate) fn event(&self, kind: Kind) -> &EventRef {
+        &self.kinds[usize::from(kind)]
+    }
+
+    pub(crate) fn name(&self, kind: Kind) -> &str {
+        &self.event(kind).name
+    }
+
+    pub(crate) fn names(&self, kinds: &[Kind]) -> Vec<String> {
+        kinds.iter().map(|kind| self.name(*kind).to_owned()).collect()
+    }
+
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (Kind, &EventRef)> {
+        (0..).zip(&self.kinds)
+    }
+
+    /// The reactions that run on a type of event.
+    pub(crate) fn on(&self, kind: Kind) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.on[usize::from(kind)].iter().map(|id| (*id, self.rule(*id)))
+    }
+
+    pub(crate) fn rule(&self, id: RuleId) -> &Rule {
+        &self.reactions[usize::from(id)]
+    }
+
+    pub(crate) fn undos(&self) -> impl Iterator<Item = (RuleId, &Rule, Kind)> {
+        (0..).zip(&self.reactions).filter_map(|(id, rule)| match rule.role {
+            Part::Undo { undoes } => Some((id, rule, undoes)),
+            Part::Plain | Part::Step { .. } => None,
+        })
+    }
+
+    pub(crate) fn find(&self, service: &str, reaction: &str) -> Option<(RuleId, &Rule)> {
+        (0..).zip(&self.reactions).find(|(_, rule)| rule.service == service && rule.reaction == reaction)
+    }
+
+    /// The declared saga that an event starts.
+    pub(crate) fn started_by(&self, kind: Kind) -> Option<usize> {
+        self.sagas.iter().position(|saga| saga.starts == Some(kind))
+    }
+
+    fn compile(&mut self) {
+        let declarations = std::mem::take(&mut self.declarations);
+        self.reactions.clear();
+        let mut rules = Vec::new();
+        for declaration in declarations.values() {
+            let first = rules.len();
+            for reaction in &declaration.manifest.reactions {
+                rules.push(self.compile_reaction(declaration, reaction, first));
+            }
+        }
+        self.reactions = rules;
+        self.sagas.clear();
+        for saga in declarations.values().flat_map(|declaration| &declaration.sagas) {
+            let saga = self.compile_saga(saga);
+            self.sagas.push(saga);
+        }
+        for event in declarations.values().flat_map(|declaration| declaration.manifest.emitted()) {
+            self.kind(event);
+        }
+        self.declarations = declarations;
+        self.on = self.kinds.iter().map(|event| rules_on(&self.reactions, event)).collect();
+    }
+
+    /// `first` is the number of the service's first reaction.
+    fn compile_reaction(&mut self, declaration: &Declaration, reaction: &Reaction, first: usize) -> Rule {
+        let manifest = &declaration.manifest;
+        let settings = declaration.settings.reactions.get(&reaction.name);
+        let verdicts = self.kinds_of(&verdicts(manifest));
+        let role = match &reaction.role {
+            Role::Undo { undoes } => Part::Undo { undoes: self.kind(undoes) },
+            Role::React | _ => self.step(manifest, reaction, first),
+        };
+        let mut must = Vec::new();
+        for group in &reaction.emits {
+            match group {
+                Emission::All(events) => {
+                    must.extend(events.iter().map(|event| self.group(std::slice::from_ref(event))));
+                }
+                Emission::OneOf(events) => must.push(self.group(events)),
+                Emission::Verdict(events) => {
+                    must.push(Group { verdicts: verdicts.clone(), ..self.group(events) });
+                }
+                // What may stay unsaid can't be waited for.
+                Emission::Maybe(_) | Emission::Scheduled(_) | _ => {}
+            }
+        }
+        Rule {
+            service: manifest.service.clone(),
+            reaction: reaction.name.clone(),
+            durable: settings
+                .map_or_else(|| format!("{}_{}", manifest.service, reaction.name), |settings| settings.durable.clone()),
+            allowed_ms: millis(settings.map_or(ReactionSettings::ALLOWED, |settings| settings.allowed)),
+            effect: reaction.effect,
+            role,
+            on: reaction.on.clone(),
+            must,
+            emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
+            gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),
+        }
+    }
+
+    fn step(&mut self, manifest: &Manifest, step: &Reaction, first: usize) -> Part {
+        let Some(undo) = manifest.undo_of(step) else { return Part::Plain };
+        let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
+        let Some(undoes) = undo.undoes() else { return Part::Plain };
+        Part::Step { undo: RuleId::try_from(first + position).unwrap_or(RuleId::MAX), done: self.kind(undoes) }
+    }
+
+    fn group(&mut self, events: &[EventRef]) -> Group {
+        Group { awaits: self.kinds_of(events), verdicts: Vec::new() }
+    }
+
+    fn kinds_of(&mut self, events: &[EventRef]) -> Vec<Kind> {
+        events.iter().map(|event| self.kind(event)).collect()
+    }
+
+    fn compile_saga(&mut self, saga: &Saga) -> SagaRule {
+        SagaRule {
+            name: saga.name.clone(),
+            starts: saga.starts_with.as_ref().map(|event| self.kind(event)),
+            completes: self.kinds_of(&saga.completes_with),
+            aborts: self.kinds_of(&saga.aborts_with),
+            within_ms: (!saga.within.is_zero()).then(|| millis(saga.within)),
+        }
+    }
+}
+
+/// An undo runs on a trigger of any version: only that it happened matters.
+fn rules_on(rules: &[Rule], event: &EventRef) -> Vec<RuleId> {
+    let runs = |rule: &Rule| match rule.role {
+        Part::Undo { .. } => rule.on.iter().any(|on| on.name == event.name),
+        Part::Plain | Part::Step { .. } => rule.on.contains(event),
+    };
+    (0..).zip(rules).filter(|(_, rule)| runs(rule)).map(|(id, _)| id).collect()
+}
+
+/// Every verdict of a service: a saga gets one of them.
+fn verdicts(manifest: &Manifest) -> Vec<EventRef> {
+    let groups = manifest.edges.iter().flat_map(|edge| &edge.emits);
+    let groups = groups.chain(manifest.reactions.iter().flat_map(|reaction| &reaction.emits));
+    groups.filter(|group| matches!(group, Emission::Verdict(_))).flat_map(Emission::events).cloned().collect()
+}
+
+fn overflow() -> EventRef {
+    EventRef { name: "too-many.kinds".to_owned(), version: 0 }
+}
+
+pub(crate) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,175 @@
+//! What is read from the streams, as far as a view needs it.
+
+use pavane_bus::{
+    dead_letter::{DEAD, REDRIVE, header},
+    jetstream::{ConsumerReport, Stored},
+};
+use pavane_choreography::Declaration;
+use pavane_contract::{Meta, Timestamp, codec};
+
+use crate::{
+    audit,
+    report::{DeadLetter, Decision, LetterFate},
+};
+
+/// The longest body that is looked at. What is longer was refused by the services, too.
+const PAYLOAD_MAX: usize = 64 << 20;
+
+/// One thing that was read, to be [applied](crate::View::apply) to a view.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Update {
+    /// A service said what it is.
+    Declared(Box<Declaration>),
+    /// A service's declaration was removed.
+    Undeclared(String),
+    /// An event was stored.
+    Event(Box<SeenEvent>),
+    /// Something was stored among the events that is none.
+    Unreadable {
+        /// Its sequence in the events stream.
+        sequence: u64,
+        /// When it was stored.
+        stored_at: Timestamp,
+        /// Why it can't be read.
+        why: String,
+    },
+    /// A reaction gave up on an event.
+    DeadLetter(Box<DeadLetter>),
+    /// Dead letters older than this sequence are gone.
+    DeadLettersFrom(u64),
+    /// A person decided something.
+    Decision(Box<Decision>),
+    /// How the consumers of the events stream are.
+    Consumers {
+        /// When, by the server's clock.
+        at: Timestamp,
+        /// All of them.
+        reports: Vec<ConsumerReport>,
+    },
+    /// How far the events stream was.
+    End {
+        /// When, by the server's clock.
+        at: Timestamp,
+        /// The last sequence that it had given out.
+        last_sequence: u64,
+        /// Everything up to there was read.
+        reached: bool,
+        /// Everything that was in the streams when reading began was read.
+        loaded: bool,
+    },
+    /// The events stream was made anew: what was read before is gone.
+    Restarted,
+}
+
+/// An event, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeenEvent {
+    /// Where it is in the events stream.
+    pub sequence: u64,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// Everything but its body.
+    pub meta: Meta,
+    /// The service and the reaction that it was redriven to; `None` for an event that everybody gets.
+    pub redriven_to: Option<(String, String)>,
+}
+
+impl SeenEvent {
+    /// An event that everybody gets.
+    pub const fn new(sequence: u64, stored_at: Timestamp, meta: Meta) -> Self {
+        Self { sequence, stored_at, meta, redriven_to: None }
+    }
+
+    /// The event was redriven to one reaction.
+    #[must_use]
+    pub fn redriven_to(mut self, service: &str, reaction: &str) -> Self {
+        self.redriven_to = Some((service.to_owned(), reaction.to_owned()));
+        self
+    }
+}
+
+/// Reads a message of the events stream.
+pub fn event(stored: &Stored) -> Update {
+    let Stored { sequence, at, message, .. } = stored;
+    match codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX) {
+        Ok(envelope) => Update::Event(Box::new(SeenEvent {
+            sequence: *sequence,
+            stored_at: *at,
+            meta: envelope.meta,
+            redriven_to: addressee(&message.subject, REDRIVE).map(|(service, reaction, _)| (service, reaction)),
+        })),
+        Err(error) => Update::Unreadable { sequence: *sequence, stored_at: *at, why: error.to_string() },
+    }
+}
+
+/// Reads a message of the stream of dead letters. `None` for what is none.
+pub fn dead_letter(stored: &Stored) -> Option<DeadLetter> {
+    let Stored { sequence, at, message, .. } = stored;
+    let (service, reaction, subject) = addressee(&message.subject, DEAD)?;
+    let says = |name: &str| message.headers.get(name);
+    let time = |name: &str| says(name).and_then(|time| time.parse().ok());
+    let meta = codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX).ok().map(|event| event.meta);
+    Some(DeadLetter {
+        sequence: *sequence,
+        service,
+        reaction,
+        cause: says(header::CAUSE).unwrap_or_default().to_owned(),
+        event: meta.as_ref().map(|meta| meta.event.name.clone()).unwrap_or_default(),
+        version: meta.as_ref().map_or(0, |meta| meta.event.version),
+        event_id: meta.as_ref().map(|meta| meta.id),
+        saga: meta.as_ref().map(|meta| meta.cause.saga),
+        key: meta.as_ref().map(|meta| meta.key.to_string()).unwrap_or_default(),
+        subject,
+        event_sequence: says(header::SEQUENCE).and_then(|sequence| sequence.parse().ok()),
+        attempts: says(header::ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0),
+        first_failed_at: time(header::FIRST_FAILED_AT),
+        last_failed_at: time(header::LAST_FAILED_AT),
+        stored_at: *at,
+        undo: false,
+        fate: LetterFate::Open,
+    })
+}
+
+/// Reads a message of the bucket of declarations. `None` for what is none, or of another form than ours.
+pub fn declaration(stored: &Stored) -> Option<Update> {
+    let service = stored.message.subject.rsplit('.').next().unwrap_or_default();
+    // A key-value bucket marks a removed key by an empty value.
+    if stored.message.headers.get("KV-Operation").is_some() || stored.message.payload.is_empty() {
+        return Some(Update::Undeclared(service.to_owned()));
+    }
+    match serde_json::from_slice::<Declaration>(&stored.message.payload) {
+        Ok(declaration) if declaration.schema == Declaration::SCHEMA => Some(Update::Declared(Box::new(declaration))),
+        Ok(declaration) => {
+            tracing::warn!(service, schema = declaration.schema, "a declaration of another form is ignored");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(service, %error, "a declaration can't be read and is ignored");
+            None
+        }
+    }
+}
+
+/// Reads a message of the stream of decisions. `None` for what is none.
+pub fn decision(stored: &Stored) -> Option<Update> {
+    match audit::decode(&stored.message) {
+        Ok(decision) => Some(Update::Decision(Box::new(decision))),
+        Err(error) => {
+            tracing::warn!(sequence = stored.sequence, %error, "a decision can't be read and is ignored");
+            None
+        }
+    }
+}
+
+/// Splits `<first>.<service>.<reaction>.<subject>`.
+fn addressee(subject: &str, first: &str) -> Option<(String, String, String)> {
+    let mut parts = subject.splitn(4, '.');
+    let (Some(kind), Some(service), Some(reaction), Some(rest)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    (kind == first).then(|| (service.to_owned(), reaction.to_owned(), rest.to_owned()))
+}

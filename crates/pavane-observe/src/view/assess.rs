@@ -1,0 +1,158 @@
+//! What a saga waits for, by the stream alone: which answers are declared and not there yet.
+
+use super::saga::{Saga, Wait, What};
+use crate::{
+    report::Action,
+    rules::{Kind, Part, Rule, RuleId, Rules},
+};
+
+/// Works out verdict and waits of a saga from its events.
+pub(super) fn assess(saga: &mut Saga, rules: &Rules) {
+    let started = saga.events.iter().find_map(|event| rules.started_by(event.kind));
+    saga.rule = started.and_then(|rule| u8::try_from(rule).ok());
+    saga.verdict = verdict(saga, rules);
+    let mut waits = std::mem::take(&mut saga.waits);
+    waits.clear();
+    if !saga.resolved() {
+        let assessment = Assessment { saga, rules };
+        assessment.forward(&mut waits);
+        assessment.undo(&mut waits);
+        waits.retain(|wait| !assessment.given_up_by_hand(wait));
+    }
+    waits.shrink_to_fit();
+    saga.waits = waits;
+}
+
+/// The verdict that stands: the first one in the stream.
+fn verdict(saga: &Saga, rules: &Rules) -> Option<(u16, bool)> {
+    let rule = &rules.sagas[usize::from(saga.rule?)];
+    let ends = |kind: &Kind| rule.completes.contains(kind) || rule.aborts.contains(kind);
+    let position = saga.events.iter().position(|event| ends(&event.kind))?;
+    Some((u16::try_from(position).ok()?, rule.completes.contains(&saga.events[position].kind)))
+}
+
+struct Assessment<'a> {
+    saga: &'a Saga,
+    rules: &'a Rules,
+}
+
+impl Assessment<'_> {
+    /// Every reaction on every event.
+    fn forward(&self, waits: &mut Vec<Wait>) {
+        for (position, event) in self.saga.events.iter().enumerate() {
+            for (id, rule) in self.rules.on(event.kind) {
+                match rule.role {
+                    Part::Undo { .. } => {}
+                    _ if self.gave_up(rule, position) => {}
+                    // Its undo may have come first and barred it: then it says nothing, which only its consumer can tell.
+                    Part::Step { undo, .. } if self.triggered(undo) => {
+                        if !self.answered(rule, position) {
+                            waits.push(self.wait(id, position, What::Handled, true));
+                        }
+                    }
+                    Part::Plain | Part::Step { .. } => self.answers(id, position, waits),
+                }
+            }
+        }
+    }
+
+    /// The answers of one reaction to one event that are not there yet.
+    fn answers(&self, id: RuleId, position: usize, waits: &mut Vec<Wait>) {
+        let rule = self.rules.rule(id);
+        for (number, group) in (0..).zip(&rule.must) {
+            let decided = self.saga.events.iter().any(|event| group.verdicts.contains(&event.kind));
+            if !decided && !self.saga.led_to(position, &group.awaits) {
+                waits.push(self.wait(id, position, What::Answer(number), false));
+            }
+        }
+        if rule.must.is_empty() {
+            waits.push(self.wait(id, position, What::Handled, false));
+        }
+    }
+
+    /// Every undo whose trigger is there.
+    fn undo(&self, waits: &mut Vec<Wait>) {
+        for (id, rule, undoes) in self.rules.undos() {
+            let Some(trigger) = self.trigger(id) else { continue };
+            let Some(done) = self.saga.first(undoes) else {
+                if self.may_still_happen(id) {
+                    waits.push(self.wait(id, trigger, What::Handled, true));
+                }
+                continue;
+            };
+            if rule.must.is_empty() {
+                let said = self.saga.events.iter().any(|event| rule.emitted.contains(&event.kind));
+                if !said {
+                    waits.push(self.since(self.wait(id, trigger, What::Handled, true), done));
+                }
+            }
+            for (number, group) in (0..).zip(&rule.must) {
+                if !self.saga.events.iter().any(|event| group.awaits.contains(&event.kind)) {
+                    waits.push(self.since(self.wait(id, trigger, What::Answer(number), true), done));
+                }
+            }
+        }
+    }
+
+    /// Whether the step of an undo has something to run on and has not answered.
+    fn may_still_happen(&self, undo: RuleId) -> bool {
+        self.saga.events.iter().enumerate().any(|(position, event)| {
+            self.rules.on(event.kind).any(|(_, rule)| {
+                matches!(rule.role, Part::Step { undo: its, .. } if its == undo)
+                    && !self.answered(rule, position)
+                    && !self.gave_up(rule, position)
+            })
+        })
+    }
+
+    fn answered(&self, rule: &Rule, position: usize) -> bool {
+        self.saga.led_to(position, &rule.emitted)
+    }
+
+    fn gave_up(&self, rule: &Rule, position: usize) -> bool {
+        rule.gives_up.is_some_and(|event| self.saga.led_to(position, &[event]))
+    }
+
+    fn triggered(&self, undo: RuleId) -> bool {
+        self.trigger(undo).is_some()
+    }
+
+    /// The first event that makes an undo run.
+    fn trigger(&self, undo: RuleId) -> Option<usize> {
+        self.saga.events.iter().position(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
+    }
+
+    fn wait(&self, id: RuleId, position: usize, what: What, compensates: bool) -> Wait {
+        let (rule, event) = (self.rules.rule(id), &self.saga.events[position]);
+        let again = self.saga.redriven(&rule.service, &rule.reaction, position);
+        Wait {
+            rule: id,
+            on: u16::try_from(position).unwrap_or(u16::MAX),
+            what,
+            since: again.map_or(event.stored_at, |redrive| redrive.stored_at),
+            sequence: again.map_or(event.sequence, |redrive| redrive.sequence),
+            compensates,
+            dead_letter: None,
+        }
+    }
+
+    /// An undo waits for its trigger and for the event that it takes back, whichever comes last.
+    fn since(&self, mut wait: Wait, done: usize) -> Wait {
+        wait.since = wait.since.max(self.saga.events[done].stored_at);
+        wait
+    }
+
+    /// Somebody discarded the dead letter because of which this never comes.
+    fn given_up_by_hand(&self, wait: &Wait) -> bool {
+        let rule = self.rules.rule(wait.rule);
+        let event = self.saga.events[usize::from(wait.on)].id;
+        // Whichever of its triggers it failed on, there is one thing to take back.
+        let undo = matches!(rule.role, Part::Undo { .. });
+        self.saga.decisions().iter().any(|decision| {
+            decision.action == Action::Discard
+                && decision.service.as_deref() == Some(rule.service.as_str())
+                && decision.reaction.as_deref() == Some(rule.reaction.as_str())
+                && (undo || decision.event_id == Some(event))
+        })
+    }
+}

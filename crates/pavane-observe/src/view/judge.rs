@@ -1,0 +1,227 @@
+//! Where a saga stands at a moment: what the stream says, and what the consumers add to it.
+
+use super::{
+    View,
+    lag::Standing,
+    saga::{Micros, Saga, Wait, What},
+};
+use crate::{
+    report::{Histogram, LetterFate, State},
+    rules::{Part, RuleId},
+};
+
+/// A wait, judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    /// Whether something is known to be awaited at all.
+    pub(super) certain: bool,
+    pub(super) overdue: bool,
+}
+
+impl View {
+    /// Works out anew what changed sagas wait for.
+    pub(super) fn refresh_touched(&mut self) {
+        for number in std::mem::take(&mut self.touched) {
+            let saga = self.sagas.get_mut(number);
+            super::assess::assess(saga, &self.rules);
+            let mut waits = std::mem::take(&mut saga.waits);
+            let saga = self.sagas.get(number);
+            self.attach_letters(saga, &mut waits);
+            self.sagas.get_mut(number).waits = waits;
+            self.count_verdict(number);
+            self.settle(number);
+        }
+    }
+
+    /// Looks at what is not settled, with what the consumers now say.
+    pub(super) fn judge_open(&mut self) {
+        let mut by_rule: Vec<Vec<u64>> = vec![Vec::new(); self.rules.reactions.len()];
+        for number in self.sagas.open_ones() {
+            for wait in &self.sagas.get(number).waits {
+                if wait.what == What::Handled && !wait.compensates {
+                    by_rule[usize::from(wait.rule)].push(wait.sequence);
+                }
+            }
+        }
+        for (rule, sequences) in self.rules.reactions.iter().zip(by_rule) {
+            if rule.must.is_empty() && rule.role == Part::Plain {
+                self.lag.open(&rule.durable, sequences);
+            }
+        }
+        for number in self.sagas.open_ones().collect::<Vec<_>>() {
+            self.settle(number);
+        }
+    }
+
+    /// Drops waits that are over, and settles the saga when none is left and it has ended.
+    fn settle(&mut self, number: u32) {
+        let mut waits = std::mem::take(&mut self.sagas.get_mut(number).waits);
+        waits.retain(|wait| {
+            wait.what != What::Handled || wait.dead_letter.is_some() || self.standing(wait) != Standing::Handled
+        });
+        let saga = self.sagas.get_mut(number);
+        saga.waits = waits;
+        let saga = self.sagas.get(number);
+        let (state, undecided) = (self.state(saga), saga.rule.is_some() && saga.verdict.is_none());
+        let unknown = |wait: &Wait| self.standing(wait) == Standing::Unknown && wait.what == What::Handled;
+        let quiet = saga.waits.iter().all(|wait| wait.dead_letter.is_none() && unknown(wait));
+        let settled = (quiet && !undecided) || state == State::Resolved;
+        if !undecided {
+            self.count_end(number, state);
+        }
+        if settled {
+            self.sagas.get_mut(number).waits = Vec::new();
+        }
+        self.sagas.settle(number, settled);
+    }
+
+    /// Counts a verdict when it is first seen.
+    fn count_verdict(&mut self, number: u32) {
+        let saga = self.sagas.get_mut(number);
+        let Some((verdict, completes)) = saga.verdict else { return };
+        if std::mem::replace(&mut saga.decided, true) {
+            return;
+        }
+        let verdict = &saga.events[usize::from(verdict)];
+        let by = verdict.cause().map(|cause| saga.events[cause].kind);
+        self.rates.ended.count(verdict.stored_at);
+        if !completes {
+            *self.totals.failed_by.entry(by).or_default() += 1;
+        }
+    }
+
+    /// Counts an end when it is first seen.
+    fn count_end(&mut self, number: u32, state: State) {
+        if !matches!(state, State::Completed | State::Compensated)
+            || std::mem::replace(&mut self.sagas.get_mut(number).counted, true)
+        {
+            return;
+        }
+        let saga = self.sagas.get(number);
+        let took = self.ended_at(saga).map(|ended| ended - saga.events.first().map_or(ended, |first| first.stored_at));
+        let totals = &mut self.totals;
+        let (ends, seconds) = if state == State::Completed {
+            (&mut totals.completed, &mut totals.completed_seconds)
+        } else {
+            (&mut totals.compensated, &mut totals.compensated_seconds)
+        };
+        *ends += 1;
+        if let Some(took) = took {
+            record(seconds, took);
+        }
+    }
+
+    /// When a saga ended: its verdict, or the last thing that it took back. `None` while it has no verdict.
+    pub(super) fn ended_at(&self, saga: &Saga) -> Option<Micros> {
+        let Some((verdict, completes)) = saga.verdict else {
+            return if saga.rule.is_some() { None } else { saga.events.last().map(|last| last.stored_at) };
+        };
+        let verdict = saga.events[usize::from(verdict)].stored_at;
+        if completes {
+            return Some(verdict);
+        }
+        let undone = saga
+            .events
+            .iter()
+            .filter(|event| self.rules.undos().any(|(_, undo, _)| undo.emitted.contains(&event.kind)));
+        Some(undone.map(|event| event.stored_at).fold(verdict, Micros::max))
+    }
+
+    /// Where a saga stands.
+    pub(super) fn state(&self, saga: &Saga) -> State {
+        if saga.resolved() {
+            return State::Resolved;
+        }
+        let (mut review, mut overdue, mut awaits) = (false, self.too_late(saga), false);
+        for wait in &saga.waits {
+            let judged = self.judge(wait);
+            review |= wait.dead_letter.is_some() && self.is_undo(wait.rule);
+            overdue |= judged.overdue;
+            awaits |= judged.certain && (wait.compensates || wait.what != What::Handled);
+        }
+        match saga.verdict {
+            _ if review => State::NeedsReview,
+            _ if overdue => State::Stuck,
+            Some((_, true)) if awaits => State::InProgress,
+            Some((_, true)) => State::Completed,
+            Some((_, false)) if awaits => State::Compensating,
+            Some((_, false)) => State::Compensated,
+            None if saga.rule.is_none() && !awaits => State::Completed,
+            None => State::InProgress,
+        }
+    }
+
+    /// Whether a saga has no verdict within its time.
+    pub(super) fn too_late(&self, saga: &Saga) -> bool {
+        let Some((since, within)) = self.deadline(saga) else { return false };
+        self.now() - since > within.saturating_mul(1000)
+    }
+
+    /// When a saga without a verdict began, and within how many milliseconds it has to end.
+    pub(super) fn deadline(&self, saga: &Saga) -> Option<(Micros, i64)> {
+        if saga.verdict.is_some() {
+            return None;
+        }
+        let within = self.rules.sagas.get(usize::from(saga.rule?))?.within_ms?;
+        Some((saga.events.first()?.stored_at, within))
+    }
+
+    pub(super) fn judge(&self, wait: &Wait) -> Judged {
+        if wait.dead_letter.is_some() {
+            return Judged { certain: true, overdue: true };
+        }
+        let rule = self.rules.rule(wait.rule);
+        let late = |since: Micros, now: Micros| now - since > rule.allowed_ms.saturating_mul(1000);
+        match (wait.what, self.standing(wait)) {
+            // It has not even been given the event: known at the time of the look.
+            (_, Standing::Open { since, at }) => Judged { certain: true, overdue: late(since, at.min(self.now())) },
+            (What::Answer(_), _) => {
+                let since = self.lag.awaited_since(&rule.durable, wait.sequence, wait.since);
+                Judged { certain: true, overdue: late(since, self.now()) }
+            }
+            // One event that is tried again and again must not make all that came after look unhandled.
+            (What::Handled, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
+            (What::Handled, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
+        }
+    }
+
+    fn standing(&self, wait: &Wait) -> Standing {
+        self.lag.standing(&self.rules.rule(wait.rule).durable, wait.sequence, wait.since)
+    }
+
+    pub(super) fn is_undo(&self, rule: RuleId) -> bool {
+        matches!(self.rules.rule(rule).role, Part::Undo { .. })
+    }
+
+    /// A dead letter that nobody has decided about means that what it was to lead to doesn't come by itself.
+    fn attach_letters(&self, saga: &Saga, waits: &mut [Wait]) {
+        let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
+        for letter in letters.filter(|letter| letter.fate == LetterFate::Open) {
+            let Some((id, rule)) = self.rules.find(&letter.service, &letter.reaction) else { continue };
+            let undo = matches!(rule.role, Part::Undo { .. });
+            let on = letter.event_id.and_then(|event| saga.position(event));
+            let mut same =
+                waits.iter_mut().filter(|wait| wait.rule == id && (undo || Some(usize::from(wait.on)) == on));
+            if let Some(wait) = same.next() {
+                wait.dead_letter = Some(letter.sequence);
+                same.for_each(|wait| wait.dead_letter = Some(letter.sequence));
+            }
+        }
+    }
+}
+
+/// Upper bounds in seconds, from a quick saga to one that takes a day.
+pub(super) fn histogram() -> Histogram {
+    const BOUNDS: [f64; 14] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86400.0];
+    Histogram { buckets: BOUNDS.map(|bound| (bound, 0)).to_vec(), count: 0, sum: 0.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a duration, far below 2^52 microseconds")]
+fn record(histogram: &mut Histogram, micros: Micros) {
+    let seconds = micros.max(0) as f64 / 1e6;
+    histogram.count += 1;
+    histogram.sum += seconds;
+    for (bound, count) in &mut histogram.buckets {
+        *count += u64::from(seconds <= *bound);
+    }
+}

@@ -1,0 +1,105 @@
+//! What is known about dead letters before they are redriven.
+
+use super::{
+    View,
+    letters::LetterFilter,
+    saga::Saga,
+    tell::{micros, unsigned},
+};
+use crate::{
+    redrive::{Concern, Plan, Preflight},
+    report::{DeadLetter, LetterFate, State},
+    rules::{Part, Rule},
+};
+
+impl View {
+    /// A look at each dead letter that a filter selects, by what the streams tell. The bodies are not looked at: see
+    /// [`Plan::look_at_bodies`].
+    pub fn plan(&self, filter: &LetterFilter) -> Plan {
+        let letters = self.letters.all().filter(|letter| filter.matches(letter));
+        Plan { letters: letters.map(|letter| Preflight::new(self.told(letter), self.concerns(letter))).collect() }
+    }
+
+    fn concerns(&self, letter: &DeadLetter) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        match letter.fate {
+            LetterFate::Open => {}
+            LetterFate::Redriven => concerns.push(Concern::Decided("it was redriven already".to_owned())),
+            LetterFate::Discarded => concerns.push(Concern::Decided("it was discarded".to_owned())),
+        }
+        let who = format!("{}/{}", letter.service, letter.reaction);
+        let Some((_, rule)) = self.rules.find(&letter.service, &letter.reaction) else {
+            concerns.push(Concern::NobodyListens(format!("no service declares {who}")));
+            return concerns;
+        };
+        concerns.extend(self.heard(letter, rule));
+        concerns.extend(self.remembered(letter));
+        let runs = rule.on.iter().any(|on| {
+            on.name == letter.event && (on.version == letter.version || matches!(rule.role, Part::Undo { .. }))
+        });
+        if !runs {
+            concerns.push(Concern::NotForIt(format!("{who} does not run on {} v{}", letter.event, letter.version)));
+        }
+        if let Some(saga) = letter.saga.and_then(|saga| self.sagas.find(saga)) {
+            self.about_saga(letter, rule, saga, &mut concerns);
+        }
+        concerns
+    }
+
+    /// Whether the reaction's consumer hears what is redriven.
+    fn heard(&self, letter: &DeadLetter, rule: &Rule) -> Option<Concern> {
+        let subject = format!("redrive.{}.{}.{}", letter.service, letter.reaction, letter.subject);
+        let Some(report) = self.lag.report(&rule.durable) else {
+            return Some(Concern::NobodyListens(format!("there is no consumer {}", rule.durable)));
+        };
+        let hears = report.filters.iter().any(|filter| pavane_bus::topology::matches(filter, &subject));
+        (!hears && !report.filters.is_empty())
+            .then(|| Concern::NobodyListens(format!("the consumer {} does not hear redriven events", rule.durable)))
+    }
+
+    /// Whether the service still knows if it has handled the event.
+    fn remembered(&self, letter: &DeadLetter) -> Option<Concern> {
+        const DAY_MS: u64 = 86_400_000;
+        let settings = &self.rules.declarations.get(&letter.service)?.settings;
+        let remembers = crate::rules::millis(settings.inbox_retention);
+        let age = (self.now() - micros(letter.stored_at)) / 1000;
+        (remembers > 0 && age >= remembers).then(|| {
+            Concern::MayBeForgotten(format!(
+                "it is {} days old, and {} remembers for {} days what it has handled: an effect could run twice",
+                unsigned(age) / DAY_MS,
+                letter.service,
+                unsigned(remembers) / DAY_MS
+            ))
+        })
+    }
+
+    fn about_saga(&self, letter: &DeadLetter, rule: &Rule, saga: &Saga, concerns: &mut Vec<Concern>) {
+        let on = letter.event_id.and_then(|event| saga.position(event));
+        let undo = matches!(rule.role, Part::Undo { .. });
+        let answer = saga
+            .events
+            .iter()
+            .find(|event| rule.emitted.contains(&event.kind) && (undo || (on.is_some() && event.cause() == on)));
+        match answer {
+            Some(answer) if rule.gives_up == Some(answer.kind) => concerns.push(Concern::SagaWasTold(format!(
+                "the saga was told by {} that it failed: the event counts as handled",
+                self.name(answer)
+            ))),
+            Some(answer) => {
+                concerns.push(Concern::AlreadyApplied(format!("its answer {} is there already", self.name(answer))));
+            }
+            None => {}
+        }
+        if let Part::Step { undo, .. } = rule.role
+            && answer.is_none()
+            && saga.events.iter().any(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
+        {
+            let undo = &self.rules.rule(undo).reaction;
+            concerns.push(Concern::Barred(format!("{undo} was triggered: the step is barred and will be skipped")));
+        }
+        let state = self.state(saga);
+        if matches!(state, State::Completed | State::Compensated | State::Resolved) {
+            concerns.push(Concern::SagaEnded(format!("the saga is {}", state.as_str())));
+        }
+    }
+}

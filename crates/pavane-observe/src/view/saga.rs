@@ -1,0 +1,240 @@
+//! One saga, as compactly as it can be kept.
+
+use pavane_contract::{EventId, SagaId, Timestamp};
+
+use crate::{
+    report::{Action, Decision},
+    rules::{Kind, RuleId},
+};
+
+/// Microseconds since the Unix epoch.
+pub(super) type Micros = i64;
+
+/// The cause isn't among the saga's events, or there is none.
+const NO_CAUSE: u16 = u16::MAX;
+
+/// An event of a saga: 48 bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) sequence: u64,
+    pub(super) id: EventId,
+    pub(super) emitted_at: Micros,
+    pub(super) stored_at: Micros,
+    pub(super) kind: Kind,
+    /// The service's number.
+    pub(super) source: u16,
+    cause: u16,
+    pub(super) copies: u16,
+}
+
+impl Record {
+    pub(super) fn cause(&self) -> Option<usize> {
+        (self.cause != NO_CAUSE).then(|| usize::from(self.cause))
+    }
+}
+
+/// Everything that is kept of a saga.
+#[derive(Debug)]
+pub(super) struct Saga {
+    pub(super) id: SagaId,
+    pub(super) key: Box<str>,
+    pub(super) events: Vec<Record>,
+    /// What most sagas don't have.
+    pub(super) rare: Option<Box<Rare>>,
+    /// The declared saga that it is.
+    pub(super) rule: Option<u8>,
+    /// The event that is its verdict, and whether that is a success.
+    pub(super) verdict: Option<(u16, bool)>,
+    pub(super) waits: Vec<Wait>,
+    /// Nothing is expected to happen any more.
+    pub(super) settled: bool,
+    /// Its verdict was counted.
+    pub(super) decided: bool,
+    /// Its end was counted.
+    pub(super) counted: bool,
+}
+
+/// What most sagas don't have.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// Events whose cause was not known when they came.
+    orphans: Vec<(u16, EventId)>,
+    pub(super) redrives: Vec<Redrive>,
+    /// Sequences of dead letters.
+    pub(super) letters: Vec<u64>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) dropped: u64,
+}
+
+/// An event was given to a reaction again.
+#[derive(Debug, Clone)]
+pub(super) struct Redrive {
+    pub(super) service: String,
+    pub(super) reaction: String,
+    pub(super) on: u16,
+    pub(super) sequence: u64,
+    pub(super) stored_at: Micros,
+}
+
+/// Something that a saga may wait for.
+#[derive(Debug, Clone)]
+pub(super) struct Wait {
+    pub(super) rule: RuleId,
+    /// The event that the reaction runs on.
+    pub(super) on: u16,
+    pub(super) what: What,
+    pub(super) since: Micros,
+    /// Where that event, or its redrive, is in the stream.
+    pub(super) sequence: u64,
+    /// Whether it happened decides whether the saga is compensated.
+    pub(super) compensates: bool,
+    pub(super) dead_letter: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// One event of this group of the rule.
+    Answer(u8),
+    /// That it has handled the event.
+    Handled,
+}
+
+/// What came of adding an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    Copy,
+    Dropped,
+}
+
+/// An event to add.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) sequence: u64,
+    pub(super) id: EventId,
+    pub(super) cause: Option<EventId>,
+    pub(super) emitted_at: Micros,
+    pub(super) stored_at: Micros,
+    pub(super) kind: Kind,
+    pub(super) source: u16,
+}
+
+impl Saga {
+    pub(super) fn new(id: SagaId, key: &str) -> Self {
+        Self {
+            id,
+            key: key.into(),
+            events: Vec::new(),
+            rare: None,
+            rule: None,
+            verdict: None,
+            waits: Vec::new(),
+            settled: false,
+            decided: false,
+            counted: false,
+        }
+    }
+
+    /// A saga has the key of its first event, also when its dead letter or a decision about it was read before.
+    pub(super) fn name_by_first(&mut self, key: &str) {
+        if self.events.is_empty() {
+            self.key = key.into();
+        }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn position(&self, id: EventId) -> Option<usize> {
+        self.events.iter().position(|event| event.id == id)
+    }
+
+    /// Adds an event, keeping the stream's order.
+    pub(super) fn add(&mut self, new: &New, max: usize) -> Added {
+        if let Some(known) = self.position(new.id) {
+            let known = &mut self.events[known];
+            known.copies = known.copies.saturating_add(1);
+            return Added::Copy;
+        }
+        if self.events.len() >= max.min(usize::from(NO_CAUSE)) {
+            self.rare().dropped += 1;
+            return Added::Dropped;
+        }
+        let position = u16::try_from(self.events.len()).unwrap_or(NO_CAUSE);
+        let cause = new.cause.and_then(|cause| self.position(cause));
+        self.events.push(Record {
+            sequence: new.sequence,
+            id: new.id,
+            emitted_at: new.emitted_at,
+            stored_at: new.stored_at,
+            kind: new.kind,
+            source: new.source,
+            cause: cause.and_then(|cause| u16::try_from(cause).ok()).unwrap_or(NO_CAUSE),
+            copies: 0,
+        });
+        if let (Some(id), None) = (new.cause, cause) {
+            self.rare().orphans.push((position, id));
+        }
+        self.adopt(position, new.id);
+        Added::New
+    }
+
+    /// The broker may have lost a cause and got it again, behind what it led to.
+    fn adopt(&mut self, position: u16, id: EventId) {
+        let Some(rare) = &mut self.rare else { return };
+        let events = &mut self.events;
+        rare.orphans.retain(|(orphan, cause)| {
+            if *cause == id {
+                events[usize::from(*orphan)].cause = position;
+            }
+            *cause != id
+        });
+    }
+
+    /// The cause of an event, also when that isn't known itself.
+    pub(super) fn cause_id(&self, position: usize) -> Option<EventId> {
+        if let Some(cause) = self.events[position].cause() {
+            return Some(self.events[cause].id);
+        }
+        let orphans = self.rare.iter().flat_map(|rare| &rare.orphans);
+        orphans.into_iter().find(|(orphan, _)| usize::from(*orphan) == position).map(|(_, cause)| *cause)
+    }
+
+    pub(super) fn first(&self, kind: Kind) -> Option<usize> {
+        self.events.iter().position(|event| event.kind == kind)
+    }
+
+    /// Whether an event led to one of these kinds.
+    pub(super) fn led_to(&self, position: usize, kinds: &[Kind]) -> bool {
+        self.events.iter().any(|event| event.cause() == Some(position) && kinds.contains(&event.kind))
+    }
+
+    pub(super) fn letters(&self) -> &[u64] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.letters)
+    }
+
+    pub(super) fn decisions(&self) -> &[Decision] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.decisions)
+    }
+
+    pub(super) fn redrives(&self) -> &[Redrive] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.redrives)
+    }
+
+    pub(super) fn resolved(&self) -> bool {
+        self.decisions().iter().any(|decision| decision.action == Action::Resolve)
+    }
+
+    /// The last redrive of an event to a reaction.
+    pub(super) fn redriven(&self, service: &str, reaction: &str, on: usize) -> Option<&Redrive> {
+        let to = |redrive: &&Redrive| {
+            usize::from(redrive.on) == on && redrive.service == service && redrive.reaction == reaction
+        };
+        self.redrives().iter().rev().find(to)
+    }
+}
+
+pub(super) fn time(micros: Micros) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}

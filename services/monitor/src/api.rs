@@ -1,0 +1,107 @@
+//! The JSON API, the live updates and the dashboard, on one router.
+
+mod choreography;
+mod dead_letters;
+mod events;
+mod redrives;
+mod sagas;
+mod system;
+
+use axum::{
+    Json, Router,
+    extract::{
+        DefaultBodyLimit,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    middleware,
+    routing::get,
+};
+use pavane::ops::{FieldError, Problem};
+use pavane_observe::{Error, audit::Because};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Monitor, assets, health, metrics};
+
+/// No request says more than this.
+const BODY_MAX: usize = 256 * 1024;
+/// The dashboard's addresses; `assets/app.js` knows what each shows.
+const PAGES: [&str; 6] = ["/", "/sagas", "/sagas/{saga}", "/choreography", "/dead-letters", "/stuck"];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Saga monitor", description = "Where every saga is, what it waits for and from whom."),
+    components(schemas(crate::live::Beat))
+)]
+struct Description;
+
+/// Everything that the monitor answers.
+pub(crate) fn router(monitor: Monitor) -> Router {
+    let (mut router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(system::overview))
+        .routes(routes!(system::access))
+        .routes(routes!(system::live))
+        .routes(routes!(sagas::list))
+        .routes(routes!(sagas::show))
+        .routes(routes!(sagas::test_case))
+        .routes(routes!(sagas::resolve))
+        .routes(routes!(sagas::stuck))
+        .routes(routes!(events::show))
+        .routes(routes!(choreography::graph))
+        .routes(routes!(choreography::flow))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(redrives::preflight))
+        .routes(routes!(redrives::list, redrives::start))
+        .routes(routes!(redrives::show))
+        .routes(routes!(redrives::cancel))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    for page in PAGES {
+        router = router.route(page, get(assets::page));
+    }
+    router
+        .route("/assets/{*path}", get(assets::asset))
+        .route("/openapi.json", get(async move || Json(description)))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(assets::secured))
+        .with_state(monitor)
+}
+
+fn unreadable_query(rejection: &QueryRejection) -> Problem {
+    Problem::bad_request("query", rejection.body_text())
+}
+
+fn unreadable_path(rejection: &PathRejection) -> Problem {
+    Problem::bad_request("path", rejection.body_text())
+}
+
+fn unreadable_body(rejection: &JsonRejection) -> Problem {
+    Problem::new(rejection.status(), "the body can't be read").naming(FieldError::new("body", rejection.body_text()))
+}
+
+/// Who decides, and why: nobody acts without saying both.
+fn because(by: &str, reason: &str) -> Result<Because, Problem> {
+    Because::new(by, reason).map_err(|error| {
+        let field = if by.trim().is_empty() { "by" } else { "reason" };
+        Problem::bad_request(field, error)
+    })
+}
+
+/// A failure at the broker.
+fn failed(error: &Error) -> Problem {
+    use axum::http::StatusCode;
+    match error {
+        Error::NoDeadLetter(_) => Problem::new(StatusCode::NOT_FOUND, error),
+        Error::Unaccountable => Problem::bad_request("reason", error),
+        Error::Bus(_) | Error::NotKept(_) | Error::NotRedriven(_) => {
+            tracing::error!(%error, "failed to answer a request");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the broker can't be used right now: {error}"))
+        }
+        _ => Problem::internal(error),
+    }
+}

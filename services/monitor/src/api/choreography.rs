@@ -1,0 +1,166 @@
+//! The choreography: what was declared as a graph, and how it flows.
+
+use axum::{Json, extract::State};
+use pavane::choreography::{Choreography, Emission, Manifest, Role};
+use pavane_observe::report::Flow;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Monitor;
+
+/// What the services declare, as a graph.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Graph {
+    /// Everybody and everything.
+    nodes: Vec<Node>,
+    /// What leads to what.
+    links: Vec<Link>,
+    /// The same for a Mermaid viewer.
+    mermaid: String,
+    /// What is wrong with it.
+    findings: Vec<String>,
+}
+
+/// Somebody who emits or reacts, or an event.
+#[derive(Debug, Serialize, ToSchema)]
+struct Node {
+    /// Names it: `<service>/<reaction>`, `<service>:<edge>`, or the event's name.
+    id: String,
+    /// Which kind it is.
+    kind: NodeKind,
+    /// Its name.
+    name: String,
+    /// The service that has or owns it.
+    service: String,
+    /// It calls something outside of its service's database.
+    effect: bool,
+    /// It is a saga's verdict.
+    verdict: bool,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum NodeKind {
+    /// Where requests come in.
+    Edge,
+    /// It runs on events.
+    Reaction,
+    /// It takes something back.
+    Undo,
+    /// A fact.
+    Event,
+}
+
+/// One leads to the other.
+#[derive(Debug, Serialize, ToSchema)]
+struct Link {
+    /// From this node.
+    from: String,
+    /// To that one.
+    to: String,
+    /// How.
+    kind: LinkKind,
+}
+
+/// How one leads to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum LinkKind {
+    /// The event makes it run.
+    Triggers,
+    /// It emits the event.
+    Emits,
+    /// It emits the event later.
+    Schedules,
+}
+
+/// Shows what the services declare, as a graph.
+#[utoipa::path(get, path = "/api/choreography", responses((status = 200, body = Graph)))]
+pub(super) async fn graph(State(monitor): State<Monitor>) -> Json<Graph> {
+    let choreography = monitor.observer.view().await.choreography();
+    Json(Graph::of(&choreography))
+}
+
+/// Tells how the choreography flows: events per second, and each reaction's lag, work, failures and dead letters.
+#[utoipa::path(get, path = "/api/flow", responses((status = 200, body = Flow)))]
+pub(super) async fn flow(State(monitor): State<Monitor>) -> Json<Flow> {
+    Json(monitor.observer.view().await.flow())
+}
+
+impl Graph {
+    fn of(choreography: &Choreography) -> Self {
+        let mut graph = Self {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            mermaid: choreography.mermaid(),
+            findings: choreography.check().iter().map(ToString::to_string).collect(),
+        };
+        for manifest in choreography.manifests() {
+            graph.edges(manifest);
+            graph.reactions(manifest);
+        }
+        let verdicts = choreography.sagas().iter().flat_map(|saga| saga.completes_with.iter().chain(&saga.aborts_with));
+        for verdict in verdicts {
+            if let Some(node) = graph.nodes.iter_mut().find(|node| node.id == verdict.name) {
+                node.verdict = true;
+            }
+        }
+        graph
+    }
+
+    fn edges(&mut self, manifest: &Manifest) {
+        for edge in &manifest.edges {
+            let id = self.actor(manifest, &edge.name, NodeKind::Edge, false);
+            self.emissions(&id, &edge.emits);
+        }
+    }
+
+    fn reactions(&mut self, manifest: &Manifest) {
+        for reaction in &manifest.reactions {
+            let kind = if matches!(reaction.role, Role::Undo { .. }) { NodeKind::Undo } else { NodeKind::Reaction };
+            let id = self.actor(manifest, &reaction.name, kind, reaction.effect);
+            for event in &reaction.on {
+                self.event(&event.name);
+                self.links.push(Link { from: event.name.clone(), to: id.clone(), kind: LinkKind::Triggers });
+            }
+            self.emissions(&id, &reaction.emits);
+            if let Some(event) = &reaction.gives_up_with {
+                self.link(&id, &event.name, LinkKind::Emits);
+            }
+        }
+    }
+
+    fn emissions(&mut self, id: &str, emissions: &[Emission]) {
+        for emission in emissions {
+            let kind = if matches!(emission, Emission::Scheduled(_)) { LinkKind::Schedules } else { LinkKind::Emits };
+            for event in emission.events() {
+                self.link(id, &event.name, kind);
+            }
+        }
+    }
+
+    fn link(&mut self, from: &str, event: &str, kind: LinkKind) {
+        self.event(event);
+        if !self.links.iter().any(|link| link.from == from && link.to == event) {
+            self.links.push(Link { from: from.to_owned(), to: event.to_owned(), kind });
+        }
+    }
+
+    fn actor(&mut self, manifest: &Manifest, name: &str, kind: NodeKind, effect: bool) -> String {
+        // An edge and a reaction may share a name.
+        let mark = if kind == NodeKind::Edge { ':' } else { '/' };
+        let id = format!("{}{mark}{name}", manifest.service);
+        let (name, service) = (name.to_owned(), manifest.service.clone());
+        self.nodes.push(Node { id: id.clone(), kind, name, service, effect, verdict: false });
+        id
+    }
+
+    fn event(&mut self, name: &str) {
+        if self.nodes.iter().all(|node| node.id != name) {
+            let service = name.split('.').next().unwrap_or_default().to_owned();
+            let (id, name) = (name.to_owned(), name.to_owned());
+            self.nodes.push(Node { id, kind: NodeKind::Event, name, service, effect: false, verdict: false });
+        }
+    }
+}

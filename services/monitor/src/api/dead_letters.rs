@@ -1,0 +1,215 @@
+//! Dead letters: which there are and why, and letting them be.
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::StatusCode,
+};
+use pavane::{
+    contract::{SagaId, SystemClock},
+    ops::{FieldError, PROBLEM_JSON, Problem},
+};
+use pavane_observe::{
+    Error, LetterFilter, StoredMessage, dead_letter_at, redrive,
+    report::{DeadLetter, DeadLetterGroup},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{because, failed, unreadable_body, unreadable_path, unreadable_query};
+use crate::{Monitor, access::MayAct};
+
+/// Letters on one page.
+const PAGE_MAX: usize = 500;
+/// Letters that one request may be about.
+pub(super) const SELECTED_MAX: usize = 10_000;
+
+/// Which dead letters: every condition that is given must hold.
+#[derive(Debug, Default, Deserialize, ToSchema, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Conditions {
+    /// The service that gave up.
+    service: Option<String>,
+    /// The reaction that gave up.
+    reaction: Option<String>,
+    /// The event's name.
+    event: Option<String>,
+    /// A part of the cause.
+    cause: Option<String>,
+    /// The id of a group.
+    group: Option<String>,
+    /// The saga.
+    #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
+    saga: Option<SagaId>,
+    /// Those too that somebody has decided about.
+    decided: bool,
+}
+
+impl Conditions {
+    fn filter(self) -> LetterFilter {
+        let Self { service, reaction, event, cause, group, saga, decided } = self;
+        let mut filter = LetterFilter::default();
+        (filter.service, filter.reaction, filter.event) = (service, reaction, event);
+        (filter.cause, filter.group, filter.saga, filter.decided) = (cause, group, saga, decided);
+        filter
+    }
+}
+
+/// Some dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeadLetters {
+    /// The oldest of them, the oldest first.
+    letters: Vec<DeadLetter>,
+    /// How many there are.
+    total: usize,
+}
+
+/// Lists dead letters, the oldest first.
+#[utoipa::path(get, path = "/api/dead-letters", params(Conditions),
+    responses((status = 200, body = DeadLetters), (status = 400, body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn list(
+    State(monitor): State<Monitor>,
+    query: Result<Query<Conditions>, QueryRejection>,
+) -> Result<Json<DeadLetters>, Problem> {
+    let Query(conditions) = query.map_err(|rejection| unreadable_query(&rejection))?;
+    let mut letters = monitor.observer.view().await.dead_letters(&conditions.filter());
+    let total = letters.len();
+    letters.truncate(PAGE_MAX);
+    Ok(Json(DeadLetters { letters, total }))
+}
+
+/// Groups dead letters by service, reaction and cause, the largest group first.
+#[utoipa::path(get, path = "/api/dead-letter-groups", params(Conditions),
+    responses((status = 200, body = Vec<DeadLetterGroup>), (status = 400, body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn groups(
+    State(monitor): State<Monitor>,
+    query: Result<Query<Conditions>, QueryRejection>,
+) -> Result<Json<Vec<DeadLetterGroup>>, Problem> {
+    let Query(conditions) = query.map_err(|rejection| unreadable_query(&rejection))?;
+    Ok(Json(monitor.observer.view().await.dead_letter_groups(&conditions.filter())))
+}
+
+/// One dead letter with its event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Opened {
+    /// What is known about it.
+    letter: Option<DeadLetter>,
+    /// What is stored: headers and body.
+    message: StoredMessage,
+}
+
+/// Shows one dead letter as it is stored: headers and body.
+#[utoipa::path(get, path = "/api/dead-letters/{sequence}", params(("sequence" = u64, Path)),
+    responses((status = 200, body = Opened), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn show(
+    State(monitor): State<Monitor>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Result<Json<Opened>, Problem> {
+    let Path(sequence) = path.map_err(|rejection| unreadable_path(&rejection))?;
+    let letter = monitor.observer.view().await.dead_letter(sequence);
+    let message = dead_letter_at(&monitor.bus, sequence).await.map_err(|error| failed(&error))?;
+    let message = message.ok_or_else(|| failed(&Error::NoDeadLetter(sequence)))?;
+    Ok(Json(Opened { letter, message }))
+}
+
+/// Which dead letters somebody acts on. At least one condition must be given.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Selection {
+    /// These, by their sequences.
+    sequences: Vec<u64>,
+    /// The id of a group.
+    group: Option<String>,
+    /// The service that gave up.
+    service: Option<String>,
+    /// The reaction that gave up.
+    reaction: Option<String>,
+    /// The event's name.
+    event: Option<String>,
+    /// A part of the cause.
+    cause: Option<String>,
+    /// The saga.
+    #[schema(value_type = Option<String>)]
+    saga: Option<SagaId>,
+}
+
+impl Selection {
+    /// What is selected.
+    pub(super) fn filter(self) -> Result<LetterFilter, Problem> {
+        let Self { sequences, group, service, reaction, event, cause, saga } = self;
+        let conditions = Conditions { service, reaction, event, cause, group, saga, decided: false };
+        let mut filter = conditions.filter();
+        filter.sequences = sequences;
+        if filter == LetterFilter::default() {
+            return Err(Problem::bad_request("selection", "say which dead letters are meant"));
+        }
+        Ok(filter)
+    }
+}
+
+/// What to let be, who decides so, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Discard {
+    /// Which dead letters.
+    selection: Selection,
+    /// Who decides.
+    by: String,
+    /// Why.
+    reason: String,
+}
+
+/// What became of them.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Outcome {
+    /// Letters that are gone now.
+    discarded: usize,
+    /// Letters that are still there.
+    failed: usize,
+    /// Why the last one is.
+    error: Option<String>,
+}
+
+/// Lets dead letters be: keeps who decided so and why, and deletes them.
+#[utoipa::path(post, path = "/api/discards", request_body = Discard,
+    responses((status = 200, body = Outcome), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn discard(
+    _: MayAct,
+    State(monitor): State<Monitor>,
+    body: Result<Json<Discard>, JsonRejection>,
+) -> Result<Json<Outcome>, Problem> {
+    let Json(Discard { selection, by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let (because, filter) = (because(&by, &reason)?, selection.filter()?);
+    let letters = monitor.observer.view().await.dead_letters(&filter);
+    at_most(letters.len())?;
+    let mut told = Outcome::default();
+    for letter in letters {
+        match redrive::discard(&monitor.bus, &SystemClock, &letter, &because).await {
+            Ok(_) => told.discarded += 1,
+            Err(error) => {
+                tracing::warn!(dead_letter = letter.sequence, %error, "failed to discard a dead letter");
+                told.failed += 1;
+                told.error = Some(error.to_string());
+            }
+        }
+    }
+    Ok(Json(told))
+}
+
+/// Refuses a selection that is empty or too large for one request.
+pub(super) fn at_most(selected: usize) -> Result<(), Problem> {
+    if selected == 0 {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "there is no such dead letter (any more)"));
+    }
+    if selected > SELECTED_MAX {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "that is too much at once").naming(
+            FieldError::new("selection", format!("it selects {selected} dead letters; select {SELECTED_MAX} or fewer")),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Giving dead letters to their reaction again, after a look at each.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{
+        Path, State,
+        rejection::{JsonRejection, PathRejection},
+    },
+    http::StatusCode,
+};
+use pavane::ops::{PROBLEM_JSON, Problem};
+use pavane_observe::redrive::{Options, Plan, Preflight};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    because,
+    dead_letters::{Selection, at_most},
+    failed, unreadable_body, unreadable_path,
+};
+use crate::{Monitor, access::MayAct, redrives::Redrive};
+
+/// Letters of a plan that are told one by one.
+const TOLD_MAX: usize = 200;
+/// Letters in a second, unless somebody says otherwise.
+const PER_SECOND: u32 = 50;
+/// The most letters in a second that somebody may ask for.
+const PER_SECOND_MAX: u32 = 1000;
+
+/// Which dead letters to look at.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Look {
+    /// Which dead letters.
+    selection: Selection,
+    /// Redrive those too that have concerns, except where that can't work.
+    #[serde(default)]
+    insist: bool,
+}
+
+/// What a redrive would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Looked {
+    /// Letters that are selected.
+    total: usize,
+    /// Those that would be redriven.
+    go: Vec<u64>,
+    /// What speaks against it, and for how many letters.
+    concerns: BTreeMap<String, usize>,
+    /// The first of them, one by one.
+    letters: Vec<Preflight>,
+}
+
+/// Looks at dead letters as a redrive would, and changes nothing.
+#[utoipa::path(post, path = "/api/redrives/preflight", request_body = Look,
+    responses((status = 200, body = Looked), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn preflight(
+    State(monitor): State<Monitor>,
+    body: Result<Json<Look>, JsonRejection>,
+) -> Result<Json<Looked>, Problem> {
+    let Json(Look { selection, insist }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let Plan { mut letters, .. } = plan(&monitor, selection, insist).await?;
+    let total = letters.len();
+    let go = letters.iter().filter(|it| it.go).map(|it| it.letter.sequence).collect();
+    let mut concerns = BTreeMap::new();
+    for concern in letters.iter().flat_map(|it| &it.concerns) {
+        *concerns.entry(concern.to_string()).or_default() += 1;
+    }
+    letters.truncate(TOLD_MAX);
+    Ok(Json(Looked { total, go, concerns, letters }))
+}
+
+/// What to redrive and how, who wants it, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Start {
+    /// Which dead letters.
+    selection: Selection,
+    /// Who wants it.
+    by: String,
+    /// Why.
+    reason: String,
+    /// Most letters in a second, 1 to 1000. Default 50.
+    per_second: Option<u32>,
+    /// Do everything but redrive.
+    #[serde(default)]
+    dry_run: bool,
+    /// Redrive those too that have concerns, except where that can't work.
+    #[serde(default)]
+    insist: bool,
+}
+
+/// Begins to redrive.
+#[utoipa::path(post, path = "/api/redrives", request_body = Start,
+    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn start(
+    _: MayAct,
+    State(monitor): State<Monitor>,
+    body: Result<Json<Start>, JsonRejection>,
+) -> Result<(StatusCode, Json<Redrive>), Problem> {
+    let Json(start) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let because = because(&start.by, &start.reason)?;
+    let mut options = Options::default();
+    (options.per_second, options.dry_run) = (start.per_second.unwrap_or(PER_SECOND), start.dry_run);
+    if !(1..=PER_SECOND_MAX).contains(&options.per_second) {
+        return Err(Problem::bad_request("per_second", format!("use 1 to {PER_SECOND_MAX}")));
+    }
+    let plan = plan(&monitor, start.selection, start.insist).await?;
+    let redrive = monitor.redrives.start(monitor.bus.clone(), plan, options, because).await;
+    let redrive = redrive.map_err(|error| Problem::new(StatusCode::CONFLICT, error))?;
+    Ok((StatusCode::ACCEPTED, Json(redrive)))
+}
+
+/// Lists the redrives under way and the last ones, the newest first.
+#[utoipa::path(get, path = "/api/redrives", responses((status = 200, body = Vec<Redrive>)))]
+pub(super) async fn list(State(monitor): State<Monitor>) -> Json<Vec<Redrive>> {
+    Json(monitor.redrives.all().await)
+}
+
+/// Tells how far a redrive is.
+#[utoipa::path(get, path = "/api/redrives/{id}", params(("id" = u64, Path)),
+    responses((status = 200, body = Redrive), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn show(
+    State(monitor): State<Monitor>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Result<Json<Redrive>, Problem> {
+    let Path(id) = path.map_err(|rejection| unreadable_path(&rejection))?;
+    monitor.redrives.get(id).await.map(Json).ok_or_else(|| unknown(id))
+}
+
+/// Stops a redrive between two letters. What was not redriven is still a dead letter.
+#[utoipa::path(post, path = "/api/redrives/{id}/cancel", params(("id" = u64, Path)),
+    responses((status = 200, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn cancel(
+    _: MayAct,
+    State(monitor): State<Monitor>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Result<Json<Redrive>, Problem> {
+    let Path(id) = path.map_err(|rejection| unreadable_path(&rejection))?;
+    monitor.redrives.cancel(id).await.map(Json).ok_or_else(|| unknown(id))
+}
+
+async fn plan(monitor: &Monitor, selection: Selection, insist: bool) -> Result<Plan, Problem> {
+    let mut plan = monitor.observer.view().await.plan(&selection.filter()?);
+    at_most(plan.letters.len())?;
+    plan.look_at_bodies(&monitor.bus).await.map_err(|error| failed(&error))?;
+    if insist {
+        plan.insist();
+    }
+    Ok(plan)
+}
+
+fn unknown(id: u64) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("redrive {id} is not known (any more)"))
+}

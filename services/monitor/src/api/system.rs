@@ -1,0 +1,55 @@
+//! The system at a glance, now and live.
+
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response, Sse, sse::KeepAlive},
+};
+use futures_util::StreamExt as _;
+use pavane::ops::{PROBLEM_JSON, Problem};
+use pavane_observe::report::Overview;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{Monitor, access};
+
+/// What a browser sends when it comes back.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Tells how many sagas there are in each state and at each step, how fast they come, and what made them fail.
+#[utoipa::path(get, path = "/api/overview", responses((status = 200, body = Overview)))]
+pub(super) async fn overview(State(monitor): State<Monitor>) -> Json<Overview> {
+    Json(monitor.observer.view().await.overview())
+}
+
+/// What whoever asks may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Access {
+    access: access::Access,
+}
+
+/// Tells what whoever asks may do here.
+#[utoipa::path(get, path = "/api/access", responses((status = 200, body = Access)))]
+pub(super) async fn access(State(monitor): State<Monitor>, headers: HeaderMap) -> Json<Access> {
+    Json(Access { access: access::Access::of(&monitor.settings, &headers) })
+}
+
+/// Tells what changes, as it does: server-sent events called `beat`, each a `Beat`. A browser that comes back says which one
+/// it saw last, and is told whether it missed any.
+#[utoipa::path(get, path = "/api/live",
+    params(("last-event-id" = Option<String>, Header, description = "The last event that was seen")),
+    responses((status = 200, body = String, content_type = "text/event-stream"),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON, description = "Too many watch already")))]
+pub(super) async fn live(State(monitor): State<Monitor>, headers: HeaderMap) -> Response {
+    let Some(listener) = monitor.observer.live().listen() else {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many watch already").into_response();
+    };
+    let last_id = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let overview = monitor.observer.view().await.overview();
+    let events = listener.events(overview, last_id).map(Ok::<_, Infallible>);
+    // A stream that never ends must not keep the process from ending.
+    Sse::new(events.take_until(monitor.stopping.cancelled_owned())).keep_alive(KeepAlive::default()).into_response()
+}

@@ -1,0 +1,224 @@
+//! A shop to watch: every service runs in this process and can be stopped alone.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use monitor::{Settings, Token};
+use pavane::{Config, bus::jetstream, contract::SystemClock};
+use pavane_testkit::servers::{Nats, Tools};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::shipping::{self, Carrier};
+
+/// What lets a test act.
+pub(crate) const TOKEN: &str = "correct-horse-battery";
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A shop and its monitor.
+pub(crate) struct Shop {
+    nats: Nats,
+    folder: TempDir,
+    pub(crate) http: Client,
+    pub(crate) carrier: Carrier,
+    urls: BTreeMap<&'static str, String>,
+    running: BTreeMap<&'static str, Running>,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Shop {
+    /// A shop with a monitor that has a token.
+    pub(crate) async fn open() -> Self {
+        let token = Token::new(TOKEN).unwrap();
+        let settings = Settings::default().with_token(token);
+        Self::watched_by(settings.linking_traces_to("http://127.0.0.1:16686/trace/{trace}".to_owned()).unwrap()).await
+    }
+
+    /// A shop with a monitor.
+    pub(crate) async fn watched_by(settings: Settings) -> Self {
+        let mut shop = Self {
+            nats: Nats::start(&Tools::from_env()).await.unwrap(),
+            folder: TempDir::new().unwrap(),
+            http: Client::new(),
+            carrier: Carrier::default(),
+            urls: BTreeMap::new(),
+            running: BTreeMap::new(),
+        };
+        shop.start_monitor(settings).await;
+        for service in ["psp", "order", "payment", "inventory", "notification"] {
+            shop.start(service).await;
+        }
+        shop.start_shipping().await;
+        for service in ["psp", "order", "payment", "inventory", "notification", "monitor"] {
+            shop.ready(service).await;
+        }
+        let stock = shop.http.put(shop.url("inventory", "/stock/book")).json(&json!({ "on_hand": 1000 }));
+        assert_eq!(stock.send().await.unwrap().status(), StatusCode::OK);
+        shop.until("all services to have said what they are", async || {
+            let overview = shop.get("/api/overview").await;
+            (overview["services"].as_array()?.len() == 5 && overview["loaded"] == true).then_some(())
+        })
+        .await;
+        shop
+    }
+
+    async fn start(&mut self, service: &'static str) {
+        let listener = self.listen(service).await;
+        let config = self.config(service);
+        match service {
+            "psp" => {
+                let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
+                let psp = psp::Psp::open(&config.database_url, Arc::new(SystemClock), faults).await.unwrap();
+                self.run(service, |stopped| async move { Ok(psp::serve(listener, psp, stopped).await?) });
+            }
+            "order" => self.run(service, |stopped| order::run(config, order::Settings::default(), listener, stopped)),
+            "payment" => {
+                let mut settings = payment::Settings::default();
+                settings.psp_url = self.url("psp", "");
+                self.run(service, |stopped| payment::run(config, settings, listener, stopped));
+            }
+            "inventory" => self.run(service, |stopped| inventory::run(config, listener, stopped)),
+            "notification" => {
+                let mut settings = notification::Settings::default();
+                settings.maildir = self.folder.path().join("mail");
+                self.run(service, |stopped| notification::run(config, settings, listener, stopped));
+            }
+            other => panic!("there is no service {other}"),
+        }
+    }
+
+    /// Starts the monitor, for the first time or again, elsewhere.
+    pub(crate) async fn start_monitor(&mut self, settings: Settings) {
+        let listener = self.listen("monitor").await;
+        let bus = jetstream::Config::new(self.nats.url(), monitor::NAME);
+        self.run("monitor", |stopped| monitor::run(bus, settings, listener, stopped));
+    }
+
+    /// Starts the shipping service, for the first time or again.
+    pub(crate) async fn start_shipping(&mut self) {
+        let app = shipping::service(self.carrier.clone()).connect(self.config("shipping")).await.unwrap();
+        self.run("shipping", |stopped| async move {
+            app.run_until(stopped).await;
+            Ok(())
+        });
+    }
+
+    /// Stops a service as SIGTERM would.
+    pub(crate) async fn stop(&mut self, service: &str) {
+        let Running { stop, task } = self.running.remove(service).unwrap();
+        drop(stop);
+        task.await.unwrap().unwrap();
+    }
+
+    /// Lets the carrier take parcels, or not.
+    pub(crate) fn strike(&self, on_strike: bool) {
+        self.carrier.on_strike.store(on_strike, Ordering::Relaxed);
+    }
+
+    /// Places an order that can be confirmed, and returns its id.
+    pub(crate) async fn order(&self) -> String {
+        self.order_paid_with("pm_card_visa").await
+    }
+
+    /// Places an order and returns its id. The provider's test cards say how paying goes.
+    pub(crate) async fn order_paid_with(&self, card: &str) -> String {
+        let order = json!({
+            "email": "thoinot@example.com",
+            "currency": "EUR",
+            "lines": [{ "sku": "book", "quantity": 1, "unit_price_minor": 1_999 }],
+            "ship_to": { "name": "Thoinot Arbeau", "street": "1 Rue de la Pavane", "city": "Langres", "postal_code": "52200", "country": "FR" },
+            "card": card,
+        });
+        let answer = self.http.post(self.url("order", "/orders")).json(&order).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, StatusCode::CREATED, "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Where a service is.
+    pub(crate) fn url(&self, service: &str, path: &str) -> String {
+        format!("{}{path}", self.urls[service])
+    }
+
+    /// What the monitor answers, which must be in order.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self.http.get(self.url("monitor", path)).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path} answers {status}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// What the monitor answers to an action of somebody who shows a token, or none.
+    pub(crate) async fn act(&self, path: &str, body: &Value, token: Option<&str>) -> (StatusCode, Value) {
+        let request = self.http.post(self.url("monitor", path)).json(body);
+        let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    /// Waits until the monitor shows a saga in this state, and returns its report.
+    pub(crate) async fn saga(&self, key: &str, state: &str) -> Value {
+        self.until(&format!("{key} to be {state}"), async || {
+            let answer = self.http.get(self.url("monitor", &format!("/api/sagas/{key}"))).send().await.unwrap();
+            let saga: Value = answer.json().await.unwrap();
+            (saga["report"]["summary"]["state"] == state).then_some(saga)
+        })
+        .await
+    }
+
+    /// Polls until `condition` gives something.
+    pub(crate) async fn until<T>(&self, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            assert!(Instant::now() < deadline, "waited too long for {what}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn ready(&self, service: &str) {
+        self.until(&format!("{service} to be ready"), async || {
+            let answer = self.http.get(self.url(service, "/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    async fn listen(&mut self, service: &'static str) -> TcpListener {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.urls.insert(service, format!("http://{}", listener.local_addr().unwrap()));
+        listener
+    }
+
+    fn config(&self, service: &str) -> Config {
+        Config::new(self.nats.url(), format!("sqlite:{}", self.folder.path().join(format!("{service}.db")).display()))
+    }
+
+    fn run<F>(&mut self, service: &'static str, run: impl FnOnce(Stopped) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let (stop, stopped) = oneshot::channel();
+        let stopped: Stopped = Box::pin(async move { drop(stopped.await) });
+        self.running.insert(service, Running { stop, task: tokio::spawn(run(stopped)) });
+    }
+}
+
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
