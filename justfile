@@ -9,6 +9,10 @@ _default:
 up:
     {{ compose }} up --build --detach --wait
 
+# start the shop in containers with Prometheus (:9090), Grafana (:3000) and a viewer for traces (:16686)
+observe:
+    OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318 {{ compose }} --profile observe up --build --detach --wait
+
 # place orders through real services in one process, and audit the books; for example: just demo --orders 2000
 demo *arguments:
     cargo demo {{ arguments }}
@@ -24,6 +28,14 @@ down:
 # run every test; for example: just test -p order
 test *arguments:
     cargo xtest {{ arguments }}
+
+# simulate the shop under faults; for example: just sim --total 100000, or just sim 42 to replay a seed
+sim *arguments:
+    cargo run --release --package pavane-testkit --example shop -- {{ arguments }}
+
+# measure beside raw anchors; for example: just bench consume relay
+bench *arguments:
+    cargo xbench {{ arguments }}
 
 # check what CI checks
 ci:
