@@ -92,7 +92,7 @@ pub(crate) fn outgoing<E: Event>(event: &E, source: &str) -> Result<Outgoing> {
     let cause = Cause { saga: SagaId::new(&SystemClock), event: None, trace: None };
     let time = pavane::contract::Clock::now(&SystemClock);
     let meta = Meta { id, event: EventRef::of::<E>(), key: event.key(), source: source.to_owned(), time, cause };
-    let raw = Envelope { meta, body: event }.into_raw()?;
+    let raw = Envelope { meta: meta.into(), body: event }.into_raw()?;
     let headers = codec::encode(&raw);
     let subject = subject::of(&raw.meta.event, &raw.meta.key);
     Ok(Outgoing { subject, headers, payload: raw.body, message_id: id.to_string() })

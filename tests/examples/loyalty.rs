@@ -1,5 +1,8 @@
 //! Gives a customer points for each confirmed order.
 
+use std::process::ExitCode;
+
+use axum::Router;
 use contracts::order::OrderConfirmed;
 use pavane::{Config, Envelope, Handled, Service, Tx, on, ops, shutdown_signal};
 
@@ -13,13 +16,13 @@ async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) 
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let _telemetry = ops::init_tracing();
-    let service = Service::new("loyalty", Loyalty).migrations(sqlx::migrate!()).react("add-points", on(add_points));
-    let app = service.connect(Config::from_env("loyalty")?).await?;
-    let address = std::env::var("HTTP_ADDR").unwrap_or_else(|_| "127.0.0.1:4006".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let http = tokio::spawn(ops::serve(listener, ops::router(app.readiness())?, shutdown_signal()));
-    app.run_until(shutdown_signal()).await;
-    Ok(http.await??)
+async fn main() -> ExitCode {
+    let run = async {
+        let service = Service::new("loyalty", Loyalty).migrations(sqlx::migrate!()).react("add-points", on(add_points));
+        let app = service.connect(Config::from_env("loyalty")?).await?;
+        // Health, readiness and metrics; it has no routes of its own.
+        ops::run(app, ops::listen("127.0.0.1:4006").await?, Router::new(), shutdown_signal()).await?;
+        anyhow::Ok(())
+    };
+    ops::process(run).await
 }

@@ -9,7 +9,7 @@ mod headers;
 mod structured;
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 pub use headers::Headers;
 pub use structured::{from_json, to_json};
@@ -21,6 +21,8 @@ pub const SPEC_VERSION: &str = "1.0";
 
 /// The header names, in one place: they are wire format.
 pub mod header {
+    use std::borrow::Cow;
+
     /// Version of the `CloudEvents` specification.
     pub const SPEC_VERSION: &str = "ce-specversion";
     /// The event's id.
@@ -49,6 +51,32 @@ pub mod header {
     pub const TRACE_STATE: &str = "tracestate";
     /// Tells structured mode from binary mode.
     pub const CONTENT_TYPE: &str = "content-type";
+
+    /// So many headers an event usually has.
+    pub(super) const USUAL: usize = 14;
+    /// So many bytes the values of its headers usually have.
+    pub(super) const USUAL_BYTES: usize = 384;
+
+    /// A name that can be kept: one that events usually have needs no memory of its own.
+    pub fn name(name: &str) -> Cow<'static, str> {
+        const NAMES: [&str; 13] = [
+            SPEC_VERSION,
+            ID,
+            TYPE,
+            SOURCE,
+            SUBJECT,
+            TIME,
+            DATA_CONTENT_TYPE,
+            DATA_SCHEMA,
+            EVENT_VERSION,
+            CORRELATION_ID,
+            CAUSATION_ID,
+            TRACE_PARENT,
+            TRACE_STATE,
+        ];
+        let known = NAMES.into_iter().find(|known| *known == name);
+        known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
+    }
 }
 
 /// Why an event can't be encoded or decoded. Each reads after "failed to decode the event: ".
@@ -94,25 +122,25 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// Writes the binary-mode headers of an event. The payload is its body as it is.
 pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
-    let Meta { id, event, key, source, time, cause } = &envelope.meta;
-    let mut headers = Headers::default();
-    headers.push(header::SPEC_VERSION, SPEC_VERSION.to_owned());
-    headers.push(header::ID, id.to_string());
+    let Meta { id, event, key, source, time, cause } = &*envelope.meta;
+    let mut headers = Headers::with_capacity(header::USUAL, header::USUAL_BYTES);
+    headers.push(header::SPEC_VERSION, SPEC_VERSION);
+    headers.push(header::ID, id);
     headers.push(header::TYPE, escape(&event.name));
     headers.push(header::SOURCE, escape(source));
     headers.push(header::SUBJECT, escape(key.as_str()));
-    headers.push(header::TIME, time.to_string());
-    headers.push(header::DATA_CONTENT_TYPE, "application/json".to_owned());
+    headers.push(header::TIME, time);
+    headers.push(header::DATA_CONTENT_TYPE, "application/json");
     headers.push(header::DATA_SCHEMA, escape(&data_schema(event)));
-    headers.push(header::EVENT_VERSION, event.version.to_string());
-    headers.push(header::CORRELATION_ID, cause.saga.to_string());
+    headers.push(header::EVENT_VERSION, event.version);
+    headers.push(header::CORRELATION_ID, cause.saga);
     if let Some(event) = cause.event {
-        headers.push(header::CAUSATION_ID, event.to_string());
+        headers.push(header::CAUSATION_ID, event);
     }
     if let Some(trace) = &cause.trace {
-        headers.push(header::TRACE_PARENT, trace.parent.clone());
+        headers.push(header::TRACE_PARENT, &trace.parent);
         if let Some(state) = &trace.state {
-            headers.push(header::TRACE_STATE, state.clone());
+            headers.push(header::TRACE_STATE, state);
         }
     }
     headers
@@ -159,7 +187,7 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
         time: parsed(headers, header::TIME)?,
         cause,
     };
-    Ok(Envelope { meta, body: payload })
+    Ok(Envelope { meta: meta.into(), body: payload })
 }
 
 /// Names the schema of one version of an event, as a URN.
@@ -171,8 +199,8 @@ fn is_json(kind: &str) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn escape(value: &str) -> String {
-    utf8_percent_encode(value, ESCAPED).to_string()
+fn escape(value: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(value, ESCAPED)
 }
 
 fn required<'h>(headers: &'h Headers, name: &'static str) -> Result<&'h str, Error> {

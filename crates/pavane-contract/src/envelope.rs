@@ -1,4 +1,4 @@
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -56,8 +56,8 @@ pub struct Meta {
 /// It dereferences to its body: `order.order_id` reads a field of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope<E> {
-    /// Everything but the body.
-    pub meta: Meta,
+    /// Everything but the body. Shared, because an event and its decoded form have it in common.
+    pub meta: Arc<Meta>,
     /// The event itself.
     pub body: E,
 }
@@ -99,11 +99,10 @@ impl RawEnvelope {
     ///
     /// When the envelope holds another event or another version than `E`, or its body isn't a valid `E`.
     pub fn decode<E: Event>(&self) -> Result<Envelope<E>, codec::Error> {
-        let wanted = EventRef::of::<E>();
-        if self.meta.event != wanted {
-            return Err(codec::Error::OtherEvent { wanted, found: self.meta.event.clone() });
+        if !self.meta.event.is::<E>() {
+            return Err(codec::Error::OtherEvent { wanted: EventRef::of::<E>(), found: self.meta.event.clone() });
         }
         let body = serde_json::from_slice(&self.body).map_err(codec::Error::Body)?;
-        Ok(Envelope { meta: self.meta.clone(), body })
+        Ok(Envelope { meta: Arc::clone(&self.meta), body })
     }
 }

@@ -57,6 +57,11 @@ impl EventRef {
         Self { name: E::NAME.to_owned(), version: E::VERSION }
     }
 
+    /// Whether it is the reference to `E`.
+    pub fn is<E: Event>(&self) -> bool {
+        self.name == E::NAME && self.version == E::VERSION
+    }
+
     /// The service that owns the event: the part of the name before the dot.
     pub fn owner(&self) -> &str {
         self.name.split('.').next().unwrap_or_default()

@@ -22,7 +22,7 @@ use tokio::{
 use tracing::{Instrument as _, debug, debug_span, warn};
 
 use crate::{
-    engine::{Arrived, Engine, Outcome, Run},
+    engine::{Arrived, Engine, Lane, Outcome, Run},
     metric,
     wiring::Wired,
 };
@@ -46,7 +46,7 @@ pub struct Consumer<S, DB: Database, B: Bus> {
     /// What arrived and waits for its lane or for room.
     queue: VecDeque<Arrived>,
     /// Keys that are being worked on.
-    lanes: HashSet<String>,
+    lanes: HashSet<Lane>,
     running: JoinSet<Finished>,
     in_hand: usize,
     outages: u32,
@@ -55,7 +55,7 @@ pub struct Consumer<S, DB: Database, B: Bus> {
 
 /// What a run leaves behind.
 struct Finished {
-    lanes: Vec<String>,
+    lanes: Vec<Lane>,
     events: usize,
     unavailable: bool,
 }
@@ -189,8 +189,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             if batch.is_empty() {
                 return;
             }
-            let lanes: Vec<_> = batch.iter().map(|arrived| arrived.lane().to_owned()).collect();
-            self.lanes.extend(lanes.iter().cloned());
+            let lanes: Vec<_> = batch.iter().map(|arrived| arrived.lane).collect();
+            self.lanes.extend(&lanes);
             let (engine, outages) = (Arc::clone(&self.engine), self.outages);
             let span = debug_span!(
                 "react",
@@ -216,12 +216,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         let most = if self.outages >= OUTAGE { 1 } else { self.engine.batch_max() };
         let mut batch: Vec<Arrived> = Vec::new();
         // Keys seen in this pass whose events must wait behind an earlier one.
-        let mut behind: HashSet<String> = HashSet::new();
+        let mut behind: HashSet<Lane> = HashSet::new();
         let mut index = 0;
         while index < self.queue.len() && batch.len() < most {
-            let lane = self.queue[index].lane();
-            if self.lanes.contains(lane) || behind.contains(lane) {
-                behind.insert(lane.to_owned());
+            let lane = self.queue[index].lane;
+            if self.lanes.contains(&lane) || behind.contains(&lane) {
+                behind.insert(lane);
                 index += 1;
             } else {
                 batch.extend(self.queue.remove(index));
@@ -229,7 +229,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
         // In key order, so that the batches of two reactions take the locks of shared rows in the same order. The sort is
         // stable: events of one key stay as they came.
-        batch.sort_by(|one, other| one.lane().cmp(other.lane()));
+        batch.sort_by(|one, other| one.key().cmp(other.key()));
         batch
     }
 
@@ -287,7 +287,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     engine: Arc<Engine<S, DB, B>>,
     batch: Vec<Arrived>,
-    lanes: Vec<String>,
+    lanes: Vec<Lane>,
     outages: u32,
 ) -> Finished {
     let events = batch.len();

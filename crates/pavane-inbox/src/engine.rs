@@ -7,7 +7,13 @@ mod effect;
 mod failed;
 mod local;
 
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use pavane_bus::{Bus, Delivery};
 use pavane_choreography::ledger::{self, State};
@@ -23,26 +29,35 @@ use crate::{
     work::Work,
 };
 
+/// Events with the same lane are handled in order. Made from the key; two keys may share one, which only makes one of them
+/// wait.
+pub(crate) type Lane = u64;
+
 /// A delivery whose headers were read.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) delivery: Delivery,
     pub(crate) event: Result<RawEnvelope, codec::Error>,
+    pub(crate) lane: Lane,
 }
 
 impl Arrived {
     pub(crate) fn read(delivery: Delivery, payload_max: usize) -> Self {
         let message = &delivery.message;
         let event = codec::decode(&message.headers, message.payload.clone(), payload_max);
-        Self { delivery, event }
+        let mut arrived = Self { delivery, event, lane: 0 };
+        let mut hasher = DefaultHasher::new();
+        arrived.key().hash(&mut hasher);
+        arrived.lane = hasher.finish();
+        arrived
     }
 
     fn is_redriven(&self) -> bool {
         self.delivery.message.subject.split('.').next() == Some(REDRIVE)
     }
 
-    /// Events with the same lane are handled in order.
-    pub(crate) fn lane(&self) -> &str {
+    /// What it is about, as far as that is known.
+    pub(crate) fn key(&self) -> &str {
         match &self.event {
             Ok(event) => event.meta.key.as_str(),
             Err(_) => &self.delivery.message.subject,

@@ -21,5 +21,5 @@ mod work;
 pub use consumer::Consumer;
 pub use handler::{Effect, Handled, Handler, HandlerError, IdempotencyKey, Record};
 pub use reaction::{Reaction, Tuning, on, on_effect, undo, undo_effect};
-pub use retention::forget;
+pub use retention::{forget, keep_partitions};
 pub use store::INBOX;

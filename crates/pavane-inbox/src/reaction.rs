@@ -19,7 +19,7 @@ pub struct Tuning {
     pub backoff_base: Duration,
     /// Longest delay between two attempts. Default 30 s.
     pub backoff_max: Duration,
-    /// Most events in one transaction. Default 128. Reactions with an effect have one event in each.
+    /// Most events in one transaction. Default 256. Reactions with an effect have one event in each.
     pub batch_max: usize,
     /// Transactions, or effects, under way at once in one process. `None`: 16 effects; transactions 4 on PostgreSQL and 1
     /// on SQLite, which has one writer.
@@ -41,7 +41,7 @@ impl Default for Tuning {
             max_attempts: 8,
             backoff_base: Duration::from_millis(200),
             backoff_max: Duration::from_secs(30),
-            batch_max: 128,
+            batch_max: 256,
             concurrency: None,
             timeout: Duration::from_mins(1),
             ack_wait: Duration::from_secs(30),

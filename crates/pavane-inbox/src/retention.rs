@@ -1,22 +1,62 @@
 //! Forgetting: what can no longer be delivered need not be remembered.
 
+mod store;
+
 use std::time::Duration;
 
-use pavane_outbox::{Correlation, Database, Db, Emissions, Error};
+use pavane_outbox::{Correlation, Database, Db, Dialect, Emissions, Error};
 
-use crate::store;
-
-/// Deletes inbox, ledger and attempts older than `retention`, in small batches: each holds its locks only for a moment.
-/// Returns whether there may be more.
+/// Deletes ledger, attempts and claims older than `retention`, and of the inbox what is in no
+/// [partition](keep_partitions), in small batches: each holds its locks only for a moment. Returns whether there may be
+/// more.
 ///
 /// # Errors
 ///
 /// When the database fails.
 pub async fn forget<DB: Database>(db: &Db<DB>, retention: Duration) -> Result<bool, Error> {
     const ROWS: i64 = 1000;
-    let before = db.now().saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
+    let before = horizon(db, retention);
     let mut tx = db.begin(Correlation::start(), Emissions::new("retention", Vec::new())).await?;
     let deleted = store::prune(&mut tx, before, ROWS).await?.max(store::prune_claims(&mut tx, ROWS).await?);
     tx.commit().await?;
     Ok(deleted >= ROWS.unsigned_abs())
 }
+
+/// Makes the inbox's partitions of the coming weeks, and drops those that are older than `retention`: a dropped table costs
+/// the same whatever was in it. Does nothing on SQLite, which has no partitions.
+///
+/// To be called when a service starts, and every hour. Several instances may do so at once. What can't be done now, because
+/// claims are in the way, is left to the next call.
+///
+/// # Errors
+///
+/// When the database fails, or the service's role may not create and drop tables. The service works on without that: the
+/// default partition takes all ids, and old rows are deleted one by one.
+pub async fn keep_partitions<DB: Database>(db: &Db<DB>, retention: Duration) -> Result<(), Error> {
+    if db.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let before = horizon(db, retention);
+    let extended = later_if_busy(store::extend(db, db.now()).await);
+    for partition in store::ended(db, before).await? {
+        match store::drop_partition(db, &partition, before).await {
+            Ok(true) => {}
+            Ok(false) => store::trim(db, &partition, before).await?,
+            Err(error) if store::is_refused(&error) => store::trim(db, &partition, before).await?,
+            Err(error) => later_if_busy(Err(error))?,
+        }
+    }
+    extended
+}
+
+/// What was handled before this may be forgotten.
+fn horizon<DB: Database>(db: &Db<DB>, retention: Duration) -> i64 {
+    db.now().saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn later_if_busy(result: Result<(), Error>) -> Result<(), Error> {
+    result.or_else(|error| if store::is_busy(&error) { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests;

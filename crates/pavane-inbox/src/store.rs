@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pavane_choreography::ledger::State;
+use pavane_choreography::ledger::{self, State};
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
-use pavane_outbox::{Database, Error, Statement, Tx, migration::Schema};
+use pavane_outbox::{Database, Dialect, Error, Statement, Tx, migration::Schema};
 use serde::Serialize;
 
 /// The tables of the inbox.
@@ -23,6 +23,13 @@ pub const INBOX: Schema = Schema {
             Statement {
                 postgres: include_str!("../migrations/postgres/0002_claims.sql"),
                 sqlite: include_str!("../migrations/sqlite/0002_claims.sql"),
+            },
+        ),
+        (
+            "partitions",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0003_partitions.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_partitions.sql"),
             },
         ),
     ],
@@ -56,18 +63,28 @@ pub(crate) async fn claim<DB: Database>(
     events: &[EventId],
 ) -> Result<HashSet<EventId>, Error> {
     // Ordered by id, so that two batches with the same events take their locks in the same order.
-    const CLAIM: Statement = Statement {
-        postgres: "insert into pavane_inbox (reaction, event_id, handled_at) \
-                   select $1, id::uuid, $3 from json_array_elements_text($2::json) as ids (id) order by id \
-                   on conflict do nothing returning event_id::text",
-        sqlite: "insert into pavane_inbox (reaction, event_id, handled_at) \
-                 select $1, value, $3 from json_each($2) where true order by value \
-                 on conflict do nothing returning event_id",
-    };
-    let args = vec![reaction.into(), json(events)?.into(), tx.db().now().into()];
-    let sql = CLAIM.on(tx.db().dialect());
-    let rows = DB::fetch(tx.conn(), sql, args).await?;
-    rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
+    const CLAIM: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
+                         select $1, id::uuid, $3 from json_array_elements_text($2::json) as ids (id) order by id \
+                         on conflict do nothing returning event_id::text";
+    // On SQLite a row that is returned costs more than one that is written, so the few that are known are asked for. It has
+    // one writer: nobody comes between the two.
+    const KNOWN: &str = "select value from json_each($2) \
+                         where exists (select 1 from pavane_inbox where reaction = $1 and event_id = value)";
+    const MARK: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
+                        select $1, value, $3 from json_each($2) where true order by value on conflict do nothing";
+    let ids = json(events)?;
+    let now = tx.db().now();
+    if tx.db().dialect() == Dialect::Postgres {
+        let rows = DB::fetch(tx.conn(), CLAIM, vec![reaction.into(), ids.into(), now.into()]).await?;
+        return rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect();
+    }
+    let known = DB::fetch(tx.conn(), KNOWN, vec![reaction.into(), ids.clone().into()]).await?;
+    DB::execute(tx.conn(), MARK, vec![reaction.into(), ids.into(), now.into()]).await?;
+    let mut fresh: HashSet<EventId> = events.iter().copied().collect();
+    for row in &known {
+        fresh.remove(&parsed::<DB, _>(row, 0)?);
+    }
+    Ok(fresh)
 }
 
 /// Whether a reaction has handled an event.
@@ -81,7 +98,27 @@ pub(crate) async fn is_handled<DB: Database>(tx: &mut Tx<DB>, reaction: &str, ev
     Ok(!rows.is_empty())
 }
 
-/// Starts steps that nothing is known of, in `state`, and returns the events that started one.
+/// Starts the step of an event that wasn't handled, as running, if nothing is known of the step. `false` changes nothing.
+pub(crate) async fn start_running<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    saga: SagaId,
+    event: EventId,
+) -> Result<bool, Error> {
+    const START: Statement = Statement {
+        postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
+                   select $1::uuid, $2, 'running', $3::uuid, $4 where not exists \
+                   (select from pavane_inbox where reaction = $2 and event_id = $3::uuid) on conflict do nothing",
+        sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
+                 select $1, $2, 'running', $3, $4 where not exists \
+                 (select 1 from pavane_inbox where reaction = $2 and event_id = $3) on conflict do nothing",
+    };
+    let args = vec![saga.to_string().into(), step.into(), event.to_string().into(), tx.db().now().into()];
+    let sql = START.on(tx.db().dialect());
+    Ok(DB::execute(tx.conn(), sql, args).await? == 1)
+}
+
+/// Enters steps that nothing is known of in `state`, and returns the events that entered one.
 ///
 /// The row is there before the handler runs: an undo that comes while it runs waits for its transaction, and then sees
 /// what it did.
@@ -110,13 +147,12 @@ pub(crate) async fn start<DB: Database>(
 /// Bars steps that said no, or gave up: they left nothing behind, and must not happen any more.
 pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
     const BAR: Statement = Statement {
-        postgres: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' \
-                   and saga in (select id::uuid from json_array_elements_text($2::json) as ids (id))",
+        postgres: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' and saga = any ($2::uuid[])",
         sqlite: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' \
                  and saga in (select value from json_each($2))",
     };
-    let sql = BAR.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![step.into(), json(sagas)?.into()]).await?;
+    let dialect = tx.db().dialect();
+    DB::execute(tx.conn(), BAR.on(dialect), vec![step.into(), set(dialect, sagas)?.into()]).await?;
     Ok(())
 }
 
@@ -131,15 +167,22 @@ pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, sa
     Ok(())
 }
 
-/// Ends a step whose effect was running. `false` when it wasn't (any more).
-pub(crate) async fn finish<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<bool, Error> {
+/// Ends a step whose effect was running, and keeps what it emitted for its undo. `false` when it wasn't running (any more).
+pub(crate) async fn finish<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    saga: SagaId,
+    kept: Option<RawEnvelope>,
+) -> Result<bool, Error> {
     const FINISH: Statement = Statement {
-        postgres: "update pavane_ledger set state = 'done', changed_at = $3 \
+        postgres: "update pavane_ledger set state = $4, kept = nullif($5, ''), changed_at = $3 \
                    where saga = $1::uuid and step = $2 and state = 'running'",
-        sqlite: "update pavane_ledger set state = 'done', changed_at = $3 \
+        sqlite: "update pavane_ledger set state = $4, kept = nullif($5, ''), changed_at = $3 \
                  where saga = $1 and step = $2 and state = 'running'",
     };
-    let args = vec![saga.to_string().into(), step.into(), tx.db().now().into()];
+    let state = ledger::settle(kept.is_some()).as_str();
+    let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default();
+    let args = vec![saga.to_string().into(), step.into(), tx.db().now().into(), state.into(), kept.into()];
     let sql = FINISH.on(tx.db().dialect());
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
@@ -150,18 +193,23 @@ pub(crate) async fn keep<DB: Database>(
     step: &str,
     kept: &[(SagaId, RawEnvelope)],
 ) -> Result<(), Error> {
+    // The sagas are named twice on PostgreSQL: a planner that knows nothing of the table yet would read all of it instead.
     const KEEP: Statement = Statement {
         postgres: "update pavane_ledger set kept = kept_rows.row ->> 1 \
                    from json_array_elements($2::json) as kept_rows (row) \
-                   where step = $1 and saga = (kept_rows.row ->> 0)::uuid",
+                   where step = $1 and saga = any ($3::uuid[]) and saga = (kept_rows.row ->> 0)::uuid",
         sqlite: "update pavane_ledger set kept = kept_rows.event \
                  from (select value ->> 0 as saga, value ->> 1 as event from json_each($2)) as kept_rows \
                  where step = $1 and pavane_ledger.saga = kept_rows.saga",
     };
     let rows: Vec<_> =
         kept.iter().map(|(saga, event)| Ok((saga, codec::to_json(event)?))).collect::<Result<_, codec::Error>>()?;
-    let sql = KEEP.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![step.into(), json(&rows)?.into()]).await?;
+    let dialect = tx.db().dialect();
+    let mut args = vec![step.into(), json(&rows)?.into()];
+    if dialect == Dialect::Postgres {
+        args.push(set(dialect, kept.iter().map(|(saga, _)| saga))?.into());
+    }
+    DB::execute(tx.conn(), KEEP.on(dialect), args).await?;
     Ok(())
 }
 
@@ -199,12 +247,12 @@ pub(crate) async fn look<DB: Database>(
 ) -> Result<HashMap<SagaId, Step>, Error> {
     const LOOK: Statement = Statement {
         postgres: "select saga::text, state, event_id::text, kept from pavane_ledger \
-                   where step = $1 and saga in (select id::uuid from json_array_elements_text($2::json) as ids (id))",
+                   where step = $1 and saga = any ($2::uuid[])",
         sqlite: "select saga, state, event_id, kept from pavane_ledger \
                  where step = $1 and saga in (select value from json_each($2))",
     };
-    let sql = LOOK.on(tx.db().dialect());
-    let rows = DB::fetch(tx.conn(), sql, vec![step.into(), json(sagas)?.into()]).await?;
+    let dialect = tx.db().dialect();
+    let rows = DB::fetch(tx.conn(), LOOK.on(dialect), vec![step.into(), set(dialect, sagas)?.into()]).await?;
     rows.iter().map(step_row::<DB>).collect()
 }
 
@@ -294,30 +342,13 @@ pub(crate) async fn release_claim<DB: Database>(
     Ok(())
 }
 
-/// Deletes claims that have expired, a batch at a time.
-pub(crate) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> Result<u64, Error> {
-    const PRUNE: &str = "delete from pavane_claim where key in \
-                         (select key from pavane_claim where expires_at < $1 order by expires_at limit $2)";
-    let now = tx.db().now();
-    Ok(DB::execute(tx.conn(), PRUNE, vec![now.into(), limit.into()]).await?)
-}
-
-/// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows
-/// deleted from one table.
-pub(crate) async fn prune<DB: Database>(tx: &mut Tx<DB>, before: i64, limit: i64) -> Result<u64, Error> {
-    const PRUNE: [&str; 3] = [
-        "delete from pavane_inbox where (reaction, event_id) in \
-         (select reaction, event_id from pavane_inbox where handled_at < $1 order by handled_at limit $2)",
-        "delete from pavane_ledger where (saga, step) in \
-         (select saga, step from pavane_ledger where changed_at < $1 order by changed_at limit $2)",
-        "delete from pavane_attempt where (reaction, event_id) in \
-         (select reaction, event_id from pavane_attempt where last_failed_at < $1 order by last_failed_at limit $2)",
-    ];
-    let mut most = 0;
-    for sql in PRUNE {
-        most = most.max(DB::execute(tx.conn(), sql, vec![before.into(), limit.into()]).await?);
+/// Ids as a set for one dialect: `any ($n::uuid[])` on PostgreSQL, `json_each($n)` on SQLite.
+fn set<'a>(dialect: Dialect, ids: impl IntoIterator<Item = &'a SagaId>) -> Result<String, Error> {
+    let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();
+    match dialect {
+        Dialect::Postgres => Ok(format!("{{{}}}", ids.join(","))),
+        Dialect::Sqlite => json(&ids),
     }
-    Ok(most)
 }
 
 fn step_row<DB: Database>(row: &DB::Row) -> Result<(SagaId, Step), Error> {

@@ -123,7 +123,7 @@ fn outgoing(id: EventId, name: &str, saga: SagaId, cause: Option<EventId>) -> Ou
     let cause = Cause { saga, event: cause, trace: None };
     let meta = Meta { id, event, key, source, time: SystemClock.now(), cause };
     let body = "x".repeat(200);
-    let envelope = Envelope { meta, body };
+    let envelope = Envelope { meta: meta.into(), body };
     let headers = codec::encode(&envelope);
     Outgoing { subject, headers, payload: format!("\"{}\"", envelope.body).into(), message_id: id.to_string() }
 }

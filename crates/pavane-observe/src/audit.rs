@@ -124,7 +124,7 @@ fn encode(decision: &Decision) -> Result<Outgoing, Error> {
     let subject = format!("{AUDIT}.{}.{}", event.name, subject::encode(&key));
     let meta = Meta { id: decision.id, event, key, source: OPERATOR.to_owned(), time: decision.at, cause };
     let body = serde_json::to_vec(decision).map_err(|error| Error::NotKept(error.to_string()))?;
-    let envelope = Envelope { meta, body };
+    let envelope = Envelope { meta: meta.into(), body };
     Ok(Outgoing {
         subject,
         headers: codec::encode(&envelope),

@@ -1,5 +1,7 @@
 //! What is read from the streams, as far as a view needs it.
 
+use std::sync::Arc;
+
 use pavane_bus::{
     dead_letter::{DEAD, REDRIVE, header},
     jetstream::{ConsumerReport, Stored},
@@ -97,7 +99,7 @@ pub fn event(stored: &Stored) -> Update {
         Ok(envelope) => Update::Event(Box::new(SeenEvent {
             sequence: *sequence,
             stored_at: *at,
-            meta: envelope.meta,
+            meta: Arc::unwrap_or_clone(envelope.meta),
             redriven_to: addressee(&message.subject, REDRIVE).map(|(service, reaction, _)| (service, reaction)),
         })),
         Err(error) => Update::Unreadable { sequence: *sequence, stored_at: *at, why: error.to_string() },

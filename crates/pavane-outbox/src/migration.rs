@@ -22,13 +22,22 @@ pub struct Schema {
 /// The tables of the outbox.
 pub const OUTBOX: Schema = Schema {
     table: "pavane_outbox_migrations",
-    scripts: &[(
-        "outbox",
-        Statement {
-            postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
-            sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
-        },
-    )],
+    scripts: &[
+        (
+            "outbox",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
+            },
+        ),
+        (
+            "acknowledged",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0002_acknowledged.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_acknowledged.sql"),
+            },
+        ),
+    ],
 };
 
 impl Schema {

@@ -21,7 +21,8 @@ use store::{Refused, Sent, Unsent};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most rows published in one step. Default 2048; fewer when the rows are large.
+    /// Most rows published in one step. Default 2048; fewer when the rows are large. Three times as many are in memory while
+    /// the relay is busy: those that are being published, those before them and those after them.
     pub batch_max: u16,
     /// How long sent rows are kept for a broker that loses what it acknowledged. Default 10 minutes; must be well over
     /// the broker's sync interval (2 minutes by default).
@@ -105,15 +106,20 @@ pub struct Relay<DB: Database, B: Bus> {
     timers_at: i64,
     /// How many rows to read at once.
     read_max: i64,
+    /// Whether the last read brought as many rows as it asked for.
+    may_be_more: bool,
     reconnects: u64,
+    /// Read while others were being published. Void once the lease or the connection was lost.
+    ahead: Vec<Unsent>,
+    /// Published by the step before, and recorded while the next rows are being published. Void with the connection.
+    answers: Answers,
 }
-
-/// So many rows are published, and then recorded while the next are being published.
-const CHUNK: usize = 512;
 
 /// What the broker said about some rows, not recorded yet.
 #[derive(Debug, Default)]
 struct Answers {
+    /// Microseconds since the Unix epoch when the stream was created that they went to.
+    stream_created: i64,
     sent: Vec<Sent>,
     refused: Vec<Refused>,
     failure: Option<PublishError>,
@@ -124,6 +130,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     pub fn new(db: Db<DB>, bus: B, config: Config) -> Self {
         let owner = pavane_contract::EventId::new(db.clock()).to_string();
         let reconnects = bus.health().reconnects;
+        let read_max = i64::from(config.batch_max.clamp(1, 64));
         Self {
             db,
             bus,
@@ -134,28 +141,45 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             verified_at: i64::MIN,
             pruned_at: 0,
             timers_at: i64::MIN,
-            read_max: 64,
+            read_max,
+            may_be_more: false,
             reconnects,
+            ahead: Vec::new(),
+            answers: Answers::default(),
         }
     }
 
     /// Publishes one batch, if this relay is the one to do so. Cancel-safe: rows are marked only after the broker's
     /// acknowledgement, and published again under the same id otherwise.
     ///
+    /// While a batch is being published, the one before is marked and the one after it is read.
+    ///
     /// # Errors
     ///
     /// When the database or the broker fails. What the broker acknowledged before the failure is marked.
     pub async fn step(&mut self) -> Result<Progress, Error> {
         let now = self.db.now();
+        if now >= self.lease_until || self.is_reconnected() {
+            // Somebody else may have published since, or the broker may have lost what it acknowledged: what isn't marked is
+            // read again, and published again under the same id.
+            self.forget();
+        }
         if !self.hold_lease(now).await? {
             return Ok(Progress::Standby);
         }
         let stream = self.verify_if_due(now).await?;
-        let mut rows = self.read().await?;
+        let mut rows = std::mem::take(&mut self.ahead);
+        if rows.is_empty() {
+            // There are such after a step that was dropped or failed.
+            self.record_answers().await?;
+            rows = self.read(&[]).await?;
+        }
         let mut next_due = None;
         if rows.is_empty() {
             next_due = self.fire_timers(now).await?;
-            rows = self.read().await?;
+            if next_due.is_some_and(|due| due <= now) {
+                rows = self.read(&[]).await?;
+            }
         }
         let progress = if rows.is_empty() {
             Progress::Idle { next_due: next_due.map(|due| due.saturating_sub(now).max(0)) }
@@ -180,7 +204,9 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                         info!(service = self.db.service(), "the relay publishes again");
                     }
                     (pause, failing) = (POLL_MIN, false);
-                    continue;
+                    if self.may_be_more {
+                        continue;
+                    }
                 }
                 Ok(Progress::Idle { next_due }) => {
                     failing = false;
@@ -213,6 +239,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     ///
     /// When the database fails. The lease then expires by itself.
     pub async fn release(&mut self) -> Result<(), Error> {
+        if !self.is_reconnected() {
+            self.record_answers().await?;
+        }
+        self.forget();
         self.lease_until = i64::MIN;
         Ok(store::release_lease::<DB>(&mut *self.db.writer().await?, &self.owner).await?)
     }
@@ -239,17 +269,18 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(held)
     }
 
-    /// Reads the oldest rows: as many as fit into a limited amount of memory, going by those read before.
-    async fn read(&mut self) -> Result<Vec<Unsent>, Error> {
-        const BYTES_MAX: usize = 16 << 20;
+    /// Reads the oldest rows but some: as many as fit into a limited amount of memory, going by those read before.
+    async fn read(&self, but: &[i64]) -> Result<Vec<Unsent>, Error> {
         let mut conn = self.db.writer().await?;
-        let rows = store::unsent::<DB>(&mut conn, self.db.dialect(), self.read_max).await?;
-        if !rows.is_empty() {
-            let bytes: usize = rows.iter().map(|row| row.message.payload.len()).sum();
-            let fitting = i64::try_from(BYTES_MAX / (bytes / rows.len() + 1)).unwrap_or(i64::MAX);
-            self.read_max = fitting.min(2 * self.read_max).min(i64::from(self.config.batch_max)).max(1);
-        }
-        Ok(rows)
+        Ok(store::unsent::<DB>(&mut conn, self.db.dialect(), but, self.read_max).await?)
+    }
+
+    /// Reads more at once the next time, if that many fit.
+    fn read_more(&mut self, rows: &[Unsent]) {
+        const BYTES_MAX: usize = 8 << 20;
+        let bytes: usize = rows.iter().map(|row| row.message.payload.len()).sum();
+        let fitting = i64::try_from(BYTES_MAX / (bytes / rows.len().max(1) + 1)).unwrap_or(i64::MAX);
+        self.read_max = fitting.min(2 * self.read_max).min(i64::from(self.config.batch_max)).max(1);
     }
 
     /// Moves due timers to the outbox. Returns when the next one is due.
@@ -274,42 +305,74 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         self.prune_if_due(now).await
     }
 
-    /// Publishes rows a chunk at a time, and records each chunk while the next one is being published.
+    /// Publishes rows, records what the broker said about those before, and reads those that come next, all at once.
     async fn publish(&mut self, rows: Vec<Unsent>, stream: StreamState) -> Result<Progress, Error> {
-        let (mut sent, mut refused) = (0, 0);
-        let mut answers = Answers::default();
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() && answers.failure.is_none() && self.hold_lease(self.db.now()).await? {
-            let (seqs, messages): (Vec<_>, Vec<_>) =
-                rows.by_ref().take(CHUNK).map(|row| (row.seq, row.message)).unzip();
-            self.db.crash_point(CrashPoint::BeforePublish).await;
-            let (outcomes, recorded) = tokio::join!(self.bus.publish(messages), self.record(&answers, stream));
-            self.db.crash_point(CrashPoint::AfterPublish).await;
-            if !recorded? {
-                self.lease_until = i64::MIN;
-                return Ok(Progress::Sent { sent, refused });
-            }
-            if self.bus.health().reconnects != self.reconnects {
-                // The connection was lost meanwhile, and the broker may have lost what it had acknowledged: look first, at
-                // the next step. What it still has is a duplicate to it.
-                return Ok(Progress::Sent { sent, refused });
-            }
-            answers = Answers::of(seqs.into_iter().zip(outcomes));
-            (sent, refused) = (sent + answers.sent.len(), refused + answers.refused.len());
+        self.may_be_more = i64::try_from(rows.len()).is_ok_and(|read| read >= self.read_max);
+        self.read_more(&rows);
+        let (seqs, messages): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.seq, row.message)).unzip();
+        let under_way: Vec<_> = seqs.iter().copied().chain(self.answers.seqs()).collect();
+        let before = &self.answers;
+        let next = async { if self.may_be_more { self.read(&under_way).await } else { Ok(Vec::new()) } };
+        let started = self.db.now();
+        self.db.crash_point(CrashPoint::BeforePublish).await;
+        let (outcomes, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
+        self.db.crash_point(CrashPoint::AfterPublish).await;
+        if self.db.now().saturating_sub(started) > micros(self.config.lease) / 8 {
+            // The lease must not run out while a batch is under way.
+            self.read_max = (self.read_max / 4).max(1);
         }
-        if !self.record(&answers, stream).await? {
-            // Somebody else has the lease now.
-            self.lease_until = i64::MIN;
+        self.answers = Answers::of(seqs.into_iter().zip(outcomes), stream);
+        let (sent, refused) = (self.answers.sent.len(), self.answers.refused.len());
+        if !recorded? {
+            self.give_up_lease();
+            return Ok(Progress::Sent { sent, refused });
         }
-        self.db.crash_point(CrashPoint::AfterMark).await;
-        match answers.failure {
+        if self.is_reconnected() {
+            // The broker may have lost what it had acknowledged: look first, at the next step. What it still has is a
+            // duplicate to it.
+            self.forget();
+            return Ok(Progress::Sent { sent, refused });
+        }
+        self.ahead = next?;
+        let failure = self.answers.failure.take();
+        if self.ahead.is_empty() || failure.is_some() {
+            self.ahead.clear();
+            self.record_answers().await?;
+            self.db.crash_point(CrashPoint::AfterMark).await;
+        }
+        match failure {
             Some(cause) => Err(cause.into()),
             None => Ok(Progress::Sent { sent, refused }),
         }
     }
 
+    /// Records what the broker said that isn't recorded yet.
+    async fn record_answers(&mut self) -> Result<(), Error> {
+        if !self.record(&self.answers).await? {
+            self.give_up_lease();
+        }
+        self.answers = Answers::default();
+        Ok(())
+    }
+
+    /// Somebody else has the lease now.
+    fn give_up_lease(&mut self) {
+        self.lease_until = i64::MIN;
+        self.forget();
+    }
+
+    /// Forgets what is neither published nor recorded. It is still in the outbox.
+    fn forget(&mut self) {
+        self.ahead.clear();
+        self.answers = Answers::default();
+    }
+
+    fn is_reconnected(&self) -> bool {
+        self.bus.health().reconnects != self.reconnects
+    }
+
     /// Records what the broker said. `false` when somebody else has the lease.
-    async fn record(&self, answers: &Answers, stream: StreamState) -> Result<bool, Error> {
+    async fn record(&self, answers: &Answers) -> Result<bool, Error> {
         let count = |name, rows: usize| {
             if rows > 0 {
                 metrics::counter!(name, "service" => self.db.service().to_owned()).increment(rows as u64);
@@ -323,14 +386,14 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         if answers.sent.is_empty() {
             return Ok(true);
         }
-        let acknowledged = (answers.sent.as_slice(), stream.created.as_microsecond());
+        let acknowledged = (answers.sent.as_slice(), answers.stream_created);
         Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
     }
 }
 
 impl Answers {
-    fn of(outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>) -> Self {
-        let mut answers = Self::default();
+    fn of(outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>, stream: StreamState) -> Self {
+        let mut answers = Self { stream_created: stream.created.as_microsecond(), ..Self::default() };
         for (seq, outcome) in outcomes {
             match outcome {
                 Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
@@ -342,5 +405,10 @@ impl Answers {
             }
         }
         answers
+    }
+
+    /// The rows that they are about.
+    fn seqs(&self) -> impl Iterator<Item = i64> {
+        self.sent.iter().map(|(seq, _)| *seq).chain(self.refused.iter().map(|(seq, _)| *seq))
     }
 }

@@ -188,7 +188,7 @@ impl<DB: Database> Tx<DB> {
     ///
     /// As [`emit`](Self::emit).
     pub async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
-        let envelope = Envelope { meta: self.meta(event, key), body: body.into() };
+        let envelope = Envelope { meta: self.meta(event, key).into(), body: body.into() };
         self.push(envelope)?;
         self.flush_if_large().await
     }
@@ -211,7 +211,7 @@ impl<DB: Database> Tx<DB> {
         if key.as_str().len() > Key::MAX_BYTES {
             return Err(Error::KeyTooLong { event: EventRef::of::<E>(), bytes: key.as_str().len() });
         }
-        Ok(Envelope { meta: self.meta(EventRef::of::<E>(), key), body: event }.into_raw()?)
+        Ok(Envelope { meta: self.meta(EventRef::of::<E>(), key).into(), body: event }.into_raw()?)
     }
 
     fn meta(&self, event: EventRef, key: Key) -> Meta {

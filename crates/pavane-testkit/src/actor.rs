@@ -35,7 +35,19 @@ pub(crate) enum Error {
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
     /// Connects a service as its process would at its start.
     pub(crate) async fn connect(service: Service<S, DB>, db: Db<DB>, bus: B) -> Result<App<S, DB, B>, pavane::Error> {
-        service.connect_to(db, bus, Config::new("", "")).await
+        Self::connect_relaying(service, db, bus, relay::Config::default()).await
+    }
+
+    /// The same, with a relay of its own settings.
+    pub(crate) async fn connect_relaying(
+        service: Service<S, DB>,
+        db: Db<DB>,
+        bus: B,
+        relay: relay::Config,
+    ) -> Result<App<S, DB, B>, pavane::Error> {
+        let mut config = Config::new("", "");
+        config.relay = relay;
+        service.connect_to(db, bus, config).await
     }
 
     pub(crate) fn of(app: App<S, DB, B>) -> Self {

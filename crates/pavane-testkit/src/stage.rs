@@ -225,7 +225,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
 
     /// The names of all events that the service emitted in the latest call, in order.
     pub fn emitted_names(&self) -> Vec<String> {
-        self.emitted_events().into_iter().map(|event| event.meta.event.name).collect()
+        self.emitted_events().into_iter().map(|event| event.meta.event.name.clone()).collect()
     }
 
     /// All events that the service emitted in the latest call, in order.
@@ -298,7 +298,9 @@ pub(crate) fn envelope<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> 
         time: clock.now(),
         cause: Cause { saga, event: None, trace: None },
     };
-    Envelope { meta, body: event }.into_raw().unwrap_or_else(|error| panic!("failed to encode the event: {error}"))
+    Envelope { meta: meta.into(), body: event }
+        .into_raw()
+        .unwrap_or_else(|error| panic!("failed to encode the event: {error}"))
 }
 
 pub(crate) fn publish(bus: &Memory, event: &RawEnvelope, message_id: String) {

@@ -1,16 +1,19 @@
-//! Forgets what is past its retention, a little at a time.
+//! Forgets what is past its retention, a little at a time, and makes room for what comes.
 
 use std::time::Duration;
 
 use pavane_outbox::{Database, Db};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 pub(crate) async fn run<DB: Database>(db: Db<DB>, retention: Duration, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_mins(1);
     const AT_ONCE_AGAIN: Duration = Duration::from_millis(100);
+    let mut partitions = Partitions { next: Instant::now(), warned: false };
     let mut pause = EVERY;
     loop {
+        partitions.keep_if_due(&db, retention).await;
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -24,5 +27,27 @@ pub(crate) async fn run<DB: Database>(db: Db<DB>, retention: Duration, stop: Can
                 EVERY
             }
         };
+    }
+}
+
+struct Partitions {
+    next: Instant,
+    warned: bool,
+}
+
+impl Partitions {
+    async fn keep_if_due<DB: Database>(&mut self, db: &Db<DB>, retention: Duration) {
+        // Seldom: weeks are made four weeks ahead, and dropping one stops the claims for a moment.
+        const EVERY: Duration = Duration::from_hours(1);
+        if Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + EVERY;
+        let kept = pavane_inbox::keep_partitions(db, retention).await;
+        let warned = std::mem::replace(&mut self.warned, kept.is_err());
+        if let (Err(error), false) = (kept, warned) {
+            let service = db.service();
+            warn!(service, %error, "failed to keep the inbox's partitions; it works without them, only slower to forget");
+        }
     }
 }

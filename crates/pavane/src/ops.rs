@@ -3,12 +3,14 @@
 
 mod health;
 mod problem;
+mod process;
 mod serve;
 mod telemetry;
 mod trace;
 
 pub use health::router;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
+pub use process::{listen, process};
 pub use serve::{Error, HTTP_PATIENCE, run, serve};
 pub use telemetry::{Telemetry, init_tracing, init_tracing_at};
 pub use trace::{spans, trace_of};

@@ -9,27 +9,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use pavane::Config;
-use tokio::net::TcpListener;
-
-const HTTP_ADDR: &str = "127.0.0.1:4003";
+use pavane::{Config, ops, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let _telemetry = pavane::ops::init_tracing();
-    match start().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn start() -> anyhow::Result<()> {
-    let config = Config::from_env(inventory::NAME).context("failed to read the configuration")?;
-    let address = std::env::var("HTTP_ADDR").unwrap_or_else(|_| HTTP_ADDR.to_owned());
-    let listener =
-        TcpListener::bind(&address).await.with_context(|| format!("failed to listen on HTTP_ADDR = {address}"))?;
-    inventory::run(config, listener, pavane::shutdown_signal()).await
+    let run = async {
+        let config = Config::from_env(inventory::NAME).context("failed to read the configuration")?;
+        inventory::run(config, ops::listen("127.0.0.1:4003").await?, shutdown_signal()).await
+    };
+    ops::process(run).await
 }

@@ -1,35 +1,23 @@
 //! The order service as a process of its own.
 //!
-//! Configured by the environment: what `pavane::Config::from_env` and `order::Settings::from_env` read, and `HTTP_ADDR`,
-//! the address to listen on (default `127.0.0.1:4001`).
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `HTTP_ADDR` | where it listens | `127.0.0.1:4001` |
+//!
+//! The others (`NATS_URL`, `DATABASE_URL`, …) are those of [`Config::from_env`] and [`Settings::from_env`].
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use order::Settings;
-use pavane::Config;
-use tokio::net::TcpListener;
-
-const HTTP_ADDR: &str = "127.0.0.1:4001";
+use pavane::{Config, ops, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let _telemetry = pavane::ops::init_tracing();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> anyhow::Result<()> {
-    let config = Config::from_env("order").context("failed to read the configuration")?;
-    let settings = Settings::from_env().context("failed to read the settings")?;
-    let address = std::env::var("HTTP_ADDR").unwrap_or_else(|_| HTTP_ADDR.to_owned());
-    let listener =
-        TcpListener::bind(&address).await.with_context(|| format!("failed to listen on HTTP_ADDR = {address:?}"))?;
-    tracing::info!(address, "listening");
-    order::run(config, settings, listener, pavane::shutdown_signal()).await
+    let run = async {
+        let config = Config::from_env("order").context("failed to read the configuration")?;
+        let settings = Settings::from_env().context("failed to read the settings")?;
+        order::run(config, settings, ops::listen("127.0.0.1:4001").await?, shutdown_signal()).await
+    };
+    ops::process(run).await
 }

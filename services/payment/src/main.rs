@@ -1,35 +1,23 @@
 //! The payment service as a process of its own.
 //!
-//! Configured by the environment: `HTTP_ADDR` (default 127.0.0.1:4002), what [`payment::Settings::from_env`] reads, and
-//! what [`pavane::Config::from_env`] reads.
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `HTTP_ADDR` | where it listens | `127.0.0.1:4002` |
+//!
+//! The others (`NATS_URL`, `DATABASE_URL`, …) are those of [`Config::from_env`] and [`Settings::from_env`].
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use pavane::Config;
-use payment::{NAME, Settings};
-use tokio::net::TcpListener;
-
-const HTTP_ADDR: &str = "127.0.0.1:4002";
+use anyhow::Context as _;
+use pavane::{Config, ops, shutdown_signal};
+use payment::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let _telemetry = pavane::ops::init_tracing();
-    match start().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn start() -> Result<()> {
-    let config = Config::from_env(NAME)?;
-    let settings = Settings::from_env()?;
-    let address = std::env::var("HTTP_ADDR").unwrap_or_else(|_| HTTP_ADDR.to_owned());
-    let listener =
-        TcpListener::bind(&address).await.with_context(|| format!("failed to listen on HTTP_ADDR = {address:?}"))?;
-    tracing::info!(address, "listening");
-    payment::run(config, settings, listener, pavane::shutdown_signal()).await
+    let run = async {
+        let config = Config::from_env(payment::NAME).context("failed to read the configuration")?;
+        let settings = Settings::from_env().context("failed to read the settings")?;
+        payment::run(config, settings, ops::listen("127.0.0.1:4002").await?, shutdown_signal()).await
+    };
+    ops::process(run).await
 }

@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, error::Error as _, sync::atomic::Ordering};
+use std::{borrow::Cow, collections::VecDeque, error::Error as _, sync::atomic::Ordering};
 
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue, Subject, SubjectError,
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Inner, known,
+    Inner, header_name,
     link::{Mark, Trouble},
 };
 use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
@@ -170,9 +170,9 @@ fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> 
 }
 
 fn append(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), PublishError> {
-    let parsed = match known(name) {
-        Some(name) => HeaderName::from_static(name),
-        None => name
+    let parsed = match header_name(name) {
+        Cow::Borrowed(name) => HeaderName::from_static(name),
+        Cow::Owned(name) => name
             .parse()
             .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}")))?,
     };

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use async_nats::{
     Subject, Subscriber,
@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Inner,
     api::{API_PREFIX, Failure},
-    known,
+    header_name,
     link::{Mark, Trouble},
     pulls::{Arrival, EXPIRES, HEARTBEAT, Pulls},
     settle::Settler,
@@ -228,41 +228,42 @@ impl Subscription {
 
     fn hand_out(&mut self, credits: usize) -> Vec<Delivery> {
         let count = credits.min(self.kept.len());
-        let inner = &self.inner;
-        self.kept.drain(..count).filter_map(|message| delivery(inner, message)).collect()
+        let mut deliveries = Vec::with_capacity(count);
+        // One for all of them: cloning it takes as long as reading a message.
+        let mut context = self.inner.context.clone();
+        for message in self.kept.drain(..count) {
+            let message = jetstream::Message { message, context };
+            match message.info().map(|info| (u64::try_from(info.delivered).unwrap_or(1), info.stream_sequence)) {
+                Ok(info) => deliveries.extend(delivery(&self.inner, message.message, info)),
+                Err(error) => {
+                    tracing::warn!(%error, subject = %message.subject, "ignoring a message that no stream delivered");
+                }
+            }
+            context = message.context;
+        }
+        deliveries
     }
 }
 
-/// `None` for a message that doesn't come from a stream; nothing can be acked then.
-fn delivery(inner: &Arc<Inner>, message: async_nats::Message) -> Option<Delivery> {
-    let message = jetstream::Message { message, context: inner.context.clone() };
-    let (delivered, sequence) = match message.info() {
-        Ok(info) => (u64::try_from(info.delivered).unwrap_or(1), info.stream_sequence),
-        Err(error) => {
-            tracing::warn!(%error, subject = %message.subject, "ignoring a message that no stream delivered");
-            return None;
-        }
-    };
-    let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
+/// `None` for a message without a reply subject; nothing can be acked then.
+fn delivery(inner: &Arc<Inner>, message: async_nats::Message, (delivered, sequence): (u64, u64)) -> Option<Delivery> {
+    let async_nats::Message { subject, reply, payload, headers, .. } = message;
     let settler = Settler::new(Arc::clone(inner), reply?);
     let message = Message { subject: subject.into_string(), headers: decode(headers.as_ref()), payload };
     Some(Delivery::new(message, delivered, sequence, settler))
 }
 
 /// Sorted by name, because the client keeps no order.
-pub(super) fn decode(headers: Option<&async_nats::HeaderMap>) -> Headers {
-    let mut pairs: Vec<(Cow<'static, str>, String)> = headers
-        .into_iter()
-        .flat_map(async_nats::HeaderMap::iter)
-        .flat_map(|(name, values)| values.iter().map(|value| (owned(name.as_ref()), value.as_str().to_owned())))
-        .collect();
-    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-    pairs.into_iter().collect()
-}
-
-/// A name that can be kept: one that every event has needs no memory of its own.
-fn owned(name: &str) -> Cow<'static, str> {
-    known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
+pub(super) fn decode(map: Option<&async_nats::HeaderMap>) -> Headers {
+    let Some(map) = map else { return Headers::default() };
+    let all = || map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+    let (count, bytes) = all().fold((0, 0), |(count, bytes), (_, value)| (count + 1, bytes + value.len()));
+    let mut headers = Headers::with_capacity(count, bytes);
+    for (name, value) in all() {
+        headers.push(header_name(name.as_ref()), value);
+    }
+    headers.sort();
+    headers
 }
 
 fn client_closed(error: impl fmt::Display) -> Error {

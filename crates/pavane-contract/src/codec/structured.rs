@@ -46,7 +46,7 @@ enum EventVersion {
 ///
 /// When the body isn't JSON.
 pub fn to_json(envelope: &RawEnvelope) -> Result<String, Error> {
-    let Meta { id, event, key, source, time, cause } = &envelope.meta;
+    let Meta { id, event, key, source, time, cause } = &*envelope.meta;
     let json = Json {
         specversion: SPEC_VERSION.to_owned(),
         id: *id,
@@ -92,5 +92,5 @@ pub fn from_json(json: &[u8]) -> Result<RawEnvelope, Error> {
         time: json.time,
         cause: Cause { saga: json.correlationid, event: json.causationid, trace },
     };
-    Ok(Envelope { meta, body: Bytes::copy_from_slice(json.data.get().as_bytes()) })
+    Ok(Envelope { meta: meta.into(), body: Bytes::copy_from_slice(json.data.get().as_bytes()) })
 }

@@ -20,7 +20,7 @@ fn envelope(key: &str, source: &str) -> RawEnvelope {
         time: SystemClock.now(),
         cause,
     };
-    Envelope { meta, body: Bytes::from_static(br#"{"amount":5}"#) }
+    Envelope { meta: meta.into(), body: Bytes::from_static(br#"{"amount":5}"#) }
 }
 
 const LIMIT: usize = 1 << 20;

@@ -4,7 +4,7 @@
 //! same call. The step is `running` meanwhile; an undo that comes then waits until the answer is recorded.
 
 use pavane_bus::Bus;
-use pavane_choreography::ledger::{self, Forward, State, Undo};
+use pavane_choreography::ledger::{self, Forward, Undo};
 use pavane_contract::RawEnvelope;
 use pavane_outbox::{Correlation, CrashPoint, Database, Tx};
 use tracing::Instrument as _;
@@ -57,6 +57,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Asks inbox and ledger whether there is something to do, and returns the event to do it with.
     async fn look(&self, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+        let (saga, id) = (event.meta.cause.saga, event.meta.id);
+        let is_step = matches!(self.wired.part, Part::Step { .. });
+        if is_step && store::start_running(&mut tx, &self.wired.name, saga, id).await? {
+            tx.commit().await?;
+            return Ok(Some(event.clone()));
+        }
         if store::is_handled(&mut tx, &self.wired.name, event.meta.id).await? {
             self.count("duplicate", 1);
             return Ok(None);
@@ -76,10 +82,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let (saga, id) = (event.meta.cause.saga, event.meta.id);
-        let started = store::start(tx, &self.wired.name, &[(saga, id)], State::Running).await?;
-        if started.contains(&id) {
-            return Ok(Some(event.clone()));
-        }
         let steps = store::look(tx, &self.wired.name, &[saga]).await?;
         let Some(step) = steps.get(&saga) else { return Ok(None) };
         check_same_event(step, id)?;
@@ -125,7 +127,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
         let mut tx = self.begin(event).await?;
         let fresh = store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
-        if fresh.is_empty() || !self.advance(&mut tx, event).await? {
+        if fresh.is_empty() || !self.undo_step(&mut tx, event).await? {
             // Another delivery of the event, or another trigger, recorded it meanwhile.
             tx.commit().await?;
             self.count("duplicate", 1);
@@ -134,20 +136,27 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
         self.timed(work.record(&self.state, &mut tx, given, answer)).await?;
         self.check_emitted(&tx)?;
-        let answer = (event.meta.cause.saga, self.kept(&tx));
-        self.keep(&mut tx, vec![answer]).await?;
+        if !self.finish_step(&mut tx, event).await? {
+            tx.rollback().await?;
+            self.count("duplicate", 1);
+            return Ok(());
+        }
         tx.commit().await?;
         self.count("handled", 1);
         Ok(())
     }
 
-    /// Moves the ledger on. `false` when somebody else did.
-    async fn advance(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
+    /// Enters an undo into the ledger. `false` when another trigger did.
+    async fn undo_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
+        let Part::Undo { step } = &self.wired.part else { return Ok(true) };
         let saga = event.meta.cause.saga;
-        Ok(match &self.wired.part {
-            Part::Plain => true,
-            Part::Step { .. } => store::finish(tx, &self.wired.name, saga).await?,
-            Part::Undo { step } => store::undo(tx, step, &[saga]).await?.contains_key(&saga),
-        })
+        Ok(store::undo(tx, step, &[saga]).await?.contains_key(&saga))
+    }
+
+    /// Ends a step in the ledger. `false` when it was ended by somebody else.
+    async fn finish_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
+        let Part::Step { .. } = self.wired.part else { return Ok(true) };
+        let kept = self.kept(tx);
+        Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, kept).await?)
     }
 }

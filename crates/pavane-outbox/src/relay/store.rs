@@ -20,24 +20,32 @@ pub(crate) type Sent = (i64, i64);
 /// A row that the broker will never take: `(outbox sequence, why)`.
 pub(crate) type Refused = (i64, String);
 
-/// The oldest unsent rows.
+/// The oldest unsent rows but some.
 ///
 /// There is no cursor: whatever is unsent is found, however late its transaction commits. A cursor over an identity
 /// column would skip rows that become visible out of order.
 pub(crate) async fn unsent<DB: Database>(
     conn: &mut DB::Connection,
     dialect: Dialect,
+    but: &[i64],
     limit: i64,
 ) -> Result<Vec<Unsent>, Error> {
-    // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again.
+    // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again. `not in` a
+    // set, and not `<> all` of an array: that would be compared with each member.
     const UNSENT: Statement = Statement {
         postgres: "select unsent.seq, event_id::text, subject, headers, payload \
-                   from (select seq from pavane_unsent order by seq limit $1) as unsent, \
+                   from (select seq from pavane_unsent where seq not in (select unnest($2::bigint[])) \
+                   order by seq limit $1) as unsent, \
                    lateral (select * from pavane_outbox where seq = unsent.seq limit 1) as event order by unsent.seq",
         sqlite: "select seq, event_id, subject, headers, payload \
-                 from pavane_unsent cross join pavane_outbox using (seq) order by seq limit $1",
+                 from pavane_unsent cross join pavane_outbox using (seq) \
+                 where seq not in (select value from json_each($2)) order by seq limit $1",
     };
-    let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into()]).await?;
+    let but = match dialect {
+        Dialect::Postgres => array(&json(but)?),
+        Dialect::Sqlite => json(but)?,
+    };
+    let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), but.into()]).await?;
     rows.iter()
         .map(|row| {
             let headers = serde_json::from_str(&text::<DB>(row, 3)?);
@@ -79,8 +87,7 @@ pub(crate) async fn mark_sent<DB: Database>(
     let seqs = json(&seqs)?;
     match db.dialect() {
         Dialect::Postgres => {
-            // `[1,2]` in JSON is `{1,2}` as an array.
-            args.push(format!("{{{}}}", seqs.trim_matches(['[', ']'])).into());
+            args.push(array(&seqs).into());
             Ok(DB::execute(&mut *db.writer().await?, MARK, args).await? == 1)
         }
         Dialect::Sqlite => {
@@ -215,6 +222,11 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, sent_before: i64, limit: i6
     }
     tx.commit().await?;
     Ok(batches.len())
+}
+
+/// A JSON array of numbers as PostgreSQL writes it: `[1,2]` is `{1,2}`.
+fn array(json: &str) -> String {
+    format!("{{{}}}", json.trim_matches(['[', ']']))
 }
 
 /// The values of a batch: when, in which stream, from where to where in it, and the rows.

@@ -39,6 +39,69 @@ async fn a_row_that_commits_late_is_not_skipped() {
     assert_eq!(shelf.stored(), ["early", "late"]);
 }
 
+/// Rows are read ahead while others are being published. A cursor over their numbers would pass by one that has a low number
+/// and commits only then, and what was committed after it would overtake it.
+#[tokio::test]
+async fn a_row_that_commits_late_is_not_overtaken_by_rows_that_are_read_ahead() {
+    let [_, shelf] = Shelf::each().await;
+    shelf.gate.close(CrashPoint::BeforeCommit);
+    let mut late = shelf.begin().await;
+    late.emit(&noted("a", "late")).await.unwrap();
+    let committing = tokio::spawn(late.commit());
+    shelf.gate.reached().await;
+    let mut expected: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    for text in &expected {
+        shelf.note("b", text).await;
+    }
+    shelf.gate.close(CrashPoint::BeforePublish);
+    let mut relay = shelf.relay();
+    let relaying = tokio::spawn(async move { run_dry(&mut relay).await });
+    shelf.gate.reached().await;
+    // Of two who wait, the first one goes on first.
+    shelf.gate.open();
+    committing.await.unwrap().unwrap();
+    shelf.note("a", "after it").await;
+    shelf.gate.open();
+    assert_eq!(relaying.await.unwrap(), 102);
+    let read_first = 64;
+    expected.insert(read_first, "late".to_owned());
+    expected.push("after it".to_owned());
+    assert_eq!(shelf.stored(), expected);
+}
+
+#[tokio::test]
+async fn each_of_many_rows_is_published_once() {
+    for shelf in Shelf::each().await {
+        for batch in 0..4 {
+            let mut tx = shelf.begin().await;
+            for number in 0..250 {
+                tx.emit(&noted("key", &(250 * batch + number).to_string())).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        }
+        // A duplicate to the broker would be counted here.
+        assert_eq!(run_dry(&mut shelf.relay()).await, 1000);
+        assert_eq!(shelf.stored(), (0..1000).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(backlog(&shelf).await.unsent, 0, "the last batch is marked too");
+    }
+}
+
+/// While a batch is being published, the one before it isn't marked yet.
+#[tokio::test]
+async fn what_the_broker_loses_between_two_batches_is_published_again() {
+    for shelf in Shelf::each().await {
+        for number in 0..100 {
+            shelf.note("key", &number.to_string()).await;
+        }
+        let mut relay = shelf.relay();
+        assert!(matches!(relay.step().await.unwrap(), Progress::Sent { sent: 64, .. }));
+        shelf.bus.roll_back(EVENTS, 10);
+        run_dry(&mut relay).await;
+        assert_eq!(shelf.stored(), (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(backlog(&shelf).await.unsent, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_refused_row_is_reported_and_blocks_nobody() {
     for shelf in Shelf::each().await {

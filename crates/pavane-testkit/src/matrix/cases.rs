@@ -1,5 +1,7 @@
 //! The faults, and what is expected under each.
 
+use std::sync::Arc;
+
 use pavane::{
     choreography::{Manifest, Reaction},
     contract::{EventId, RawEnvelope},
@@ -166,7 +168,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.expect_dead("a message that is no event", before, garbage);
         let version = self.play(async |trial| {
             let mut event = trial.envelope(self.example);
-            event.meta.event.version = u16::MAX;
+            Arc::make_mut(&mut event.meta).event.version = u16::MAX;
             trial.deliver(&event);
             trial.rest(&[&self.reaction.name]).await
         });
@@ -213,7 +215,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
             trial.deliver(&event);
             trial.rest(&[step]).await?;
             // Redriven with another id, by somebody who knows no better.
-            event.meta.id = EventId::new(&VirtualClock::new(u64::MAX));
+            Arc::make_mut(&mut event.meta).id = EventId::new(&VirtualClock::new(u64::MAX));
             trial.deliver(&event);
             trial.rest(&[step]).await
         });

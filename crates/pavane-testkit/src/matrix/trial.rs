@@ -72,7 +72,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     /// An event of the trial's saga.
     pub(super) fn envelope(&self, example: &RawEnvelope) -> RawEnvelope {
         let mut event = example.clone();
-        (event.meta.id, event.meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
+        let meta = Arc::make_mut(&mut event.meta);
+        (meta.id, meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
         event
     }
 

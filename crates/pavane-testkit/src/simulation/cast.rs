@@ -7,7 +7,7 @@ use pavane::{
     inbox::Consumer,
     outbox::{
         Database, Db,
-        relay::{Progress, Relay},
+        relay::{self, Progress, Relay},
     },
 };
 
@@ -41,18 +41,18 @@ pub(super) struct Process<DB: Database> {
 
 type Connected<DB> = Pin<Box<dyn Future<Output = Result<Process<DB>, pavane::Error>>>>;
 
-/// Starts a process of a service.
-pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, SimulatedBus) -> Connected<DB>>;
+/// Starts a process of a service, whose relay has these settings.
+pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, SimulatedBus, relay::Config) -> Connected<DB>>;
 
 pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
     start: impl Fn() -> Service<S, DB> + 'static,
     connected: impl Fn(&App<S, DB, SimulatedBus>) + 'static,
 ) -> Connect<DB> {
     let connected = Rc::new(connected);
-    Box::new(move |db, bus| {
+    Box::new(move |db, bus, relay| {
         let (service, connected) = (start(), Rc::clone(&connected));
         Box::pin(async move {
-            let app = Actor::connect(service, db, bus).await?;
+            let app = Actor::connect_relaying(service, db, bus, relay).await?;
             connected(&app);
             let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
             let Actor { consumers, relay } = Actor::of(app);

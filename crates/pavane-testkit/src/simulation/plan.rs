@@ -15,7 +15,7 @@ pub struct Plan {
     pub sagas: usize,
     /// Processes of each service, on one database.
     pub instances: usize,
-    /// Most events that a reaction takes at once.
+    /// Most events that a reaction takes at once, and that a relay publishes at once.
     pub batch_max: usize,
     /// Longest time that passes between two steps for no reason.
     pub pause_max: Duration,

@@ -1,6 +1,6 @@
 //! Health, readiness and metrics.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -50,14 +50,12 @@ async fn render<DB: Database, B: Bus>(
 /// The process's one recorder.
 fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    // Several services may start in one process at once, and the second recorder would be refused.
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = RECORDER.get() {
         return Ok(handle);
     }
-    let installed = PrometheusBuilder::new().install_recorder();
-    match (installed, RECORDER.get()) {
-        (Ok(handle), _) => Ok(RECORDER.get_or_init(|| handle)),
-        // Another thread was faster.
-        (Err(_), Some(handle)) => Ok(handle),
-        (Err(error), None) => Err(error),
-    }
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    Ok(RECORDER.get_or_init(|| handle))
 }

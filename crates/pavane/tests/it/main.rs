@@ -6,6 +6,5 @@ mod declares;
 mod gives_up;
 mod in_order;
 mod ledger;
-mod readme;
 mod stage;
 mod starts;

@@ -253,7 +253,7 @@ impl Stage {
         let events = messages
             .iter()
             .filter_map(|stored| codec::decode(&stored.message.headers, stored.message.payload.clone(), 1 << 20).ok());
-        events.filter(|event| event.meta.key.as_str() == key).map(|event| event.meta.event.name).collect()
+        events.filter(|event| event.meta.key.as_str() == key).map(|event| event.meta.event.name.clone()).collect()
     }
 
     /// What the handlers did about a key.
@@ -300,7 +300,7 @@ pub(crate) fn envelope<E: Event>(id: EventId, saga: SagaId, event: &E) -> RawEnv
         time: pavane::contract::Clock::now(&SystemClock),
         cause: pavane::contract::Cause { saga, event: None, trace: None },
     };
-    Envelope { meta, body: event }.into_raw().unwrap()
+    Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
 }
 
 /// Polls until `condition` gives something.

@@ -47,7 +47,7 @@ impl Order {
             cause: Cause { saga: self.saga, event: None, trace: None },
             event,
         };
-        let envelope = Envelope { meta, body }.into_raw().expect("a body in JSON");
+        let envelope = Envelope { meta: meta.into(), body }.into_raw().expect("a body in JSON");
         Outgoing {
             subject: subject::of(&envelope.meta.event, &envelope.meta.key),
             headers: codec::encode(&envelope),

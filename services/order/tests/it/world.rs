@@ -233,7 +233,7 @@ pub(crate) fn envelope<E: Event>(saga: SagaId, event: &E) -> RawEnvelope {
         time: SystemClock.now(),
         cause: Cause { saga, event: None, trace: None },
     };
-    Envelope { meta, body: event }.into_raw().unwrap()
+    Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
 }
 
 pub(crate) fn outgoing(event: &RawEnvelope) -> Outgoing {

@@ -105,7 +105,7 @@ impl Stage {
 
     /// The names of what the service said about an order.
     pub(crate) fn names(&self, order: &Order) -> Vec<String> {
-        self.said(order).into_iter().map(|event| event.meta.event.name).collect()
+        self.said(order).into_iter().map(|event| event.meta.event.name.clone()).collect()
     }
 
     /// Waits until everything published is handled and everything emitted is published.
@@ -170,7 +170,7 @@ impl Order {
             time: SystemClock.now(),
             cause: Cause { saga: self.saga, event: None, trace: None },
         };
-        Envelope { meta, body: event }.into_raw().unwrap()
+        Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
     }
 }
 

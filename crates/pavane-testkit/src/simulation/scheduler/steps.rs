@@ -2,7 +2,10 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use pavane::{contract::Clock as _, outbox::Database};
+use pavane::{
+    contract::Clock as _,
+    outbox::{Database, relay},
+};
 
 use super::{
     super::{
@@ -100,7 +103,11 @@ impl<DB: Database> Scheduler<DB> {
         let player = &self.system.services[service];
         let name = &player.manifest.service;
         let wire = SimulatedBus::new(self.world.bus.clone(), Arc::clone(&self.chaos), &player.manifest);
-        let started = (player.connect)(self.world.db(name).clone(), wire).await.map_err(|error| error.to_string())?;
+        let mut relay = relay::Config::default();
+        // With small batches it reads ahead, and records late.
+        relay.batch_max = u16::try_from(self.chaos.plan.batch_max).unwrap_or(u16::MAX);
+        let started = (player.connect)(self.world.db(name).clone(), wire, relay).await;
+        let started = started.map_err(|error| error.to_string())?;
         if let Some(bug) = self.chaos.bug {
             let first = self.steps == 0 && !self.processes.is_up(service);
             let planted = store::plant(self.world.db(name), bug, first).await;

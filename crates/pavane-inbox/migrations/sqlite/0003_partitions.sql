@@ -1,0 +1,1 @@
+-- The inbox stays one table: SQLite has no partitions, and one writer that deletes in small batches.

@@ -1,0 +1,90 @@
+//! All SQL of forgetting. What the functions named here do is in the migration `0003_partitions`.
+
+use pavane_outbox::{Database, Db, Error, Statement, Tx};
+
+/// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows
+/// deleted from one table.
+pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, before: i64, limit: i64) -> Result<u64, Error> {
+    const PRUNE: [Statement; 3] = [
+        Statement {
+            // The others are dropped as a whole, and have no index to find old rows by.
+            postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
+                       from pavane_inbox_default where handled_at < $1 order by handled_at limit $2)",
+            sqlite: "delete from pavane_inbox where (reaction, event_id) in (select reaction, event_id \
+                     from pavane_inbox where handled_at < $1 order by handled_at limit $2)",
+        },
+        Statement::same(
+            "delete from pavane_ledger where (saga, step) in \
+             (select saga, step from pavane_ledger where changed_at < $1 order by changed_at limit $2)",
+        ),
+        Statement::same(
+            "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \
+             from pavane_attempt where last_failed_at < $1 order by last_failed_at limit $2)",
+        ),
+    ];
+    let mut most = 0;
+    for sql in PRUNE {
+        let sql = sql.on(tx.db().dialect());
+        most = most.max(DB::execute(tx.conn(), sql, vec![before.into(), limit.into()]).await?);
+    }
+    Ok(most)
+}
+
+/// Deletes claims that have expired, a batch at a time.
+pub(super) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> Result<u64, Error> {
+    const PRUNE: &str = "delete from pavane_claim where key in \
+                         (select key from pavane_claim where expires_at < $1 order by expires_at limit $2)";
+    let now = tx.db().now();
+    Ok(DB::execute(tx.conn(), PRUNE, vec![now.into(), limit.into()]).await?)
+}
+
+/// Makes the partitions of the weeks after this one.
+pub(super) async fn extend<DB: Database>(db: &Db<DB>, now: i64) -> Result<(), Error> {
+    let mut conn = db.writers().acquire().await?;
+    DB::execute(&mut conn, "select pavane_inbox_extend($1)", vec![now.into()]).await?;
+    Ok(())
+}
+
+/// The partitions that have ended before a time, the oldest first.
+pub(super) async fn ended<DB: Database>(db: &Db<DB>, before: i64) -> Result<Vec<String>, Error> {
+    const ENDED: &str = "select name::text from pavane_inbox_weeks where until <= $1 order by until";
+    let mut conn = db.writers().acquire().await?;
+    let rows = DB::fetch(&mut conn, ENDED, vec![before.into()]).await?;
+    Ok(rows.iter().map(|row| DB::text(row, 0)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Drops a partition. `false` when too many of its rows are younger than `before`.
+///
+/// Whether there are any is asked under a lock that no claim passes, so that none is forgotten that comes meanwhile.
+pub(super) async fn drop_partition<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<bool, Error> {
+    const DROP: &str = "select pavane_inbox_drop($1, $2)::int::bigint";
+    let mut conn = db.writers().acquire().await?;
+    let rows = DB::fetch(&mut conn, DROP, vec![name.into(), before.into()]).await?;
+    Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten() == Some(1))
+}
+
+/// Deletes old rows from a partition that stays.
+pub(super) async fn trim<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<(), Error> {
+    let mut conn = db.writers().acquire().await?;
+    DB::execute(&mut conn, "select pavane_inbox_trim($1, $2)", vec![name.into(), before.into()]).await?;
+    Ok(())
+}
+
+/// Whether PostgreSQL could not have the lock now, or another instance was faster: to be tried again later.
+pub(super) fn is_busy(error: &Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    /// The default partition got an id of the week just then.
+    const CHECK_VIOLATION: &str = "23514";
+    code(error).is_some_and(|code| [LOCK_NOT_AVAILABLE, CHECK_VIOLATION].contains(&code.as_str()))
+}
+
+/// Whether the service's role may not do this.
+pub(super) fn is_refused(error: &Error) -> bool {
+    const INSUFFICIENT_PRIVILEGE: &str = "42501";
+    code(error).is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
+}
+
+fn code(error: &Error) -> Option<String> {
+    let Error::Database(error) = error else { return None };
+    Some(error.as_database_error()?.code()?.into_owned())
+}

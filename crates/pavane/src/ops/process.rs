@@ -1,0 +1,38 @@
+//! A service as a process of its own.
+
+use std::{env, fmt, future::Future, io, process::ExitCode};
+
+use tokio::net::TcpListener;
+
+use super::init_tracing;
+
+/// Names the address to listen on, as `host:port`.
+const HTTP_ADDR: &str = "HTTP_ADDR";
+
+/// Runs what a process is for: sets up logs and traces before, and logs why it failed, if it does. Logs and traces are
+/// flushed at the end.
+pub async fn process<E: fmt::Display>(run: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let _telemetry = init_tracing();
+    // Boxed: it is large, and would be there twice.
+    match Box::pin(run).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Listens on the address that the environment variable `HTTP_ADDR` names, or else on `default`.
+///
+/// # Errors
+///
+/// When that isn't possible, with the address.
+pub async fn listen(default: &str) -> io::Result<TcpListener> {
+    let address = env::var(HTTP_ADDR).unwrap_or_else(|_| default.to_owned());
+    let listener = TcpListener::bind(&address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("failed to listen on {HTTP_ADDR} = {address:?}: {error}"))
+    })?;
+    tracing::info!(address, "listening");
+    Ok(listener)
+}
