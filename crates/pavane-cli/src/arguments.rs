@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, dead_letters, doctor, explain, map, trace, watch};
+use crate::commands::{
+    completions,
+    dead_letters::{self, retry_undo},
+    doctor, explain, map, trace, watch,
+};
 
 /// Draws, checks, traces, watches and mends a deployment of services built with Pavane.
 ///
@@ -65,6 +69,10 @@ pub(crate) enum Command {
     /// Look at the events that reactions gave up on, and decide about them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Try the undos of a saga once more that were given up on, because of which it needs a decision.
+    ///
+    /// Their dead letters are redriven, and who did it and why is kept. Exit status 1 when one was left alone or failed.
+    RetryUndo(retry_undo::Arguments),
     /// Tell who emits an event, who reacts to it, who takes it back and why, and what comes next.
     Explain(explain::Arguments),
     /// Check server, streams, consumers and services for what will hurt, and say how to mend it.

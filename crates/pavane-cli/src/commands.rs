@@ -30,6 +30,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Watch(arguments) => watch::run(&deployment, &arguments, *output).await,
         Command::Stuck => stuck::run(&deployment, *output).await,
         Command::DeadLetters(command) => dead_letters::run(&deployment, &command, *output).await,
+        Command::RetryUndo(arguments) => dead_letters::retry_undo::run(&deployment, &arguments, *output).await,
         Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
         Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
         Command::Completions(_) => Ok(Outcome::Fine),

@@ -87,6 +87,10 @@ impl Feed {
         if !self.loaded {
             return self.load().await;
         }
+        // What is declared explains what happened, so it is read first also where both began to be there after the start.
+        if let Some(stored) = self.declarations.rest().await? {
+            return Ok(declarations(&stored));
+        }
         tokio::select! {
             biased;
             _ = self.looks.tick() => self.look().await,

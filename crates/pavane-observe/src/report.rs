@@ -75,7 +75,7 @@ pub struct SagaSummary {
     pub state: State,
     /// The last thing that happened: the event's name.
     pub step: String,
-    /// What it waits for and from whom, in a sentence; the most overdue. `None` when it waits for nothing.
+    /// What it waits for and from whom, in a sentence; what is overdue first. `None` when it waits for nothing.
     pub waits_for: Option<String>,
     /// The services that it waits for.
     pub waits_on: Vec<String>,
@@ -114,7 +114,7 @@ pub struct SagaReport {
     pub timeline: Vec<TimelineEvent>,
     /// Events beyond what is kept of one saga, which are not in the timeline.
     pub events_dropped: u64,
-    /// What it waits for, the most overdue first.
+    /// What it waits for, what is overdue first.
     pub outstanding: Vec<Outstanding>,
     /// What was done and can be taken back, and whether it was.
     pub effects: Vec<Effect>,

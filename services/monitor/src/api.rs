@@ -57,6 +57,7 @@ pub(crate) fn router(monitor: Monitor) -> Router {
         .routes(routes!(redrives::list, redrives::start))
         .routes(routes!(redrives::show))
         .routes(routes!(redrives::cancel))
+        .routes(routes!(redrives::retry_undo))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

@@ -1,7 +1,10 @@
 //! A saga as a test case for `pavane-testkit`: one service is given what it reacted to, and must say what it said.
 
-use pavane::bus::JetStream;
-use pavane_observe::{Error, SagaReport, StoredMessage, View, event_at};
+use pavane::{
+    bus::{JetStream, topology::EVENTS},
+    contract::{RawEnvelope, codec},
+};
+use pavane_observe::{Error, SagaReport, View};
 
 /// What a service saw and said in a saga.
 #[derive(Debug)]
@@ -38,53 +41,59 @@ impl Recording {
     pub(crate) async fn read(&self, bus: &JetStream) -> Result<String, Error> {
         let mut events = Vec::new();
         for sequence in &self.saw {
-            // What the stream has forgotten can't be replayed.
-            events.extend(event_at(bus, *sequence).await?);
+            // What the stream has forgotten, or what is no event, can't be replayed.
+            let stored = bus.stored(EVENTS, *sequence).await?;
+            let event = stored.and_then(|it| codec::decode(&it.message.headers, it.message.payload, usize::MAX).ok());
+            events.extend(event.as_ref().map(line));
         }
         Ok(self.source(&events))
     }
 
-    fn source(&self, events: &[StoredMessage]) -> String {
+    fn source(&self, events: &[String]) -> String {
         let Self { saga, service, said, .. } = self;
-        let recorded: String = events.iter().map(line).collect();
         let function = saga.replace('-', "_");
         format!(
-            r"//! Saga {saga} as {service} saw it. Put it into the service's tests, next to `fn service()`, which makes the service.
+            r"//! Saga {saga} as {service} saw it.
+//!
+//! Put it into the tests of {service} as a module, beside `async fn stage()`, which returns the service on a stage of
+//! `pavane-testkit` with what its tables had: `given(service()).await` where that was nothing.
 
 use pavane::contract::codec;
-use pavane_testkit::given;
 
-/// What {service} reacts to, as it was stored: headers and body.
+use super::stage;
+
+/// What {service} reacts to: headers and body, in the stream's order.
+#[rustfmt::skip]
 const SAW: [(&[(&str, &str)], &str); {count}] = [
 {recorded}];
 
 /// What it answered, in the alphabet's order.
+#[rustfmt::skip]
 const SAID: [&str; {answers}] = {said:?};
 
 #[tokio::test]
 async fn saga_{function}() {{
-    let mut stage = given(service()).await;
+    let mut stage = stage().await;
     let mut said = Vec::new();
     for (headers, body) in SAW {{
-        let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let event = codec::decode(&headers, body.as_bytes().into(), usize::MAX).unwrap();
-        stage.deliver(&event).await;
-        said.extend(stage.emitted_names());
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let event = codec::decode(&headers, body.into(), usize::MAX).unwrap();
+        said.extend(stage.deliver(&event).await.emitted_names());
     }}
     said.sort();
     assert_eq!(said, SAID);
 }}
 ",
             count = events.len(),
+            recorded = events.concat(),
             answers = said.len(),
         )
     }
 }
 
-/// An event as a line of Rust. Of the headers, those that make it an event.
-fn line(event: &StoredMessage) -> String {
-    let makes_it_an_event = |name: &str| name.to_ascii_lowercase().starts_with("ce-");
-    let headers: Vec<_> = event.headers.iter().filter(|(name, _)| makes_it_an_event(name)).collect();
-    let body = event.body.as_ref().map(ToString::to_string).or_else(|| event.text.clone()).unwrap_or_default();
-    format!("    (&{headers:?}, {body:?}),\n")
+/// An event as a line of Rust, written as it is in the stream today, however it was published.
+fn line(event: &RawEnvelope) -> String {
+    let headers = codec::encode(event);
+    let headers: Vec<_> = headers.iter().collect();
+    format!("    (&{headers:?}, {:?}),\n", String::from_utf8_lossy(&event.body))
 }

@@ -1,10 +1,15 @@
 //! The alert rules, as Prometheus reads them, and against the shop as it runs.
 
-use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Stdio};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::PathBuf,
+    process::Stdio,
+};
 
 use pavane_testkit::servers::free_port;
-use serde_json::Value;
-use tempfile::TempDir;
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
 use tokio::process::{Child, Command};
 
 use crate::house::{House, On, until};
@@ -55,6 +60,68 @@ fn whatever_is_watched_is_documented() {
     }
 }
 
+/// What the panels of a dashboard ask, and the legends that they show.
+fn queries(dashboard: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(docker().join("grafana/dashboards").join(dashboard)).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut queries = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert_eq!(panel["datasource"]["uid"], "prometheus", "{panel}");
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{panel}");
+        queries.extend(targets.iter().map(|target| (text(&target["expr"]), text(&target["legendFormat"]))));
+    }
+    queries
+}
+
+/// What stands between these, wherever it does.
+fn between<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item = &'a str> {
+    text.split(open).skip(1).filter_map(move |rest| rest.split(close).next())
+}
+
+/// The labels that each metric is documented with.
+fn documented_labels() -> BTreeMap<String, BTreeSet<String>> {
+    let operations = fs::read_to_string(docker().join("../docs/operations.md")).unwrap();
+    let rows = operations.lines().filter_map(|line| line.strip_prefix("| `pavane_")?.split('`').next());
+    let metric = |row: &str| {
+        let (name, labels) = row.split_once('{').unwrap_or((row, ""));
+        let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+        (format!("pavane_{name}"), labels.map(str::to_owned).collect())
+    };
+    rows.map(metric).collect()
+}
+
+#[tokio::test]
+async fn the_dashboards_ask_what_prometheus_understands_and_metrics_have() {
+    let provisioned = docker().join("grafana/provisioning/datasources/prometheus.yaml");
+    assert!(fs::read_to_string(provisioned).unwrap().contains("uid: prometheus\n"));
+    let queries = [queries("sagas.json"), queries("plumbing.json")].concat();
+    let rule = |(number, (query, _)): (usize, &(String, String))| json!({ "record": format!("query:{number}"), "expr": query });
+    let rules: Vec<_> = queries.iter().enumerate().map(rule).collect();
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), json!({ "groups": [{ "name": "dashboards", "rules": rules }] }).to_string()).unwrap();
+    promtool(&["check", "rules", file.path().to_str().unwrap()]).await;
+
+    let documented = documented_labels();
+    for (query, legend) in &queries {
+        let named: Vec<_> =
+            metrics(query).into_iter().map(|name| name.strip_suffix("_bucket").unwrap_or(name)).collect();
+        assert!(!named.is_empty(), "{query}");
+        let grouped = between(query, "by (", ')').flat_map(|labels| labels.split(", "));
+        let selected = between(query, "{", '}').flat_map(|labels| labels.split(", "));
+        let selected = selected.filter_map(|label| label.split(['=', '!']).next());
+        for label in grouped.chain(selected).chain(between(legend, "{{", '}')).map(str::trim) {
+            // Histograms and summaries have these two by nature.
+            let is_there = |name: &&str| {
+                let labels = &documented[*name];
+                ["le", "quantile"].contains(&label) || labels.contains(label)
+            };
+            assert!(named.iter().all(is_there), "{query}: no label {label}");
+        }
+    }
+}
+
 /// A Prometheus that watches some services by the committed rules.
 struct Watch {
     url: String,
@@ -65,7 +132,7 @@ struct Watch {
 impl Watch {
     fn over(targets: &[String]) -> Self {
         let folder = TempDir::new().unwrap();
-        let config = serde_json::json!({
+        let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [docker().join("prometheus/alerts.yaml")],
             "scrape_configs": [{ "job_name": "shop", "static_configs": [{ "targets": targets }] }],

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod choreography;
+mod command;
 mod crashes;
 mod foreign;
 mod house;
@@ -11,4 +12,5 @@ mod mutants;
 mod paths;
 mod permissions;
 mod sixth_service;
+mod stopped;
 mod traces;

@@ -4,16 +4,21 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use demo::scenario::Scenario;
 use pavane::{
+    Envelope, Key,
     bus::{
-        JetStream,
+        Bus as _, JetStream, Outgoing, Topology,
         jetstream::{Config, Start},
-        topology::{DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
+        topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
     },
     choreography::Manifest,
+    contract::{Cause, Clock as _, EventId, EventRef, Meta, SagaId, SystemClock, codec, codec::Headers, subject},
 };
-use pavane_testkit::servers::{Nats, NatsOptions, Tools};
+use pavane_testkit::servers::{Nats, NatsOptions, Process, ProcessOptions, Tools};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 
 use crate::{
+    command::pavane,
     house::{House, On, order_and_audit, until},
     invariants::manifests,
 };
@@ -73,18 +78,30 @@ fn each_service_may_do_what_its_wiring_table_needs_and_no_more() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_shop_runs_with_these_permissions_and_can_be_watched() {
-    let text = configuration();
-    let config = text[text.find("authorization").unwrap()..].to_owned();
+/// A shop on a server with these users.
+async fn guarded(configuration: &str) -> House {
+    let config = configuration[configuration.find("authorization").unwrap()..].to_owned();
     let options = NatsOptions { config, ..NatsOptions::default() };
     let nats = Nats::start_with(&Tools::from_env(), options).await.unwrap();
-    let as_itself = |service| vec![("NATS_USER", service), ("NATS_PASSWORD", service)];
-    let house = House::start_on(nats, On::Sqlite, as_itself).await;
+    House::start_on(nats, On::Sqlite, |service| as_user(service).to_vec()).await
+}
+
+fn as_user(user: &str) -> [(&str, &str); 2] {
+    [("NATS_USER", user), ("NATS_PASSWORD", user)]
+}
+
+/// A connection as this user, under the name that the user's programs have.
+async fn connected(house: &House, user: &str) -> JetStream {
+    let mut config = Config::new(house.nats.url(), user);
+    config.user = Some((user.to_owned(), user.to_owned()));
+    JetStream::connect(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_runs_with_these_permissions_and_can_be_watched() {
+    let house = guarded(&configuration()).await;
     order_and_audit(&house.shop, vec![Scenario::Confirmed, Scenario::NoCarrier, Scenario::CaptureFails]).await;
-    let mut monitor = Config::new(house.nats.url(), "monitor");
-    monitor.user = Some(("monitor".to_owned(), "monitor".to_owned()));
-    let bus = JetStream::connect(monitor).await.unwrap();
+    let bus = connected(&house, "monitor").await;
     let consumers = bus.consumer_reports(EVENTS).await.unwrap();
     assert_eq!(consumers.len(), manifests().iter().map(|manifest| manifest.reactions.len()).sum::<usize>());
     until("all services are declared", async || {
@@ -96,4 +113,133 @@ async fn the_shop_runs_with_these_permissions_and_can_be_watched() {
     assert!(!events.next(10).await.unwrap().is_empty());
     bus.provision_audit(1).await.unwrap();
     assert!(bus.server_report().await.unwrap().streams >= 3);
+}
+
+/// What only somebody who decides may do. The users who only look are as the others, without these lines.
+const DECIDES: [&str; 2] =
+    [r#""redrive.>", "audit.>""#, r#""$JS.API.STREAM.CREATE.AUDIT", "$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS""#];
+
+/// The configuration with a user more, who may do what another one may, but not decide.
+fn with_one_who_looks(configuration: &str, like: &str, name: &str) -> String {
+    let head = format!("{{ user: {like}, password: {like},");
+    let start = configuration.find(&head).unwrap();
+    let end = start + configuration[start..].find("] } } }").unwrap() + "] } } }".len();
+    let mut looks = configuration[start..end].replace(&head, &format!("{{ user: {name}, password: {name},"));
+    for line in DECIDES {
+        assert!(looks.contains(line), "{like} may not decide");
+        looks = looks.replace(line, "");
+    }
+    format!("{}{looks}\n{}", &configuration[..start], &configuration[start..])
+}
+
+/// Orders that payment can't read, so that it gives up on each at once.
+async fn dead_letters(house: &House, count: u64) {
+    let bus = connected(house, "admin").await;
+    for _ in 0..count {
+        let (id, saga) = (EventId::new(&SystemClock), SagaId::new(&SystemClock));
+        let event = EventRef { name: "order.placed".to_owned(), version: 1 };
+        let key = Key::from(saga.as_uuid());
+        let subject = subject::of(&event, &key);
+        let cause = Cause { saga, event: None, trace: None };
+        let meta = Meta { id, event, key, source: "order".to_owned(), time: SystemClock.now(), cause };
+        let headers = codec::encode(&Envelope { meta: meta.into(), body: () });
+        let payload = r#"{"order_id":7}"#.into();
+        bus.publish(vec![Outgoing { subject, headers, payload, message_id: id.to_string() }]).await.remove(0).unwrap();
+    }
+    until("payment to give up", async || {
+        (bus.stream_report(DEAD_LETTERS).await.unwrap()?.messages == count).then_some(())
+    })
+    .await;
+}
+
+/// A monitor where somebody may act.
+async fn monitor(house: &House, user: &str) -> Process {
+    let own =
+        [("NATS_URL", house.nats.url()), ("MONITOR_TOKEN", TOKEN.to_owned())].map(|(name, it)| (name.to_owned(), it));
+    let user = as_user(user).map(|(name, it)| (name.to_owned(), it.to_owned()));
+    let options = ProcessOptions { environment: [own, user].concat(), arguments: Vec::new() };
+    Process::start("monitor", options).await.unwrap()
+}
+
+const TOKEN: &str = "correct-horse-battery";
+
+async fn act(monitor: &Process, path: &str, body: &Value) -> (StatusCode, Value) {
+    let request = reqwest::Client::new().post(format!("{}{path}", monitor.url())).bearer_auth(TOKEN).json(body);
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+/// A redrive at the monitor, until it has ended.
+async fn redriven(monitor: &Process, letter: u64) -> Value {
+    let wanted = json!({ "selection": { "sequences": [letter] }, "by": "Ada", "reason": "because" });
+    let started = until("the monitor to know the letter", async || {
+        let (status, started) = act(monitor, "/api/redrives", &wanted).await;
+        (status != StatusCode::NOT_FOUND).then_some((status, started))
+    });
+    let (status, started) = started.await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{started}");
+    let url = format!("{}/api/redrives/{}", monitor.url(), started["id"]);
+    until("the redrive to end", async || {
+        let redrive: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        (redrive["progress"]["finished"] == true).then(|| redrive["progress"].clone())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_decide_redrives_and_discards_and_nobody_else_does() {
+    let configuration = with_one_who_looks(&configuration(), "monitor", "monitor-looks");
+    let house = guarded(&with_one_who_looks(&configuration, "pavane", "pavane-looks")).await;
+    dead_letters(&house, 4).await;
+    let admin = connected(&house, "admin").await;
+    let decisions = async || admin.stream_report(AUDIT).await.unwrap().map_or(0, |report| report.messages);
+
+    let looks = monitor(&house, "monitor-looks").await;
+    let progress = redriven(&looks, 1).await;
+    assert_eq!((&progress["redriven"], &progress["finished"]), (&0.into(), &true.into()), "{progress}");
+    let discard = json!({ "selection": { "sequences": [2] }, "by": "Ada", "reason": "because" });
+    let (_, outcome) = act(&looks, "/api/discards", &discard).await;
+    for why in [&progress["error"], &outcome["error"]] {
+        assert!(why.as_str().unwrap().contains("ermission"), "{why} does not say why");
+    }
+    assert_eq!(outcome["discarded"], 0);
+    for what in ["redrive", "discard"] {
+        let arguments = ["dead-letters", what, "1", "--reason", "because", "--patience", "2"];
+        let ran = pavane(&house.nats.url(), &as_user("pavane-looks"), &arguments).await;
+        assert_ne!(ran.code, 0, "{ran:?}");
+        assert!((ran.err + &ran.out).contains("ermission"), "it does not say why");
+    }
+    assert_eq!((decisions().await, admin.stream_report(DEAD_LETTERS).await.unwrap().unwrap().messages), (0, 4));
+
+    let decides = monitor(&house, "monitor").await;
+    let progress = redriven(&decides, 1).await;
+    assert_eq!((&progress["redriven"], &progress["failed"]), (&1.into(), &0.into()), "{progress}");
+    let (status, outcome) = act(&decides, "/api/discards", &discard).await;
+    assert_eq!((status, &outcome["discarded"]), (StatusCode::OK, &1.into()), "{outcome}");
+    for (what, letter) in [("redrive", "3"), ("discard", "4")] {
+        let arguments = ["dead-letters", what, letter, "--reason", "because"];
+        let ran = pavane(&house.nats.url(), &as_user("pavane"), &arguments).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    }
+    assert_eq!(decisions().await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_decides_may_do_nothing_else() {
+    let house = guarded(&configuration()).await;
+    dead_letters(&house, 1).await;
+    for user in ["monitor", "pavane"] {
+        let bus = connected(&house, user).await;
+        for subject in ["events.order.placed.1", "dead.order.track-progress.events.order.placed.1"] {
+            let (subject, message_id) = (subject.to_owned(), user.to_owned());
+            let message = Outgoing { subject, headers: Headers::default(), payload: "{}".into(), message_id };
+            let refused = bus.publish(vec![message]).await.remove(0).unwrap_err().to_string();
+            assert!(refused.contains("ermission"), "{user}: {refused}");
+        }
+        let declared = bus.declare(&Topology::default(), "order", "{}".into()).await;
+        let deleted = bus.delete_stored(EVENTS, 1).await;
+        for refused in [declared.unwrap_err().to_string(), deleted.unwrap_err().to_string()] {
+            assert!(refused.contains("ermission"), "{user}: {refused}");
+        }
+    }
 }

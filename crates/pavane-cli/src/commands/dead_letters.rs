@@ -4,6 +4,7 @@ mod act;
 mod discard;
 mod list;
 mod redrive;
+pub(crate) mod retry_undo;
 mod show;
 
 use clap::{Args, Subcommand};

@@ -10,7 +10,7 @@ use pavane_bus::topology::{AUDIT, DEAD_LETTERS, EVENTS};
 
 use crate::{
     command::{assert_said, command, ended, pavane},
-    stage::{CONFIRMED, Stage, UNREADABLE},
+    stage::{COMPENSATED, CONFIRMED, Stage, UNREADABLE},
 };
 
 const BECAUSE: [&str; 2] = ["--reason", "payment reads it now"];
@@ -119,6 +119,40 @@ async fn a_discarded_letter_is_gone_and_its_record_stays() {
     assert_eq!(listed["letters"].as_array().unwrap().len(), 1);
     let traced = pavane(&url, &["trace", UNREADABLE[1], "--json"]).await.json();
     assert_eq!(traced[0]["decisions"][0]["by"], "tester");
+}
+
+#[tokio::test]
+async fn an_undo_that_was_given_up_on_is_retried_by_its_saga() {
+    let stage = Stage::open().await;
+    stage.order_until(COMPENSATED, "order.cancelled").await;
+    stage.settled().await;
+    let url = stage.url();
+    let retry = |more: &'static [&'static str]| [&["retry-undo", COMPENSATED], &BECAUSE[..], more].concat();
+    let none = pavane(&url, &retry(&[])).await;
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("no undo of this saga was given up on"), "{none:?}");
+
+    stage.give_up(("payment", "void-payment"), "order.cancelled", COMPENSATED, "the provider is gone").await;
+    // Not an undo: it is not what makes the saga need a decision.
+    stage.give_up(("order", "track-progress"), "inventory.reserved", COMPENSATED, "no paper").await;
+    let dry = pavane(&url, &retry(&["--dry-run"])).await;
+    assert_eq!((dry.code, dry.out.as_str(), messages(&stage, AUDIT).await), (0, "1 of 1 would be redriven\n", 0));
+    let retried = pavane(&url, &retry(&["--by", "Ada"])).await;
+    assert_eq!((retried.code, retried.out.as_str()), (0, "1 of 1 redriven\n"), "{retried:?}");
+    let last = stage.bus.stream_report(EVENTS).await.unwrap().unwrap().last_sequence;
+    let event = stage.bus.stored(EVENTS, last).await.unwrap().unwrap().message;
+    assert_eq!(event.subject, format!("redrive.payment.void-payment.events.order.cancelled.{COMPENSATED}"));
+    let traced = pavane(&url, &["trace", COMPENSATED, "--json"]).await.json();
+    assert_eq!(
+        (&traced[0]["decisions"][0]["by"], &traced[0]["decisions"][0]["reaction"]),
+        (&"Ada".into(), &"void-payment".into())
+    );
+    let unknown = pavane(&url, &["retry-undo", "no-such-order", BECAUSE[0], BECAUSE[1]]).await;
+    assert!(unknown.code == 2 && unknown.err.contains("no-such-order"), "{unknown:?}");
+    stage.order_again(CONFIRMED).await;
+    stage.order(CONFIRMED).await;
+    let either = pavane(&url, &["retry-undo", CONFIRMED, BECAUSE[0], BECAUSE[1]]).await;
+    assert!(either.code == 2 && either.err.contains("could be any of these sagas"), "{either:?}");
 }
 
 #[tokio::test]

@@ -140,6 +140,18 @@ impl Stage {
         self.bus.publish(vec![message]).await.remove(0).unwrap();
     }
 
+    /// Another saga begins that is about the same: both have one key.
+    pub(crate) async fn order_again(&self, saga: &str) {
+        let mut event = recording(EVENTS).find(|event| event.subject.ends_with(saga)).unwrap();
+        let other = EventId::new(&SystemClock).to_string();
+        for (name, value) in &mut event.headers {
+            if [header::ID, header::CORRELATION_ID].contains(&name.as_str()) {
+                value.clone_from(&other);
+            }
+        }
+        self.publish(&event).await;
+    }
+
     /// A reaction gives up on an event of a saga.
     pub(crate) async fn give_up(&self, (service, reaction): (&str, &str), event: &str, saga: &str, cause: &str) {
         let subject = format!("events.{event}.{saga}");

@@ -1,5 +1,9 @@
 //! What is known about dead letters before they are redriven.
 
+use std::collections::BTreeSet;
+
+use pavane_contract::SagaId;
+
 use super::{
     View,
     letters::LetterFilter,
@@ -18,6 +22,15 @@ impl View {
     pub fn plan(&self, filter: &LetterFilter) -> Plan {
         let letters = self.letters.all().filter(|letter| filter.matches(letter));
         Plan { letters: letters.map(|letter| Preflight::new(self.told(letter), self.concerns(letter))).collect() }
+    }
+
+    /// The dead letters because of which a saga needs review: undos that were given up on. `None` when there is none.
+    pub fn failed_undos(&self, saga: SagaId) -> Option<LetterFilter> {
+        let waits = self.sagas.find(saga)?.waits.iter().filter(|wait| self.is_undo(wait.rule));
+        // One undo may be waited for in several ways.
+        let sequences: BTreeSet<u64> = waits.filter_map(|wait| wait.dead_letter).collect();
+        let sequences: Vec<u64> = sequences.into_iter().collect();
+        (!sequences.is_empty()).then(|| LetterFilter { saga: Some(saga), sequences, ..LetterFilter::default() })
     }
 
     fn concerns(&self, letter: &DeadLetter) -> Vec<Concern> {

@@ -1,5 +1,7 @@
 //! Puts what is known about one saga into words.
 
+use std::cmp::Reverse;
+
 use pavane_contract::{EventRef, Timestamp};
 
 use super::{
@@ -68,16 +70,18 @@ impl View {
         }
     }
 
-    /// What a saga waits for, the most overdue first.
+    /// What a saga waits for, what is overdue first.
     pub(super) fn outstanding(&self, saga: &Saga) -> Vec<Outstanding> {
         let certain = saga.waits.iter().filter(|wait| self.judge(wait).certain);
         let mut outstanding: Vec<Outstanding> = certain.map(|wait| self.wait(saga, wait)).collect();
         if self.too_late(saga) {
             outstanding.extend(self.end_that_does_not_come(saga));
         }
-        let beyond = |wait: &Outstanding| wait.waited_ms.saturating_sub(wait.allowed_ms);
-        outstanding
-            .sort_by(|a, b| b.overdue.cmp(&a.overdue).then(beyond(b).cmp(&beyond(a))).then(a.since.cmp(&b.since)));
+        // What won't come by itself comes first; and an answer before mere handling, as the saga goes on with it.
+        outstanding.sort_by_key(|wait| {
+            let beyond = wait.waited_ms.saturating_sub(wait.allowed_ms);
+            (Reverse(wait.overdue), wait.dead_letter.is_none(), wait.awaits.is_empty(), Reverse(beyond), wait.since)
+        });
         outstanding
     }
 

@@ -158,8 +158,37 @@ fn what_speaks_against_a_redrive_is_told() {
     let mut filter = LetterFilter::default();
     filter.sequences = vec![1];
     script.pass(46 * 86_400);
-    let concerns = script.view.plan(&filter).letters.remove(0).concerns;
+    let mut plan = script.view.plan(&filter);
+    let concerns = &plan.letters[0].concerns;
     assert!(concerns.iter().any(|concern| matches!(concern, Concern::MayBeForgotten(_))), "{concerns:?}");
+    plan.insist();
+    assert_eq!(plan.go(), 0, "nor where an effect could run twice");
+}
+
+#[test]
+fn what_will_not_come_by_itself_is_told_before_what_is_only_late() {
+    let mut script = Script::new();
+    let failed =
+        ["order.placed", "payment.authorized", "inventory.reserved", "shipping.created", "payment.capture-failed"];
+    script.chain(1, &failed);
+    script.event(1, "order.cancelled", Some("payment.capture-failed"));
+    script.dead_letter(1, ("payment", "void-payment"), "order.cancelled", "the provider is gone");
+    script.pass(60);
+    let waits = script.waits(1);
+    assert!(waits[0].contains("in vain: void-payment gave up"), "{waits:?}");
+    assert!(waits[1].contains("from inventory") || waits[1].contains("from shipping"), "{waits:?}");
+}
+
+#[test]
+fn a_discarded_letter_excuses_its_own_event_only() {
+    let mut script = Script::new();
+    script.chain(1, &["order.placed", "payment.authorized", "inventory.reserved"]);
+    script.stands("order_track-progress", 0, 0, 0);
+    let letter = script.dead_letter(1, ("order", "track-progress"), "payment.authorized", "no paper");
+    script.decide(Action::Discard, letter);
+    let waits = script.waits(1).join("\n");
+    assert!(!waits.contains("order to handle payment.authorized (track-progress)"), "{waits}");
+    assert!(waits.contains("order to handle inventory.reserved (track-progress)"), "{waits}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What is overdue is named, with service and event; and nothing else is.
 
-use pavane_observe::{Filter, State};
+use pavane_choreography::Emission;
+use pavane_contract::EventRef;
+use pavane_observe::{Filter, State, Update};
 
-use crate::script::{ALLOWED, Script, durables, saga_id};
+use crate::script::{ALLOWED, Script, durables, saga_id, shop};
 
 const FORWARD: [&str; 4] = ["order.placed", "payment.authorized", "inventory.reserved", "shipping.created"];
 
@@ -135,7 +137,10 @@ fn an_event_that_was_given_out_and_never_settled_is_named_once_it_is_certain() {
     }
     // The service was killed while it had the confirmations of the first and the third in hand.
     script.stands(durable, 0, script.sequence, 2);
+    let awaited = |script: &Script, saga| script.waits(saga).iter().any(|wait| wait.contains("(send-confirmation)"));
+    assert!((1..=3).all(|saga| awaited(&script, saga)), "it was given them just now");
     script.pass(40);
+    assert!(awaited(&script, 1) && !awaited(&script, 2), "what may long be handled is not called awaited for ever");
     assert_eq!(script.state(1), State::Stuck, "the first one behind what is settled");
     assert_eq!((script.state(2), script.state(3)), (State::Completed, State::Completed), "may be the settled one");
     script.stands(durable, 0, script.sequence, 3);
@@ -169,7 +174,7 @@ fn while_events_are_still_being_read_nobody_is_late() {
     script.now += 3600;
     let at = crate::script::at(script.now);
     // The answer is in the stream already, unread.
-    script.view.apply([pavane_observe::Update::End { at, last_sequence: 2, reached: false, loaded: false }]);
+    script.view.apply([Update::End { at, last_sequence: 2, reached: false, loaded: false }]);
     assert_eq!(script.state(1), State::InProgress);
     assert_eq!(script.saga(1).outstanding[0].waited_ms, 0);
 }
@@ -209,6 +214,21 @@ fn an_undo_that_waits_for_a_running_effect_is_waited_for() {
     script.event(1, "payment.voided", Some("order.cancelled"));
     script.idle(&["payment_void-payment"]);
     assert_eq!(script.state(1), State::Compensated);
+}
+
+#[test]
+fn a_reaction_that_gave_up_and_said_so_owes_no_other_answer() {
+    let mut script = Script::new();
+    let mut shipping = shop().into_iter().find(|it| it.manifest.service == "shipping").unwrap();
+    let create = shipping.manifest.reactions.iter_mut().find(|it| it.name == "create-shipment").unwrap();
+    // What it says when it gives up is none of its answers.
+    create.emits = vec![Emission::All(vec![EventRef { name: "shipping.created".to_owned(), version: 1 }])];
+    script.view.apply([Update::Declared(Box::new(shipping))]);
+    script.chain(1, &["order.placed", "payment.authorized", "inventory.reserved"]);
+    let owes = |script: &Script| script.waits(1).iter().any(|wait| wait.contains("shipping.created from shipping"));
+    assert!(owes(&script));
+    script.event(1, "shipping.rejected", Some("inventory.reserved"));
+    assert!(!owes(&script), "{:?}", script.waits(1));
 }
 
 #[test]

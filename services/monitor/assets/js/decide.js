@@ -1,5 +1,6 @@
 // A decision: who, why, and only then the button.
 import { html, useState } from "./lib.js";
+import { post } from "./api.js";
 import { name } from "./token.js";
 import { Text } from "./parts.js";
 
@@ -7,6 +8,13 @@ import { Text } from "./parts.js";
 export function Decide({ access, ...decision }) {
   if (access.granted) return html`<${Form} ...${decision} />`;
   return html`<p class="quiet">${access.access === "read-only" ? "This monitor only shows: it was started without a token." : "Sign in at the top to act."}</p>`;
+}
+
+/** Tries the undos of a saga once more that were given up on. */
+export function RetryUndo({ saga, access, onDone }) {
+  const retry = (who) => post(`/api/sagas/${saga}/retry-undo`, who).then(onDone);
+  return html`<${Decide} access=${access} verb="Retry undo" onDecide=${retry}>
+    Gives what must be taken back to its undo once more. What was taken back already is not taken back twice.</${Decide}>`;
 }
 
 function Form({ verb, danger, children, onDecide, disabled }) {

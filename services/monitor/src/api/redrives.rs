@@ -11,14 +11,20 @@ use axum::{
     http::StatusCode,
 };
 use pavane::ops::{PROBLEM_JSON, Problem};
-use pavane_observe::redrive::{Options, Plan, Preflight};
+use pavane_observe::{
+    LetterFilter,
+    audit::Because,
+    redrive::{Options, Plan, Preflight},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     because,
     dead_letters::{Selection, at_most},
-    failed, unreadable_body, unreadable_path,
+    failed,
+    sagas::{Decided, found},
+    unreadable_body, unreadable_path,
 };
 use crate::{Monitor, access::MayAct, redrives::Redrive};
 
@@ -61,13 +67,10 @@ pub(super) async fn preflight(
     body: Result<Json<Look>, JsonRejection>,
 ) -> Result<Json<Looked>, Problem> {
     let Json(Look { selection, insist }) = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let Plan { mut letters, .. } = plan(&monitor, selection, insist).await?;
-    let total = letters.len();
-    let go = letters.iter().filter(|it| it.go).map(|it| it.letter.sequence).collect();
-    let mut concerns = BTreeMap::new();
-    for concern in letters.iter().flat_map(|it| &it.concerns) {
-        *concerns.entry(concern.to_string()).or_default() += 1;
-    }
+    let plan = plan(&monitor, selection.filter()?, insist).await?;
+    let (total, concerns) = (plan.letters.len(), plan.concerns());
+    let go = plan.letters.iter().filter(|it| it.go).map(|it| it.letter.sequence).collect();
+    let mut letters = plan.letters;
     letters.truncate(TOLD_MAX);
     Ok(Json(Looked { total, go, concerns, letters }))
 }
@@ -107,7 +110,40 @@ pub(super) async fn start(
     if !(1..=PER_SECOND_MAX).contains(&options.per_second) {
         return Err(Problem::bad_request("per_second", format!("use 1 to {PER_SECOND_MAX}")));
     }
-    let plan = plan(&monitor, start.selection, start.insist).await?;
+    let plan = plan(&monitor, start.selection.filter()?, start.insist).await?;
+    accepted(&monitor, plan, options, because).await
+}
+
+/// Tries the undos of a saga once more that were given up on, which is why the saga needs review: redrives their dead letters.
+#[utoipa::path(post, path = "/api/sagas/{saga}/retry-undo", params(("saga" = String, Path)), request_body = Decided,
+    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn retry_undo(
+    _: MayAct,
+    State(monitor): State<Monitor>,
+    Path(wanted): Path<String>,
+    body: Result<Json<Decided>, JsonRejection>,
+) -> Result<(StatusCode, Json<Redrive>), Problem> {
+    let Json(Decided { by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let because = because(&by, &reason)?;
+    let undos = {
+        let view = monitor.observer.view().await;
+        view.failed_undos(found(&view, &wanted)?.0.summary.saga)
+    };
+    let undos = undos.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no undo of this saga was given up on"))?;
+    let plan = plan(&monitor, undos, false).await?;
+    if plan.go() == 0 {
+        let why = plan.concerns().into_keys().collect::<Vec<_>>().join("; ");
+        return Err(Problem::new(StatusCode::CONFLICT, format!("it can't be retried: {why}")));
+    }
+    accepted(&monitor, plan, Options::default(), because).await
+}
+
+async fn accepted(
+    monitor: &Monitor,
+    plan: Plan,
+    options: Options,
+    because: Because,
+) -> Result<(StatusCode, Json<Redrive>), Problem> {
     let redrive = monitor.redrives.start(monitor.bus.clone(), plan, options, because).await;
     let redrive = redrive.map_err(|error| Problem::new(StatusCode::CONFLICT, error))?;
     Ok((StatusCode::ACCEPTED, Json(redrive)))
@@ -142,8 +178,8 @@ pub(super) async fn cancel(
     monitor.redrives.cancel(id).await.map(Json).ok_or_else(|| unknown(id))
 }
 
-async fn plan(monitor: &Monitor, selection: Selection, insist: bool) -> Result<Plan, Problem> {
-    let mut plan = monitor.observer.view().await.plan(&selection.filter()?);
+async fn plan(monitor: &Monitor, filter: LetterFilter, insist: bool) -> Result<Plan, Problem> {
+    let mut plan = monitor.observer.view().await.plan(&filter);
     at_most(plan.letters.len())?;
     plan.look_at_bodies(&monitor.bus).await.map_err(|error| failed(&error))?;
     if insist {

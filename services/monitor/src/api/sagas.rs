@@ -101,26 +101,26 @@ pub(super) async fn test_case(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
 }
 
-/// Who says so, and why.
+/// Who decides so, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Resolution {
+pub(super) struct Decided {
     /// Who decides.
-    by: String,
-    /// Why nothing more has to happen.
-    reason: String,
+    pub(super) by: String,
+    /// Why.
+    pub(super) reason: String,
 }
 
 /// Says that nothing more has to happen in a saga. The decision is kept as an event.
-#[utoipa::path(post, path = "/api/sagas/{saga}/resolve", params(("saga" = String, Path)), request_body = Resolution,
+#[utoipa::path(post, path = "/api/sagas/{saga}/resolve", params(("saga" = String, Path)), request_body = Decided,
     responses((status = 200, body = Decision), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn resolve(
     _: MayAct,
     State(monitor): State<Monitor>,
     Path(wanted): Path<String>,
-    body: Result<Json<Resolution>, JsonRejection>,
+    body: Result<Json<Decided>, JsonRejection>,
 ) -> Result<Json<Decision>, Problem> {
-    let Json(Resolution { by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let Json(Decided { by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
     let because = because(&by, &reason)?;
     let (report, _) = found(&*monitor.observer.view().await, &wanted)?;
     let decision = audit::resolve(&monitor.bus, &SystemClock, report.summary.saga, &because).await;
@@ -128,7 +128,7 @@ pub(super) async fn resolve(
 }
 
 /// The saga that somebody means, and the others that the same word could mean.
-fn found(view: &View, wanted: &str) -> Result<(SagaReport, Vec<SagaId>), Problem> {
+pub(super) fn found(view: &View, wanted: &str) -> Result<(SagaReport, Vec<SagaId>), Problem> {
     let by_id = wanted.parse::<SagaId>().ok().and_then(|saga| view.saga(saga));
     if let Some(report) = by_id {
         return Ok((report, Vec::new()));

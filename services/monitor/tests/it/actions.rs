@@ -1,6 +1,7 @@
 //! What people do: redrive, discard, resolve.
 
 use monitor::Settings;
+use pavane::bus::topology::DEAD_LETTERS;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -82,6 +83,11 @@ async fn a_redrive_is_cancelled_between_two_letters() {
     });
     let (status, started) = shop.act("/api/redrives", &redrive, Some(TOKEN)).await;
     assert_eq!((status, &started["progress"]["total"]), (StatusCode::ACCEPTED, &3.into()), "{started}");
+    for _ in 2..=4 {
+        assert_eq!(shop.act("/api/redrives", &redrive, Some(TOKEN)).await.0, StatusCode::ACCEPTED);
+    }
+    let (status, problem) = shop.act("/api/redrives", &redrive, Some(TOKEN)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "four at once are enough: {problem}");
     let (status, _) = shop.act("/api/redrives/1/cancel", &json!({}), None).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (status, _) = shop.act("/api/redrives/1/cancel", &json!({}), Some(TOKEN)).await;
@@ -113,6 +119,62 @@ async fn a_discarded_letter_is_gone_and_a_resolved_saga_is_settled() {
     let actions: Vec<_> =
         saga["report"]["decisions"].as_array().unwrap().iter().map(|it| it["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["discard", "resolve"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_was_given_up_on_is_retried_under_its_own_name() {
+    let shop = Shop::open().await;
+    shop.keep_parcels(true);
+    let order = shop.order_paid_with("pm_card_capture_fails").await;
+    let saga = shop.saga(&order, "needs-review").await;
+    assert_eq!(saga["report"]["outstanding"][0]["reaction"], "cancel-shipment");
+    let retry = async |reason: &str, token| {
+        let decided = json!({ "by": "Thoinot", "reason": reason });
+        shop.act(&format!("/api/sagas/{order}/retry-undo"), &decided, token).await
+    };
+    assert_eq!(retry("the carrier yields", None).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(retry(" ", Some(TOKEN)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(shop.get("/api/redrives").await, json!([]), "nothing was started");
+
+    // It may fail again, and then needs review again.
+    let (status, started) = retry("perhaps", Some(TOKEN)).await;
+    assert_eq!((status, &started["progress"]["total"]), (StatusCode::ACCEPTED, &1.into()), "{started}");
+    ended(&shop, 1).await;
+    shop.until("the second dead letter", async || {
+        let letters = shop.get("/api/dead-letters?decided=true").await;
+        (letters["total"] == 2).then_some(())
+    })
+    .await;
+    shop.saga(&order, "needs-review").await;
+    shop.keep_parcels(false);
+    assert_eq!(retry("the carrier yields", Some(TOKEN)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(ended(&shop, 2).await["redriven"], 1);
+    shop.saga(&order, "compensated").await;
+    let decisions = shop.until("both decisions to be told", async || {
+        let decisions = shop.get(&format!("/api/sagas/{order}")).await["report"]["decisions"].clone();
+        (decisions.as_array()?.len() == 2).then_some(decisions)
+    });
+    let decision = decisions.await[1].clone();
+    assert_eq!((&decision["action"], &decision["reaction"]), (&"redrive".into(), &"cancel-shipment".into()));
+    assert_eq!((&decision["by"], &decision["reason"]), (&"Thoinot".into(), &"the carrier yields".into()));
+    let (status, problem) = retry("once more", Some(TOKEN)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("no undo of this saga was given up on"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_retried_is_said_instead_of_tried() {
+    let shop = Shop::open().await;
+    shop.keep_parcels(true);
+    let order = shop.order_paid_with("pm_card_capture_fails").await;
+    let saga = shop.saga(&order, "needs-review").await;
+    let letter = saga["report"]["outstanding"][0]["dead_letter"].as_u64().unwrap();
+    shop.bus().await.delete_stored(DEAD_LETTERS, letter).await.unwrap();
+    let decided = json!({ "by": "Thoinot", "reason": "the carrier yields" });
+    let (status, problem) = shop.act(&format!("/api/sagas/{order}/retry-undo"), &decided, Some(TOKEN)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the dead letter is not there any more"), "{problem}");
+    assert_eq!(shop.get("/api/redrives").await, json!([]), "nothing was started");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ async fn somebody_watches_a_shop() {
     the_graph_moves(&shop, &browser).await;
     an_order_gets_stuck_and_goes_on(&mut shop, &browser).await;
     a_dead_letter_is_redriven(&shop, &browser).await;
+    an_undo_is_retried(&shop, &browser).await;
     every_page_in_the_dark(&shop, &browser).await;
 
     let origin = json!(shop.url("monitor", "/"));
@@ -133,6 +134,22 @@ async fn a_dead_letter_is_redriven(shop: &Shop, browser: &Browser) {
     assert_eq!(browser.errors().await, [""; 0], "the console complains");
 }
 
+async fn an_undo_is_retried(shop: &Shop, browser: &Browser) {
+    shop.keep_parcels(true);
+    let order = shop.order_paid_with("pm_card_capture_fails").await;
+    shop.saga(&order, "needs-review").await;
+    shop.keep_parcels(false);
+    browser.click("nav a[href='/stuck']").await;
+    browser.until_says("h2", "1 saga to decide about").await;
+    browser.click(".stuck li button").await;
+    browser.until_says(".opened .decide button", "Retry undo").await;
+    browser.write(".opened .decide:first-of-type input[name=reason]", "the carrier yields").await;
+    browser.click(".opened .decide:first-of-type button.primary").await;
+    browser.until_says(".fine", "Nothing is stuck.").await;
+    shop.saga(&order, "compensated").await;
+    assert_eq!(browser.errors().await, [""; 0], "the console complains");
+}
+
 async fn every_page_in_the_dark(shop: &Shop, browser: &Browser) {
     browser.scheme(Scheme::Dark).await;
     for path in ["/choreography", "/stuck", "/dead-letters", "/sagas"] {
@@ -148,9 +165,9 @@ async fn every_page_in_the_dark(shop: &Shop, browser: &Browser) {
     shop.strike(true);
     let order = shop.order().await;
     shop.saga(&order, "stuck").await;
-    browser.until("document.querySelectorAll('table.list tbody tr').length === 17").await;
+    browser.until("document.querySelectorAll('table.list tbody tr').length === 18").await;
     browser.until_says("tr.stuck", "in vain: create-shipment gave up").await;
-    browser.until_says(".tile.compensated", "2").await;
+    browser.until_says(".tile.compensated", "3").await;
     picture(browser, "sagas-dark", Scheme::Dark).await;
     picture(browser, "sagas", Scheme::Light).await;
     assert_eq!(browser.errors().await, [""; 0], "the console complains");

@@ -5,6 +5,7 @@ mod actions;
 mod api;
 mod assets;
 mod browser;
+mod exported;
 mod shipping;
 mod shop;
 mod webdriver;

@@ -20,6 +20,8 @@ pub(crate) const ALLOWED: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Carrier {
     pub(crate) on_strike: Arc<AtomicBool>,
+    /// It does not give back what it has taken.
+    pub(crate) keeps: Arc<AtomicBool>,
 }
 
 /// The shop's shipping service, as far as the others can tell.
@@ -43,7 +45,10 @@ async fn create_shipment(carrier: &Carrier, tx: &mut Tx, order: &Envelope<StockR
     Ok(())
 }
 
-async fn cancel_shipment(_: &Carrier, tx: &mut Tx, shipment: &Envelope<ShipmentCreated>) -> Handled {
+async fn cancel_shipment(carrier: &Carrier, tx: &mut Tx, shipment: &Envelope<ShipmentCreated>) -> Handled {
+    if carrier.keeps.load(Ordering::Relaxed) {
+        return Err(HandlerError::reject("the carrier keeps the parcel"));
+    }
     tx.emit(&ShipmentCancelled { order_id: shipment.order_id }).await?;
     Ok(())
 }

@@ -8,7 +8,11 @@ use std::{
 };
 
 use monitor::{Settings, Token};
-use pavane::{Config, bus::jetstream, contract::SystemClock};
+use pavane::{
+    Config,
+    bus::{JetStream, jetstream},
+    contract::SystemClock,
+};
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -128,6 +132,16 @@ impl Shop {
     /// Lets the carrier take parcels, or not.
     pub(crate) fn strike(&self, on_strike: bool) {
         self.carrier.on_strike.store(on_strike, Ordering::Relaxed);
+    }
+
+    /// A connection of somebody who does what the monitor doesn't know of.
+    pub(crate) async fn bus(&self) -> JetStream {
+        JetStream::connect(jetstream::Config::new(self.nats.url(), "stranger")).await.unwrap()
+    }
+
+    /// Lets the carrier give parcels back, or not.
+    pub(crate) fn keep_parcels(&self, keeps: bool) {
+        self.carrier.keeps.store(keeps, Ordering::Relaxed);
     }
 
     /// Places an order that can be confirmed, and returns its id.

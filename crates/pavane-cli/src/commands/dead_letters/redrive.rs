@@ -4,7 +4,10 @@ use std::fmt;
 
 use clap::Args;
 use pavane_contract::SystemClock;
-use pavane_observe::redrive::{self, Options, Preflight, Progress};
+use pavane_observe::{
+    audit::Because,
+    redrive::{self, Options, Plan, Preflight, Progress},
+};
 use serde::Serialize;
 
 use super::{Decider, Doing, Selection, act::attended};
@@ -47,13 +50,23 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     }
     let mut options = Options::default();
     (options.per_second, options.dry_run) = (doing.rate, doing.dry_run);
+    carry_out(deployment, (plan, options), &because, output).await
+}
+
+/// Does what a plan says, and tells how far it got.
+pub(super) async fn carry_out(
+    deployment: &Deployment,
+    (plan, options): (Plan, Options),
+    because: &Because,
+    output: Output,
+) -> anyhow::Result<Outcome> {
     let (bus, how) = (&deployment.bus, (&plan, &options));
     let progress = attended("redriving", output, async |progress, cancel| {
-        redrive::run(bus, &SystemClock, how, &because, (progress, cancel)).await
+        redrive::run(bus, &SystemClock, how, because, (progress, cancel)).await
     });
     let progress = progress.await?;
     let outcome = Outcome::found(progress.redriven < progress.total);
-    output.answer(&Answer { dry_run: doing.dry_run, letters: plan.letters, progress })?;
+    output.answer(&Answer { dry_run: options.dry_run, letters: plan.letters, progress })?;
     Ok(outcome)
 }
 
@@ -95,8 +108,6 @@ fn done(f: &mut fmt::Formatter<'_>, progress: &Progress, dry_run: bool) -> fmt::
 
 #[cfg(test)]
 mod tests {
-    use pavane_observe::redrive::Plan;
-
     use super::*;
 
     #[test]

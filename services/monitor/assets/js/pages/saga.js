@@ -6,7 +6,7 @@ import { counted, duration, time } from "../format.js";
 import { Copy, Empty, Failure, Service, State } from "../parts.js";
 import { Timeline } from "../timeline.js";
 import { Sequence } from "../sequence.js";
-import { Decide } from "../decide.js";
+import { Decide, RetryUndo } from "../decide.js";
 import { LetterRow } from "../letter.js";
 
 const OPEN = ["in-progress", "compensating", "stuck", "needs-review"];
@@ -37,6 +37,7 @@ export function Saga({ id, access }) {
           <ul class="letters">${report.dead_letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} />`)}</ul></section>`}
         <section class="panel"><h2>Declared against observed</h2><${Deviations} deviations=${report.deviations} /></section>
         <section class="panel"><h2>Decisions</h2><${Decisions} decisions=${report.decisions} />
+          ${summary.state === "needs-review" && html`<${RetryUndo} saga=${summary.saga} access=${access} onDone=${() => setActed(acted + 1)} />`}
           ${OPEN.includes(summary.state) && html`<${Resolve} saga=${summary.saga} access=${access} onDone=${() => setActed(acted + 1)} />`}</section>
         <section class="panel"><h2>As a test case</h2><${TestCases} report=${report} /></section>
       </div>

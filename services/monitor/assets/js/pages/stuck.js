@@ -4,7 +4,7 @@ import { post, useApi } from "../api.js";
 import { useBeats } from "../live.js";
 import { counted, duration, short } from "../format.js";
 import { Failure, Service, State } from "../parts.js";
-import { Decide } from "../decide.js";
+import { Decide, RetryUndo } from "../decide.js";
 
 export function Stuck({ access }) {
   const [acted, setActed] = useState(0);
@@ -41,7 +41,9 @@ function One({ saga, access, onDone }) {
       ${saga.dead_letters > 0 && html`<a class="chip" href=${`/dead-letters?saga=${saga.saga}`}>${counted(saga.dead_letters, "dead letter")}</a>`}
       <button aria-expanded=${open} onClick=${() => setOpen(!open)}>Decide…</button></div>
     ${open && html`<div class="opened">
-      ${saga.dead_letters > 0 && html`<p><a href=${`/dead-letters?saga=${saga.saga}`}>Redrive its dead letters</a> to try what failed once more.</p>`}
+      ${saga.state === "needs-review"
+        ? html`<${RetryUndo} saga=${saga.saga} access=${access} onDone=${onDone} />`
+        : saga.dead_letters > 0 && html`<p><a href=${`/dead-letters?saga=${saga.saga}`}>Redrive its dead letters</a> to try what failed once more.</p>`}
       <${Decide} access=${access} verb="Resolve" onDecide=${(who) => post(`/api/sagas/${saga.saga}/resolve`, who).then(onDone)}>
         Says that nothing more has to happen in this saga: it was settled in another way. Nothing is published to the services.</${Decide}></div>`}
   </li>`;

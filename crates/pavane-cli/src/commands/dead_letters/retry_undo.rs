@@ -1,0 +1,43 @@
+//! `pavane retry-undo`: what must be taken back is given to its undo once more.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use pavane_observe::redrive::Options;
+
+use super::{Decider, redrive};
+use crate::{
+    deployment::Deployment,
+    output::{Outcome, Output},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What the saga is about (an order's number), its id, or the id of one of its events.
+    #[arg(value_name = "SAGA|KEY|EVENT")]
+    what: String,
+    #[command(flatten)]
+    decider: Decider,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+    let Arguments { what, decider, dry_run } = arguments;
+    let (because, view) = (decider.because()?, deployment.view().await?);
+    let saga = match view.find(what).as_slice() {
+        [saga] => *saga,
+        [] => bail!("no saga has the key or the id {what:?}, and no event that the stream still has"),
+        sagas => {
+            let ids: Vec<String> = sagas.iter().map(ToString::to_string).collect();
+            bail!("{what:?} could be any of these sagas; name one: {}", ids.join(", "));
+        }
+    };
+    let undos =
+        view.failed_undos(saga).context("no undo of this saga was given up on; `pavane trace` tells how it stands")?;
+    let mut plan = view.plan(&undos);
+    plan.look_at_bodies(&deployment.bus).await?;
+    let mut options = Options::default();
+    options.dry_run = *dry_run;
+    redrive::carry_out(deployment, (plan, options), &because, output).await
+}

@@ -1,0 +1,94 @@
+//! A recorded saga, exported as a test case for the shipping service; and that test case, which runs here.
+//!
+//! `exported/recording.jsonl` is a saga of the shop's demo whose money could not be taken, in the form of the `record` example
+//! of `pavane-cli`. `PAVANE_BLESS=1` writes the export anew.
+
+mod saga;
+
+use std::{env, fs, path::Path};
+
+use monitor::Settings;
+use pavane::{
+    bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config, topology::EVENTS},
+    sqlx,
+};
+use pavane_testkit::{
+    Stage, given,
+    servers::{Nats, Tools},
+};
+use serde::Deserialize;
+use shipping::Shipping;
+use tokio::{net::TcpListener, task::AbortHandle};
+
+const RECORDING: &str = include_str!("exported/recording.jsonl");
+const EXPORT: &str = include_str!("exported/saga.rs");
+const ORDER: &str = "01a2029d-59c3-7945-8ab7-cb84f4a8c636";
+
+/// What the exported test asks for. Shipping needs nothing in its tables beforehand.
+async fn stage() -> Stage<Shipping, sqlx::Any> {
+    given(shipping::service(Shipping)).await
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    stream: String,
+    subject: String,
+    headers: Vec<(String, String)>,
+    payload: String,
+}
+
+/// A monitor that watches the recording.
+struct Recording {
+    url: String,
+    monitor: AbortHandle,
+    _nats: Nats,
+}
+
+impl Recording {
+    async fn replayed() -> Self {
+        let nats = Nats::start(&Tools::from_env()).await.unwrap();
+        let bus = JetStream::connect(Config::new(nats.url(), "replay")).await.unwrap();
+        bus.provision(&Topology::default()).await.unwrap();
+        for (number, recorded) in RECORDING.lines().enumerate() {
+            let Recorded { stream, subject, headers, payload } = serde_json::from_str(recorded).unwrap();
+            if stream == EVENTS {
+                let headers = headers.into_iter().collect();
+                let message = Outgoing { subject, headers, payload: payload.into(), message_id: number.to_string() };
+                bus.publish(vec![message]).await.remove(0).unwrap();
+            } else {
+                bus.declare(&Topology::default(), shipping::NAME, payload.into()).await.unwrap();
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let config = Config::new(nats.url(), monitor::NAME);
+        let monitor = tokio::spawn(monitor::run(config, Settings::default(), listener, std::future::pending()));
+        Self { url, monitor: monitor.abort_handle(), _nats: nats }
+    }
+
+    /// What the monitor answers, once it has read everything.
+    async fn export(&self) -> String {
+        while !reqwest::get(format!("{}/readyz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let path = format!("{}/api/sagas/{ORDER}/test-case?service=shipping", self.url);
+        reqwest::get(path).await.unwrap().error_for_status().unwrap().text().await.unwrap()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.monitor.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_export_of_a_recorded_saga_is_the_test_that_runs_here() {
+    let recording = Recording::replayed().await;
+    let export = tokio::time::timeout(std::time::Duration::from_secs(30), recording.export()).await.unwrap();
+    if env::var_os("PAVANE_BLESS").is_some() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/exported/saga.rs");
+        fs::write(file, &export).unwrap();
+    }
+    assert_eq!(export, EXPORT);
+}
