@@ -102,24 +102,28 @@ fn findings(rows: &[Row]) -> Result<String> {
 const FINDINGS: &[(&str, &str)] = &[
     (
         "relay",
-        "PostgreSQL, the NATS server and the relay share the cores, and the anchor needs no database. Each row is read (about 2 µs \
-         of PostgreSQL's time), published with twelve headers (twice the anchor's bytes, and a header map of the client's for each) \
-         and deleted from what is unsent (about 2 µs); reading doesn't overlap with publishing yet",
+        "by perf, a row takes 33 µs of processor time, and the two cores are nine tenths busy: 11 µs in nats-server (9 for a row of the \
+         anchor, which has one header and not thirteen), 18 in the relay and the client, of which malloc is a third, most of it for the \
+         client's header map, and 5 in PostgreSQL for reading a row and for deleting it from what is unsent. Reading, publishing and \
+         recording overlap; what is left is work, not waiting",
     ),
     (
         "hop",
-        "three round trips to the database are in the way that the anchor doesn't have: the relay reads the row, the consumer begins \
-         and claims the event. On a machine with other work each of them also waits for its turn on a core",
+        "by pg_stat_statements, and with a bare round trip to the idle database at 0.08 ms: the anchor does without the outbox row that is \
+         written at the commit (0.15 ms), the relay's read (0.12), the consumer's begin (0.07) and its claim (0.15). The rest is four \
+         tasks that wake one another on different threads, at 0.05 to 0.1 ms each on an idle virtual machine",
     ),
     (
         "consume",
-        "an event costs twice the instructions of the raw loop (row `alloc`): the inbox row in SQLite, and reading the headers into an \
-         envelope",
+        "by perf, an event takes 15 µs in the service beside 12.5 in the raw loop, for reading its headers into an envelope and for the \
+         inbox, and 9.4 beside 7.7 in nats-server, which is asked for a batch more often",
     ),
     (
         "saga",
-        "the commits are not the limit, for SQLite is no slower: customers, their HTTP, the payment provider and all services share \
-         the cores, and each of the three effects of a saga is two transactions of its own, never a batch. Not profiled yet",
+        "by perf and pg_stat_statements, PostgreSQL takes 60 % of the two cores, the services with their customers and the provider 33 %, \
+         NATS 7 %; nothing waits. A saga is some 70 statements beside begin and commit. Executing them is a third of PostgreSQL's time; \
+         the rest is a round trip for each, which is why SQLite with its one writer is no slower. pgbench sends as many, from a client \
+         that costs next to nothing, and to one database instead of five",
     ),
     (
         "growth held",

@@ -112,7 +112,8 @@ pub(crate) async fn database(stage: &Stage) -> Result<String> {
 fn script() -> Result<Script> {
     const STATEMENTS: &str = "\
         begin;\n\
-        insert into pavane_inbox (reaction, event_id, handled_at) values ('book', gen_random_uuid(), 1) \
+        insert into pavane_inbox (reaction, event_id, handled_at) values ('book', (lpad(to_hex((extract(epoch from \
+        current_timestamp) * 1000)::bigint), 12, '0') || right(replace(gen_random_uuid()::text, '-', ''), 20))::uuid, 1) \
         on conflict do nothing;\n\
         update account set balance = balance + 1 where id = 'account-' || :account;\n\
         with events as (insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \

@@ -78,12 +78,13 @@ impl Growth<'_> {
     }
 }
 
-/// Fills the inbox with what was handled before.
+/// Fills the inbox with what was handled before: in the partition where today's events go too.
 async fn handled_before(url: &str, rows: usize) -> Result<()> {
     let mut conn = PgConnection::connect(url).await?;
     let fill = "insert into pavane_inbox (reaction, event_id, handled_at) \
-                select 'book', (lpad(to_hex(1700000000000 + n), 12, '0') || '70008000' || substr(md5(n::text), 1, 12))::uuid, n \
-                from generate_series(1, $1) as n";
+                select 'book', (lpad(to_hex(now - ($1 - n) / 1000), 12, '0') || '70008000' || substr(md5(n::text), 1, 12))::uuid, \
+                n from (select (extract(epoch from current_timestamp) * 1000)::bigint) as clock (now), \
+                generate_series(1, $1) as n";
     sqlx::query(fill).bind(i64::try_from(rows)?).execute(&mut conn).await?;
     conn.execute("vacuum analyze pavane_inbox").await?;
     conn.execute("checkpoint").await?;
