@@ -83,7 +83,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let (saga, id) = (event.meta.cause.saga, event.meta.id);
         let steps = store::look(tx, &self.wired.name, &[saga]).await?;
-        let Some(step) = steps.get(&saga) else { return Ok(None) };
+        // Forgotten in between, as the effect was rejected: not done, so not to be marked as handled.
+        let Some(step) = steps.get(&saga) else { return Err(Failure::StepRunning) };
         check_same_event(step, id)?;
         Ok(match ledger::forward(Some(step.state)) {
             Forward::Run => Some(event.clone()),
