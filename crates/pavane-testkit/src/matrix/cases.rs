@@ -275,16 +275,11 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
 
     /// Expects a dead letter of this reaction and nothing else.
     fn expect_dead<T>(&mut self, fault: &str, before: &Contents, found: Result<(Contents, T), Failure>) {
-        let letter = format!("dead letter of {}: ", self.reaction.name);
-        let (dead, rest): (Contents, Contents) = match found {
-            Ok((found, _)) => found.into_iter().partition(|line| line.starts_with(&letter)),
-            Err(failure) => {
-                let case = self.case(fault).failed(failure);
-                return self.cases.push(case);
-            }
-        };
         let mut case = self.case(fault);
-        case.difference = difference(before, &rest).or_else(|| dead.is_empty().then(|| "- a dead letter".to_owned()));
+        case.difference = match found {
+            Ok((found, _)) => other_than_dead(&self.reaction.name, before, found),
+            Err(failure) => Some(failure),
+        };
         self.cases.push(case);
     }
 }
@@ -294,6 +289,13 @@ async fn arm<S: Send + Sync + 'static, DB: Database>(
     fail_at: Option<i64>,
 ) -> Result<(), Failure> {
     store::arm_fault(&trial.db, fail_at).await.map_err(|error| error.to_string())
+}
+
+/// What there is besides a dead letter of a reaction, or that there is none.
+fn other_than_dead(reaction: &str, before: &Contents, found: Contents) -> Option<String> {
+    let letter = format!("dead letter of {reaction}: ");
+    let (dead, rest): (Contents, Contents) = found.into_iter().partition(|line| line.starts_with(&letter));
+    difference(before, &rest).or_else(|| dead.is_empty().then(|| "- a dead letter".to_owned()))
 }
 
 /// What is expected and isn't there, and what is there and isn't expected.
@@ -322,4 +324,30 @@ fn difference(expected: &Contents, found: &Contents) -> Option<String> {
 
 fn nth_time(point: CrashPoint, nth: usize, times: usize) -> String {
     if times == 1 { phrase(point).to_owned() } else { format!("{} ({nth} of {times})", phrase(point)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Garbage never reaches a service's code, so no service in a test can do harm with it.
+    #[test]
+    fn a_dead_letter_is_to_be_all_that_comes_of_what_is_no_event() {
+        const DEAD: &str = "dead letter of note: failed to decode the event";
+        let cases: [(&[&str], Option<&str>); 5] = [
+            (&[DEAD, "row of notes: '6'"], None),
+            (&["row of notes: '6'"], Some("- a dead letter")),
+            (&[DEAD], Some("- row of notes: '6'")),
+            (&[DEAD, "row of notes: '6'", "row of notes: '7'"], Some("+ row of notes: '7'")),
+            (
+                &["dead letter of notes: it is another", "row of notes: '6'"],
+                Some("+ dead letter of notes: it is another"),
+            ),
+        ];
+        for (found, difference) in cases {
+            let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Contents>();
+            let told = other_than_dead("note", &lines(&["row of notes: '6'"]), lines(found));
+            assert_eq!(told.as_deref(), difference, "{found:?}");
+        }
+    }
 }

@@ -4,22 +4,27 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
 use pavane::{
-    Envelope, Handled, HandlerError, IdempotencyKey, Service, Tx, on, on_effect,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    inbox::Reaction,
+    on, on_effect,
     sqlx::{
         self, SqlSafeStr as _,
         migrate::{Migration, MigrationType, Migrator},
     },
+    undo,
 };
 use pavane_testkit::{FaultMatrix, fault_matrix};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::shop::{
-    Bank, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined, RICH,
-    Scales, StockRejected, StockReserved, order, payment, stock,
+    Bank, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined,
+    PaymentRefunded, RICH, Scales, StockRejected, StockReserved, order, payment, stock,
 };
 
 fn id() -> String {
@@ -90,6 +95,39 @@ async fn note_or_not((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -
     Ok(())
 }
 
+async fn note_it((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+    note(tx, &charged.order).await?;
+    Ok(())
+}
+
+async fn note_when_warm(is_warm: &AtomicBool, tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+    if !is_warm.swap(true, Ordering::Relaxed) {
+        return Err(HandlerError::reject("the cache is cold"));
+    }
+    note(tx, &charged.order).await?;
+    Ok(())
+}
+
+/// What was charged, in whatever version is still to come.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+struct AnyCharged {
+    order: String,
+}
+
+impl Event for AnyCharged {
+    const NAME: &'static str = PaymentCharged::NAME;
+    const VERSION: u16 = u16::MAX;
+
+    fn key(&self) -> Key {
+        self.order.as_str().into()
+    }
+}
+
+async fn note_any((): &(), tx: &mut Tx, charged: &Envelope<AnyCharged>) -> Handled {
+    note(tx, &charged.order).await?;
+    Ok(())
+}
+
 type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
 async fn call(calls: &Calls, key: &IdempotencyKey, _: &Envelope<PaymentCharged>) -> Result<u32, HandlerError> {
@@ -102,6 +140,14 @@ async fn call(calls: &Calls, key: &IdempotencyKey, _: &Envelope<PaymentCharged>)
 async fn note_answer(_: &Calls, tx: &mut Tx, _: &Envelope<PaymentCharged>, answer: u32) -> Handled {
     note(tx, answer).await?;
     Ok(())
+}
+
+async fn answer((): &(), _: &IdempotencyKey, _: &Envelope<PaymentCharged>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+async fn note_answered(state: &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>, (): ()) -> Handled {
+    note_it(state, tx, charged).await
 }
 
 async fn note_nothing((): &(), _: &mut Tx, _: &Envelope<PaymentCharged>) -> Handled {
@@ -121,6 +167,51 @@ async fn what_does_harm_is_named() {
     let calls_twice = fault_matrix(move || clumsy(calls.clone()).react("note", on_effect(call, note_answer)));
     let found = failures(calls_twice.event(&charged())).await;
     assert_eq!(found, set(["crash after the call", "crash before the commit", "error of the database"]));
+    // It gives up for ever on what passes, and remembers outside of the transaction that it has passed.
+    let gives_up = fault_matrix(|| clumsy(AtomicBool::new(false)).react("note", on(note_when_warm)));
+    let found = failures(gives_up.given_up(&charged())).await;
+    assert_eq!(found, set(["delivered twice at once", "delivered again later"]));
+    // It takes an event for one that it knows, whatever its version.
+    let takes_any = fault_matrix(|| clumsy(()).react("note", on(note_it).or(note_any))).event(&charged());
+    let found = failures(takes_any.event(&AnyCharged { order: id() })).await;
+    assert_eq!(found, set(["an unknown version"]));
+    // It gives back only what others have heard of by then.
+    let found = failures(till(|| undo(give_back_if_heard))).await;
+    assert_eq!(found, set(WHILE_THE_STEP_RUNS));
+}
+
+const WHILE_THE_STEP_RUNS: [&str; 2] =
+    ["the undo while the step runs, before the call", "the undo while the step runs, after the call"];
+
+/// A service whose step has an effect, and whose undo has none.
+fn till(back: impl Fn() -> Reaction<(), sqlx::Any> + 'static) -> FaultMatrix<()> {
+    let service = move || {
+        Service::new("payment", ())
+            .react("take", on_effect(take, record_taken).emits::<PaymentCharged>())
+            .react("give-back", back().when::<OrderCancelled>().may_emit::<PaymentRefunded>())
+    };
+    let placed = OrderPlaced { order: id(), cents: 995, pieces: 3 };
+    fault_matrix(service).event(&placed).event(&OrderCancelled { order: id() })
+}
+
+async fn take((): &(), _: &IdempotencyKey, _: &Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+async fn record_taken((): &(), tx: &mut Tx, placed: &Envelope<OrderPlaced>, (): ()) -> Handled {
+    let OrderPlaced { order, cents, pieces } = placed.body.clone();
+    tx.emit(&PaymentCharged { order, cents, pieces }).await?;
+    Ok(())
+}
+
+async fn give_back((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+    tx.emit(&PaymentRefunded { order: charged.order.clone() }).await?;
+    Ok(())
+}
+
+async fn give_back_if_heard(state: &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
+    let waiting: i64 = sqlx::query_scalar("select count(*) from pavane_unsent").fetch_one(tx.conn()).await?;
+    if waiting > 0 { Ok(()) } else { give_back(state, tx, charged).await }
 }
 
 /// Runs SQL before each trial: mistakes that the framework doesn't make are planted in its tables.
@@ -138,21 +229,28 @@ fn charge_and_refund() -> FaultMatrix<Bank> {
 
 #[tokio::test]
 async fn what_a_worse_framework_would_do_is_named() {
-    async fn note_it((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
-        note(tx, &charged.order).await?;
-        Ok(())
-    }
     let inbox_forgets = "create trigger planted after insert on pavane_inbox \
                          begin delete from pavane_inbox where reaction = new.reaction and event_id = new.event_id; end";
     let notes = fault_matrix(|| clumsy(()).react("note", on(note_it))).event(&charged());
     // Twice at once is one batch, which handles each event once whatever the table says.
     let found = failures(planted(notes, inbox_forgets)).await;
     assert_eq!(found, set(["delivered again later", "crash after the commit", "crash before the ack"]));
+    // Events of an effect are no batch.
+    let notes = fault_matrix(|| clumsy(()).react("note", on_effect(answer, note_answered))).event(&charged());
+    let found = failures(planted(notes, inbox_forgets)).await;
+    let again = ["delivered twice at once", "delivered again later", "crash after the commit", "crash before the ack"];
+    assert_eq!(found, set(again));
 
     let barred_is_forgotten = "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
                                begin delete from pavane_ledger where saga = new.saga and step = new.step; end";
     let found = failures(planted(charge_and_refund(), barred_is_forgotten)).await;
     assert_eq!(found, set(["the undo before the step"]));
+
+    let running_is_ignored = "create trigger planted before insert on pavane_ledger when new.state = 'barred' \
+                              begin delete from pavane_ledger where saga = new.saga and step = new.step and state = 'running'; end";
+    assert_eq!(failures(till(|| undo(give_back))).await, set([]));
+    let found = failures(planted(till(|| undo(give_back)), running_is_ignored)).await;
+    assert_eq!(found, set(WHILE_THE_STEP_RUNS));
 
     let undone_is_forgotten = "create trigger planted after update on pavane_ledger when new.state = 'undone' \
                                begin delete from pavane_ledger where saga = new.saga and step = new.step; end";
