@@ -1,6 +1,9 @@
 //! Steps and their undos, in every order.
 
-use pavane::contract::{EventId, SagaId, SystemClock};
+use pavane::{
+    contract::{EventId, SagaId, SystemClock},
+    outbox::Dialect,
+};
 
 use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 
@@ -107,5 +110,35 @@ async fn an_event_that_can_not_be_read_leaves_nothing_running_that_an_undo_would
         assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 2);
         assert!(stage.done("poison").await.is_empty());
         assert!(stage.script.calls.lock().unwrap().is_empty(), "the provider must not be called");
+    }
+}
+
+/// An effect that is rejected makes its delivery forget the step, while another delivery of the event may be about to look it
+/// up. The trigger shows that one what it would see: a step that is there when it is to be started, and gone a statement later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_forgotten_while_another_delivery_looks_is_not_taken_for_handled() {
+    for database in databases().await {
+        let (stage, mut charge) = Stage::by_hand(database, "charge").await;
+        let (forget, remember) = match stage.db.dialect() {
+            Dialect::Postgres => (
+                "create function forget() returns trigger language plpgsql as 'begin return null; end'; \
+                 create trigger forget before insert on pavane_ledger for each row execute function forget()",
+                "drop trigger forget on pavane_ledger",
+            ),
+            Dialect::Sqlite => (
+                "create trigger forget before insert on pavane_ledger begin select raise(ignore); end",
+                "drop trigger forget",
+            ),
+        };
+        let started = Started { key: "forgotten".into() };
+        let event = envelope(EventId::new(&SystemClock), SagaId::new(&SystemClock), &started);
+        stage.publish_raw(&event, "first").await;
+        sqlx::raw_sql(forget).execute(stage.db.writers()).await.unwrap();
+        assert_eq!(charge.turn(1).await.unwrap(), 1);
+        assert!(stage.script.calls.lock().unwrap().is_empty(), "whether it may be called isn't known");
+        sqlx::raw_sql(remember).execute(stage.db.writers()).await.unwrap();
+        stage.redrive("charge", &event).await;
+        assert_eq!(charge.turn(1).await.unwrap(), 1);
+        assert_eq!(stage.done("forgotten").await, ["charge"], "a redrive must not be skipped");
     }
 }

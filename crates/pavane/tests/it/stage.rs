@@ -8,9 +8,10 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
     bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
     contract::{EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
+    inbox::Consumer,
     on, on_effect,
     outbox::{Config as DbConfig, Db},
     undo, undo_effect,
@@ -200,14 +201,32 @@ impl Stage {
     }
 
     async fn open_on(bus: Memory, url: String, folder: TempDir) -> Self {
+        let (mut stage, app) = Self::set(bus, url, folder).await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        stage.running = Some(tokio::spawn(app.run_until(async move { drop(stopped.await) })));
+        stage.stop = Some(stop);
+        stage
+    }
+
+    /// Connects the service without running it: one of its reactions is stepped by hand, and nothing else happens.
+    pub(crate) async fn by_hand(
+        (url, folder): (String, TempDir),
+        reaction: &str,
+    ) -> (Self, Consumer<State, sqlx::Any, Memory>) {
+        let bus = Memory::new(Arc::new(SystemClock));
+        let (stage, app) = Self::set(bus, url, folder).await;
+        let (consumers, _) = app.into_parts();
+        let consumer = consumers.into_iter().find(|consumer| consumer.name() == reaction).unwrap();
+        (stage, consumer)
+    }
+
+    async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, sqlx::Any, Memory>) {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
         let app =
             service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
         let (start, cancel) = (app.edge("start"), app.edge("cancel"));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
-        Self { script, bus, db, start, cancel, stop: Some(stop), running: Some(running), url, folder }
+        (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder }, app)
     }
 
     /// Starts a saga; returns its id.
@@ -238,8 +257,18 @@ impl Stage {
     }
 
     pub(crate) async fn publish_raw(&self, event: &RawEnvelope, message_id: &str) {
+        self.publish_to(subject::of(&event.meta.event, &event.meta.key), event, message_id).await;
+    }
+
+    /// Gives an event to one reaction anew, as a person would.
+    pub(crate) async fn redrive(&self, reaction: &str, event: &RawEnvelope) {
+        let subject = subject::of(&event.meta.event, &event.meta.key);
+        self.publish_to(format!("redrive.stage.{reaction}.{subject}"), event, "redriven").await;
+    }
+
+    async fn publish_to(&self, subject: String, event: &RawEnvelope, message_id: &str) {
         let outgoing = Outgoing {
-            subject: subject::of(&event.meta.event, &event.meta.key),
+            subject,
             headers: codec::encode(event),
             payload: event.body.clone(),
             message_id: message_id.to_owned(),
