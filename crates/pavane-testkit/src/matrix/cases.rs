@@ -77,7 +77,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.database_errors(&clean, rows).await;
         self.unreadable(&before, &clean).await;
         if let Some(undo) = self.undo {
-            self.undone(undo).await;
+            self.undone(undo, &reached).await;
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
     }
 
     /// The step and its undo, in every other order than the usual.
-    async fn undone(&mut self, (undo, trigger): (&'m Reaction, &'m RawEnvelope)) {
+    async fn undone(&mut self, (undo, trigger): (&'m Reaction, &'m RawEnvelope), reached: &[CrashPoint]) {
         let (step, back) = (self.reaction.name.as_str(), undo.name.as_str());
         let barred = self.play(async |trial| {
             let event = trial.envelope(trigger);
@@ -222,7 +222,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         let again = again.await;
         self.expect("the step again after its undo", &usual, again);
         if self.reaction.effect {
-            for at in [CrashPoint::BeforeCall, CrashPoint::AfterCall] {
+            // After a call that is rejected there is nothing that could be interrupted.
+            for at in [CrashPoint::BeforeCall, CrashPoint::AfterCall].into_iter().filter(|at| reached.contains(at)) {
                 let running = self.play(async |trial| {
                     let (event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
                     trial.deliver(&event);

@@ -194,8 +194,8 @@ fn till(back: impl Fn() -> Reaction<(), sqlx::Any> + 'static) -> FaultMatrix<()>
     fault_matrix(service).event(&placed).event(&OrderCancelled { order: id() })
 }
 
-async fn take((): &(), _: &IdempotencyKey, _: &Envelope<OrderPlaced>) -> Result<(), HandlerError> {
-    Ok(())
+async fn take((): &(), _: &IdempotencyKey, placed: &Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    if placed.cents > 0 { Ok(()) } else { Err(HandlerError::reject("there is nothing to take")) }
 }
 
 async fn record_taken((): &(), tx: &mut Tx, placed: &Envelope<OrderPlaced>, (): ()) -> Handled {
@@ -271,6 +271,8 @@ async fn an_example_that_is_given_up_is_declared() {
     assert!(undeclared.contains("+ dead letter of reserve: the scales are broken"), "{undeclared}");
     let overdeclared = stock().given_up(&charged()).run().await.to_string();
     assert!(overdeclared.contains("a dead letter without any fault is said with"), "{overdeclared}");
+    let nothing = OrderPlaced { order: id(), cents: 0, pieces: 3 };
+    till(|| undo(give_back)).given_up(&nothing).assert().await;
 }
 
 #[tokio::test]
