@@ -27,15 +27,15 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the bus can't be reached, permissions forbid it, or the consumer exists with another configuration and the
-    /// change isn't a safe one.
+    /// When the bus can't be reached, permissions forbid it, the stream doesn't exist ([`Error::NoStream`]), or the consumer
+    /// exists with another configuration and the change isn't a safe one.
     fn subscribe(&self, consumer: &ConsumerConfig) -> impl Future<Output = Result<Self::Subscription, Error>> + Send;
 
     /// The events stream's identity and end.
     ///
     /// # Errors
     ///
-    /// When the bus can't be reached.
+    /// When the bus can't be reached; [`Error::NoStream`] when there is no such stream (any more).
     fn stream_state(&self) -> impl Future<Output = Result<StreamState, Error>> + Send;
 
     /// The message id stored at a sequence of the events stream; `None` when nothing is stored there (any more).
@@ -151,6 +151,9 @@ pub enum Error {
     /// The server is too old, or lacks a feature.
     #[error("the server can't do what is needed: {0}")]
     Unsupported(String),
+    /// The stream was never provisioned, or was deleted since.
+    #[error("the stream {0} does not exist; provision the topology first")]
+    NoStream(&'static str),
     /// The consumer was deleted on the server.
     #[error("the consumer {0} is gone")]
     Gone(String),

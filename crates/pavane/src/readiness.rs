@@ -1,28 +1,49 @@
-use pavane_bus::Bus;
+use std::{sync::Arc, time::Duration};
+
+use pavane_bus::{Bus, Error, topology::EVENTS};
 use pavane_outbox::{Backlog, Database, Db, relay::Relay};
+use tokio::sync::Mutex;
+
+/// How long to wait for the server's answer about the stream: it takes milliseconds, unless something is wrong.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Microseconds for which that answer is good, so that the server isn't asked as often as we are.
+const GOOD_FOR: i64 = 1_000_000;
 
 /// Tells whether a service can do its work right now, and what keeps it from it.
 #[derive(Debug)]
 pub struct Readiness<DB: Database, B: Bus> {
     db: Db<DB>,
     bus: B,
+    /// Locked while the server is asked: of many probes at once, one asks.
+    stream: Arc<Mutex<Option<Seen>>>,
+}
+
+/// The events stream as it was seen last.
+#[derive(Debug)]
+struct Seen {
+    at: i64,
+    trouble: Option<String>,
 }
 
 impl<DB: Database, B: Bus> Clone for Readiness<DB, B> {
     fn clone(&self) -> Self {
-        Self { db: self.db.clone(), bus: self.bus.clone() }
+        Self { db: self.db.clone(), bus: self.bus.clone(), stream: Arc::clone(&self.stream) }
     }
 }
 
 impl<DB: Database, B: Bus> Readiness<DB, B> {
-    pub(crate) const fn new(db: Db<DB>, bus: B) -> Self {
-        Self { db, bus }
+    pub(crate) fn new(db: Db<DB>, bus: B) -> Self {
+        Self { db, bus, stream: Arc::default() }
     }
 
     /// What isn't ready, each as a sentence; empty when all is.
+    ///
+    /// Asks the database, and the NATS server for the events stream, at most once a second.
     pub async fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        if !self.bus.health().connected {
+        if self.bus.health().connected {
+            missing.extend(self.stream_trouble().await);
+        } else {
             missing.push("the NATS server is not connected".to_owned());
         }
         if let Err(error) = self.backlog().await {
@@ -38,6 +59,30 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
     /// When the database fails.
     pub async fn backlog(&self) -> Result<Backlog, pavane_outbox::relay::Error> {
         Relay::<DB, B>::backlog(&self.db).await
+    }
+
+    /// What keeps events from being published and consumed, although the server is connected.
+    async fn stream_trouble(&self) -> Option<String> {
+        let mut seen = self.stream.lock().await;
+        let now = self.db.now();
+        if let Some(seen) = &*seen
+            && (0..GOOD_FOR).contains(&now.saturating_sub(seen.at))
+        {
+            return seen.trouble.clone();
+        }
+        let trouble = match tokio::time::timeout(ANSWER_WITHIN, self.bus.stream_state()).await {
+            Ok(Ok(_)) => None,
+            // Not made anew here: an empty stream in place of one whose disk is not mounted, or that is about to be
+            // restored, would take the events that are safe in the outboxes until then.
+            Ok(Err(Error::NoStream(name))) => Some(format!(
+                "the stream {name} is gone: restore it, or restart one service, which creates it anew; the others go on by \
+                 themselves then"
+            )),
+            Ok(Err(error)) => Some(format!("the stream {EVENTS} can't be asked: {error}")),
+            Err(_) => Some(format!("the stream {EVENTS} does not answer within {ANSWER_WITHIN:?}")),
+        };
+        *seen = Some(Seen { at: now, trouble: trouble.clone() });
+        trouble
     }
 
     /// The service.

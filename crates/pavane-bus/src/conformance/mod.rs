@@ -55,8 +55,8 @@ macro_rules! conformance_tests {
             strands_nothing_received, strands_nothing_on_the_way
         ]);
         $crate::conformance_tests!(@module $start, provisioning: [
-            can_be_repeated, can_be_done_at_once, limits_only_grow, a_consumer_may_gain_a_filter,
-            a_consumer_never_loses_a_filter, a_consumer_needs_sense
+            a_missing_stream_is_named, can_be_repeated, can_be_done_at_once, limits_only_grow,
+            a_consumer_may_gain_a_filter, a_consumer_never_loses_a_filter, a_consumer_needs_sense
         ]);
     };
     (@module $start:path, $module:ident: [$($test:ident),* $(,)?]) => {

@@ -3,7 +3,20 @@
 use std::time::Duration;
 
 use super::{LONG, World, consumer, message, messages, numbers, provisioned, publish, receive};
-use crate::{Bus, ConsumerConfig, Error, Outgoing, Topology};
+use crate::{Bus, ConsumerConfig, Error, Outgoing, PublishError, Topology, topology::EVENTS};
+
+/// Without streams nothing is refused for good, and each answer says what is missing.
+pub async fn a_missing_stream_is_named(world: &impl World) {
+    let bus = world.connect().await;
+    let published = bus.publish(messages(0..1)).await.remove(0);
+    assert!(matches!(published, Err(PublishError::Unavailable(_))), "{published:?}");
+    let opened = bus.subscribe(&consumer(LONG)).await.map(drop);
+    for answer in [opened, bus.stream_state().await.map(drop), bus.message_id_at(1).await.map(drop)] {
+        assert!(matches!(answer, Err(Error::NoStream(EVENTS))), "{answer:?}");
+    }
+    bus.provision(&Topology::default()).await.expect("provision");
+    publish(&bus, messages(0..1)).await;
+}
 
 /// A second time changes nothing.
 pub async fn can_be_repeated(world: &impl World) {

@@ -28,6 +28,14 @@ impl Failure {
             Self::NoAnswer(_) => None,
         }
     }
+
+    /// The error of a request about the events stream.
+    pub(super) fn about_events(self) -> Error {
+        match self.code() {
+            Some(ErrorCode::STREAM_NOT_FOUND) => Error::NoStream(EVENTS),
+            _ => self.into(),
+        }
+    }
 }
 
 impl From<Failure> for Error {
@@ -89,7 +97,8 @@ impl Inner {
     }
 
     pub(super) async fn stream_state(&self) -> Result<StreamState, Error> {
-        let info: jetstream::stream::Info = self.api(&format!("STREAM.INFO.{EVENTS}"), &()).await?;
+        let answer = self.api::<jetstream::stream::Info>(&format!("STREAM.INFO.{EVENTS}"), &()).await;
+        let info = answer.map_err(Failure::about_events)?;
         Ok(StreamState {
             created: timestamp(info.created.unix_timestamp_nanos())?,
             last_sequence: info.state.last_sequence,
@@ -103,7 +112,7 @@ impl Inner {
         let stored = match answer {
             Ok(stored) => stored,
             Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => return Err(failure.about_events()),
         };
         let message = jetstream::message::StreamMessage::try_from(stored.message)
             .map_err(|error| Error::Other(format!("message {sequence} can't be read: {error}")))?;

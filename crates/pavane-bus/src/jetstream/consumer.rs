@@ -20,7 +20,7 @@ impl Inner {
             match self.consumer_info(&wanted.durable).await {
                 Ok(found) => return self.update_consumer(found, wanted).await,
                 Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => {}
-                Err(failure) => return Err(failure.into()),
+                Err(failure) => return Err(failure.about_events()),
             }
             match self.write_consumer(wanted, config(wanted), "create").await {
                 Ok(created) => return self.checked(created, wanted),

@@ -92,7 +92,7 @@ impl State {
         self.check_connected()?;
         wanted.validate()?;
         if !self.streams.contains_key(EVENTS) {
-            return Err(Error::Other(format!("the stream {EVENTS} does not exist; provision the topology first")));
+            return Err(Error::NoStream(EVENTS));
         }
         if let Some(found) = self.consumers.get_mut(&wanted.durable) {
             let mut drift = Drift::default();
@@ -194,8 +194,7 @@ impl State {
 
     fn events(&self) -> Result<&Stream, Error> {
         self.check_connected()?;
-        let missing = || Error::Other(format!("the stream {EVENTS} does not exist; provision the topology first"));
-        self.streams.get(EVENTS).ok_or_else(missing)
+        self.streams.get(EVENTS).ok_or(Error::NoStream(EVENTS))
     }
 
     fn check_connected(&self) -> Result<(), Error> {

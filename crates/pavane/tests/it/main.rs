@@ -4,6 +4,7 @@
 mod arrives_once;
 mod declares;
 mod gives_up;
+mod gone;
 mod in_order;
 mod ledger;
 mod stage;

@@ -1,5 +1,5 @@
 use async_nats::jetstream::stream::{Config, StorageType};
-use pavane_bus::{Bus, Error, JetStream, Outgoing, PublishError, Topology, conformance::World};
+use pavane_bus::{Bus, Error, Outgoing, PublishError, Topology, conformance::World};
 
 use super::{message, messages, start, start_with};
 
@@ -98,15 +98,4 @@ fn limited(bytes: u64) -> Topology {
     let mut topology = Topology::default();
     topology.max_bytes = Some(bytes);
     topology
-}
-
-#[tokio::test]
-async fn a_publish_before_provisioning_can_be_repeated() {
-    let server = start().await;
-    let bus: JetStream = server.connect().await;
-    let outcome = bus.publish(vec![message(1)]).await.remove(0);
-    assert!(matches!(outcome, Err(PublishError::Unavailable(_))), "{outcome:?}");
-    assert!(matches!(bus.stream_state().await, Err(Error::Other(text)) if text.contains("provision")));
-    bus.provision(&Topology::default()).await.unwrap();
-    bus.publish(vec![message(1)]).await.remove(0).unwrap();
 }
