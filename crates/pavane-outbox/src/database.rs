@@ -2,7 +2,7 @@ use std::future::Future;
 
 use sqlx::{
     Any, Pool, Postgres, Row as _, Sqlite,
-    migrate::{MigrateError, Migrator},
+    migrate::{Migrate, MigrateError, Migrator},
 };
 
 /// Which dialect of SQL a database speaks.
@@ -80,7 +80,7 @@ pub trait Database: sqlx::Database + sealed::Sealed {
     /// Runs a script of statements without placeholders.
     fn script(conn: &mut Self::Connection, sql: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
-    /// Brings a schema up to date.
+    /// Brings a schema up to date. Where it is, this only reads, and so needs no right to make tables.
     fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> impl Future<Output = Result<(), MigrateError>> + Send;
 
     /// Column `index` of a row, as text; `None` for null.
@@ -136,6 +136,9 @@ macro_rules! database {
             }
 
             async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
+                if is_up_to_date(&mut *pool.acquire().await?, migrator).await {
+                    return Ok(());
+                }
                 migrator.run(pool).await
             }
 
@@ -153,6 +156,21 @@ macro_rules! database {
 database!(Postgres, postgres);
 database!(Sqlite, sqlite);
 database!(Any, |url| postgres(url).or_else(|| sqlite(url)));
+
+/// Whether exactly these migrations have run.
+///
+/// The migrator itself makes its table first, even where it is there, and PostgreSQL asks for the right to do so before it looks.
+/// What can't be read here is left for the migrator to judge.
+async fn is_up_to_date<C: Migrate>(conn: &mut C, migrator: &Migrator) -> bool {
+    let (Ok(None), Ok(applied)) =
+        (conn.dirty_version(&migrator.table_name).await, conn.list_applied_migrations(&migrator.table_name).await)
+    else {
+        return false;
+    };
+    let wanted = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration());
+    let applied = applied.iter().map(|migration| (migration.version, &migration.checksum));
+    applied.eq(wanted.map(|migration| (migration.version, &migration.checksum)))
+}
 
 fn postgres(url: &str) -> Option<Dialect> {
     (url.starts_with("postgres://") || url.starts_with("postgresql://")).then_some(Dialect::Postgres)

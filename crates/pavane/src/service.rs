@@ -160,21 +160,34 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self.connect_to(db, bus, config).await
     }
 
-    /// As [`connect`](Self::connect), to a database and a bus that are open already: a bus in memory, in tests.
+    /// Brings the tables up to date, the framework's and the service's own, and does nothing else.
+    ///
+    /// [`connect`](Self::connect) does so by itself. This is for a deployment where a role of its own may make tables, and the
+    /// service's role may only read and write their rows: such a service starts when there is nothing to bring up to date.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
-    pub async fn connect_to<B: Bus>(self, db: Db<DB>, bus: B, config: Config) -> Result<App<S, DB, B>, Error> {
-        config.validate()?;
-        let manifest = self.manifest();
-        let declaration = self.declaration(&config);
-        let wired = wiring::wire(&manifest, self.reactions)?;
+    /// When a migration fails, one that ran before was changed since, or one ran that isn't known here.
+    pub async fn migrate(&self, db: &Db<DB>) -> Result<(), Error> {
         db.migrate(&OUTBOX).await?;
         db.migrate(&INBOX).await?;
         if let Some(migrations) = &self.migrations {
             DB::migrate(db.writers(), migrations).await?;
         }
+        Ok(())
+    }
+
+    /// As [`connect`](Self::connect), to a database and a bus that are open already: a bus in memory, in tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_to<B: Bus>(mut self, db: Db<DB>, bus: B, config: Config) -> Result<App<S, DB, B>, Error> {
+        config.validate()?;
+        let manifest = self.manifest();
+        let declaration = self.declaration(&config);
+        let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
+        self.migrate(&db).await?;
         bus.provision(&config.topology).await?;
         let state = Arc::new(self.state);
         let mut consumers = Vec::with_capacity(wired.len());

@@ -158,6 +158,31 @@ async fn without_the_right_to_make_tables_old_rows_go_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_owns_the_tables_can_lend_the_right_to_make_and_drop_weeks() {
+    let (url, clock) = (fresh_url().await, Ahead::default());
+    let mut stage = Stage::on(&url, clock.clone()).await;
+    let old = stage.id();
+    assert_eq!(stage.deliver(old).await, 1);
+    // As the operations manual has it.
+    let lend = "create role borrower login; \
+                grant select, insert, update, delete on all tables in schema public to borrower; \
+                alter function pavane_inbox_extend(bigint) security definer set search_path = public, pg_temp; \
+                alter function pavane_inbox_drop(text, bigint) security definer set search_path = public, pg_temp";
+    sqlx::raw_sql(lend).execute(stage.db.writers()).await.unwrap();
+    let borrower = database(&url.replace("postgres@", "borrower@"), &clock).await;
+    for _ in 0..9 {
+        clock.pass(WEEK);
+        keep_partitions(&borrower, RETENTION).await.unwrap();
+    }
+    assert!(!partitions(&stage.db).await.contains(&BEFORE.to_owned()), "{:?}", partitions(&stage.db).await);
+    let now = stage.id();
+    let claim = sqlx::query("insert into pavane_inbox values ('other', $1::uuid, $2)").bind(now.to_string());
+    claim.bind(clock.now().as_microsecond()).execute(borrower.writers()).await.unwrap();
+    assert_eq!(stage.deliver(now).await, 1);
+    assert!(stage.partition_of(now).await.is_some_and(|week| week.starts_with("pavane_inbox_2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_old_rows_go_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("inbox.db").display());

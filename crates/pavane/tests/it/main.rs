@@ -7,5 +7,6 @@ mod gives_up;
 mod gone;
 mod in_order;
 mod ledger;
+mod privileges;
 mod stage;
 mod starts;

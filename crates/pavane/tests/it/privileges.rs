@@ -1,0 +1,97 @@
+//! A service whose role at PostgreSQL may read and write rows, and nothing else: another role makes the tables.
+
+use std::{sync::Arc, time::Duration};
+
+use pavane::{
+    Config,
+    bus::Memory,
+    contract::SystemClock,
+    inbox::{INBOX, forget, keep_partitions},
+    outbox::{Config as DbConfig, Db, migration::OUTBOX},
+};
+use pavane_testkit::servers::Postgres;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::stage::{Stage, State, service};
+
+/// What the operations manual says, as the tables' owner.
+const GRANTS: &str = "alter default privileges grant select, insert, update, delete on tables to clerk; \
+                      alter default privileges grant usage on sequences to clerk";
+
+/// The URLs of a database, for the role that owns it and for the service's.
+async fn urls() -> (String, String) {
+    static ROLES: OnceCell<()> = OnceCell::const_new();
+    let postgres = Postgres::shared().await.unwrap();
+    let url = postgres.fresh_database().await.unwrap();
+    let admin = open(&url).await;
+    let name = url.rsplit('/').next().unwrap();
+    ROLES.get_or_init(async || run(&admin, "create role smith login; create role clerk login").await).await;
+    let prepare = format!(
+        "alter database {name} owner to smith; revoke all on database {name} from public; \
+         grant connect on database {name} to clerk; \
+         alter schema public owner to smith; revoke create on schema public from public"
+    );
+    run(&admin, &prepare).await;
+    let (smith, clerk) = (url.replace("postgres@", "smith@"), url.replace("postgres@", "clerk@"));
+    run(&open(&smith).await, GRANTS).await;
+    (smith, clerk)
+}
+
+async fn open(url: &str) -> Db {
+    Db::open(DbConfig::new("stage", url)).await.unwrap()
+}
+
+async fn run(db: &Db, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(db.writers()).await.unwrap();
+}
+
+/// Why the service doesn't start.
+async fn refusal(url: &str) -> String {
+    let bus = Memory::new(Arc::new(SystemClock));
+    let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("", url)).await;
+    connected.unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_one_made() {
+    let (smith, clerk) = urls().await;
+    service(State::default()).migrate(&open(&smith).await).await.unwrap();
+    let folder = || TempDir::new().unwrap();
+    let stage = Stage::open((clerk, folder())).await;
+    let saga = stage.start("poor").await;
+    stage.settle().await;
+    stage.cancel(saga, "poor").await;
+    stage.settle().await;
+    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "take-back"]);
+    stage.start("reject-poor").await;
+    stage.settle().await;
+    assert!(stage.said("reject-poor").contains(&"stage.failed".to_owned()));
+    // The weeks to come are there from the migration, so nothing has to be made yet.
+    keep_partitions(&stage.db, Duration::from_hours(45 * 24)).await.unwrap();
+    assert!(!forget(&stage.db, Duration::ZERO).await.unwrap());
+    let stage = stage.restart().await;
+    stage.start("again").await;
+    stage.settle().await;
+    assert_eq!(stage.done("again").await, ["charge", "step"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_make_tables_does_not_start_where_some_are_missing() {
+    let (smith, clerk) = urls().await;
+    for schema in [&OUTBOX, &INBOX] {
+        let refused = refusal(&clerk).await;
+        assert!(refused.contains("permission denied for schema public"), "{refused}");
+        open(&smith).await.migrate(schema).await.unwrap();
+    }
+    let refused = refusal(&clerk).await;
+    assert!(refused.starts_with("the service's own tables can't be brought up to date"), "{refused}");
+    assert!(refused.contains("permission denied for schema public"), "{refused}");
+    service(State::default()).migrate(&open(&smith).await).await.unwrap();
+    drop(Stage::open((clerk.clone(), TempDir::new().unwrap())).await);
+    // A migration that a newer version ran is not overlooked.
+    let newer = "insert into pavane_inbox_migrations (version, description, success, checksum, execution_time) \
+                 values (99, 'newer', true, '', 0)";
+    run(&open(&smith).await, newer).await;
+    assert!(!refusal(&clerk).await.is_empty());
+}
