@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     completions,
     dead_letters::{self, retry_undo},
-    doctor, explain, map, trace, watch,
+    doctor, explain, map, resolve, trace, watch,
 };
 
 /// Draws, checks, traces, watches and mends a deployment of services built with Pavane.
@@ -73,6 +73,10 @@ pub(crate) enum Command {
     ///
     /// Their dead letters are redriven, and who did it and why is kept. Exit status 1 when one was left alone or failed.
     RetryUndo(retry_undo::Arguments),
+    /// Say that nothing more has to happen in a saga that needs a decision or is stuck, because it was settled in another way.
+    ///
+    /// Nothing is done but that: who said so and why is kept, and the saga is not named any more.
+    Resolve(resolve::Arguments),
     /// Tell who emits an event, who reacts to it, who takes it back and why, and what comes next.
     Explain(explain::Arguments),
     /// Check server, streams, consumers and services for what will hurt, and say how to mend it.

@@ -5,6 +5,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod map;
+pub(crate) mod resolve;
 pub(crate) mod stuck;
 pub(crate) mod trace;
 pub(crate) mod verify;
@@ -31,6 +32,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Stuck => stuck::run(&deployment, *output).await,
         Command::DeadLetters(command) => dead_letters::run(&deployment, &command, *output).await,
         Command::RetryUndo(arguments) => dead_letters::retry_undo::run(&deployment, &arguments, *output).await,
+        Command::Resolve(arguments) => resolve::run(&deployment, &arguments, *output).await,
         Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
         Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
         Command::Completions(_) => Ok(Outcome::Fine),

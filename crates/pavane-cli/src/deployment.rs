@@ -8,7 +8,7 @@ use pavane_bus::{
     jetstream::{self, Start},
     topology::{DECLARATIONS, DECLARATIONS_STREAM, EVENTS},
 };
-use pavane_contract::Key;
+use pavane_contract::{Key, SagaId};
 use pavane_observe::{Feed, Limits, Update, View};
 
 use crate::arguments::Connection;
@@ -64,6 +64,18 @@ impl Deployment {
         let mut view = View::new(Limits::default());
         feed.load_into(|updates| view.apply(updates)).await.context("failed to read the streams")?;
         Ok(view)
+    }
+}
+
+/// The saga that somebody names who is going to decide about it.
+pub(crate) fn only_saga(view: &View, what: &str) -> anyhow::Result<SagaId> {
+    match view.find(what).as_slice() {
+        [saga] => Ok(*saga),
+        [] => bail!("no saga has the key or the id {what:?}, and no event that the stream still has"),
+        sagas => {
+            let ids: Vec<String> = sagas.iter().map(ToString::to_string).collect();
+            bail!("{what:?} could be any of these sagas; name one: {}", ids.join(", "));
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl Selection {
 }
 
 impl Decider {
-    fn because(&self) -> anyhow::Result<Because> {
+    pub(crate) fn because(&self) -> anyhow::Result<Because> {
         Ok(Because::new(&self.by, &self.reason)?)
     }
 }

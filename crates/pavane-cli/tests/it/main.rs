@@ -7,5 +7,6 @@ mod doctor;
 mod drawing;
 mod failing;
 mod live;
+mod resolving;
 mod stage;
 mod tracing;

@@ -1,12 +1,12 @@
 //! `pavane retry-undo`: what must be taken back is given to its undo once more.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use pavane_observe::redrive::Options;
 
 use super::{Decider, redrive};
 use crate::{
-    deployment::Deployment,
+    deployment::{self, Deployment},
     output::{Outcome, Output},
 };
 
@@ -25,14 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
     let Arguments { what, decider, dry_run } = arguments;
     let (because, view) = (decider.because()?, deployment.view().await?);
-    let saga = match view.find(what).as_slice() {
-        [saga] => *saga,
-        [] => bail!("no saga has the key or the id {what:?}, and no event that the stream still has"),
-        sagas => {
-            let ids: Vec<String> = sagas.iter().map(ToString::to_string).collect();
-            bail!("{what:?} could be any of these sagas; name one: {}", ids.join(", "));
-        }
-    };
+    let saga = deployment::only_saga(&view, what)?;
     let undos =
         view.failed_undos(saga).context("no undo of this saga was given up on; `pavane trace` tells how it stands")?;
     let mut plan = view.plan(&undos);
