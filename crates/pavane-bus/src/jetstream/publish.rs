@@ -21,6 +21,10 @@ use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
 
 type Outcome = Result<Receipt, PublishError>;
 
+/// So many outcomes are awaited at once where there is no more room in flight: a part of what fits, so that the server is
+/// never without work meanwhile.
+const SETTLED_AT_ONCE: usize = 64;
+
 /// One call of publish: sends ahead of the acks and takes these in order.
 struct Batch<'a> {
     inner: &'a Inner,
@@ -57,9 +61,7 @@ impl Inner {
         for message in messages {
             batch.push(message).await;
         }
-        while let Some(first) = batch.pending.pop_front() {
-            batch.settle(first).await;
-        }
+        batch.settle(usize::MAX).await;
         record(&batch.outcomes);
         batch.outcomes
     }
@@ -94,11 +96,11 @@ impl<'a> Batch<'a> {
             {
                 return Some(permit);
             }
-            match self.pending.pop_front() {
-                Some(first) => self.settle(first).await,
+            if self.pending.is_empty() {
                 // Never closed, so never an error.
-                None => return self.inner.in_flight.acquire().await.ok(),
+                return self.inner.in_flight.acquire().await.ok();
             }
+            self.settle(SETTLED_AT_ONCE).await;
         }
     }
 
@@ -118,13 +120,22 @@ impl<'a> Batch<'a> {
         Ok((subject, ack, deadline))
     }
 
-    async fn settle(&mut self, pending: Pending<'a>) {
-        let outcome = match pending {
-            Pending::Sent(sent) => self.outcome(sent).await,
-            Pending::Failed(error) => Err(error),
-        };
-        self.stopped |= outcome.as_ref().is_err_and(is_unavailable);
-        self.outcomes.push(outcome);
+    /// Waits for the outcomes of the first messages, so many at most.
+    ///
+    /// The last of them first: answers come in order, so the others are there by then, and this task is woken once and not
+    /// for each.
+    async fn settle(&mut self, most: usize) {
+        let settled = self.pending.drain(..most.min(self.pending.len())).collect::<Vec<_>>();
+        let start = self.outcomes.len();
+        for pending in settled.into_iter().rev() {
+            let outcome = match pending {
+                Pending::Sent(sent) => self.outcome(sent).await,
+                Pending::Failed(error) => Err(error),
+            };
+            self.stopped |= outcome.as_ref().is_err_and(is_unavailable);
+            self.outcomes.push(outcome);
+        }
+        self.outcomes[start..].reverse();
     }
 
     async fn outcome(&self, sent: Sent<'a>) -> Outcome {
@@ -163,21 +174,26 @@ fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> 
     let Outgoing { subject, headers, payload, message_id } = message;
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
-        append(&mut map, name, value)?;
+        map.insert(usable_name(name)?, header_value(name, value)?);
+    }
+    if map.len() < headers.iter().len() {
+        // Some name is there twice, which none of ours is: the slower way, that keeps both.
+        map = HeaderMap::new();
+        for (name, value) in headers.iter() {
+            map.append(usable_name(name)?, header_value(name, value)?);
+        }
     }
     map.insert(async_nats::header::NATS_MESSAGE_ID, header_value(MESSAGE_ID, &message_id)?);
     Ok((Subject::from(subject), PublishMessage::build().payload(payload).headers(map)))
 }
 
-fn append(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), PublishError> {
-    let parsed = match header_name(name) {
-        Cow::Borrowed(name) => HeaderName::from_static(name),
+fn usable_name(name: &str) -> Result<HeaderName, PublishError> {
+    match header_name(name) {
+        Cow::Borrowed(name) => Ok(HeaderName::from_static(name)),
         Cow::Owned(name) => name
             .parse()
-            .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}")))?,
-    };
-    map.append(parsed, header_value(name, value)?);
-    Ok(())
+            .map_err(|error| PublishError::Refused(format!("the header name {name:?} is unusable: {error}"))),
+    }
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, PublishError> {
