@@ -12,6 +12,7 @@ mod store;
 use std::time::Duration;
 
 use pavane_bus::{Bus, PublishError, Receipt, StreamState};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
@@ -170,9 +171,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let stream = self.verify_if_due(now).await?;
         let mut rows = std::mem::take(&mut self.ahead);
         if rows.is_empty() {
-            // There are such after a step that was dropped or failed.
-            self.record_answers().await?;
-            rows = self.read(&[]).await?;
+            match self.record_and_read().await? {
+                Some(read) => rows = read,
+                None => return Ok(Progress::Standby),
+            }
         }
         let mut next_due = None;
         if rows.is_empty() {
@@ -195,8 +197,11 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Stops when dropped; call [`release`](Self::release) then.
     pub async fn run(&mut self) {
         const POLL_MIN: Duration = Duration::from_millis(5);
+        /// From one batch to the next under load: what is committed meanwhile goes out together, at the price of one.
+        const GATHER: Duration = Duration::from_millis(1);
         let mut pause = POLL_MIN;
         let mut failing = false;
+        let mut gathered = Instant::now();
         loop {
             match self.step().await {
                 Ok(Progress::Sent { .. }) => {
@@ -207,6 +212,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                     if self.may_be_more {
                         continue;
                     }
+                    gathered = Instant::now() + GATHER;
                 }
                 Ok(Progress::Idle { next_due }) => {
                     failing = false;
@@ -222,13 +228,14 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                         warn!(service = self.db.service(), %cause, "failed to relay events; trying again");
                     }
                     (pause, failing) = ((pause * 2).min(self.config.poll_max), true);
-                    tokio::time::sleep(pause).await;
+                    sleep(pause).await;
                     continue;
                 }
             }
             // A commit makes it worth looking at once.
-            if tokio::time::timeout(pause, self.db.committed()).await.is_ok() {
+            if timeout(pause, self.db.committed()).await.is_ok() {
                 pause = POLL_MIN;
+                sleep_until(gathered).await;
             }
         }
     }
@@ -322,6 +329,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             self.read_max = (self.read_max / 4).max(1);
         }
         self.answers = Answers::of(seqs.into_iter().zip(outcomes), stream);
+        self.count(&self.answers);
         let (sent, refused) = (self.answers.sent.len(), self.answers.refused.len());
         if !recorded? {
             self.give_up_lease();
@@ -334,16 +342,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(Progress::Sent { sent, refused });
         }
         self.ahead = next?;
-        let failure = self.answers.failure.take();
-        if self.ahead.is_empty() || failure.is_some() {
-            self.ahead.clear();
-            self.record_answers().await?;
-            self.db.crash_point(CrashPoint::AfterMark).await;
-        }
-        match failure {
-            Some(cause) => Err(cause.into()),
-            None => Ok(Progress::Sent { sent, refused }),
-        }
+        let Some(cause) = self.answers.failure.take() else { return Ok(Progress::Sent { sent, refused }) };
+        self.ahead.clear();
+        self.record_answers().await?;
+        Err(cause.into())
     }
 
     /// Records what the broker said that isn't recorded yet.
@@ -353,6 +355,24 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
         self.answers = Answers::default();
         Ok(())
+    }
+
+    /// Records what the broker said that isn't recorded yet, and reads what comes next. `None` when somebody else has the
+    /// lease.
+    async fn record_and_read(&mut self) -> Result<Option<Vec<Unsent>>, Error> {
+        if self.answers.sent.is_empty() {
+            self.record_answers().await?;
+            return self.read(&[]).await.map(Some);
+        }
+        self.record_refused(&self.answers).await?;
+        let acknowledged = (self.answers.sent.as_slice(), self.answers.stream_created);
+        let read = store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max).await?;
+        self.answers = Answers::default();
+        if read.is_none() {
+            self.give_up_lease();
+        }
+        self.db.crash_point(CrashPoint::AfterMark).await;
+        Ok(read)
     }
 
     /// Somebody else has the lease now.
@@ -373,6 +393,20 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
 
     /// Records what the broker said. `false` when somebody else has the lease.
     async fn record(&self, answers: &Answers) -> Result<bool, Error> {
+        self.record_refused(answers).await?;
+        if answers.sent.is_empty() {
+            return Ok(true);
+        }
+        let acknowledged = (answers.sent.as_slice(), answers.stream_created);
+        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
+    }
+
+    async fn record_refused(&self, answers: &Answers) -> Result<(), Error> {
+        if answers.refused.is_empty() { Ok(()) } else { Ok(store::mark_refused(&self.db, &answers.refused).await?) }
+    }
+
+    /// Counts what the broker said, when it says it.
+    fn count(&self, answers: &Answers) {
         let count = |name, rows: usize| {
             if rows > 0 {
                 metrics::counter!(name, "service" => self.db.service().to_owned()).increment(rows as u64);
@@ -380,14 +414,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         };
         count(metric::PUBLISHED, answers.sent.len());
         count(metric::REFUSED, answers.refused.len());
-        if !answers.refused.is_empty() {
-            store::mark_refused(&self.db, &answers.refused).await?;
-        }
-        if answers.sent.is_empty() {
-            return Ok(true);
-        }
-        let acknowledged = (answers.sent.as_slice(), answers.stream_created);
-        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
     }
 }
 

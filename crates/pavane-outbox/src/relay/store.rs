@@ -33,10 +33,9 @@ pub(crate) async fn unsent<DB: Database>(
     // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again. `not in` a
     // set, and not `<> all` of an array: that would be compared with each member.
     const UNSENT: Statement = Statement {
-        postgres: "select unsent.seq, event_id::text, subject, headers, payload \
-                   from (select seq from pavane_unsent where seq not in (select unnest($2::bigint[])) \
-                   order by seq limit $1) as unsent, \
-                   lateral (select * from pavane_outbox where seq = unsent.seq limit 1) as event order by unsent.seq",
+        postgres: "select seq, event_id::text, subject, headers, payload from pavane_outbox where seq = any (array(\
+                   select seq from pavane_unsent where seq not in (select unnest($2::bigint[])) order by seq limit $1)) \
+                   order by seq",
         sqlite: "select seq, event_id, subject, headers, payload \
                  from pavane_unsent cross join pavane_outbox using (seq) \
                  where seq not in (select value from json_each($2)) order by seq limit $1",
@@ -46,18 +45,51 @@ pub(crate) async fn unsent<DB: Database>(
         Dialect::Sqlite => json(but)?,
     };
     let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), but.into()]).await?;
-    rows.iter()
-        .map(|row| {
-            let headers = serde_json::from_str(&text::<DB>(row, 3)?);
-            let message = Outgoing {
-                message_id: text::<DB>(row, 1)?,
-                subject: text::<DB>(row, 2)?,
-                headers: headers.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-                payload: text::<DB>(row, 4)?.into(),
-            };
-            Ok(Unsent { seq: int::<DB>(row, 0)?, message })
-        })
-        .collect()
+    rows.iter().map(|row| unsent_row::<DB>(row, 0)).collect()
+}
+
+/// A row of which the columns from `first` on are its sequence, id, subject, headers and payload.
+fn unsent_row<DB: Database>(row: &DB::Row, first: usize) -> Result<Unsent, Error> {
+    let headers = serde_json::from_str(&text::<DB>(row, first + 3)?);
+    let message = Outgoing {
+        message_id: text::<DB>(row, first + 1)?,
+        subject: text::<DB>(row, first + 2)?,
+        headers: headers.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        payload: text::<DB>(row, first + 4)?.into(),
+    };
+    Ok(Unsent { seq: int::<DB>(row, first)?, message })
+}
+
+/// [`mark_sent`], and then [`unsent`] without those: on PostgreSQL in one round trip. `None` when another relay has the lease.
+pub(crate) async fn mark_and_read<DB: Database>(
+    db: &Db<DB>,
+    owner: &str,
+    (sent, stream_created): (&[Sent], i64),
+    limit: i64,
+) -> Result<Option<Vec<Unsent>>, Error> {
+    // All parts of a statement see the same rows, so those that it deletes are left out once more.
+    const BOTH: &str = "with lease as (select set_config('synchronous_commit', 'off', true) \
+                        from pavane_relay_lease where owner = $6 for share), \
+                        gone as (delete from pavane_unsent using lease where seq = any ($7::bigint[])), \
+                        record as (insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
+                        select $1, $2, $3, $4, $5 from lease) \
+                        select seq, event_id::text, subject, headers, payload from lease left join pavane_outbox \
+                        on seq = any (array(select seq from pavane_unsent where seq not in (select unnest($7::bigint[])) \
+                        order by seq limit $8)) order by seq";
+    if db.dialect() == Dialect::Sqlite {
+        let held = mark_sent(db, owner, (sent, stream_created)).await?;
+        let conn = &mut *db.writer().await?;
+        return if held { unsent::<DB>(conn, db.dialect(), &[], limit).await.map(Some) } else { Ok(None) };
+    }
+    let mut args = record(db.now(), stream_created, sent)?;
+    args.extend([owner.into(), array(&json(&seqs(sent))?).into(), limit.into()]);
+    let rows = DB::fetch(&mut *db.writer().await?, BOTH, args).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    if DB::int(first, 0)?.is_none() {
+        // The lease alone: nothing waits.
+        return Ok(Some(Vec::new()));
+    }
+    rows.iter().map(|row| unsent_row::<DB>(row, 0)).collect::<Result<_, _>>().map(Some)
 }
 
 /// Records what the broker acknowledged to a relay, as one set, if that relay still has the lease. `false` when it hasn't.
@@ -83,8 +115,7 @@ pub(crate) async fn mark_sent<DB: Database>(
     const DELETE: &str = "delete from pavane_unsent where seq in (select value from json_each($1))";
     let mut args = record(db.now(), stream_created, sent)?;
     args.push(owner.into());
-    let seqs: Vec<_> = sent.iter().map(|(seq, _)| *seq).collect();
-    let seqs = json(&seqs)?;
+    let seqs = json(&seqs(sent))?;
     match db.dialect() {
         Dialect::Postgres => {
             args.push(array(&seqs).into());
@@ -216,7 +247,7 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, sent_before: i64, limit: i6
     }
     let mut tx = db.begin_plain().await?;
     for batch in &batches {
-        let seqs: Vec<_> = acknowledged::<DB>(batch, 1)?.into_iter().map(|(seq, _)| seq).collect();
+        let seqs = seqs(&acknowledged::<DB>(batch, 1)?);
         DB::execute(&mut tx, ROWS.on(db.dialect()), vec![json(&seqs)?.into()]).await?;
         DB::execute(&mut tx, "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
     }
@@ -234,6 +265,10 @@ fn record(sent_at: i64, stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, 
     let sequences = || sent.iter().map(|(_, stream_seq)| *stream_seq);
     let (first, last) = (sequences().min().unwrap_or_default(), sequences().max().unwrap_or_default());
     Ok(vec![sent_at.into(), stream_created.into(), first.into(), last.into(), json(sent)?.into()])
+}
+
+fn seqs(sent: &[Sent]) -> Vec<i64> {
+    sent.iter().map(|(seq, _)| *seq).collect()
 }
 
 fn acknowledged<DB: Database>(row: &DB::Row, index: usize) -> Result<Vec<Sent>, Error> {

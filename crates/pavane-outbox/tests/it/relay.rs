@@ -200,13 +200,34 @@ async fn a_relay_that_lost_its_lease_records_nothing() {
         let mut slow = shelf.relay();
         shelf.note("a", "one").await;
         shelf.gate.close(CrashPoint::AfterPublish);
-        let standing = tokio::spawn(async move { slow.step().await });
+        let standing = tokio::spawn(async move {
+            slow.step().await.unwrap();
+            slow
+        });
         shelf.gate.reached().await;
         let take_over = sqlx::query("update pavane_relay_lease set owner = 'another'");
         take_over.execute(shelf.db.writers()).await.unwrap();
+        shelf.note("a", "two").await;
         shelf.gate.open();
-        drop(standing.await.unwrap());
-        assert_eq!(backlog(&shelf).await.unsent, 1);
+        let mut slow = standing.await.unwrap();
+        assert_eq!(slow.step().await.unwrap(), Progress::Standby);
+        assert_eq!(backlog(&shelf).await.unsent, 2);
+        assert_eq!(shelf.stored(), ["one"], "nor does it publish more");
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_is_recorded_by_the_read_that_comes_next_or_at_the_end() {
+    for shelf in Shelf::each().await {
+        let mut relay = shelf.relay();
+        for number in 0..3 {
+            shelf.note("a", &number.to_string()).await;
+            assert!(matches!(relay.step().await.unwrap(), Progress::Sent { sent: 1, .. }), "{number}");
+            assert_eq!(backlog(&shelf).await.unsent, 1, "of those before none is left");
+        }
+        relay.release().await.unwrap();
+        assert_eq!(backlog(&shelf).await.unsent, 0);
+        assert_eq!(shelf.stored(), ["0", "1", "2"]);
     }
 }
 
