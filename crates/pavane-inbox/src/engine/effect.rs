@@ -55,25 +55,28 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// Asks inbox and ledger whether there is something to do, and returns the event to do it with.
+    ///
+    /// What nearly every event needs is one statement, without a transaction around it.
     async fn look(&self, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
-        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
-        let (saga, id) = (event.meta.cause.saga, event.meta.id);
+        let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_step = matches!(self.wired.part, Part::Step { .. });
-        if is_step && store::start_running(&mut tx, &self.wired.name, saga, id).await? {
-            tx.commit().await?;
+        if is_step && store::start_running(&self.db, name, saga, id).await? {
             return Ok(Some(event.clone()));
         }
-        if store::is_handled(&mut tx, &self.wired.name, event.meta.id).await? {
+        if store::is_handled(&self.db, name, id).await? {
             self.count("duplicate", 1);
             return Ok(None);
         }
+        if self.wired.part == Part::Plain {
+            return Ok(Some(event.clone()));
+        }
+        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(name)).await?;
         let given = match &self.wired.part {
-            Part::Plain => return Ok(Some(event.clone())),
-            Part::Step { .. } => self.look_forward(&mut tx, event).await?,
             Part::Undo { step } => self.look_back(&mut tx, step, event).await?,
+            Part::Step { .. } | Part::Plain => self.look_forward(&mut tx, event).await?,
         };
         if given.is_none() {
-            store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
+            store::claim(&mut tx, name, &[id]).await?;
             self.count("skipped", 1);
         }
         tx.commit().await?;
