@@ -38,7 +38,7 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
     };
     let raw = async || {
         broker.anew().await?;
-        publish(&broker, rows).await
+        tokio::spawn(publish(broker.url(), rows)).await?
     };
     let samples = pair(stage.runs, pavane, raw).await?;
     let work = format!("{rows} outbox rows to JetStream, PostgreSQL; a pipelined publish with a message id");
@@ -78,19 +78,22 @@ pub(crate) async fn drain(broker: &Broker, url: &str, rows: usize) -> Result<f64
     let db = Db::<Postgres>::open(Config::new(load::SERVICE, url)).await?;
     let mut relay = Relay::new(db.clone(), broker.bus(load::SERVICE).await?, relay::Config::default());
     let before = broker.context.get_stream(EVENTS).await?.cached_info().state.messages;
-    let (started, mut done) = (Instant::now(), 0);
-    while done < rows {
-        match relay.step().await? {
-            Progress::Sent { sent, refused } => {
-                ensure!(refused == 0, "the broker refused {refused} events");
-                done += sent;
-            }
-            Progress::Idle { .. } | Progress::Standby | _ => {
-                anyhow::bail!("nothing to send after {done} of {rows} rows")
+    let (mut relay, done, rate) = tokio::spawn(async move {
+        let (started, mut done) = (Instant::now(), 0);
+        while done < rows {
+            match relay.step().await? {
+                Progress::Sent { sent, refused } => {
+                    ensure!(refused == 0, "the broker refused {refused} events");
+                    done += sent;
+                }
+                Progress::Idle { .. } | Progress::Standby | _ => {
+                    anyhow::bail!("nothing to send after {done} of {rows} rows")
+                }
             }
         }
-    }
-    let rate = load::per_second(done, started);
+        Ok((relay, done, load::per_second(done, started)))
+    })
+    .await??;
     let stored = broker.context.get_stream(EVENTS).await?.cached_info().state.messages - before;
     ensure!(stored == u64::try_from(done)?, "{done} rows were sent, {stored} are stored");
     relay.release().await?;
@@ -99,8 +102,8 @@ pub(crate) async fn drain(broker: &Broker, url: &str, rows: usize) -> Result<f64
 }
 
 /// Publishes the same bodies with the bare client, and returns how many in a second.
-async fn publish(broker: &Broker, events: usize) -> Result<f64> {
-    let client = async_nats::connect(broker.url()).await?;
+async fn publish(url: String, events: usize) -> Result<f64> {
+    let client = async_nats::connect(url).await?;
     let context = async_nats::jetstream::new(client);
     let body = Bytes::from(serde_json::to_vec(&load::booked(&load::deposited(0)))?);
     let mut pending = VecDeque::with_capacity(IN_FLIGHT);

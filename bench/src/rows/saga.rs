@@ -37,13 +37,13 @@ const COMMITS: [(&str, &str); 15] = [
 ];
 
 pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
-    let (sagas, customers) = (stage.size(2_000, 40), stage.size(64, 8));
+    let sagas = stage.size(2_000, 40);
     let anchor = Anchor::prepare(stage).await?;
     let mut rows = Vec::new();
     for (databases, label) in [(Databases::Postgres, ""), (Databases::Sqlite, " (sqlite)")] {
         let broker = Broker::start(stage).await?;
         let shop = Arc::new(Shop::start(stage, &broker, databases).await?);
-        closed(&shop, customers, customers).await?;
+        let customers = best(&shop, stage).await?;
         let mut runs = Runs::default();
         for _ in 0..stage.runs {
             let loop_ = closed(&shop, sagas, customers).await?;
@@ -58,6 +58,19 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// The number of customers at which the shop is fastest, as pgbench has its best number of clients.
+async fn best(shop: &Arc<Shop>, stage: &Stage) -> Result<usize> {
+    let candidates: &[usize] = if stage.smoke { &[8] } else { &[64, 128, 256] };
+    let (mut best, mut customers) = (0.0, 1);
+    for &candidate in candidates {
+        let rate = closed(shop, 4 * candidate, candidate).await?.rate;
+        if rate > best {
+            (best, customers) = (rate, candidate);
+        }
+    }
+    Ok(customers)
 }
 
 /// What one run measured.
