@@ -10,6 +10,7 @@ mod bucket;
 pub mod conformance;
 mod memory;
 mod sql;
+mod store;
 
 use std::{future::Future, time::Duration};
 

@@ -1,4 +1,4 @@
-//! All SQL of the inbox and the step ledger.
+//! All SQL of the inbox and the step ledger, and the tables of both and of [claims](crate::dedupe).
 
 use std::collections::{HashMap, HashSet};
 
@@ -298,50 +298,6 @@ pub(crate) async fn forget_failures<DB: Database>(
     };
     let sql = FORGET.on(tx.db().dialect());
     DB::execute(tx.conn(), sql, vec![reaction.into(), event.to_string().into()]).await?;
-    Ok(())
-}
-
-/// Takes a claim that is free or has expired. Two that try at once meet at the primary key, and the second finds it held.
-pub(crate) async fn take_claim<DB: Database>(
-    conn: &mut DB::Connection,
-    key: &str,
-    token: &str,
-    now: i64,
-    until: i64,
-) -> Result<bool, Error> {
-    const TAKE: &str = "insert into pavane_claim (key, token, state, expires_at) values ($1, $2, 'held', $3) \
-                        on conflict (key) do update set token = excluded.token, state = excluded.state, \
-                        expires_at = excluded.expires_at where pavane_claim.expires_at <= $4";
-    let args = vec![key.into(), token.into(), until.into(), now.into()];
-    Ok(DB::execute(conn, TAKE, args).await? == 1)
-}
-
-/// Whether a claim was confirmed.
-pub(crate) async fn is_claim_done<DB: Database>(conn: &mut DB::Connection, key: &str) -> Result<bool, Error> {
-    let rows = DB::fetch(conn, "select state from pavane_claim where key = $1", vec![key.into()]).await?;
-    rows.first().map_or(Ok(false), |row| Ok(text::<DB>(row, 0)? == "done"))
-}
-
-/// Confirms a claim that is still held under this token.
-pub(crate) async fn confirm_claim<DB: Database>(
-    conn: &mut DB::Connection,
-    key: &str,
-    token: &str,
-    until: i64,
-) -> Result<bool, Error> {
-    const CONFIRM: &str = "update pavane_claim set state = 'done', expires_at = $3 \
-                           where key = $1 and token = $2 and state = 'held'";
-    Ok(DB::execute(conn, CONFIRM, vec![key.into(), token.into(), until.into()]).await? == 1)
-}
-
-/// Frees a claim that is still held under this token.
-pub(crate) async fn release_claim<DB: Database>(
-    conn: &mut DB::Connection,
-    key: &str,
-    token: &str,
-) -> Result<(), Error> {
-    const RELEASE: &str = "delete from pavane_claim where key = $1 and token = $2 and state = 'held'";
-    DB::execute(conn, RELEASE, vec![key.into(), token.into()]).await?;
     Ok(())
 }
 

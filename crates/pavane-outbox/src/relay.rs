@@ -6,17 +6,19 @@
 //! broker has flushed it to disk. Whenever the connection was lost, and now and then anyway, the relay looks whether the
 //! broker still has what it acknowledged, and publishes again what it lost.
 
+mod answers;
 mod durability;
 mod store;
 
 use std::time::Duration;
 
-use pavane_bus::{Bus, PublishError, Receipt, StreamState};
+use pavane_bus::{Bus, PublishError, StreamState};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
-use store::{Refused, Sent, Unsent};
+use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, store as tables};
+use answers::Answers;
+use store::Unsent;
 
 /// How the relay works.
 #[derive(Debug, Clone)]
@@ -114,16 +116,6 @@ pub struct Relay<DB: Database, B: Bus> {
     ahead: Vec<Unsent>,
     /// Published by the step before, and recorded while the next rows are being published. Void with the connection.
     answers: Answers,
-}
-
-/// What the broker said about some rows, not recorded yet.
-#[derive(Debug, Default)]
-struct Answers {
-    /// Microseconds since the Unix epoch when the stream was created that they went to.
-    stream_created: i64,
-    sent: Vec<Sent>,
-    refused: Vec<Refused>,
-    failure: Option<PublishError>,
 }
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
@@ -348,33 +340,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Err(cause.into())
     }
 
-    /// Records what the broker said that isn't recorded yet.
-    async fn record_answers(&mut self) -> Result<(), Error> {
-        if !self.record(&self.answers).await? {
-            self.give_up_lease();
-        }
-        self.answers = Answers::default();
-        Ok(())
-    }
-
-    /// Records what the broker said that isn't recorded yet, and reads what comes next. `None` when somebody else has the
-    /// lease.
-    async fn record_and_read(&mut self) -> Result<Option<Vec<Unsent>>, Error> {
-        if self.answers.sent.is_empty() {
-            self.record_answers().await?;
-            return self.read(&[]).await.map(Some);
-        }
-        self.record_refused(&self.answers).await?;
-        let acknowledged = (self.answers.sent.as_slice(), self.answers.stream_created);
-        let read = store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max).await?;
-        self.answers = Answers::default();
-        if read.is_none() {
-            self.give_up_lease();
-        }
-        self.db.crash_point(CrashPoint::AfterMark).await;
-        Ok(read)
-    }
-
     /// Somebody else has the lease now.
     fn give_up_lease(&mut self) {
         self.lease_until = i64::MIN;
@@ -389,52 +354,5 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
 
     fn is_reconnected(&self) -> bool {
         self.bus.health().reconnects != self.reconnects
-    }
-
-    /// Records what the broker said. `false` when somebody else has the lease.
-    async fn record(&self, answers: &Answers) -> Result<bool, Error> {
-        self.record_refused(answers).await?;
-        if answers.sent.is_empty() {
-            return Ok(true);
-        }
-        let acknowledged = (answers.sent.as_slice(), answers.stream_created);
-        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
-    }
-
-    async fn record_refused(&self, answers: &Answers) -> Result<(), Error> {
-        if answers.refused.is_empty() { Ok(()) } else { Ok(store::mark_refused(&self.db, &answers.refused).await?) }
-    }
-
-    /// Counts what the broker said, when it says it.
-    fn count(&self, answers: &Answers) {
-        let count = |name, rows: usize| {
-            if rows > 0 {
-                metrics::counter!(name, "service" => self.db.service().to_owned()).increment(rows as u64);
-            }
-        };
-        count(metric::PUBLISHED, answers.sent.len());
-        count(metric::REFUSED, answers.refused.len());
-    }
-}
-
-impl Answers {
-    fn of(outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>, stream: StreamState) -> Self {
-        let mut answers = Self { stream_created: stream.created.as_microsecond(), ..Self::default() };
-        for (seq, outcome) in outcomes {
-            match outcome {
-                Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
-                Err(PublishError::Refused(why)) => {
-                    error!(outbox_seq = seq, why, "the broker refuses an event for good");
-                    answers.refused.push((seq, why));
-                }
-                Err(cause) => answers.failure = answers.failure.or(Some(cause)),
-            }
-        }
-        answers
-    }
-
-    /// The rows that they are about.
-    fn seqs(&self) -> impl Iterator<Item = i64> {
-        self.sent.iter().map(|(seq, _)| *seq).chain(self.refused.iter().map(|(seq, _)| *seq))
     }
 }

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use pavane_outbox::{Database, Db};
 
-use super::{Claim, DedupeStore, Error, Held, after};
-use crate::store;
+use super::{Claim, DedupeStore, Error, Held, after, store};
 
 /// Remembers in the service's own database, so that it survives restarts and is shared by all instances.
 #[derive(Debug)]
@@ -24,16 +23,16 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
         let held = Held::new(key, self.db.clock());
         let mut conn = self.db.writers().acquire().await?;
         let (now, until) = (self.db.now(), after(self.db.clock(), lease));
-        if store::take_claim::<DB>(&mut conn, key, &held.token, now, until).await? {
+        if store::take::<DB>(&mut conn, key, &held.token, now, until).await? {
             return Ok(Claim::Held(held));
         }
-        Ok(if store::is_claim_done::<DB>(&mut conn, key).await? { Claim::Done } else { Claim::Busy })
+        Ok(if store::is_done::<DB>(&mut conn, key).await? { Claim::Done } else { Claim::Busy })
     }
 
     async fn confirm(&self, held: Held) -> Result<(), Error> {
         let mut conn = self.db.writers().acquire().await?;
         let until = after(self.db.clock(), self.retention);
-        if store::confirm_claim::<DB>(&mut conn, &held.key, &held.token, until).await? {
+        if store::confirm::<DB>(&mut conn, &held.key, &held.token, until).await? {
             Ok(())
         } else {
             Err(Error::Lost(held.key))
@@ -42,6 +41,6 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
 
     async fn release(&self, held: Held) -> Result<(), Error> {
         let mut conn = self.db.writers().acquire().await?;
-        Ok(store::release_claim::<DB>(&mut conn, &held.key, &held.token).await?)
+        Ok(store::release::<DB>(&mut conn, &held.key, &held.token).await?)
     }
 }

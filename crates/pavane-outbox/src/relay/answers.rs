@@ -1,0 +1,99 @@
+//! What the broker said about rows, and recording it: alone, or with the read of those that come next.
+
+use pavane_bus::{Bus, PublishError, Receipt, StreamState};
+use tracing::error;
+
+use super::{
+    Error, Relay,
+    store::{self, Refused, Sent, Unsent},
+};
+use crate::{CrashPoint, Database, metric};
+
+/// What the broker said about some rows, not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Microseconds since the Unix epoch when the stream was created that they went to.
+    pub(super) stream_created: i64,
+    pub(super) sent: Vec<Sent>,
+    pub(super) refused: Vec<Refused>,
+    pub(super) failure: Option<PublishError>,
+}
+
+impl Answers {
+    pub(super) fn of(
+        outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>,
+        stream: StreamState,
+    ) -> Self {
+        let mut answers = Self { stream_created: stream.created.as_microsecond(), ..Self::default() };
+        for (seq, outcome) in outcomes {
+            match outcome {
+                Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
+                Err(PublishError::Refused(why)) => {
+                    error!(outbox_seq = seq, why, "the broker refuses an event for good");
+                    answers.refused.push((seq, why));
+                }
+                Err(cause) => answers.failure = answers.failure.or(Some(cause)),
+            }
+        }
+        answers
+    }
+
+    /// The rows that they are about.
+    pub(super) fn seqs(&self) -> impl Iterator<Item = i64> {
+        self.sent.iter().map(|(seq, _)| *seq).chain(self.refused.iter().map(|(seq, _)| *seq))
+    }
+}
+
+impl<DB: Database, B: Bus> Relay<DB, B> {
+    /// Records what the broker said that isn't recorded yet.
+    pub(super) async fn record_answers(&mut self) -> Result<(), Error> {
+        if !self.record(&self.answers).await? {
+            self.give_up_lease();
+        }
+        self.answers = Answers::default();
+        Ok(())
+    }
+
+    /// Records what the broker said that isn't recorded yet, and reads what comes next. `None` when somebody else has the
+    /// lease.
+    pub(super) async fn record_and_read(&mut self) -> Result<Option<Vec<Unsent>>, Error> {
+        if self.answers.sent.is_empty() {
+            self.record_answers().await?;
+            return self.read(&[]).await.map(Some);
+        }
+        self.record_refused(&self.answers).await?;
+        let acknowledged = (self.answers.sent.as_slice(), self.answers.stream_created);
+        let read = store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max).await?;
+        self.answers = Answers::default();
+        if read.is_none() {
+            self.give_up_lease();
+        }
+        self.db.crash_point(CrashPoint::AfterMark).await;
+        Ok(read)
+    }
+
+    /// Records what the broker said. `false` when somebody else has the lease.
+    pub(super) async fn record(&self, answers: &Answers) -> Result<bool, Error> {
+        self.record_refused(answers).await?;
+        if answers.sent.is_empty() {
+            return Ok(true);
+        }
+        let acknowledged = (answers.sent.as_slice(), answers.stream_created);
+        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
+    }
+
+    async fn record_refused(&self, answers: &Answers) -> Result<(), Error> {
+        if answers.refused.is_empty() { Ok(()) } else { Ok(store::mark_refused(&self.db, &answers.refused).await?) }
+    }
+
+    /// Counts what the broker said, when it says it.
+    pub(super) fn count(&self, answers: &Answers) {
+        let count = |name, rows: usize| {
+            if rows > 0 {
+                metrics::counter!(name, "service" => self.db.service().to_owned()).increment(rows as u64);
+            }
+        };
+        count(metric::PUBLISHED, answers.sent.len());
+        count(metric::REFUSED, answers.refused.len());
+    }
+}
