@@ -1,6 +1,6 @@
 //! `cargo xtest`: every test of the workspace, on a machine that has nothing but Rust and pip.
 //!
-//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Prometheus' promtool, a Chromium), builds the services'
+//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Prometheus' promtool, a Chromium and its driver), builds the services'
 //! binaries that the tests start and kill, and runs `cargo test` with whatever arguments it was given: `cargo xtest`,
 //! `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
 #![expect(clippy::print_stdout, reason = "it is a program")]
@@ -50,8 +50,13 @@ async fn run(arguments: Vec<String>) -> Result<()> {
 }
 
 /// What only the system's package manager has: a program, and its package on Debian.
-const PACKAGES: [(&str, &str); 3] =
-    [("promtool", "prometheus"), ("prometheus", "prometheus"), ("chromium", "chromium")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("promtool", "prometheus"),
+    ("prometheus", "prometheus"),
+    ("chromium", "chromium"),
+    // Not in the package of the browser.
+    ("chromedriver", "chromium-driver"),
+];
 
 /// Installs what is missing where that needs no questions: as root on Debian, so in a container or in CI. Elsewhere the tests
 /// that need it will fail, and say so.
