@@ -41,7 +41,7 @@ pub async fn stores_a_message_id_once(world: &impl World) {
     assert_eq!(bus.stream_state().await.expect("state").last_sequence, first.sequence + 1);
 }
 
-/// Header values that are easy to spoil survive.
+/// Header values that are easy to spoil survive, and so do both of one name.
 pub async fn keeps_odd_headers(world: &impl World) {
     let values = [
         ("empty", String::new()),
@@ -53,12 +53,16 @@ pub async fn keeps_odd_headers(world: &impl World) {
         ("long", "x".repeat(8_192)),
     ];
     let bus = provisioned(world).await;
-    publish(&bus, vec![Outgoing { headers: Headers::from_iter(values.clone()), ..message(1) }]).await;
+    let twice = ["one", "two"].map(|value| ("twice", value.to_owned()));
+    let headers = values.iter().chain(&twice).cloned().collect();
+    publish(&bus, vec![Outgoing { headers, ..message(1) }]).await;
     let mut subscription = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
     let delivery = receive_one(&mut subscription).await;
     for (name, value) in &values {
         assert_eq!(delivery.message.headers.get(name), Some(value.as_str()), "header {name}");
     }
+    let found: Vec<_> = delivery.message.headers.iter().filter(|(name, _)| *name == "twice").collect();
+    assert_eq!(found, [("twice", "one"), ("twice", "two")]);
 }
 
 /// A message over the server's limit is refused; the rest of its batch goes through.
