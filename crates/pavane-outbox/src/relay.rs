@@ -114,7 +114,8 @@ pub struct Relay<DB: Database, B: Bus> {
     reconnects: u64,
     /// Read while others were being published. Void once the lease or the connection was lost.
     ahead: Vec<Unsent>,
-    /// Published by the step before, and recorded while the next rows are being published. Void with the connection.
+    /// About what the step before published. Recorded with the read of the next rows, or while they are being published. Void
+    /// with the lease or the connection.
     answers: Answers,
 }
 
@@ -145,7 +146,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Publishes one batch, if this relay is the one to do so. Cancel-safe: rows are marked only after the broker's
     /// acknowledgement, and published again under the same id otherwise.
     ///
-    /// While a batch is being published, the one before is marked and the one after it is read.
+    /// While a batch is being published, the one before is marked and the one after it is read. The last of several batches is
+    /// marked by the step after it, or by [`release`](Self::release).
     ///
     /// # Errors
     ///

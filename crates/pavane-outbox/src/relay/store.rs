@@ -45,19 +45,19 @@ pub(crate) async fn unsent<DB: Database>(
         Dialect::Sqlite => json(but)?,
     };
     let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), but.into()]).await?;
-    rows.iter().map(|row| unsent_row::<DB>(row, 0)).collect()
+    rows.iter().map(unsent_row::<DB>).collect()
 }
 
-/// A row of which the columns from `first` on are its sequence, id, subject, headers and payload.
-fn unsent_row<DB: Database>(row: &DB::Row, first: usize) -> Result<Unsent, Error> {
-    let headers = serde_json::from_str(&text::<DB>(row, first + 3)?);
+/// A row of sequence, id, subject, headers and payload.
+fn unsent_row<DB: Database>(row: &DB::Row) -> Result<Unsent, Error> {
+    let headers = serde_json::from_str(&text::<DB>(row, 3)?);
     let message = Outgoing {
-        message_id: text::<DB>(row, first + 1)?,
-        subject: text::<DB>(row, first + 2)?,
+        message_id: text::<DB>(row, 1)?,
+        subject: text::<DB>(row, 2)?,
         headers: headers.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        payload: text::<DB>(row, first + 4)?.into(),
+        payload: text::<DB>(row, 4)?.into(),
     };
-    Ok(Unsent { seq: int::<DB>(row, first)?, message })
+    Ok(Unsent { seq: int::<DB>(row, 0)?, message })
 }
 
 /// [`mark_sent`], and then [`unsent`] without those: on PostgreSQL in one round trip. `None` when another relay has the lease.
@@ -89,7 +89,7 @@ pub(crate) async fn mark_and_read<DB: Database>(
         // The lease alone: nothing waits.
         return Ok(Some(Vec::new()));
     }
-    rows.iter().map(|row| unsent_row::<DB>(row, 0)).collect::<Result<_, _>>().map(Some)
+    rows.iter().map(unsent_row::<DB>).collect::<Result<_, _>>().map(Some)
 }
 
 /// Records what the broker acknowledged to a relay, as one set, if that relay still has the lease. `false` when it hasn't.
