@@ -11,8 +11,9 @@ mod output;
 mod style;
 mod words;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 
 use arguments::Arguments;
@@ -37,5 +38,6 @@ async fn main() -> ExitCode {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let in_colours = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    tracing_subscriber::fmt().with_ansi(in_colours).with_env_filter(filter).with_writer(io::stderr).init();
 }

@@ -11,7 +11,7 @@ pub mod dead_letter;
 pub mod dedupe;
 mod engine;
 mod handler;
-mod metric;
+pub mod metric;
 mod reaction;
 mod retention;
 mod store;

@@ -1,10 +1,21 @@
 //! Names of the inbox's metrics.
 
 /// Counter: events by `service`, `reaction` and `outcome` (`handled`, `duplicate`, `skipped`).
-pub(crate) const HANDLED: &str = "pavane_events_handled_total";
+pub const HANDLED: &str = "pavane_events_handled_total";
 /// Counter: failed attempts by `service` and `reaction`.
-pub(crate) const RETRIES: &str = "pavane_retries_total";
+pub const RETRIES: &str = "pavane_retries_total";
 /// Counter: events given up on by `service` and `reaction`.
-pub(crate) const DEAD_LETTERS: &str = "pavane_dead_letters_total";
+pub const DEAD_LETTERS: &str = "pavane_dead_letters_total";
 /// Histogram: seconds from the start of a run to its settling, by `service` and `reaction`.
-pub(crate) const HANDLER_SECONDS: &str = "pavane_handler_seconds";
+pub const HANDLER_SECONDS: &str = "pavane_handler_seconds";
+/// The upper bounds of its buckets in seconds: from a local transaction to twice the ack wait.
+pub const HANDLER_SECONDS_BUCKETS: [f64; 13] =
+    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
+
+/// Describes the metrics to the process's recorder. What was not described has no help text.
+pub fn describe() {
+    metrics::describe_counter!(HANDLED, "Events that a reaction is done with, by outcome.");
+    metrics::describe_counter!(RETRIES, "Failed attempts to handle an event.");
+    metrics::describe_counter!(DEAD_LETTERS, "Events that a reaction gave up on.");
+    metrics::describe_histogram!(HANDLER_SECONDS, "Seconds from the start of a reaction's run to its settling.");
+}

@@ -10,7 +10,7 @@ mod crash_point;
 mod database;
 mod db;
 mod emissions;
-mod metric;
+pub mod metric;
 pub mod migration;
 pub mod relay;
 mod store;

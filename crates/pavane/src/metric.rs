@@ -11,6 +11,17 @@ const OUTBOX_REFUSED: &str = "pavane_outbox_refused";
 /// Gauge: events whose time has not come, by `service`.
 const TIMERS: &str = "pavane_timers";
 
+/// Describes all metrics of a service to the process's recorder. What was not described has no help text.
+pub(crate) fn describe() {
+    pavane_bus::metric::describe();
+    pavane_outbox::metric::describe();
+    pavane_inbox::metric::describe();
+    metrics::describe_gauge!(OUTBOX_UNSENT, "Events in the outbox that wait to be published.");
+    metrics::describe_gauge!(OUTBOX_AGE, "Seconds that the oldest of them has waited.");
+    metrics::describe_gauge!(OUTBOX_REFUSED, "Events in the outbox that the NATS server refused for good.");
+    metrics::describe_gauge!(TIMERS, "Scheduled events whose time has not come.");
+}
+
 /// Records what stands in an outbox at `now`, in microseconds since the Unix epoch.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
 pub(crate) fn record_backlog(service: &str, backlog: &Backlog, now: i64) {

@@ -1,5 +1,6 @@
 //! The payment provider as a process of its own.
 
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,9 @@ struct Config {
 #[tokio::main]
 async fn main() -> Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let in_colours = io::stdout().is_terminal() && !no_color;
+    tracing_subscriber::fmt().with_ansi(in_colours).with_env_filter(filter).init();
     let config = Config::parse();
 
     let faults = Faults { slow: Duration::from_millis(config.slow_ms), hold: Duration::from_millis(config.hold_ms) };

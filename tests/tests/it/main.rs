@@ -9,6 +9,7 @@ mod foreign;
 mod house;
 mod invariants;
 mod mutants;
+mod operators;
 mod paths;
 mod permissions;
 mod sixth_service;

@@ -1,10 +1,15 @@
 //! Health, readiness and metrics.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    convert::Infallible,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use pavane_bus::Bus;
+use pavane_inbox::metric::{HANDLER_SECONDS, HANDLER_SECONDS_BUCKETS};
 use pavane_outbox::Database;
 use serde::Serialize;
 
@@ -12,6 +17,9 @@ use crate::{Readiness, metric};
 
 /// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200) and `/metrics`
 /// (Prometheus text).
+///
+/// [`run`](super::run) serves them and condenses what the histograms gathered. Where they are served by other means, only a
+/// scrape of `/metrics` does so.
 ///
 /// # Errors
 ///
@@ -48,7 +56,7 @@ async fn render<DB: Database, B: Bus>(
 }
 
 /// The process's one recorder.
-fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
+pub(super) fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     static INSTALLING: Mutex<()> = Mutex::new(());
     // Several services may start in one process at once, and the second recorder would be refused.
@@ -56,6 +64,19 @@ fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
     if let Some(handle) = RECORDER.get() {
         return Ok(handle);
     }
-    let handle = PrometheusBuilder::new().install_recorder()?;
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(HANDLER_SECONDS.to_owned()), &HANDLER_SECONDS_BUCKETS)?
+        .install_recorder()?;
+    metric::describe();
     Ok(RECORDER.get_or_init(|| handle))
+}
+
+/// Condenses what the histograms gathered, again and again: each observation is kept until then, also where nobody scrapes.
+pub(super) async fn upkeep() -> Result<Infallible, BuildError> {
+    const EVERY: Duration = Duration::from_secs(1);
+    let recorder = recorder()?;
+    loop {
+        recorder.run_upkeep();
+        tokio::time::sleep(EVERY).await;
+    }
 }

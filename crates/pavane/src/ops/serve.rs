@@ -9,7 +9,7 @@ use pavane_outbox::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{router, trace};
+use super::{health, router, trace};
 use crate::App;
 
 /// How long requests under way may take at shutdown. A client that stalls must not keep the reactions from ending.
@@ -59,12 +59,13 @@ where
     let mut served = Ok(());
     let answered = async {
         tokio::select! {
-            ended = requests => served = ended,
+            ended = requests => served = ended.map_err(Error::from),
+            Err(error) = health::upkeep() => served = Err(Error::from(error)),
             () = too_late => {}
         }
     };
     app.run_until(answered).await;
-    Ok(served?)
+    served
 }
 
 /// Serves HTTP until `shutdown` completes, and then until the requests under way are answered. Each request is a
@@ -79,4 +80,53 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     axum::serve(listener, trace::spans(router)).with_graceful_shutdown(shutdown).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use pavane_bus::Memory;
+    use pavane_contract::SystemClock;
+    use pavane_inbox::metric::HANDLER_SECONDS;
+    use pavane_outbox::{Config as DbConfig, Db};
+
+    use super::*;
+    use crate::{Config, Service};
+
+    /// Waits until so many observations are condensed. What a histogram gathers can't be seen but here: to scrape would
+    /// condense it.
+    async fn condensed(observations: usize) {
+        let expected = format!("count: {observations},");
+        let condensed = async {
+            loop {
+                let recorder = format!("{:?}", health::recorder().unwrap());
+                let distributions = recorder.split("distributions:").nth(1).unwrap();
+                let distributions = distributions.split("distribution_builder:").next().unwrap();
+                if distributions.contains(HANDLER_SECONDS) && distributions.contains(&expected) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), condensed).await.expect("upkeep runs without scrapes");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn histograms_are_condensed_where_nobody_scrapes() {
+        let db: Db<sqlx::Any> = Db::open(DbConfig::new("bank", "sqlite::memory:")).await.unwrap();
+        let bus = Memory::new(Arc::new(SystemClock));
+        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("", "")).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(app, listener, Router::new(), stop.clone().cancelled_owned()));
+        health::recorder().unwrap();
+        let histogram = metrics::histogram!(HANDLER_SECONDS, "service" => "bank", "reaction" => "pay");
+        for observations in 1..=2 {
+            histogram.record(0.1);
+            condensed(observations).await;
+        }
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
 }

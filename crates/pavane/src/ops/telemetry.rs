@@ -1,6 +1,6 @@
 //! Logs to standard error, and traces to an OpenTelemetry collector.
 
-use std::io;
+use std::{env, ffi::OsStr, io, io::IsTerminal as _};
 
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _};
 
@@ -13,6 +13,7 @@ pub struct Telemetry {
 }
 
 /// Writes logs to standard error: what `RUST_LOG` selects (`info` by default), as JSON when `LOG_FORMAT=json`.
+/// In colours only on a terminal, and not there either where `NO_COLOR` is set (<https://no-color.org>).
 ///
 /// With the feature `otel`, and when `OTEL_EXPORTER_OTLP_ENDPOINT` (or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) is set, spans
 /// go there as OTLP over HTTP, in the name of `OTEL_SERVICE_NAME` or else the program's own: see
@@ -26,13 +27,20 @@ pub fn init_tracing() -> Telemetry {
 /// As [`init_tracing`], with another selection than `info` when `RUST_LOG` isn't set.
 pub fn init_tracing_at(default: &str) -> Telemetry {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let lines = if std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json") {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(in_colours(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
+    let lines = if env::var("LOG_FORMAT").is_ok_and(|format| format == "json") {
         lines.json().with_filter(filter).boxed()
     } else {
         lines.with_filter(filter).boxed()
     };
     install(Registry::default().with(lines))
+}
+
+/// Escape sequences are noise in a file and in what collects logs.
+fn in_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 #[cfg(not(feature = "otel"))]
@@ -115,6 +123,24 @@ mod otel {
             {
                 error!(%error, "failed to send the last spans");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_whose_user_wants_them_gets_colours() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (false, None, false),
+            (false, Some("1"), false),
+        ] {
+            assert_eq!(in_colours(is_terminal, no_color.map(OsStr::new)), expected, "{is_terminal} {no_color:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The services' own measure of their handlers; documented with their other metrics.
-const P99: &str = r#"max by (service, reaction) (pavane_handler_seconds{quantile="0.99"})"#;
+const P99: &str = "histogram_quantile(0.99, sum by (service, reaction, le) (rate(pavane_handler_seconds_bucket[1h])))";
 
 /// How often the server syncs to its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,96 @@
+//! What operators see of a process: its metrics and its logs.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
+
+use demo::{customer, scenario::Scenario};
+use pavane_testkit::servers::{Process, ProcessOptions};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::{
+    alerts::program,
+    house::{House, On},
+};
+
+/// What promtool says of a page of metrics; empty when it has no objection.
+async fn objections(page: &str) -> String {
+    let mut promtool = program("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(page.as_bytes()).await.unwrap();
+    drop(input);
+    let output = promtool.wait_with_output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_pass_promtool_and_logs_in_a_file_have_no_escape_sequences() {
+    let house = House::start(On::Sqlite).await;
+    let environment = vec![("NATS_URL".to_owned(), house.nats.url())];
+    let monitor = Process::start("monitor", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
+    customer::fill_shelves(&house.shop, 10).await.unwrap();
+    let scenarios = vec![Scenario::Confirmed, Scenario::Declined];
+    customer::place_all(&house.shop, scenarios, 2, || {}).await.unwrap();
+
+    let processes = house.processes.iter().map(|(name, process)| (*name, process));
+    for (name, process) in processes.chain([("monitor", &monitor)]) {
+        let url = format!("{}/metrics", process.url());
+        let page = reqwest::get(url).await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        assert!(page.contains("\n# TYPE "), "{name}: {page}");
+        assert_eq!(objections(&page).await, "", "{name}");
+        let reacts = !["psp", "monitor"].contains(&name);
+        assert_eq!(page.contains("# TYPE pavane_handler_seconds histogram\n"), reacts, "{name}: {page}");
+        let log = process.log_tail();
+        assert!(log.contains("INFO") && !log.contains('\u{1b}'), "{name}: {log:?}");
+    }
+}
+
+#[tokio::test]
+async fn promtool_objects_to_a_metric_without_help() {
+    let said = objections("# TYPE a_total counter\na_total 1\n").await;
+    assert!(said.contains("help"), "{said}");
+}
+
+/// The files of a folder and below.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// A page of metrics shows only what happened so far, so this also looks at the code.
+#[test]
+fn every_metric_is_described_and_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let operations = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let mut names = BTreeSet::new();
+    for file in files(&root.join("crates")).into_iter().filter(|it| it.extension().is_some_and(|it| it == "rs")) {
+        if !file.components().any(|it| it.as_os_str() == "src") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for declared in text.split("const ").skip(1) {
+            let Some((name, value)) = declared.split_once(": &str = \"pavane_") else { continue };
+            if !name.chars().all(|c| c.is_ascii_uppercase() || c == '_') || !text.contains("metrics::") {
+                continue;
+            }
+            let metric = format!("pavane_{}", value.split('"').next().unwrap());
+            let described = ["counter", "gauge", "histogram"].map(|kind| format!("describe_{kind}!({name},"));
+            assert!(described.iter().any(|it| text.contains(it)), "{}: {metric} has no help text", file.display());
+            let row = format!("| `{metric}");
+            assert!(operations.contains(&row), "{metric} is not in docs/operations.md");
+            names.insert(metric);
+        }
+    }
+    assert!(names.contains("pavane_handler_seconds") && names.len() > 10, "{names:?}");
+}
