@@ -17,7 +17,7 @@ use std::{
 
 use pavane_bus::{Bus, Delivery};
 use pavane_choreography::ledger::{self, State};
-use pavane_contract::{Cause, EventId, RawEnvelope, SagaId, codec};
+use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
 use tracing::{Span, field::Empty, info_span};
 
@@ -221,10 +221,22 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Fails unless the handler emitted what the wiring table says.
     fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
         let emitted: Vec<_> = tx.emitted().iter().map(|event| event.meta.event.clone()).collect();
-        match self.wired.emissions.unmet(&emitted) {
+        match self.emitted_again(&emitted).or_else(|| self.wired.emissions.unmet(&emitted)) {
             None => Ok(()),
             Some(why) => Err(HandlerError::reject(format!("{}: {why}", self.wired.emissions.who()))),
         }
+    }
+
+    /// The ledger keeps one event of a step for its undo: the undo would not know of a second one.
+    fn emitted_again(&self, emitted: &[EventRef]) -> Option<String> {
+        let Part::Step { keeps } = &self.wired.part else { return None };
+        let times = emitted.iter().filter(|event| *event == keeps).count();
+        (times > 1).then(|| {
+            format!(
+                "it emitted {keeps}, which its undo takes back, {times} times: a step keeps one event for its undo, so \
+                 emit one event, or make each a step of its own"
+            )
+        })
     }
 
     /// What the step emitted that its undo takes back.

@@ -63,6 +63,19 @@ pub enum Error {
         /// How many emit it.
         steps: usize,
     },
+    /// What a step emits later is not kept for its undo.
+    #[error(
+        "the step {step:?} schedules {event}, which the undo {undo:?} takes back: only what a step emits at once is kept \
+         for its undo. Emit it with .emits::<…>(), or from a reaction that runs when the time has come"
+    )]
+    UndoOfScheduled {
+        /// The step.
+        step: String,
+        /// Its undo.
+        undo: String,
+        /// The event.
+        event: EventRef,
+    },
     /// A step has one ledger row, so one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
     TwoUndos {
@@ -236,6 +249,11 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
         let [step] = steps[..] else {
             return Err(Error::NoStep { undo: undo.name.clone(), event: undoes.clone(), steps: steps.len() });
         };
+        let later = |group: &&Emission| matches!(group, Emission::Scheduled(_));
+        if step.emits.iter().filter(later).flat_map(Emission::events).any(|event| event == undoes) {
+            let (step, undo, event) = (step.name.clone(), undo.name.clone(), undoes.clone());
+            return Err(Error::UndoOfScheduled { step, undo, event });
+        }
         if let Some((_, first)) = undone.iter().find(|(other, _)| *other == step.name) {
             let (first, second) = ((*first).to_owned(), undo.name.clone());
             return Err(Error::TwoUndos { step: step.name.clone(), first, second });

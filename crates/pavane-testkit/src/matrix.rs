@@ -36,7 +36,8 @@ type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 /// - a crash before the commit, after the commit, after the publish, before and after the mark, before and after the
 ///   call of an effect, before the ack and after the ack, each time that the reaction gets there;
 /// - an error of the database at each row that is written, the framework's rows included;
-/// - the undo before the step, while the step's effect runs, and the step again after its undo;
+/// - the undo before the step, while the step's effect runs, and the step again after its undo; and that the step emits what
+///   its undo takes back once;
 /// - a body that can't be read, a message that is no event, an unknown version.
 ///
 /// Expected is the same as without the fault: the same rows, steps, verdicts, timers, events and dead letters. Where the

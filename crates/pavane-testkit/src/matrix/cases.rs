@@ -77,6 +77,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.database_errors(&clean, rows).await;
         self.unreadable(&before, &clean).await;
         if let Some(undo) = self.undo {
+            self.emitted_once(undo.0, &clean);
             self.undone(undo, &reached).await;
         }
         Ok(())
@@ -174,6 +175,16 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         });
         let version = version.await;
         self.expect_dead("an unknown version", before, version);
+    }
+
+    /// An undo is given one event: of a second one nobody would ever hear again.
+    fn emitted_once(&mut self, undo: &Reaction, clean: &Contents) {
+        let Some(undoes) = undo.undoes() else { return };
+        let line = format!("event {undoes} ");
+        let times = clean.iter().filter(|found| found.starts_with(&line)).count();
+        let mut case = self.case("what its undo takes back is emitted once");
+        case.difference = (times > 1).then(|| format!("{} takes back one of {times} {undoes}", undo.name));
+        self.cases.push(case);
     }
 
     /// The step and its undo, in every other order than the usual.

@@ -180,6 +180,24 @@ async fn what_does_harm_is_named() {
     assert_eq!(found, set(WHILE_THE_STEP_RUNS));
 }
 
+#[tokio::test]
+async fn a_step_that_emits_for_its_undo_more_than_once_is_named() {
+    async fn take_thrice((): &(), tx: &mut Tx, placed: &Envelope<OrderPlaced>) -> Handled {
+        for _ in 0..3 {
+            record_taken(&(), tx, placed, ()).await?;
+        }
+        Ok(())
+    }
+    let service = || {
+        Service::new("payment", ())
+            .react("take", on(take_thrice).emits::<PaymentCharged>())
+            .react("give-back", undo(give_back).when::<OrderCancelled>().may_emit::<PaymentRefunded>())
+    };
+    let matrix = fault_matrix(service).event(&OrderPlaced { order: id(), cents: 995, pieces: 3 });
+    let report = matrix.event(&OrderCancelled { order: id() }).run().await.to_string();
+    assert!(report.contains("which its undo takes back, 3 times"), "{report}");
+}
+
 const WHILE_THE_STEP_RUNS: [&str; 2] =
     ["the undo while the step runs, before the call", "the undo while the step runs, after the call"];
 
@@ -256,6 +274,13 @@ async fn what_a_worse_framework_would_do_is_named() {
                                begin delete from pavane_ledger where saga = new.saga and step = new.step; end";
     let found = failures(planted(charge_and_refund(), undone_is_forgotten)).await;
     assert_eq!(found, set(["the step again after its undo"]));
+
+    let second_is_not_kept = "create trigger planted after insert on pavane_outbox when new.subject like '%.charged.%' \
+                              begin insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
+                              select other, new.subject, replace(new.headers, new.event_id, other), new.payload, new.emitted_at \
+                              from (select replace(new.event_id, '-7', '-8') as other); end";
+    let found = failures(planted(till(|| undo(give_back)), second_is_not_kept)).await;
+    assert_eq!(found, set(["what its undo takes back is emitted once"]));
 
     let failures_leave_traces = "create table traces (trace text); create trigger planted after insert on pavane_attempt \
                                  begin insert into traces values ('?'); end";

@@ -74,7 +74,8 @@ const EMITS: [&str; 3] = ["crash before the publish", "crash after the publish",
 /// And one with an effect.
 const CALLS: [&str; 2] = ["crash before the call", "crash after the call"];
 /// And a step.
-const UNDONE: [&str; 2] = ["the undo before the step", "the step again after its undo"];
+const UNDONE: [&str; 3] =
+    ["what its undo takes back is emitted once", "the undo before the step", "the step again after its undo"];
 /// And a step with an effect.
 const RUNNING: [&str; 2] =
     ["the undo while the step runs, before the call", "the undo while the step runs, after the call"];

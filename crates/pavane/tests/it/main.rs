@@ -3,6 +3,7 @@
 
 mod arrives_once;
 mod declares;
+mod emits_once;
 mod gives_up;
 mod gone;
 mod in_order;
