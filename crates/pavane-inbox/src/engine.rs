@@ -3,6 +3,7 @@
 //! Per event: dedupe, ledger, handle; for all of them one commit; then the acks. Nothing here waits or retries: it says
 //! what became of each event, and the [consumer](crate::consumer) settles it.
 
+mod batch;
 mod effect;
 mod failed;
 mod local;
@@ -23,7 +24,7 @@ use tracing::{Span, field::Empty, info_span};
 
 use crate::{
     dead_letter::REDRIVE,
-    handler::{HandlerError, Kind},
+    handler::{HandlerError, Kind, Overdue},
     store,
     wiring::{Part, Wired},
     work::Work,
@@ -102,7 +103,16 @@ impl<E: Into<HandlerError>> From<E> for Failure {
 
 impl Failure {
     fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Handler(error) if error.kind() == Kind::Unavailable)
+        matches!(self, Self::Handler(error) if error.is_unavailable())
+    }
+
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Handler(error) if error.kind() == Kind::Conflict)
+    }
+
+    /// Whether a handler ended the transaction itself.
+    fn is_ended(&self) -> bool {
+        matches!(self, Self::Handler(error) if matches!(error.outbox(), Some(pavane_outbox::Error::Ended)))
     }
 }
 
@@ -117,25 +127,29 @@ pub(crate) struct Engine<S, DB: Database, B: Bus> {
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles events that may share one transaction, and says what became of each.
     pub(crate) async fn run(&self, batch: &[Arrived], outages: u32) -> Run {
-        if batch.len() > 1 && !self.wired.reaction.has_effect() && self.all_at_once(batch).await {
-            let outcomes = batch.iter().map(|_| Outcome::Done).collect();
-            return Run { outcomes, unavailable: false };
+        let mut ended = false;
+        if batch.len() > 1 && !self.wired.reaction.has_effect() {
+            match self.all_at_once(batch).await {
+                Some(Ok(())) => {
+                    let outcomes = batch.iter().map(|_| Outcome::Done).collect();
+                    return Run { outcomes, unavailable: false };
+                }
+                Some(Err(failure)) => ended = failure.is_ended(),
+                None => {}
+            }
         }
         // One by one, only the event that fails is affected.
         let mut run = Run::default();
         for arrived in batch {
-            let (outcome, unavailable) = self.one(arrived, outages).await;
+            let (outcome, unavailable) = match self.marked_without_us(arrived, ended).await {
+                Ok(None) => self.one(arrived, outages).await,
+                Ok(Some((event, failure))) => (self.failed(arrived, event, failure, outages).await, false),
+                Err(failure) => (self.not_known(&failure, outages), true),
+            };
             run.unavailable |= unavailable;
             run.outcomes.push(outcome);
         }
         run
-    }
-
-    /// Handles a whole batch in one transaction, if nothing in it fails. `false` leaves no trace.
-    async fn all_at_once(&self, batch: &[Arrived]) -> bool {
-        let acceptable = |arrived: &&Arrived| !arrived.is_redriven() && self.accepts(arrived).is_some();
-        let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
-        events.len() == batch.len() && self.local(&events).await.is_ok()
     }
 
     async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, bool) {
@@ -146,8 +160,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         let result = match self.forget_if_redriven(arrived, event).await {
             Err(error) => Err(error.into()),
-            Ok(()) if self.wired.reaction.has_effect() => self.effect(event).await,
-            Ok(()) => self.local(&[event]).await,
+            Ok(()) => self.unless_in_conflict(event).await,
         };
         match result {
             Ok(()) => (Outcome::Done, false),
@@ -179,9 +192,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !arrived.is_redriven() || arrived.delivery.delivered > 1 {
             return Ok(());
         }
-        let mut tx = self.begin(event).await?;
-        store::forget_failures(&mut tx, &self.wired.name, event.meta.id).await?;
-        Ok(tx.commit().await?)
+        let forget = async {
+            let mut tx = self.begin(event).await?;
+            store::forget_failures(&mut tx, &self.wired.name, event.meta.id).await?;
+            tx.commit().await
+        };
+        Ok(self.db.within(forget).await?)
     }
 
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
@@ -274,8 +290,16 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let limit = self.wired.reaction.tuning.timeout;
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => Err(HandlerError::transient(format!("the handler took longer than {limit:?}"))),
+            Err(_) => Err(HandlerError::transient(Overdue(limit))),
         }
+    }
+
+    /// Why a handler failed in a transaction. If its time was up, it may have waited for a database that doesn't answer.
+    async fn blame(&self, tx: &mut Tx<DB>, error: HandlerError) -> HandlerError {
+        if !error.is_overdue() {
+            return error;
+        }
+        self.db.within(tx.prove()).await.map_or_else(HandlerError::from, |()| error)
     }
 }
 

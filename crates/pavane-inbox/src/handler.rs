@@ -1,7 +1,7 @@
-use std::{error::Error as StdError, fmt, future::Future};
+use std::{error::Error as StdError, fmt, future::Future, time::Duration};
 
 use pavane_contract::Envelope;
-use pavane_outbox::{Database, Tx};
+use pavane_outbox::{Database, Failure, Tx};
 
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
 ///
@@ -17,6 +17,11 @@ pub struct HandlerError {
     cause: Box<dyn StdError + Send + Sync>,
 }
 
+/// A handler's time is up.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler took longer than {0:?}")]
+pub(crate) struct Overdue(pub(crate) Duration);
+
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -26,6 +31,10 @@ pub(crate) enum Kind {
     Reject,
     /// Something that the handler needs isn't there. Wait for it; this doesn't count as an attempt.
     Unavailable,
+    /// As `Unavailable`, and the connections that are open lead to a database that can't be written to.
+    ReadOnly,
+    /// The database rolled it back to let another transaction go on. Try again at once.
+    Conflict,
 }
 
 impl HandlerError {
@@ -50,6 +59,21 @@ impl HandlerError {
 
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether to wait for something; this doesn't count as an attempt.
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::ReadOnly)
+    }
+
+    /// Whether the handler's time was up.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.cause.is::<Overdue>()
+    }
+
+    /// The framework's own error, if that is what it is.
+    pub(crate) fn outbox(&self) -> Option<&pavane_outbox::Error> {
+        self.cause.downcast_ref()
     }
 
     /// The failure and what caused it, as one line.
@@ -94,16 +118,16 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<sqlx::Error>() {
-            return if is_infrastructure(error) { Kind::Unavailable } else { Kind::Transient };
+            return kind_of(Failure::of(error));
         }
         if let Some(error) = error.downcast_ref::<pavane_outbox::Error>() {
             return match error {
-                // Trying again would fail again: the wiring table or the event's type has to change.
+                // Trying again would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
-                | pavane_outbox::Error::Encode(_) => Kind::Reject,
-                pavane_outbox::Error::Database(error) if is_infrastructure(error) => Kind::Unavailable,
-                _ => Kind::Transient,
+                | pavane_outbox::Error::Encode(_)
+                | pavane_outbox::Error::Ended => Kind::Reject,
+                error => kind_of(error.failure()),
             };
         }
         next = error.source();
@@ -111,23 +135,12 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
     Kind::Transient
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what isn't known to be the infrastructure's is the handler's")]
-fn is_infrastructure(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        // PostgreSQL: connection lost (08), rolled back to let another go on (40), out of resources (53), shut down by an
-        // operator (57). SQLite: busy (5) and locked (6), with their extended codes.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.parse::<i64>() {
-            Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6),
-            _ => ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)),
-        }),
-        _ => false,
+fn kind_of(failure: Failure) -> Kind {
+    match failure {
+        Failure::Unavailable => Kind::Unavailable,
+        Failure::ReadOnly => Kind::ReadOnly,
+        Failure::Conflict => Kind::Conflict,
+        _ => Kind::Transient,
     }
 }
 

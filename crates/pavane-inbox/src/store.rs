@@ -96,7 +96,7 @@ pub(crate) async fn is_handled<DB: Database>(db: &Db<DB>, reaction: &str, event:
         sqlite: "select 1 from pavane_inbox where reaction = $1 and event_id = $2",
     };
     let args = vec![reaction.into(), event.to_string().into()];
-    let rows = DB::fetch(&mut *db.readers().acquire().await?, HANDLED.on(db.dialect()), args).await?;
+    let rows = DB::fetch(&mut *db.reader().await?, HANDLED.on(db.dialect()), args).await?;
     Ok(!rows.is_empty())
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn start_running<DB: Database>(
                  (select 1 from pavane_inbox where reaction = $2 and event_id = $3) on conflict do nothing",
     };
     let args = vec![saga.to_string().into(), step.into(), event.to_string().into(), db.now().into()];
-    Ok(DB::execute(&mut *db.writers().acquire().await?, START.on(db.dialect()), args).await? == 1)
+    Ok(DB::execute(&mut *db.writer().await?, START.on(db.dialect()), args).await? == 1)
 }
 
 /// Enters steps that nothing is known of in `state`, and returns the events that entered one.

@@ -1,13 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane_contract::{Cause, Clock, Envelope, EventId, SagaId, SystemClock, TraceContext};
-use sqlx::{
-    Pool, Transaction,
-    pool::{PoolConnection, PoolOptions},
-};
+use sqlx::{Pool, pool::PoolOptions};
 use tokio::sync::Notify;
 
-use crate::{Arg, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, migration::Schema};
+use crate::{
+    Arg, Connection, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, deadline::Distrust,
+    migration::Schema, store as tables, transaction::Transaction,
+};
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -22,6 +22,9 @@ pub struct Config {
     pub connections: u32,
     /// How long to wait for a connection. Default 10 s.
     pub acquire_timeout: Duration,
+    /// How long PostgreSQL may take to answer, before it counts as gone and the connection is closed. Default 30 s. SQLite has
+    /// no network to lose an answer on.
+    pub answer_timeout: Duration,
     /// Where time and ids come from.
     pub clock: Arc<dyn Clock>,
     /// For tests and simulations: what happens at crash points. Default none.
@@ -36,6 +39,7 @@ impl Config {
             service: service.into(),
             connections: 10,
             acquire_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(30),
             clock: Arc::new(SystemClock),
             crash_points: None,
         }
@@ -88,6 +92,9 @@ struct Inner<DB: Database> {
     writers: Pool<DB>,
     readers: Pool<DB>,
     dialect: Dialect,
+    answer_timeout: Duration,
+    distrusted: Distrust,
+    begin: Arc<str>,
     service: String,
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
@@ -109,16 +116,28 @@ impl<DB: Database> Db<DB> {
     pub async fn open(config: Config) -> Result<Self, Error> {
         let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
         sqlx::any::install_default_drivers();
+        let distrusted = Distrust::default();
         let (writers, readers) = match dialect {
             Dialect::Postgres => {
-                let pool = options(&config, config.connections).connect(&config.url).await?;
+                let pool = postgres(&config, distrusted.clone()).await?;
                 (pool.clone(), pool)
             }
             Dialect::Sqlite => sqlite(&config).await?,
         };
-        let Config { service, clock, crash_points, .. } = config;
-        let committed = Notify::new();
-        Ok(Self(Arc::new(Inner { writers, readers, dialect, service, clock, crash_points, committed })))
+        let Config { service, clock, crash_points, answer_timeout, .. } = config;
+        let (begin, committed) = (tables::begin(dialect, answer_timeout).into(), Notify::new());
+        Ok(Self(Arc::new(Inner {
+            writers,
+            readers,
+            dialect,
+            answer_timeout,
+            distrusted,
+            begin,
+            service,
+            clock,
+            crash_points,
+            committed,
+        })))
     }
 
     /// Brings a schema of the framework up to date.
@@ -187,16 +206,58 @@ impl<DB: Database> Db<DB> {
     }
 
     /// A transaction that emits nothing.
-    pub(crate) async fn begin_plain(&self) -> Result<Transaction<'static, DB>, sqlx::Error> {
-        match self.0.dialect {
-            Dialect::Postgres => self.0.writers.begin().await,
-            // Taking the write lock at once: a read that is upgraded later can fail in the middle of a handler.
-            Dialect::Sqlite => self.0.writers.begin_with("begin immediate").await,
-        }
+    pub(crate) async fn begin_plain(&self) -> Result<Transaction<DB>, sqlx::Error> {
+        Transaction::begin(self).await
     }
 
-    pub(crate) async fn writer(&self) -> Result<PoolConnection<DB>, sqlx::Error> {
-        self.0.writers.acquire().await
+    /// The text that begins a transaction.
+    pub(crate) fn begin_sql(&self) -> Arc<str> {
+        Arc::clone(&self.0.begin)
+    }
+
+    /// A connection that writes, for statements that need no transaction around them.
+    ///
+    /// # Errors
+    ///
+    /// When no connection is free in time or the database doesn't answer.
+    pub async fn writer(&self) -> Result<Connection<DB>, sqlx::Error> {
+        Ok(Connection::new(self.0.writers.acquire().await?, self.answers_within()))
+    }
+
+    /// A connection for reading only. On SQLite it doesn't wait for the writer.
+    ///
+    /// # Errors
+    ///
+    /// As [`writer`](Self::writer).
+    pub async fn reader(&self) -> Result<Connection<DB>, sqlx::Error> {
+        Ok(Connection::new(self.0.readers.acquire().await?, self.answers_within()))
+    }
+
+    pub(crate) fn distrusted(&self) -> &Distrust {
+        &self.0.distrusted
+    }
+
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.0.answer_timeout
+    }
+
+    /// Whether the database can't be written to: a standby, or set so by an operator. Connections that were open are not used
+    /// again then, as they may lead to another server than a new one would.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be asked.
+    pub async fn is_read_only(&self) -> Result<bool, Error> {
+        let ask = async { tables::is_read_only::<DB>(&mut *self.reader().await?, self.dialect()).await };
+        let read_only = self.within(ask).await?;
+        if read_only {
+            self.distrust();
+        }
+        Ok(read_only)
+    }
+
+    fn answers_within(&self) -> Option<Duration> {
+        (self.0.dialect == Dialect::Postgres).then_some(self.0.answer_timeout)
     }
 
     /// Closes all connections, once they are returned.
@@ -209,12 +270,29 @@ impl<DB: Database> Db<DB> {
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
     // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
     // which is retried anyway.
-    PoolOptions::new().max_connections(connections).acquire_timeout(config.acquire_timeout).test_before_acquire(false)
+    PoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(config.acquire_timeout.min(config.answer_timeout))
+        .test_before_acquire(false)
+}
+
+/// Opens connections to PostgreSQL, and looks whether they lead to it alone.
+async fn postgres<DB: Database>(config: &Config, distrusted: Distrust) -> Result<Pool<DB>, Error> {
+    let options = options(config, config.connections).before_acquire(move |_, connection| {
+        let trusted = !distrusted.covers(connection.age);
+        Box::pin(async move { Ok(trusted) })
+    });
+    let pool: Pool<DB> = options.connect(&config.url).await?;
+    if config.connections > 1 {
+        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+        tables::look_for_pooler::<DB>(&mut one, &mut other).await?;
+    }
+    Ok(pool)
 }
 
 async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), sqlx::Error> {
     const PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
-                           pragma busy_timeout = 10000;";
+                           pragma busy_timeout = 10000; pragma temp_store = memory;";
     let in_memory = config.url.contains(":memory:") || config.url.contains("mode=memory");
     let url = match (in_memory, config.url.contains("mode=")) {
         (false, false) if config.url.contains('?') => format!("{}&mode=rwc", config.url),
@@ -226,7 +304,12 @@ async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), s
             // A connection to memory *is* the database: it must never be closed for being idle or old.
             .idle_timeout(None)
             .max_lifetime(None)
-            .after_connect(|conn, _| Box::pin(DB::script(conn, PRAGMAS)))
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    DB::script(conn, PRAGMAS).await?;
+                    DB::script(conn, tables::MARKER).await
+                })
+            })
     };
     let writers = open(1).connect(&url).await?;
     let readers = if in_memory { writers.clone() } else { open(4).min_connections(0).connect_lazy(&url)? };

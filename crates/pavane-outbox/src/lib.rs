@@ -6,20 +6,26 @@
 //!
 //! See <https://microservices.io/patterns/data/transactional-outbox.html>.
 
+mod connection;
 mod crash_point;
 mod database;
 mod db;
+mod deadline;
 mod emissions;
+mod failure;
 pub mod metric;
 pub mod migration;
 pub mod relay;
 mod store;
 pub mod trace;
+mod transaction;
 mod tx;
 
+pub use connection::Connection;
 pub use crash_point::{CrashPoint, CrashPoints};
 pub use database::{Arg, Database, Dialect, Statement};
 pub use db::{Config, Correlation, Db};
 pub use emissions::Emissions;
+pub use failure::Failure;
 pub use store::Backlog;
 pub use tx::{Error, Tx, Verdict};

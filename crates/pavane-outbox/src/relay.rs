@@ -16,7 +16,7 @@ use pavane_bus::{Bus, PublishError, StreamState};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, store as tables};
+use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, Failure, db::micros, store as tables};
 use answers::Answers;
 use store::Unsent;
 
@@ -88,6 +88,12 @@ pub enum Error {
     Publish(#[from] PublishError),
 }
 
+impl Error {
+    fn is_read_only(&self) -> bool {
+        matches!(self, Self::Store(error) if error.failure() == Failure::ReadOnly)
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
@@ -145,6 +151,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
 
     /// Publishes one batch, if this relay is the one to do so. Cancel-safe: rows are marked only after the broker's
     /// acknowledgement, and published again under the same id otherwise.
+    ///
+    /// PostgreSQL has the [timeout](crate::Config::answer_timeout) for each answer.
     ///
     /// While a batch is being published, the one before is marked and the one after it is read. The last of several batches is
     /// marked by the step after it, or by [`release`](Self::release).
@@ -215,6 +223,9 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                 }
                 Ok(Progress::Standby) => pause = self.config.poll_max,
                 Err(cause) => {
+                    if cause.is_read_only() {
+                        self.db.distrust();
+                    }
                     // Logged once per outage, not once per attempt.
                     if failing {
                         debug!(service = self.db.service(), %cause, "still failed to relay events");
@@ -245,7 +256,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
         self.forget();
         self.lease_until = i64::MIN;
-        Ok(store::release_lease::<DB>(&mut *self.db.writer().await?, &self.owner).await?)
+        let release = async { store::release_lease::<DB>(&mut *self.db.writer().await?, &self.owner).await };
+        Ok(self.db.within(release).await?)
     }
 
     /// Counts what waits in the outbox.
@@ -254,8 +266,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     ///
     /// When the database fails.
     pub async fn backlog(db: &Db<DB>) -> Result<Backlog, Error> {
-        let mut conn = db.readers().acquire().await?;
-        Ok(tables::backlog::<DB>(&mut conn).await?)
+        Ok(db.within(async { tables::backlog::<DB>(&mut *db.reader().await?).await }).await?)
     }
 
     async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {
@@ -265,15 +276,17 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(true);
         }
         let expires_at = now.saturating_add(lease);
-        let held = store::hold_lease::<DB>(&mut *self.db.writer().await?, &self.owner, now, expires_at).await?;
+        let hold = async { store::hold_lease::<DB>(&mut *self.db.writer().await?, &self.owner, now, expires_at).await };
+        let held = self.db.within(hold).await?;
         self.lease_until = if held { expires_at } else { i64::MIN };
         Ok(held)
     }
 
     /// Reads the oldest rows but some: as many as fit into a limited amount of memory, going by those read before.
     async fn read(&self, but: &[i64]) -> Result<Vec<Unsent>, Error> {
-        let mut conn = self.db.writer().await?;
-        Ok(store::unsent::<DB>(&mut conn, self.db.dialect(), but, self.read_max).await?)
+        let (dialect, limit) = (self.db.dialect(), self.read_max);
+        let read = async { store::unsent::<DB>(&mut *self.db.writer().await?, dialect, but, limit).await };
+        Ok(self.db.within(read).await?)
     }
 
     /// Reads more at once the next time, if that many fit.
@@ -287,14 +300,17 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Moves due timers to the outbox. Returns when the next one is due.
     async fn fire_timers(&mut self, now: i64) -> Result<Option<i64>, Error> {
         self.timers_at = now;
-        let due = tables::next_due::<DB>(&mut *self.db.writer().await?).await?;
-        if due.is_some_and(|due| due <= now) {
-            let mut tx = self.db.begin_plain().await?;
-            let limit = i64::from(self.config.batch_max);
-            tables::fire_timers::<DB>(&mut tx, self.db.dialect(), now, limit).await?;
-            tx.commit().await?;
-        }
-        Ok(due)
+        let (db, limit) = (&self.db, i64::from(self.config.batch_max));
+        let fire = async {
+            let due = tables::next_due::<DB>(&mut *db.writer().await?).await?;
+            if due.is_some_and(|due| due <= now) {
+                let mut tx = db.begin_plain().await?;
+                tables::fire_timers::<DB>(tx.conn(), db.dialect(), now, limit).await?;
+                tx.commit().await?;
+            }
+            Ok::<_, StoreError>(due)
+        };
+        Ok(db.within(fire).await?)
     }
 
     /// What is to be done now and then, however busy the relay is.

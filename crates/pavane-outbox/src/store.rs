@@ -1,5 +1,7 @@
 //! The SQL of transactions that emit, and of timers. The relay has its own.
 
+use std::time::Duration;
+
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec, subject};
 use serde::Serialize;
 
@@ -47,7 +49,65 @@ pub struct Backlog {
     pub scheduled: i64,
 }
 
-/// Writes a transaction's events as one set, in the order in which they were emitted.
+/// Makes a connection of SQLite ready for [`begin`]'s statement.
+pub(crate) const MARKER: &str = "create temp table pavane_tx (open integer not null);";
+
+/// The statement that begins a transaction with a mark that ends with it, at no round trip more than a plain one.
+///
+/// On PostgreSQL a statement that runs for longer than `limit` fails, and the server ends a transaction that does nothing
+/// for that long: its client may be gone without a sign, and others wait for its locks.
+pub(crate) fn begin(dialect: Dialect, limit: Duration) -> String {
+    let ms = limit.as_millis();
+    match dialect {
+        Dialect::Postgres => format!(
+            "begin; set local pavane.tx = 'open'; set local statement_timeout = {ms}; \
+             set local idle_in_transaction_session_timeout = {ms}"
+        ),
+        // The last mark goes before the transaction begins, or a rollback would bring it back. Taking the write lock at once:
+        // a read that is upgraded later can fail in the middle of a handler.
+        Dialect::Sqlite => {
+            "delete from temp.pavane_tx; begin immediate; insert into temp.pavane_tx values (1)".to_owned()
+        }
+    }
+}
+
+/// Fails unless the connection is in the transaction that [`begin`] began, and it can be committed.
+///
+/// PostgreSQL lets no statement run in an aborted transaction. A transaction that was ended took the mark with it.
+pub(crate) async fn prove<DB: Database>(conn: &mut DB::Connection, dialect: Dialect) -> Result<(), Error> {
+    const PROVE: Statement = Statement {
+        postgres: "select 1::bigint where current_setting('pavane.tx', true) = 'open'",
+        sqlite: "select open from temp.pavane_tx",
+    };
+    let rows = DB::fetch(conn, PROVE.on(dialect), Vec::new()).await?;
+    if rows.is_empty() { Err(Error::Ended) } else { Ok(()) }
+}
+
+/// Whether the database can't be written to.
+pub(crate) async fn is_read_only<DB: Database>(conn: &mut DB::Connection, dialect: Dialect) -> Result<bool, Error> {
+    const READ_ONLY: &str =
+        "select 1::bigint where pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'";
+    match dialect {
+        Dialect::Postgres => Ok(!DB::fetch(conn, READ_ONLY, Vec::new()).await?.is_empty()),
+        Dialect::Sqlite => Ok(false),
+    }
+}
+
+/// Fails with [`Error::Pooler`] when something between here and PostgreSQL gives both connections the same one of its own, and
+/// mixes up what they prepared there: each calls its first statement alike.
+pub(crate) async fn look_for_pooler<DB: Database>(
+    one: &mut DB::Connection,
+    other: &mut DB::Connection,
+) -> Result<(), Error> {
+    DB::fetch(one, "select 1::bigint", Vec::new()).await?;
+    DB::fetch(other, "select 2::bigint", Vec::new()).await?;
+    // Again: the other one may have taken its place.
+    DB::fetch(one, "select 1::bigint", Vec::new()).await?;
+    Ok(())
+}
+
+/// Writes a transaction's events as one set, in the order in which they were emitted, if the transaction is the one that
+/// [`begin`] began. Outside it they would be committed at once.
 pub(crate) async fn leave<DB: Database>(
     conn: &mut DB::Connection,
     dialect: Dialect,
@@ -58,18 +118,19 @@ pub(crate) async fn leave<DB: Database>(
         postgres: "with events as (insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
                    select event_id, subject, headers, payload, $2 from rows from (json_to_recordset($1::json) \
                    as (event_id uuid, subject text, headers text, payload text)) \
-                   with ordinality as rows (event_id, subject, headers, payload, n) order by n returning seq) \
+                   with ordinality as rows (event_id, subject, headers, payload, n) \
+                   where current_setting('pavane.tx', true) = 'open' order by n returning seq) \
                    insert into pavane_unsent (seq) select seq from events",
         sqlite: "insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
                  select value ->> 'event_id', value ->> 'subject', value ->> 'headers', value ->> 'payload', $2 \
-                 from json_each($1) order by key",
+                 from json_each($1) where exists (select 1 from temp.pavane_tx) order by key",
     };
     // On SQLite a trigger enters them as unsent.
-    DB::execute(conn, LEAVE.on(dialect), vec![json(rows)?.into(), now.into()]).await?;
-    Ok(())
+    let written = DB::execute(conn, LEAVE.on(dialect), vec![json(rows)?.into(), now.into()]).await?;
+    if written == rows.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
-/// Writes events whose time has not come.
+/// Writes events whose time has not come, as [`leave`] does.
 pub(crate) async fn schedule<DB: Database>(
     conn: &mut DB::Connection,
     dialect: Dialect,
@@ -78,13 +139,14 @@ pub(crate) async fn schedule<DB: Database>(
     const SCHEDULE: Statement = Statement {
         postgres: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
                    select event_id, subject, headers, payload, due_at from json_to_recordset($1::json) \
-                   as rows (event_id uuid, subject text, headers text, payload text, due_at bigint)",
+                   as rows (event_id uuid, subject text, headers text, payload text, due_at bigint) \
+                   where current_setting('pavane.tx', true) = 'open'",
         sqlite: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
                  select value ->> 'event_id', value ->> 'subject', value ->> 'headers', value ->> 'payload', \
-                 value ->> 'due_at' from json_each($1)",
+                 value ->> 'due_at' from json_each($1) where exists (select 1 from temp.pavane_tx)",
     };
-    DB::execute(conn, SCHEDULE.on(dialect), vec![json(timers)?.into()]).await?;
-    Ok(())
+    let written = DB::execute(conn, SCHEDULE.on(dialect), vec![json(timers)?.into()]).await?;
+    if written == timers.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
 /// Moves timers whose time has come to the outbox, in the caller's transaction. Returns how many.

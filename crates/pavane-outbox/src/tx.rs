@@ -1,9 +1,8 @@
 use std::time::Duration;
 
 use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, codec};
-use sqlx::Transaction;
 
-use crate::{CrashPoint, Database, Db, Emissions, db::micros, store, trace};
+use crate::{CrashPoint, Database, Db, Emissions, db::micros, failure, store, trace, transaction::Transaction};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +21,28 @@ pub enum Verdict {
 pub enum Error {
     /// The database failed.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// The database didn't answer in time.
+    #[error("the database did not answer within {0:?}, the database_timeout")]
+    NoAnswer(Duration),
+    /// A connection pooler mixes up prepared statements.
+    #[error(
+        "a connection pooler between here and PostgreSQL mixes up prepared statements ({0}): set max_prepared_statements to \
+         200 in PgBouncer 1.21 or newer, or use pool_mode = session"
+    )]
+    Pooler(#[source] sqlx::Error),
+    /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
+    #[error(
+        "a statement of the transaction failed and the error was not passed on, so PostgreSQL keeps nothing of the \
+         transaction: return the error, or run what may fail in a savepoint, tx.conn().begin()"
+    )]
+    Aborted,
+    /// Whoever was given the transaction committed it or rolled it back with a statement of their own.
+    #[error(
+        "the handler ended its transaction itself, with a commit or rollback of its own: leave that to the framework; \
+         for a savepoint, use tx.conn().begin()"
+    )]
+    Ended,
     /// A migration of the framework's tables failed.
     #[error("the framework's tables can't be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -54,6 +74,18 @@ pub enum Error {
     Encode(#[from] codec::Error),
 }
 
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if failure::is_aborted(&error) {
+            Self::Aborted
+        } else if failure::is_poolers(&error) {
+            Self::Pooler(error)
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
 /// A local transaction that may emit events: business rows and outbox rows commit together or not at all.
 ///
 /// Owned, without a lifetime: it can be passed to any function and stored in any struct. Dropping it rolls back.
@@ -63,7 +95,7 @@ pub enum Error {
 /// order in which they commit.
 #[derive(Debug)]
 pub struct Tx<DB: Database = sqlx::Any> {
-    inner: Transaction<'static, DB>,
+    inner: Transaction<DB>,
     db: Db<DB>,
     cause: Cause,
     emissions: Emissions,
@@ -75,14 +107,14 @@ pub struct Tx<DB: Database = sqlx::Any> {
 
 impl<DB: Database> Tx<DB> {
     pub(crate) async fn begin(db: Db<DB>, cause: Cause, emissions: Emissions) -> Result<Self, Error> {
-        let inner = db.begin_plain().await?;
+        let inner = Transaction::begin(&db).await?;
         let (outbox, timers, emitted) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { inner, db, cause, emissions, outbox, timers, emitted, wakes_relay: false })
     }
 
     /// The connection, for your own SQL.
     pub fn conn(&mut self) -> &mut DB::Connection {
-        &mut self.inner
+        self.inner.conn()
     }
 
     /// The saga that this transaction belongs to.
@@ -136,7 +168,7 @@ impl<DB: Database> Tx<DB> {
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
         self.declared::<E>(Emissions::allow_verdict, "decides")?;
         let (saga, now) = (self.saga(), self.db.now());
-        if store::decide::<DB>(&mut self.inner, self.db.dialect(), saga, E::NAME, now).await? {
+        if store::decide::<DB>(self.inner.conn(), self.db.dialect(), saga, E::NAME, now).await? {
             self.leave(event).await?;
             Ok(Verdict::Won)
         } else {
@@ -148,11 +180,15 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// When the database fails. Whether it committed is then unknown; the inbox makes doing it again safe.
+    /// [`Error::Aborted`] and [`Error::Ended`] when there is nothing left to commit. When the database fails: whether it
+    /// committed is then unknown; the inbox makes doing it again safe.
     pub async fn commit(mut self) -> Result<(), Error> {
-        self.flush().await?;
+        // Writing events proves that the transaction is alive. The last flush does it, or a statement of its own.
+        if !self.flush().await? {
+            self.inner.prove().await?;
+        }
         self.db.crash_point(CrashPoint::BeforeCommit).await;
-        self.inner.commit().await?;
+        self.inner.commit_proved().await?;
         self.db.crash_point(CrashPoint::AfterCommit).await;
         if self.wakes_relay {
             self.db.announce_commit();
@@ -167,6 +203,15 @@ impl<DB: Database> Tx<DB> {
     /// When the database fails; it rolls back by itself then.
     pub async fn rollback(self) -> Result<(), Error> {
         Ok(self.inner.rollback().await?)
+    }
+
+    /// Fails unless the transaction can be committed. For the inbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Aborted`] and [`Error::Ended`]; and when the database fails.
+    pub async fn prove(&mut self) -> Result<(), Error> {
+        self.inner.prove().await
     }
 
     /// Goes on in the name of another event of the batch, and forgets what was emitted before (it stays in the
@@ -236,19 +281,21 @@ impl<DB: Database> Tx<DB> {
     /// A handler that emits without end must not fill the memory, nor make one statement of a million rows.
     async fn flush_if_large(&mut self) -> Result<(), Error> {
         const ROWS: usize = 1000;
-        if self.outbox.len() + self.timers.len() >= ROWS { self.flush().await } else { Ok(()) }
+        if self.outbox.len() + self.timers.len() >= ROWS { self.flush().await.map(drop) } else { Ok(()) }
     }
 
-    async fn flush(&mut self) -> Result<(), Error> {
+    /// Writes what was emitted. `false` when there was nothing to write.
+    async fn flush(&mut self) -> Result<bool, Error> {
         let (dialect, now) = (self.db.dialect(), self.db.now());
+        let any = !self.outbox.is_empty() || !self.timers.is_empty();
         if !self.outbox.is_empty() {
-            store::leave::<DB>(&mut self.inner, dialect, &self.outbox, now).await?;
+            store::leave::<DB>(self.inner.conn(), dialect, &self.outbox, now).await?;
             self.outbox.clear();
         }
         if !self.timers.is_empty() {
-            store::schedule::<DB>(&mut self.inner, dialect, &self.timers).await?;
+            store::schedule::<DB>(self.inner.conn(), dialect, &self.timers).await?;
             self.timers.clear();
         }
-        Ok(())
+        Ok(any)
     }
 }

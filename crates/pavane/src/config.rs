@@ -27,6 +27,9 @@ pub struct Config {
     /// How long handled events and ledger entries are remembered. Default 45 days: longer than an event can live, which is
     /// as a dead letter and then, redriven, in the events stream again; or an old one could be handled a second time.
     pub inbox_retention: Duration,
+    /// How long PostgreSQL may take to answer, before it counts as gone: its connections are closed, and what waited for it is
+    /// tried again, here or by another instance. Its statements may not take longer either. Default 30 s.
+    pub database_timeout: Duration,
     /// How long running handlers may take at shutdown. Default 20 s.
     pub shutdown_patience: Duration,
     /// Where time and ids come from.
@@ -44,6 +47,7 @@ impl Config {
             topology: Topology::default(),
             relay: relay::Config::default(),
             inbox_retention: Duration::from_hours(45 * 24),
+            database_timeout: Duration::from_secs(30),
             shutdown_patience: Duration::from_secs(20),
             clock: Arc::new(SystemClock),
         }
@@ -109,6 +113,11 @@ impl Config {
         if self.relay.lease < Duration::from_secs(1) {
             return refuse("relay.lease", &self.relay.lease, "use 1 s or more, or instances fight over it".to_owned());
         }
+        if !(Duration::from_secs(1)..=Duration::from_mins(5)).contains(&self.database_timeout) {
+            let why = "use 1 s to 5 min: what is shorter ends commits that only wait for the disk, and what hangs for longer keeps \
+                       events, and all behind them, from other instances";
+            return refuse("database_timeout", &self.database_timeout, why.to_owned());
+        }
         if !matches!(self.topology.replicas, 1 | 3 | 5) {
             return refuse("topology.replicas", &self.topology.replicas, "a stream has 1, 3 or 5 replicas".to_owned());
         }
@@ -125,6 +134,7 @@ impl Config {
     pub(crate) fn database(&self, service: &str) -> pavane_outbox::Config {
         let mut config = pavane_outbox::Config::new(service, &self.database_url);
         config.clock = Arc::clone(&self.clock);
+        config.answer_timeout = self.database_timeout;
         config
     }
 }

@@ -46,8 +46,14 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         } else {
             missing.push("the NATS server is not connected".to_owned());
         }
-        if let Err(error) = self.backlog().await {
-            missing.push(error.to_string());
+        match self.db.is_read_only().await {
+            Ok(false) => missing.extend(self.backlog().await.err().map(|error| error.to_string())),
+            Ok(true) => missing.push(
+                "the database can't be written to: it is a standby, or default_transaction_read_only is on; point DATABASE_URL \
+                 to the primary"
+                    .to_owned(),
+            ),
+            Err(error) => missing.push(error.to_string()),
         }
         missing
     }

@@ -62,7 +62,7 @@ async fn list_stock(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<Vec<Stock>>, Problem> {
     let Query(After { after }) = query.map_err(|error| Problem::bad_request("after", error.body_text()))?;
-    Ok(Json(store::page(&warehouse.db, &after).await.map_err(Problem::internal)?))
+    Ok(Json(store::page(&warehouse.db, &after).await.map_err(|error| Problem::of(&error))?))
 }
 
 /// Shows how much there is of one SKU.
@@ -71,7 +71,7 @@ async fn list_stock(
         (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 async fn show_stock(State(warehouse): State<Warehouse>, Path(sku): Path<String>) -> Result<Json<Stock>, Problem> {
     let sku = domain::sku(&sku).map_err(|error| Problem::bad_request("sku", error))?;
-    let found = store::one(&warehouse.db, &sku).await.map_err(Problem::internal)?;
+    let found = store::one(&warehouse.db, &sku).await.map_err(|error| Problem::of(&error))?;
     found.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {sku}")))
 }
 
@@ -97,7 +97,7 @@ async fn set_stock(
     let Json(SetStock { on_hand }) = body.map_err(|rejection| unreadable(&rejection))?;
     let on_hand = domain::on_hand(on_hand).map_err(|error| Problem::bad_request("on_hand", error))?;
     let mut tx = warehouse.stocktaking.begin(Correlation::start()).await?;
-    let set = store::set_on_hand(&mut tx, &sku, on_hand).await.map_err(Problem::internal)?;
+    let set = store::set_on_hand(&mut tx, &sku, on_hand).await.map_err(|error| Problem::of(&error))?;
     tx.commit().await?;
     let more = format!("more than {on_hand} of {sku} are reserved");
     set.map(Json).ok_or_else(|| {

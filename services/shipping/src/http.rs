@@ -41,7 +41,7 @@ pub(crate) fn router(db: Db) -> Router {
         (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 async fn show_shipment(State(db): State<Db>, Path(order_id): Path<String>) -> Result<Json<Shipment>, Problem> {
     let order: OrderId = order_id.parse().map_err(|error| Problem::bad_request("order_id", error))?;
-    let found = store::one(&db, order).await.map_err(Problem::internal)?;
+    let found = store::one(&db, order).await.map_err(|error| Problem::of(&error))?;
     let none = || Problem::new(StatusCode::NOT_FOUND, format!("the order {order} has no shipment"));
     found.map(Json).ok_or_else(none)
 }
@@ -62,7 +62,7 @@ async fn count_shipments(
     let invalid = |error: &dyn Display| Problem::bad_request("status", error);
     let Query(Filter { status }) = query.map_err(|error| invalid(&error))?;
     let wanted = status.as_deref().map(Status::parse).transpose().map_err(|error| invalid(&error))?;
-    let mut counts = store::counts(&db).await.map_err(Problem::internal)?;
+    let mut counts = store::counts(&db).await.map_err(|error| Problem::of(&error))?;
     counts.retain(|count| wanted.is_none_or(|wanted| count.status == wanted));
     Ok(Json(counts))
 }

@@ -75,8 +75,16 @@ impl House {
         on: On,
         settings: impl Fn(&'static str) -> Vec<(&'a str, &'a str)>,
     ) -> Self {
+        Self::start_at(nats, on.server().await, settings).await
+    }
+
+    /// As [`start_on`](Self::start_on), with a database for each service on this PostgreSQL server, or a SQLite file for each.
+    pub(crate) async fn start_at<'a>(
+        nats: Nats,
+        server: Option<String>,
+        settings: impl Fn(&'static str) -> Vec<(&'a str, &'a str)>,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
-        let server = on.server().await;
         let (mut urls, mut processes) = (BTreeMap::new(), BTreeMap::new());
         for service in SERVICES {
             let sqlite = format!("sqlite:{}", folder.path().join(format!("{service}.db")).display());

@@ -5,6 +5,7 @@ mod alerts;
 mod choreography;
 mod command;
 mod crashes;
+mod database_away;
 mod foreign;
 mod house;
 mod invariants;

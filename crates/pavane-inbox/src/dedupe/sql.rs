@@ -21,7 +21,7 @@ impl<DB: Database> SqlStore<DB> {
 impl<DB: Database> DedupeStore for SqlStore<DB> {
     async fn claim(&self, key: &str, lease: Duration) -> Result<Claim, Error> {
         let held = Held::new(key, self.db.clock());
-        let mut conn = self.db.writers().acquire().await?;
+        let mut conn = self.db.writer().await?;
         let (now, until) = (self.db.now(), after(self.db.clock(), lease));
         if store::take::<DB>(&mut conn, key, &held.token, now, until).await? {
             return Ok(Claim::Held(held));
@@ -30,7 +30,7 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
     }
 
     async fn confirm(&self, held: Held) -> Result<(), Error> {
-        let mut conn = self.db.writers().acquire().await?;
+        let mut conn = self.db.writer().await?;
         let until = after(self.db.clock(), self.retention);
         if store::confirm::<DB>(&mut conn, &held.key, &held.token, until).await? {
             Ok(())
@@ -40,7 +40,7 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
     }
 
     async fn release(&self, held: Held) -> Result<(), Error> {
-        let mut conn = self.db.writers().acquire().await?;
+        let mut conn = self.db.writer().await?;
         Ok(store::release::<DB>(&mut conn, &held.key, &held.token).await?)
     }
 }

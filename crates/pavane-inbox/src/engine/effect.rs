@@ -20,7 +20,7 @@ use crate::{
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
-        let Some(given) = self.look(event).await? else { return Ok(()) };
+        let Some(given) = self.db.within(self.look(event)).await? else { return Ok(()) };
         let Some(Work::External(work)) = self.work(&given) else {
             return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
         };
@@ -47,7 +47,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 store::forget_running(&mut tx, &self.wired.name, event.meta.cause.saga).await?;
                 tx.commit().await
             };
-            if let Err(error) = forgotten.await {
+            if let Err(error) = self.db.within(forgotten).await {
                 return error.into();
             }
         }
@@ -129,25 +129,38 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// Records the answer and marks the event handled.
     async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
+        let Some(mut tx) = self.db.within(self.claim_record(event)).await? else {
+            self.count("duplicate", 1);
+            return Ok(());
+        };
+        let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
+        if let Err(error) = self.timed(work.record(&self.state, &mut tx, given, answer)).await {
+            return Err(self.blame(&mut tx, error).await.into());
+        }
+        self.check_emitted(&tx)?;
+        let finish = async {
+            if self.finish_step(&mut tx, event).await? {
+                tx.commit().await?;
+                return Ok::<_, HandlerError>("handled");
+            }
+            tx.rollback().await?;
+            Ok("duplicate")
+        };
+        let outcome = self.db.within(finish).await?;
+        self.count(outcome, 1);
+        Ok(())
+    }
+
+    /// Marks the event handled, in the transaction that its answer is recorded in. `None` when another delivery of the event, or
+    /// another trigger, recorded it meanwhile.
+    async fn claim_record(&self, event: &RawEnvelope) -> Result<Option<Tx<DB>>, HandlerError> {
         let mut tx = self.begin(event).await?;
         let fresh = store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
-        if fresh.is_empty() || !self.undo_step(&mut tx, event).await? {
-            // Another delivery of the event, or another trigger, recorded it meanwhile.
-            tx.commit().await?;
-            self.count("duplicate", 1);
-            return Ok(());
-        }
-        let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
-        self.timed(work.record(&self.state, &mut tx, given, answer)).await?;
-        self.check_emitted(&tx)?;
-        if !self.finish_step(&mut tx, event).await? {
-            tx.rollback().await?;
-            self.count("duplicate", 1);
-            return Ok(());
+        if !fresh.is_empty() && self.undo_step(&mut tx, event).await? {
+            return Ok(Some(tx));
         }
         tx.commit().await?;
-        self.count("handled", 1);
-        Ok(())
+        Ok(None)
     }
 
     /// Enters an undo into the ledger. `false` when another trigger did.

@@ -34,7 +34,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     after: self.backoff(base, u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX)),
                 }
             }
-            Failure::Handler(error) if error.kind() == Kind::Unavailable => {
+            Failure::Handler(error) if error.is_unavailable() => {
+                if error.kind() == Kind::ReadOnly {
+                    self.db.distrust();
+                }
                 warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
                 self.again_after_outage(outages)
             }
@@ -77,7 +80,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn give_up(&self, arrived: &Arrived, event: &RawEnvelope, letter: DeadLetter<'_>, outages: u32) -> Outcome {
         let outcome = self.keep_dead(arrived, letter, outages).await;
         if let Outcome::Dead { .. } = outcome
-            && let Err(error) = self.say_farewell(event).await
+            && let Err(error) = self.db.within(self.say_farewell(event)).await
         {
             warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "giving up can't be told; trying again");
             return self.again_after_outage(outages);
@@ -140,10 +143,19 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     async fn count_failure(&self, event: &RawEnvelope) -> Result<store::Attempts, HandlerError> {
-        let mut tx = self.db.begin(pavane_outbox::Correlation::caused_by(event), nothing(&self.wired.name)).await?;
-        let attempts = store::count_failure(&mut tx, &self.wired.name, event.meta.id).await?;
-        tx.commit().await?;
-        Ok(attempts)
+        let count = async {
+            let mut tx = self.db.begin(pavane_outbox::Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+            let attempts = store::count_failure(&mut tx, &self.wired.name, event.meta.id).await?;
+            tx.commit().await?;
+            Ok(attempts)
+        };
+        self.db.within(count).await
+    }
+
+    /// Decides about an event of which not even the database can say whether it is handled.
+    pub(super) fn not_known(&self, failure: &Failure, outages: u32) -> Outcome {
+        warn!(reaction = self.wired.name, ?failure, "the inbox can't be asked; trying again");
+        self.again_after_outage(outages)
     }
 
     fn again_after_outage(&self, outages: u32) -> Outcome {

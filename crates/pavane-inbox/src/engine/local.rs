@@ -15,18 +15,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles events in one transaction, all or none.
     pub(super) async fn local(&self, events: &[&RawEnvelope]) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
-        let mut tx = self.begin(first).await?;
-        let ids: Vec<_> = events.iter().map(|event| event.meta.id).collect();
-        let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
-        // Removing as we go: an event that is in the batch twice is handled once.
-        let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
-        let duplicates = events.len() - fresh.len();
+        let (mut tx, tasks, duplicates) = self.db.within(self.claim(first, events)).await?;
         self.count("duplicate", duplicates);
-        let tasks = match &self.wired.part {
-            Part::Plain => fresh.into_iter().map(Task::on).collect(),
-            Part::Step { .. } => self.start(&mut tx, fresh).await?,
-            Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
-        };
         let handled = tasks.len();
         let mut answers = Vec::new();
         for task in tasks {
@@ -34,11 +24,35 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             self.handle(&mut tx, task).await?;
             answers.push((saga, self.kept(&tx)));
         }
-        self.keep(&mut tx, answers).await?;
-        tx.commit().await?;
+        let end = async {
+            self.keep(&mut tx, answers).await?;
+            tx.commit().await
+        };
+        self.db.within(end).await?;
         self.count("handled", handled);
         self.count("skipped", events.len() - duplicates - handled);
         Ok(())
+    }
+
+    /// Begins a transaction in which events are marked as handled. Returns what is to be done for them in it, and how many were
+    /// handled before.
+    async fn claim<'e>(
+        &self,
+        first: &RawEnvelope,
+        events: &[&'e RawEnvelope],
+    ) -> Result<(Tx<DB>, Vec<Task<'e>>, usize), Failure> {
+        let mut tx = self.begin(first).await?;
+        let ids: Vec<_> = events.iter().map(|event| event.meta.id).collect();
+        let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
+        // Removing as we go: an event that is in the batch twice is handled once.
+        let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
+        let duplicates = events.len() - fresh.len();
+        let tasks = match &self.wired.part {
+            Part::Plain => fresh.into_iter().map(Task::on).collect(),
+            Part::Step { .. } => self.start(&mut tx, fresh).await?,
+            Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
+        };
+        Ok((tx, tasks, duplicates))
     }
 
     async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
@@ -48,7 +62,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         let span = self.span(&task.given, tx.cause());
         let handled = async {
-            self.timed(work.handle(&self.state, tx, &task.given)).await?;
+            if let Err(error) = self.timed(work.handle(&self.state, tx, &task.given)).await {
+                return Err(self.blame(tx, error).await);
+            }
             self.check_emitted(tx)
         };
         failing(&span, handled.instrument(span.clone()).await)

@@ -40,7 +40,7 @@ pub(super) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> R
 
 /// Makes the partitions of the weeks after this one.
 pub(super) async fn extend<DB: Database>(db: &Db<DB>, now: i64) -> Result<(), Error> {
-    let mut conn = db.writers().acquire().await?;
+    let mut conn = db.writer().await?;
     DB::execute(&mut conn, "select pavane_inbox_extend($1)", vec![now.into()]).await?;
     Ok(())
 }
@@ -48,7 +48,7 @@ pub(super) async fn extend<DB: Database>(db: &Db<DB>, now: i64) -> Result<(), Er
 /// The partitions that have ended before a time, the oldest first.
 pub(super) async fn ended<DB: Database>(db: &Db<DB>, before: i64) -> Result<Vec<String>, Error> {
     const ENDED: &str = "select name::text from pavane_inbox_weeks where until <= $1 order by until";
-    let mut conn = db.writers().acquire().await?;
+    let mut conn = db.writer().await?;
     let rows = DB::fetch(&mut conn, ENDED, vec![before.into()]).await?;
     Ok(rows.iter().map(|row| DB::text(row, 0)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
@@ -58,14 +58,14 @@ pub(super) async fn ended<DB: Database>(db: &Db<DB>, before: i64) -> Result<Vec<
 /// Whether there are any is asked under a lock that no claim passes, so that none is forgotten that comes meanwhile.
 pub(super) async fn drop_partition<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<bool, Error> {
     const DROP: &str = "select pavane_inbox_drop($1, $2)::int::bigint";
-    let mut conn = db.writers().acquire().await?;
+    let mut conn = db.writer().await?;
     let rows = DB::fetch(&mut conn, DROP, vec![name.into(), before.into()]).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten() == Some(1))
 }
 
 /// Deletes old rows from a partition that stays.
 pub(super) async fn trim<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<(), Error> {
-    let mut conn = db.writers().acquire().await?;
+    let mut conn = db.writer().await?;
     DB::execute(&mut conn, "select pavane_inbox_trim($1, $2)", vec![name.into(), before.into()]).await?;
     Ok(())
 }

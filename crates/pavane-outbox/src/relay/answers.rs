@@ -63,7 +63,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
         self.record_refused(&self.answers).await?;
         let acknowledged = (self.answers.sent.as_slice(), self.answers.stream_created);
-        let read = store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max).await?;
+        let read = self.db.within(store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max)).await?;
         self.answers = Answers::default();
         if read.is_none() {
             self.give_up_lease();
@@ -79,11 +79,14 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(true);
         }
         let acknowledged = (answers.sent.as_slice(), answers.stream_created);
-        Ok(store::mark_sent(&self.db, &self.owner, acknowledged).await?)
+        Ok(self.db.within(store::mark_sent(&self.db, &self.owner, acknowledged)).await?)
     }
 
     async fn record_refused(&self, answers: &Answers) -> Result<(), Error> {
-        if answers.refused.is_empty() { Ok(()) } else { Ok(store::mark_refused(&self.db, &answers.refused).await?) }
+        if answers.refused.is_empty() {
+            return Ok(());
+        }
+        Ok(self.db.within(store::mark_refused(&self.db, &answers.refused)).await?)
     }
 
     /// Counts what the broker said, when it says it.

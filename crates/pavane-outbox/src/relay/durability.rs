@@ -29,7 +29,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     async fn verify(&mut self) -> Result<StreamState, Error> {
         let stream = self.bus.stream_state().await?;
         let last_kept = self.last_kept().await?;
-        let again = store::send_again(&self.db, stream.created.as_microsecond(), last_kept).await?;
+        let again = self.db.within(store::send_again(&self.db, stream.created.as_microsecond(), last_kept)).await?;
         if again > 0 {
             warn!(
                 service = self.db.service(),
@@ -46,7 +46,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     async fn last_kept(&self) -> Result<i64, Error> {
         let mut before = i64::MAX;
         loop {
-            let batch = store::sent_before::<DB>(&mut *self.db.writer().await?, before).await?;
+            let read = async { store::sent_before::<DB>(&mut *self.db.writer().await?, before).await };
+            let batch = self.db.within(read).await?;
             let Some((_, oldest)) = batch.last() else { return Ok(0) };
             before = *oldest;
             // What is kept is a prefix of what was sent, so the batch, newest first, is all lost and then all kept.
@@ -66,7 +67,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     }
 
     async fn is_kept(&self, (seq, stream_seq): Sent) -> Result<bool, Error> {
-        let event_id = store::event_id::<DB>(&mut *self.db.writer().await?, self.db.dialect(), seq).await?;
+        let read = async { store::event_id::<DB>(&mut *self.db.writer().await?, self.db.dialect(), seq).await };
+        let event_id = self.db.within(read).await?;
         let stored = self.bus.message_id_at(stream_seq.unsigned_abs()).await?;
         Ok(event_id.is_some() && stored == event_id)
     }
@@ -84,9 +86,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         for _ in 0..20 {
             let horizon = now.saturating_sub(micros(self.config.durability_horizon));
             let retention = now.saturating_sub(micros(self.config.verdict_retention));
-            let batches = store::prune(&self.db, horizon, BATCHES).await?;
-            let mut conn = self.db.writer().await?;
-            let verdicts = tables::prune_verdicts::<DB>(&mut conn, retention, VERDICTS).await?;
+            let batches = self.db.within(store::prune(&self.db, horizon, BATCHES)).await?;
+            let prune =
+                async { tables::prune_verdicts::<DB>(&mut *self.db.writer().await?, retention, VERDICTS).await };
+            let verdicts = self.db.within(prune).await?;
             if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && verdicts < VERDICTS.unsigned_abs() {
                 break;
             }

@@ -123,9 +123,9 @@ pub(crate) async fn mark_sent<DB: Database>(
         }
         Dialect::Sqlite => {
             let mut tx = db.begin_plain().await?;
-            let held = DB::execute(&mut tx, RECORD, args).await? == 1;
+            let held = DB::execute(tx.conn(), RECORD, args).await? == 1;
             if held {
-                DB::execute(&mut tx, DELETE, vec![seqs.into()]).await?;
+                DB::execute(tx.conn(), DELETE, vec![seqs.into()]).await?;
             }
             tx.commit().await?;
             Ok(held)
@@ -149,7 +149,7 @@ pub(crate) async fn mark_refused<DB: Database>(db: &Db<DB>, refused: &[Refused])
     };
     let mut tx = db.begin_plain().await?;
     for statement in [MARK, DELETE] {
-        DB::execute(&mut tx, statement.on(db.dialect()), vec![json(refused)?.into()]).await?;
+        DB::execute(tx.conn(), statement.on(db.dialect()), vec![json(refused)?.into()]).await?;
     }
     Ok(tx.commit().await?)
 }
@@ -194,16 +194,16 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
     let mut again = 0;
     let mut tx = db.begin_plain().await?;
     loop {
-        let batches = DB::fetch(&mut tx, LOST, vec![stream_created.into(), last_kept.into()]).await?;
+        let batches = DB::fetch(tx.conn(), LOST, vec![stream_created.into(), last_kept.into()]).await?;
         for batch in &batches {
             let (created, sent_at) = (int::<DB>(batch, 1)?, int::<DB>(batch, 2)?);
             let is_lost = |(_, stream_seq): &Sent| created != stream_created || *stream_seq > last_kept;
             let (lost, kept): (Vec<_>, Vec<_>) = acknowledged::<DB>(batch, 3)?.into_iter().partition(is_lost);
             let lost: Vec<_> = lost.into_iter().map(|(seq, _)| seq).collect();
-            again += DB::execute(&mut tx, UNSENT.on(db.dialect()), vec![json(&lost)?.into()]).await?;
-            DB::execute(&mut tx, "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
+            again += DB::execute(tx.conn(), UNSENT.on(db.dialect()), vec![json(&lost)?.into()]).await?;
+            DB::execute(tx.conn(), "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
             if !kept.is_empty() {
-                DB::execute(&mut tx, KEEP, record(sent_at, created, &kept)?).await?;
+                DB::execute(tx.conn(), KEEP, record(sent_at, created, &kept)?).await?;
             }
         }
         if batches.is_empty() {
@@ -248,8 +248,8 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, sent_before: i64, limit: i6
     let mut tx = db.begin_plain().await?;
     for batch in &batches {
         let seqs = seqs(&acknowledged::<DB>(batch, 1)?);
-        DB::execute(&mut tx, ROWS.on(db.dialect()), vec![json(&seqs)?.into()]).await?;
-        DB::execute(&mut tx, "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
+        DB::execute(tx.conn(), ROWS.on(db.dialect()), vec![json(&seqs)?.into()]).await?;
+        DB::execute(tx.conn(), "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
     }
     tx.commit().await?;
     Ok(batches.len())

@@ -1,11 +1,12 @@
 //! Errors over HTTP.
 
-use std::fmt::Display;
+use std::{error::Error as StdError, fmt::Display};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use pavane_outbox::Failure;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 use utoipa::ToSchema;
@@ -61,6 +62,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "the request can't be read").naming(FieldError::new(field, detail))
     }
 
+    /// What an error means to a client: 503 when the database is away and the same request may succeed soon, else 500. What
+    /// it was is for the logs.
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        if !is_passing(error) {
+            return Self::internal(error);
+        }
+        error!(%error, "failed to answer a request");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be used right now; try again")
+    }
+
     /// A failure inside. What it was is for the logs, not for the client.
     pub fn internal(error: impl Display) -> Self {
         error!(%error, "failed to answer a request");
@@ -77,26 +88,56 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        /// Seconds after which a client may ask again: about as long as a database takes to come back.
+        const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         response
     }
 }
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        pavane_outbox::Error::from(error).into()
+        Self::of(&error)
     }
 }
 
 impl From<pavane_outbox::Error> for Problem {
     fn from(error: pavane_outbox::Error) -> Self {
-        use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut};
-        if let pavane_outbox::Error::Database(Io(_) | PoolTimedOut | PoolClosed | BeginFailed) = error {
-            error!(%error, "failed to answer a request");
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be used right now; try again");
+        Self::of(&error)
+    }
+}
+
+/// Whether what failed is there again by itself, soon, so that the same request may succeed then.
+fn is_passing(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let outbox = error.downcast_ref::<pavane_outbox::Error>().map(pavane_outbox::Error::failure);
+        if let Some(failure) = outbox.or_else(|| error.downcast_ref::<sqlx::Error>().map(Failure::of)) {
+            return matches!(failure, Failure::Unavailable | Failure::ReadOnly | Failure::Conflict);
         }
-        Self::internal(error)
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_from_a_failure_inside() {
+        let status = |error: &(dyn StdError + 'static)| Problem::of(error).status;
+        assert_eq!(status(&sqlx::Error::PoolTimedOut), 503);
+        assert_eq!(status(&pavane_outbox::Error::from(sqlx::Error::PoolClosed)), 503);
+        assert_eq!(status(&sqlx::Error::RowNotFound), 500);
+        assert_eq!(status(&pavane_outbox::Error::Aborted), 500);
+        let response = Problem::of(&sqlx::Error::PoolTimedOut).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        assert!(!Problem::of(&sqlx::Error::RowNotFound).into_response().headers().contains_key(header::RETRY_AFTER));
     }
 }

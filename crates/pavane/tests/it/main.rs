@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrives_once;
+mod classes;
 mod declares;
 mod emits_once;
 mod gives_up;
@@ -11,3 +12,4 @@ mod ledger;
 mod privileges;
 mod stage;
 mod starts;
+mod swallowed;

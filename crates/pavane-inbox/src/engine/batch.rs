@@ -1,0 +1,45 @@
+//! A batch in one transaction, and what one event needs where that failed.
+
+use pavane_bus::Bus;
+use pavane_contract::RawEnvelope;
+use pavane_outbox::Database;
+
+use super::{Arrived, Engine, Failure};
+use crate::store;
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Handles a whole batch in one transaction. A failure of one event is the batch's, and leaves no trace. `None` when the
+    /// events can't share a transaction.
+    pub(super) async fn all_at_once(&self, batch: &[Arrived]) -> Option<Result<(), Failure>> {
+        let acceptable = |arrived: &&Arrived| !arrived.is_redriven() && self.accepts(arrived).is_some();
+        let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
+        if events.len() < batch.len() { None } else { Some(self.local(&events).await) }
+    }
+
+    /// The event, if it was marked as handled by a handler of its batch that committed the transaction itself. What it
+    /// emitted is lost, and it can't be done again, so a person has to see it.
+    pub(super) async fn marked_without_us<'a>(
+        &self,
+        arrived: &'a Arrived,
+        ended: bool,
+    ) -> Result<Option<(&'a RawEnvelope, Failure)>, Failure> {
+        let Some(event) = self.accepts(arrived).filter(|_| ended) else { return Ok(None) };
+        let marked = self.db.within(store::is_handled(&self.db, &self.wired.name, event.meta.id)).await?;
+        Ok(marked.then(|| (event, pavane_outbox::Error::Ended.into())))
+    }
+
+    /// Handles one event; again at once when the database rolled it back to let another transaction go on.
+    pub(super) async fn unless_in_conflict(&self, event: &RawEnvelope) -> Result<(), Failure> {
+        /// So many in a row are no bad luck any more.
+        const CONFLICTS: usize = 10;
+        let mut handled = Ok(());
+        for _ in 0..CONFLICTS {
+            handled =
+                if self.wired.reaction.has_effect() { self.effect(event).await } else { self.local(&[event]).await };
+            if !matches!(&handled, Err(failure) if failure.is_conflict()) {
+                break;
+            }
+        }
+        handled
+    }
+}

@@ -1,0 +1,74 @@
+//! Connections that are closed, and not given back, when the database doesn't answer.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use sqlx::{SqlStr, pool::PoolConnection};
+use sqlx_core::transaction::TransactionManager as _;
+
+use crate::Database;
+
+/// A connection of the pool, which goes back to it when dropped, if the database still answers in time.
+///
+/// The pool alone would wait for the answer without end, and a database that vanished without a sign would cost it a
+/// connection each time.
+#[derive(Debug)]
+pub struct Connection<DB: Database> {
+    inner: PoolConnection<DB>,
+    /// `None` on SQLite, where nothing gets lost on the way, and a connection may be the only one to a database in memory.
+    answers_within: Option<Duration>,
+    /// In the middle of something that can't be undone from outside.
+    midway: bool,
+}
+
+impl<DB: Database> Connection<DB> {
+    pub(crate) const fn new(inner: PoolConnection<DB>, answers_within: Option<Duration>) -> Self {
+        Self { inner, answers_within, midway: false }
+    }
+
+    /// Begins a transaction. When this fails or is dropped midway, nobody knows whether the next statement would run inside
+    /// one, so the connection is closed.
+    pub(crate) async fn begin(&mut self, statement: SqlStr) -> Result<(), sqlx::Error> {
+        self.midway = true;
+        let mut begun = DB::TransactionManager::begin(&mut self.inner, Some(statement.clone())).await;
+        if let Err(sqlx::Error::InvalidSavePointStatement) = begun {
+            // On SQLite the driver believes in a transaction until its own rollback works, which it never does for one that a
+            // handler ended by itself. With a transaction to roll back it does.
+            DB::script(&mut self.inner, "begin").await?;
+            DB::TransactionManager::rollback(&mut self.inner).await?;
+            begun = DB::TransactionManager::begin(&mut self.inner, Some(statement)).await;
+        }
+        self.midway = begun.is_err();
+        begun
+    }
+}
+
+impl<DB: Database> Deref for Connection<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<DB: Database> DerefMut for Connection<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+impl<DB: Database> Drop for Connection<DB> {
+    fn drop(&mut self) {
+        let Some(limit) = self.answers_within else { return };
+        if self.midway {
+            return self.inner.close_on_drop();
+        }
+        let returning = self.inner.return_to_pool();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Dropped midway, the connection is closed and the pool makes another.
+            runtime.spawn(async move { drop(tokio::time::timeout(limit, returning).await) });
+        }
+    }
+}

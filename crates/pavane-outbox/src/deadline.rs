@@ -1,0 +1,51 @@
+//! How long PostgreSQL may take to answer, and what becomes of connections when it doesn't.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+
+use crate::{Database, Db, Dialect, Error};
+
+/// Connections that were opened before this moment are not used again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Distrust(Arc<Mutex<Option<Instant>>>);
+
+impl Distrust {
+    fn from_now_on(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection of this age was opened before.
+    pub(crate) fn covers(&self, age: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() <= age)
+    }
+}
+
+impl<DB: Database> Db<DB> {
+    /// Does something with the database, or gives up when PostgreSQL doesn't answer within the
+    /// [timeout](crate::Config::answer_timeout). For waits that have no other end: a host that vanishes without a sign never
+    /// answers, and never breaks the connection either.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoAnswer`], and those of `work`. Connections that `work` holds are closed when they don't answer.
+    pub async fn within<T, E: From<Error>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        if self.dialect() == Dialect::Sqlite {
+            return work.await;
+        }
+        let limit = self.answer_timeout();
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            self.distrust();
+            Err(Error::NoAnswer(limit).into())
+        })
+    }
+
+    /// Uses no connection again that is open now: they may lead to a host that is gone, or to a server that became read-only.
+    pub fn distrust(&self) {
+        self.distrusted().from_now_on();
+    }
+}
