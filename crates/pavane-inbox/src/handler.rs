@@ -140,7 +140,7 @@ fn kind_of(failure: Failure) -> Kind {
         Failure::Unavailable => Kind::Unavailable,
         Failure::ReadOnly => Kind::ReadOnly,
         Failure::Conflict => Kind::Conflict,
-        _ => Kind::Transient,
+        Failure::Statement => Kind::Transient,
     }
 }
 

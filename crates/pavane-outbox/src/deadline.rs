@@ -15,7 +15,7 @@ use crate::{Database, Db, Dialect, Error};
 pub(crate) struct Distrust(Arc<Mutex<Option<Instant>>>);
 
 impl Distrust {
-    fn from_now_on(&self) {
+    fn begin(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -46,6 +46,6 @@ impl<DB: Database> Db<DB> {
 
     /// Uses no connection again that is open now: they may lead to a host that is gone, or to a server that became read-only.
     pub fn distrust(&self) {
-        self.distrusted().from_now_on();
+        self.distrusted().begin();
     }
 }

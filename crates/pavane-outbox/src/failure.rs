@@ -6,7 +6,7 @@ use crate::{Dialect, Error};
 
 /// What to do about a failure of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "whoever asks must decide about each")]
 pub enum Failure {
     /// The database isn't there, or lets nobody in: wait for it. It says nothing about the statement.
     Unavailable,
@@ -57,6 +57,7 @@ impl Failure {
 
 impl Error {
     /// What kind of failure it is. One of the framework's own statements that takes too long says nothing about who runs it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others say nothing about the database")]
     pub fn failure(&self) -> Failure {
         const QUERY_CANCELED: &str = "57014";
         match self {

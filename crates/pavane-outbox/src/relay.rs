@@ -276,8 +276,9 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(true);
         }
         let expires_at = now.saturating_add(lease);
-        let hold = async { store::hold_lease::<DB>(&mut *self.db.writer().await?, &self.owner, now, expires_at).await };
-        let held = self.db.within(hold).await?;
+        let taking =
+            async { store::hold_lease::<DB>(&mut *self.db.writer().await?, &self.owner, now, expires_at).await };
+        let held = self.db.within(taking).await?;
         self.lease_until = if held { expires_at } else { i64::MIN };
         Ok(held)
     }

@@ -151,7 +151,7 @@ pub(crate) async fn mark_refused<DB: Database>(db: &Db<DB>, refused: &[Refused])
     for statement in [MARK, DELETE] {
         DB::execute(tx.conn(), statement.on(db.dialect()), vec![json(refused)?.into()]).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// The newest batch that was sent below a stream sequence, newest row first.

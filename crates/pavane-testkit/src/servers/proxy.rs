@@ -1,5 +1,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +38,8 @@ pub struct Proxy {
 struct Faults {
     to_server_held: bool,
     to_client_held: bool,
+    /// So many pieces of data are still carried in this direction.
+    left: Option<(Direction, Arc<AtomicUsize>)>,
     refusing: bool,
     latency: Duration,
     /// Cancelled, and replaced, by [`Proxy::cut`].
@@ -71,6 +75,12 @@ impl Proxy {
         });
     }
 
+    /// As [`Proxy::black_hole`], once `pieces` more have been carried in `direction`. A piece is what arrives at once: of a
+    /// protocol with requests and answers usually one of them.
+    pub fn black_hole_after(&self, direction: Direction, pieces: usize) {
+        self.faults.send_modify(|faults| faults.left = Some((direction, Arc::new(AtomicUsize::new(pieces)))));
+    }
+
     /// Resets every connection that is open now. New ones are carried.
     pub fn cut(&self) {
         self.faults.send_modify(|faults| std::mem::take(&mut faults.connections).cancel());
@@ -101,6 +111,12 @@ impl Faults {
             Direction::ToServer => self.to_server_held,
             Direction::ToClient => self.to_client_held,
         }
+    }
+
+    /// Whether one more piece may be carried.
+    fn spend(&self, direction: Direction) -> bool {
+        let Some((_, left)) = self.left.as_ref().filter(|(limited, _)| *limited == direction) else { return true };
+        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 }
 
@@ -147,6 +163,10 @@ async fn pump(
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = from.read(&mut chunk).await?;
+        let carried = faults.borrow_and_update().spend(direction);
+        if !carried {
+            faults.wait_for(|it| it.left.is_none()).await.map_err(io::Error::other)?;
+        }
         let latency = faults.wait_for(|it| !it.holds(direction)).await.map_err(io::Error::other)?.latency;
         time::sleep(latency).await;
         if length == 0 {

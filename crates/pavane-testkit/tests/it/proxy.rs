@@ -92,3 +92,19 @@ async fn a_delay_takes_its_time_each_way() -> Result<()> {
     assert!(start.elapsed() >= 2 * A_WHILE);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_black_hole_after_some_pieces_carries_just_those() -> Result<()> {
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        let proxy = Proxy::start(echo().await?).await?;
+        let mut connection = TcpStream::connect(proxy.address()).await?;
+        proxy.black_hole_after(direction, 2);
+        for byte in [1, 2] {
+            assert_eq!(timeout(SOON, round_trip(&mut connection, byte)).await??, byte);
+        }
+        assert!(timeout(A_WHILE, round_trip(&mut connection, 3)).await.is_err());
+        proxy.heal();
+        assert_eq!(timeout(SOON, connection.read_u8()).await??, 3);
+    }
+    Ok(())
+}

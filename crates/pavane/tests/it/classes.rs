@@ -33,7 +33,7 @@ struct Knobs {
 /// What it does is the event's key.
 async fn act(knobs: &Arc<Knobs>, tx: &mut Tx, started: &Envelope<Started>) -> Handled {
     match started.key.as_str() {
-        "sleep" => drop(sqlx::query("select pg_sleep(60)").execute(tx.conn()).await?),
+        "sleep" => sqlx::query("select pg_sleep(60)").execute(tx.conn()).await.map(drop)?,
         "both" => {
             sqlx::query("update rows set n = n + 1 where id = 1").execute(tx.conn()).await?;
             if !knobs.once.swap(true, Ordering::SeqCst) {
@@ -42,7 +42,7 @@ async fn act(knobs: &Arc<Knobs>, tx: &mut Tx, started: &Envelope<Started>) -> Ha
             }
             sqlx::query("update rows set n = n + 1 where id = 2").execute(tx.conn()).await?;
         }
-        _ => drop(sqlx::query("update rows set n = n + 1 where id = 1").execute(tx.conn()).await?),
+        _ => sqlx::query("update rows set n = n + 1 where id = 1").execute(tx.conn()).await.map(drop)?,
     }
     Ok(())
 }

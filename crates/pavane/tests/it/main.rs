@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrives_once;
+mod black_hole;
 mod classes;
 mod declares;
 mod emits_once;

@@ -64,9 +64,9 @@ async fn file((): &(), tx: &mut Tx, noted: &Envelope<Noted>) -> Handled {
                 Err(_) => careful.rollback().await?,
             }
         }
-        Some("commits") => drop(sqlx::raw_sql("commit").execute(tx.conn()).await?),
-        Some("rolls") => drop(sqlx::raw_sql("rollback").execute(tx.conn()).await?),
-        Some("restarts") => drop(sqlx::raw_sql("rollback; begin").execute(tx.conn()).await?),
+        Some("commits") => sqlx::raw_sql("commit").execute(tx.conn()).await.map(drop)?,
+        Some("rolls") => sqlx::raw_sql("rollback").execute(tx.conn()).await.map(drop)?,
+        Some("restarts") => sqlx::raw_sql("rollback; begin").execute(tx.conn()).await.map(drop)?,
         _ => {}
     }
     drop(sqlx::query(INSERT).bind(key.to_owned()).execute(tx.conn()).await);
@@ -240,7 +240,7 @@ async fn an_entry_point_is_told_that_nothing_was_committed() {
 /// Another database like `url`, for one more case.
 async fn fresh(url: &str, suffix: &str) -> String {
     if url.starts_with("sqlite:") {
-        return format!("{}{suffix}", url);
+        return format!("{url}{suffix}");
     }
     pavane_testkit::servers::Postgres::shared().await.unwrap().fresh_database().await.unwrap()
 }

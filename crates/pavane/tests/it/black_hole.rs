@@ -1,0 +1,199 @@
+//! A database that vanishes without a sign: no answer, and no end of the connection either.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use pavane::{
+    Config, Correlation, Edge, Envelope, Handled, Service, Tx,
+    bus::{Memory, topology::EVENTS},
+    contract::SystemClock,
+    inbox::Consumer,
+    on,
+    outbox::{
+        Config as DbConfig, Db,
+        relay::{self, Progress, Relay},
+    },
+};
+use pavane_testkit::servers::{Direction, Postgres, Proxy};
+use sqlx::{
+    Any, SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use tokio::sync::Mutex;
+
+use crate::stage::{Started, Stepped, until};
+
+const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+/// How long the stuck instance waits for an answer.
+const ANSWER: Duration = Duration::from_millis(200);
+
+async fn step((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
+    let key = started.key.clone();
+    sqlx::query("insert into steps (key) values ($1)").bind(&key).execute(tx.conn()).await?;
+    tx.emit(&Stepped { key }).await?;
+    Ok(())
+}
+
+struct Instance {
+    db: Db,
+    start: Edge,
+    consumer: Consumer<(), Any, Memory>,
+    relay: Relay<Any, Memory>,
+}
+
+impl Instance {
+    async fn open(url: &str, bus: &Memory, answer_timeout: Duration) -> Self {
+        let mut config = DbConfig::new("stage", url);
+        config.answer_timeout = answer_timeout;
+        let db = Db::open(config).await.unwrap();
+        let table = "create table steps (key text not null)".into_sql_str();
+        let tables =
+            Migrator::with_migrations(vec![Migration::new(1, "s".into(), MigrationType::Simple, table, false)]);
+        let hasty = |tuning: &mut pavane::inbox::Tuning| tuning.timeout = Duration::from_millis(400);
+        let service = Service::new("stage", ())
+            .migrations(tables)
+            .edge("start", pavane::Declared::emits::<Started>)
+            .react("step", on(step).emits::<Stepped>().tuned(hasty));
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("", url)).await.unwrap();
+        let start = app.edge("start");
+        let consumer = app.into_parts().0.into_iter().next().unwrap();
+        let mut config = relay::Config::default();
+        config.lease = Duration::from_millis(300);
+        let relay = Relay::new(db.clone(), bus.clone(), config);
+        Self { db, start, consumer, relay }
+    }
+
+    async fn place(&self, key: &str) {
+        let mut tx = self.start.begin(Correlation::start()).await.unwrap();
+        tx.emit(&Started { key: key.to_owned() }).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Publishes until nothing waits.
+    async fn publish_all(&mut self) {
+        let (db, relay) = (self.db.clone(), Mutex::new(&mut self.relay));
+        until("everything to be published", || async {
+            let idle = matches!(relay.lock().await.step().await, Ok(Progress::Idle { .. }));
+            let backlog = Relay::<Any, Memory>::backlog(&db).await.unwrap();
+            (idle && backlog.unsent == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Handles until nothing is left.
+    async fn handle_all(&mut self, bus: &Memory) {
+        let consumer = Mutex::new(&mut self.consumer);
+        until("everything to be handled", || async {
+            consumer.lock().await.turn(1).await.unwrap();
+            let pending = bus.pending("stage_step").unwrap();
+            (pending.unsettled + pending.undelivered == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Two instances of one service on one database: the first one's link to it can break.
+struct Pair {
+    bus: Memory,
+    proxy: Proxy,
+    stuck: Instance,
+    other: Instance,
+}
+
+impl Pair {
+    async fn open() -> Self {
+        let postgres = Postgres::shared().await.unwrap();
+        let url = postgres.fresh_database().await.unwrap();
+        let proxy = Proxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, postgres.port()))).await.unwrap();
+        let through = url.replace(&format!(":{}/", postgres.port()), &format!(":{}/", proxy.address().port()));
+        assert_ne!(url, through);
+        let bus = Memory::new(Arc::new(SystemClock));
+        let other = Instance::open(&url, &bus, Duration::from_secs(10)).await;
+        let stuck = Instance::open(&through, &bus, ANSWER).await;
+        Self { bus, proxy, stuck, other }
+    }
+
+    /// How often each of the keys was handled, and how often that was published.
+    async fn books(&self, keys: &[String]) -> Vec<(i64, usize)> {
+        let mut books = Vec::new();
+        for key in keys {
+            let count = sqlx::query_scalar("select count(*) from steps where key = $1").bind(key.clone());
+            let said = self.bus.messages(EVENTS).into_iter();
+            let subject = format!("events.stage.stepped.{key}");
+            let said = said.filter(|stored| stored.message.subject == subject).count();
+            books.push((count.fetch_one(self.other.db.readers()).await.unwrap(), said));
+        }
+        books
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_database_vanishes_at_any_statement_is_taken_over_and_handled_once() {
+    let mut pair = Pair::open().await;
+    let mut keys = vec!["warm".to_owned()];
+    pair.other.place("warm").await;
+    pair.other.publish_all().await;
+    pair.stuck.handle_all(&pair.bus).await;
+    for direction in BOTH {
+        // Begin, claim, the handler's own, outbox, commit, and the look whether the connection is still good.
+        for statement in 0..7 {
+            let key = format!("{direction:?}-{statement}");
+            pair.other.place(&key).await;
+            pair.other.publish_all().await;
+            pair.proxy.black_hole_after(direction, statement);
+            // It gives up by itself, and gives the event back. At the later statements it is done.
+            let turn = pair.stuck.consumer.turn(1);
+            assert_eq!(tokio::time::timeout(Duration::from_secs(30), turn).await.unwrap().unwrap(), 1, "{key}");
+            pair.other.handle_all(&pair.bus).await;
+            pair.proxy.heal();
+            // It recovers.
+            let again = format!("after-{key}");
+            pair.other.place(&again).await;
+            pair.other.publish_all().await;
+            pair.stuck.handle_all(&pair.bus).await;
+            keys.extend([key, again]);
+        }
+    }
+    pair.other.publish_all().await;
+    let books = pair.books(&keys).await;
+    assert!(books.iter().all(|entry| *entry == (1, 1)), "{:?}", keys.iter().zip(books).collect::<Vec<_>>());
+    let counted: i64 =
+        sqlx::query_scalar("select count(*) from pavane_attempt").fetch_one(pair.other.db.readers()).await.unwrap();
+    assert_eq!(counted, 0, "an outage is nobody's failed attempt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_database_vanishes_at_any_statement_is_replaced_and_nothing_is_lost() {
+    let mut pair = Pair::open().await;
+    let mut keys = Vec::new();
+    for direction in BOTH {
+        // Lease, reading, marking with the next read, timers, pruning, and the looks whether the connections are still good.
+        for statement in 0..10 {
+            let key = format!("{direction:?}-{statement}");
+            for relay in [&mut pair.stuck.relay, &mut pair.other.relay] {
+                drop(relay.release().await);
+            }
+            pair.other.place(&key).await;
+            pair.proxy.black_hole_after(direction, statement);
+            for _ in 0..3 {
+                let step = pair.stuck.relay.step();
+                drop(tokio::time::timeout(Duration::from_secs(30), step).await.expect("a step has an end"));
+            }
+            pair.other.publish_all().await;
+            pair.proxy.heal();
+            let again = format!("after-{key}");
+            pair.other.relay.release().await.unwrap();
+            pair.other.place(&again).await;
+            pair.stuck.publish_all().await;
+            keys.extend([key, again]);
+        }
+    }
+    for key in keys {
+        let subject = format!("events.stage.started.{key}");
+        let published = pair.bus.messages(EVENTS).into_iter().filter(|stored| stored.message.subject == subject);
+        assert_eq!(published.count(), 1, "{key}");
+    }
+}
