@@ -278,10 +278,17 @@ fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
 
 /// Opens connections to PostgreSQL, and looks whether they lead to it alone.
 async fn postgres<DB: Database>(config: &Config, distrusted: Distrust) -> Result<Pool<DB>, Error> {
-    let options = options(config, config.connections).before_acquire(move |_, connection| {
-        let trusted = !distrusted.covers(connection.age);
-        Box::pin(async move { Ok(trusted) })
-    });
+    let released = distrusted.clone();
+    let options = options(config, config.connections)
+        .before_acquire(move |_, connection| {
+            let trusted = !distrusted.covers(connection.age);
+            Box::pin(async move { Ok(trusted) })
+        })
+        // Closed at once. To look whether it still answers could take for ever.
+        .after_release(move |_, connection| {
+            let trusted = !released.covers(connection.age);
+            Box::pin(async move { Ok(trusted) })
+        });
     let pool: Pool<DB> = options.connect(&config.url).await?;
     if config.connections > 1 {
         let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);

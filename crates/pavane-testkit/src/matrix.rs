@@ -24,6 +24,7 @@ use crate::{
 };
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
+type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 
 /// Runs every reaction of a service under every fault, and compares what is left behind with a run without faults.
 ///
@@ -43,7 +44,8 @@ type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 /// Expected is the same as without the fault: the same rows, steps, verdicts, timers, events and dead letters. Where the
 /// fault is the event's, expected is a dead letter and nothing else.
 ///
-/// Limits: it runs on SQLite in memory, one transaction at a time. The service's clock stands still. Ids that the service
+/// Limits: it runs on SQLite in memory, one transaction at a time, or slower, [on PostgreSQL](FaultMatrix::on_postgres), where
+/// a statement that fails takes its transaction with it, whatever the handler makes of the error. The service's clock stands still. Ids that the service
 /// makes up are all taken for the same one. Errors of the database hit rows that are written; a statement that only reads
 /// fails no differently from a crash before the commit.
 ///
@@ -79,6 +81,7 @@ where
         given_up: Vec::new(),
         saga: None,
         prepare: None,
+        fresh: None,
         before: Vec::new(),
         known_ids: HashSet::new(),
         trials: AtomicU64::new(0),
@@ -95,6 +98,8 @@ pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
     given_up: Vec<RawEnvelope>,
     saga: Option<SagaId>,
     prepare: Option<Prepare<DB>>,
+    /// A PostgreSQL database for each trial.
+    fresh: Option<FreshDatabase>,
     /// What a reaction must be preceded by.
     before: Vec<(String, RawEnvelope)>,
     /// Ids in the examples, which are the same in all runs.
@@ -161,6 +166,13 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     /// Prepares the database before each run: the rows that the examples are about.
     pub fn given<F: Future<Output = ()> + 'static>(mut self, prepare: impl Fn(Db<DB>) -> F + 'static) -> Self {
         self.prepare = Some(Box::new(move |db| Box::pin(prepare(db))));
+        self
+    }
+
+    /// Runs it on PostgreSQL: `fresh` makes a new, empty database for each trial and returns its URL, as
+    /// [`Postgres::fresh_database`](crate::servers::Postgres::fresh_database) does.
+    pub fn on_postgres<F: Future<Output = String> + 'static>(mut self, fresh: impl Fn() -> F + 'static) -> Self {
+        self.fresh = Some(Box::new(move || Box::pin(fresh())));
         self
     }
 

@@ -276,13 +276,16 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     }
 }
 
+/// The URL of a database in memory.
+pub(crate) const IN_MEMORY: &str = "sqlite::memory:";
+
 /// A database in memory. It lives as long as the value.
 pub(crate) async fn open_database<DB: Database>(
     service: &str,
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
 ) -> Db<DB> {
-    let mut config = outbox::Config::new(service, "sqlite::memory:");
+    let mut config = outbox::Config::new(service, IN_MEMORY);
     config.clock = clock;
     config.crash_points = crash_points;
     Db::open(config).await.unwrap_or_else(|error| panic!("failed to open a SQLite database in memory: {error}"))

@@ -19,7 +19,7 @@ pub(crate) async fn run<DB: Database>(db: Db<DB>, retention: Duration, stop: Can
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        pause = match pavane_inbox::forget(&db, retention).await {
+        pause = match db.within(pavane_inbox::forget(&db, retention)).await {
             Ok(true) => AT_ONCE_AGAIN,
             Ok(false) => EVERY,
             Err(error) => {

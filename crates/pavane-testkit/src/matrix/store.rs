@@ -5,7 +5,7 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use pavane::outbox::{Arg, Database, Db};
+use pavane::outbox::{Arg, Database, Db, Dialect, Statement};
 use sqlx::Error;
 
 /// Everything in the database that a service or another service could see, one line each: rows, steps, verdicts, timers.
@@ -20,9 +20,14 @@ pub(super) async fn contents<DB: Database>(db: &Db<DB>) -> Result<Vec<String>, E
         lines.extend(texts(db, sql).await?.into_iter().map(|text| format!("{what} {text}")));
     }
     for table in tables(db).await?.into_iter().filter(|table| !table.starts_with("pavane_")) {
-        let columns = format!("select 'quote(\"' || name || '\")' from pragma_table_info('{table}')");
-        let columns = texts(db, constant(columns)).await?.join(" || ', ' || ");
-        let rows = texts(db, constant(format!("select {columns} from \"{table}\""))).await?;
+        let row = match db.dialect() {
+            Dialect::Postgres => format!("row_to_json(\"{table}\")::text"),
+            Dialect::Sqlite => {
+                let columns = format!("select 'quote(\"' || name || '\")' from pragma_table_info('{table}')");
+                texts(db, constant(columns)).await?.join(" || ', ' || ")
+            }
+        };
+        let rows = texts(db, constant(format!("select {row} from \"{table}\""))).await?;
         lines.extend(rows.into_iter().map(|row| format!("row of {table}: {row}")));
     }
     Ok(lines)
@@ -35,17 +40,28 @@ pub(super) async fn end_lease<DB: Database>(db: &Db<DB>) -> Result<(), Error> {
 
 /// Makes the database count the rows that are written, and fail when asked to.
 pub(super) async fn install_fault<DB: Database>(db: &Db<DB>) -> Result<(), Error> {
-    let mut script = "create table pavane_fault (rows integer not null, fail_at integer); \
-                      insert into pavane_fault values (0, null);"
-        .to_owned();
+    const COUNT: &str = "create table pavane_fault (rows bigint not null, fail_at bigint); \
+                         insert into pavane_fault values (0, null);";
+    const FAIL: &str = "create function pavane_fail() returns trigger language plpgsql as $$ begin \
+                        update pavane_fault set rows = rows + 1; \
+                        if exists (select from pavane_fault where rows = fail_at) then \
+                        raise exception 'the database fails, as planned'; end if; \
+                        if tg_op = 'DELETE' then return old; end if; return new; end $$;";
+    let mut script = COUNT.to_owned();
+    if db.dialect() == Dialect::Postgres {
+        script.push_str(FAIL);
+    }
     for table in tables(db).await? {
         script.extend(["insert", "update", "delete"].map(|operation| {
-            format!(
-                "create trigger \"pavane_fault_{operation}_{table}\" before {operation} on \"{table}\" begin \
-                 update pavane_fault set rows = rows + 1; \
-                 select raise(abort, 'the database fails, as planned') from pavane_fault where rows = fail_at; \
-                 end;"
-            )
+            let trigger =
+                format!("create trigger \"pavane_fault_{operation}_{table}\" before {operation} on \"{table}\"");
+            match db.dialect() {
+                Dialect::Postgres => format!("{trigger} for each row execute function pavane_fail();"),
+                Dialect::Sqlite => format!(
+                    "{trigger} begin update pavane_fault set rows = rows + 1; \
+                     select raise(abort, 'the database fails, as planned') from pavane_fault where rows = fail_at; end;"
+                ),
+            }
         }));
     }
     let mut conn = db.writers().acquire().await?;
@@ -65,12 +81,17 @@ pub(super) async fn rows_written<DB: Database>(db: &Db<DB>) -> Result<i64, Error
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten().unwrap_or_default())
 }
 
-/// The tables, without those that only tools write to.
+/// The tables, without those that only tools write to. Of a partitioned one, the whole.
 async fn tables<DB: Database>(db: &Db<DB>) -> Result<Vec<String>, Error> {
-    const TABLES: &str = "select name from sqlite_master where type = 'table' and name not like 'sqlite%' \
-                          and name not like '%migrations' and name not in ('pavane_relay_lease', 'pavane_fault') \
-                          order by name";
-    texts(db, TABLES).await
+    const TABLES: Statement = Statement {
+        postgres: "select relname::text from pg_class where relnamespace = 'public'::regnamespace \
+                   and relkind in ('r', 'p') and not relispartition and relname not like '%migrations' \
+                   and relname not in ('pavane_relay_lease', 'pavane_fault') order by relname",
+        sqlite: "select name from sqlite_master where type = 'table' and name not like 'sqlite%' \
+                 and name not like '%migrations' and name not in ('pavane_relay_lease', 'pavane_fault') \
+                 order by name",
+    };
+    texts(db, TABLES.on(db.dialect())).await
 }
 
 async fn texts<DB: Database>(db: &Db<DB>, sql: &'static str) -> Result<Vec<String>, Error> {

@@ -12,7 +12,7 @@ use pavane::{
     contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
     inbox::Consumer,
     outbox::{
-        CrashPoint, Database, Db,
+        self, CrashPoint, Database, Db,
         relay::{Progress, Relay},
     },
 };
@@ -56,7 +56,13 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let bus = Memory::new(Arc::new(bus_clock.clone()));
         let script = Arc::new(Script::default());
         let name = (matrix.start)().manifest().service;
-        let db = stage::open_database(&name, Arc::new(clock.clone()), Some(Arc::clone(&script) as _)).await;
+        let url = match &matrix.fresh {
+            Some(fresh) => fresh().await,
+            None => stage::IN_MEMORY.to_owned(),
+        };
+        let mut config = outbox::Config::new(&name, url);
+        (config.clock, config.crash_points) = (Arc::new(clock.clone()), Some(Arc::clone(&script) as _));
+        let db = Db::open(config).await.map_err(|error| error.to_string())?;
         let Actor { consumers, relay } = matrix.connect(&db, &bus).await?;
         let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
         store::install_fault(&db).await.map_err(|error| error.to_string())?;

@@ -232,6 +232,16 @@ async fn give_back_if_heard(state: &(), tx: &mut Tx, charged: &Envelope<PaymentC
     if waiting > 0 { Ok(()) } else { give_back(state, tx, charged).await }
 }
 
+/// PostgreSQL keeps nothing of a transaction in which a statement failed, and answers its commit without an error.
+#[tokio::test]
+async fn on_postgresql_a_handler_that_takes_an_error_for_an_answer_does_no_harm() {
+    let fresh = async || pavane_testkit::servers::Postgres::shared().await.unwrap().fresh_database().await.unwrap();
+    for swallows in [false, true] {
+        let note = move || if swallows { on(note_or_not) } else { on(note_it) };
+        fault_matrix(move || clumsy(()).react("note", note())).event(&charged()).on_postgres(fresh).assert().await;
+    }
+}
+
 /// Runs SQL before each trial: mistakes that the framework doesn't make are planted in its tables.
 fn planted<S: Send + Sync + 'static>(matrix: FaultMatrix<S>, sql: &'static str) -> FaultMatrix<S> {
     matrix.given(move |db| async move {
