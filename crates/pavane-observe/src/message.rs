@@ -23,7 +23,8 @@ pub struct StoredMessage {
     pub stored_at: Timestamp,
     /// Its subject.
     pub subject: String,
-    /// Its headers.
+    /// Its headers, each a name and a value.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<String>>))]
     pub headers: Vec<(String, String)>,
     /// The event's body; `None` when it isn't JSON.
     pub body: Option<Value>,

@@ -217,6 +217,10 @@ impl JetStream {
     ///
     /// When the bus can't be reached or permissions forbid it.
     pub async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Error> {
+        // Sequences begin at 1; the server takes 0 for a request without one, and refuses it.
+        if sequence == 0 {
+            return Ok(None);
+        }
         let request = json!({ "seq": sequence });
         let asked = self.inner.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
         let Some(stored) = found(asked, ErrorCode::NO_MESSAGE_FOUND)? else { return Ok(None) };

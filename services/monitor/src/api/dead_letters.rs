@@ -105,7 +105,9 @@ pub(super) struct Opened {
 
 /// Shows one dead letter as it is stored: headers and body.
 #[utoipa::path(get, path = "/api/dead-letters/{sequence}", params(("sequence" = u64, Path)),
-    responses((status = 200, body = Opened), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Opened), (status = 400, body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn show(
     State(monitor): State<Monitor>,
     path: Result<Path<u64>, PathRejection>,
@@ -177,7 +179,8 @@ pub(super) struct Outcome {
 
 /// Lets dead letters be: keeps who decided so and why, and deletes them.
 #[utoipa::path(post, path = "/api/discards", request_body = Discard,
-    responses((status = 200, body = Outcome), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Outcome), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn discard(
     _: MayAct,
     State(monitor): State<Monitor>,

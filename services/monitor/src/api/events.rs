@@ -13,7 +13,9 @@ use crate::Monitor;
 
 /// Shows one event as it is stored: headers and body.
 #[utoipa::path(get, path = "/api/events/{sequence}", params(("sequence" = u64, Path)),
-    responses((status = 200, body = StoredMessage), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = StoredMessage), (status = 400, body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn show(
     State(monitor): State<Monitor>,
     path: Result<Path<u64>, PathRejection>,

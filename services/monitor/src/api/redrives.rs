@@ -61,7 +61,8 @@ pub(super) struct Looked {
 
 /// Looks at dead letters as a redrive would, and changes nothing.
 #[utoipa::path(post, path = "/api/redrives/preflight", request_body = Look,
-    responses((status = 200, body = Looked), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Looked), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn preflight(
     State(monitor): State<Monitor>,
     body: Result<Json<Look>, JsonRejection>,
@@ -97,7 +98,8 @@ pub(super) struct Start {
 
 /// Begins to redrive.
 #[utoipa::path(post, path = "/api/redrives", request_body = Start,
-    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn start(
     _: MayAct,
     State(monitor): State<Monitor>,
@@ -116,7 +118,8 @@ pub(super) async fn start(
 
 /// Tries the undos of a saga once more that were given up on, which is why the saga needs review: redrives their dead letters.
 #[utoipa::path(post, path = "/api/sagas/{saga}/retry-undo", params(("saga" = String, Path)), request_body = Decided,
-    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn retry_undo(
     _: MayAct,
     State(monitor): State<Monitor>,
@@ -157,7 +160,8 @@ pub(super) async fn list(State(monitor): State<Monitor>) -> Json<Vec<Redrive>> {
 
 /// Tells how far a redrive is.
 #[utoipa::path(get, path = "/api/redrives/{id}", params(("id" = u64, Path)),
-    responses((status = 200, body = Redrive), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Redrive), (status = 400, body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn show(
     State(monitor): State<Monitor>,
     path: Result<Path<u64>, PathRejection>,
@@ -168,7 +172,8 @@ pub(super) async fn show(
 
 /// Stops a redrive between two letters. What was not redriven is still a dead letter.
 #[utoipa::path(post, path = "/api/redrives/{id}/cancel", params(("id" = u64, Path)),
-    responses((status = 200, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn cancel(
     _: MayAct,
     State(monitor): State<Monitor>,

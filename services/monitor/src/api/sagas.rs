@@ -83,7 +83,9 @@ pub(super) struct For {
 /// Exports a saga, as one service saw it, as a test case for `pavane-testkit`.
 #[utoipa::path(get, path = "/api/sagas/{saga}/test-case", params(("saga" = String, Path), For),
     responses((status = 200, body = String, content_type = "text/plain", description = "Rust"),
-        (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
+        (status = 400, body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn test_case(
     State(monitor): State<Monitor>,
     Path(wanted): Path<String>,
@@ -113,7 +115,8 @@ pub(super) struct Decided {
 
 /// Says that nothing more has to happen in a saga. The decision is kept as an event.
 #[utoipa::path(post, path = "/api/sagas/{saga}/resolve", params(("saga" = String, Path)), request_body = Decided,
-    responses((status = 200, body = Decision), (status = "4XX", body = Problem, content_type = PROBLEM_JSON)))]
+    responses((status = 200, body = Decision), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn resolve(
     _: MayAct,
     State(monitor): State<Monitor>,

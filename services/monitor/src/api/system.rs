@@ -27,6 +27,7 @@ pub(super) async fn overview(State(monitor): State<Monitor>) -> Json<Overview> {
 
 /// What whoever asks may do.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccessReport)]
 pub(super) struct Access {
     access: access::Access,
 }
