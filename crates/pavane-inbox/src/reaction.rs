@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use pavane_choreography::{Emission, ReactionSettings, Role};
 use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec};
@@ -6,6 +6,7 @@ use pavane_outbox::Database;
 
 use crate::{
     handler::{Effect, Handler, Record},
+    kind::{self, Complete, Forward, Local, Undo, Untriggered},
     work::{self, Work},
 };
 
@@ -64,9 +65,10 @@ pub(crate) struct Farewell {
 
 /// A handler with what it declares: on which events it runs, what it emits, how it fails.
 ///
-/// Made by [`on`], [`on_effect`], [`undo`] and [`undo_effect`]; named when it is added to a service.
+/// Made by [`on`], [`on_effect`], [`undo`] and [`undo_effect`]; named when it is added to a service. Its [kind](kind) says
+/// which of them made it, so that what makes no sense for one does not compile.
 #[must_use = "a reaction does nothing until it is added to a service"]
-pub struct Reaction<S, DB: Database> {
+pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) role: Role,
     /// The handlers by the event that they are given.
     pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
@@ -75,10 +77,11 @@ pub struct Reaction<S, DB: Database> {
     pub(crate) emits: Vec<Emission>,
     pub(crate) farewell: Option<Farewell>,
     pub(crate) tuning: Tuning,
+    kind: PhantomData<fn() -> K>,
 }
 
 /// Runs a handler on an event, in one local transaction.
-pub fn on<S, DB, E, H>(handler: H) -> Reaction<S, DB>
+pub fn on<S, DB, E, H>(handler: H) -> Reaction<S, DB, Local>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -90,7 +93,7 @@ where
 
 /// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then
 /// `record` in one local transaction.
-pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB>
+pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -104,7 +107,7 @@ where
 
 /// Takes back the step that emitted the event in the handler's signature. The handler is given that very event; the
 /// events that make it run are declared with [`when`](Reaction::when).
-pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB>
+pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB, Untriggered<Local>>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -115,7 +118,7 @@ where
 }
 
 /// Takes back a step by an effect, as [`undo`] and [`on_effect`].
-pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB>
+pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect>>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -127,22 +130,11 @@ where
     Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::external(call, record))
 }
 
-impl<S, DB> Reaction<S, DB>
+impl<S, DB> Reaction<S, DB, Local>
 where
     S: Send + Sync + 'static,
     DB: Database,
 {
-    fn new(role: Role, event: EventRef, work: Work<S, DB>) -> Self {
-        Self {
-            role,
-            work: vec![(event, work)],
-            triggers: Vec::new(),
-            emits: Vec::new(),
-            farewell: None,
-            tuning: Tuning::default(),
-        }
-    }
-
     /// Runs another handler on another event, as the same reaction: both share one durable consumer, and events with the
     /// same key are handled in order.
     pub fn or<E, H>(mut self, handler: H) -> Self
@@ -153,11 +145,63 @@ where
         self.work.push((EventRef::of::<E>(), work::local(handler)));
         self
     }
+}
 
-    /// The events that make an undo run.
+impl<S, DB: Database, W> Reaction<S, DB, Untriggered<W>> {
+    /// The events that make the undo run.
+    pub fn when<Set: EventSet>(self) -> Reaction<S, DB, Undo<W>> {
+        self.of_kind::<Undo<W>>().when::<Set>()
+    }
+}
+
+impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
+    /// More events that make the undo run.
     pub fn when<Set: EventSet>(mut self) -> Self {
         self.triggers.extend(Set::refs());
         self
+    }
+}
+
+impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
+    /// Declares what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
+    pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
+    where
+        E: Event,
+        G: Event,
+    {
+        let make: MakeFarewell = Arc::new(move |event| {
+            let farewell = make(&event.decode::<E>()?);
+            let body = serde_json::to_vec(&farewell).map_err(codec::Error::Body)?;
+            Ok((farewell.key(), body))
+        });
+        self.farewell = Some(Farewell { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
+        self
+    }
+}
+
+impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
+    /// A reaction that can be added to a service, whatever its kind.
+    pub fn complete(self) -> Reaction<S, DB> {
+        self.of_kind()
+    }
+}
+
+impl<S, DB: Database, K> Reaction<S, DB, K> {
+    fn new(role: Role, event: EventRef, work: Work<S, DB>) -> Self {
+        Self {
+            role,
+            work: vec![(event, work)],
+            triggers: Vec::new(),
+            emits: Vec::new(),
+            farewell: None,
+            tuning: Tuning::default(),
+            kind: PhantomData,
+        }
+    }
+
+    fn of_kind<L>(self) -> Reaction<S, DB, L> {
+        let Self { role, work, triggers, emits, farewell, tuning, kind: _ } = self;
+        Reaction { role, work, triggers, emits, farewell, tuning, kind: PhantomData }
     }
 
     /// Declares that all of these events are emitted, each time.
@@ -187,21 +231,6 @@ where
     /// Declares that these events may be emitted later.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
-        self
-    }
-
-    /// Declares what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
-    pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
-    where
-        E: Event,
-        G: Event,
-    {
-        let make: MakeFarewell = Arc::new(move |event| {
-            let farewell = make(&event.decode::<E>()?);
-            let body = serde_json::to_vec(&farewell).map_err(codec::Error::Body)?;
-            Ok((farewell.key(), body))
-        });
-        self.farewell = Some(Farewell { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
         self
     }
 
@@ -241,7 +270,7 @@ where
     }
 }
 
-impl<S, DB: Database> fmt::Debug for Reaction<S, DB> {
+impl<S, DB: Database, K> fmt::Debug for Reaction<S, DB, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reaction").field("role", &self.role).field("emits", &self.emits).finish_non_exhaustive()
     }

@@ -35,14 +35,6 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
-    /// Nothing makes the undo run.
-    #[error("the undo {0:?} never runs: add .when::<…>() with the events that make it run")]
-    NoTrigger(String),
-    /// The events that a reaction runs on are in its handlers' signatures.
-    #[error(
-        "{0:?} is no undo: .when::<…>() belongs to an undo; a reaction runs on the event in its handler's signature"
-    )]
-    WhenWithoutUndo(String),
     /// One reaction has two handlers for one event.
     #[error("{name:?} has two handlers for {event}")]
     TwoHandlers {
@@ -92,9 +84,6 @@ pub enum Error {
          Remove .gives_up_with(…); the event is kept as a dead letter, and the saga's deadline ends the wait"
     )]
     UnknownOutcome(String),
-    /// A compensation that fails needs a person, not an event.
-    #[error("the undo {0:?} can't give up: a failed compensation is kept as a dead letter until a person decides")]
-    UndoGivesUp(String),
     /// The giving-up event is made from an event that the reaction doesn't run on.
     #[error("{name:?} gives up on {event}, but has no handler for it")]
     GivesUpOnOther {
@@ -264,25 +253,15 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
 }
 
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
-    let is_undo = matches!(reaction.role, Role::Undo { .. });
-    if is_undo && reaction.triggers.is_empty() {
-        return Err(Error::NoTrigger(name.to_owned()));
-    }
-    if !is_undo && !reaction.triggers.is_empty() {
-        return Err(Error::WhenWithoutUndo(name.to_owned()));
-    }
     for (index, (event, _)) in reaction.work.iter().enumerate() {
         if reaction.work[..index].iter().any(|(other, _)| other == event) {
             return Err(Error::TwoHandlers { name: name.to_owned(), event: event.clone() });
         }
     }
-    if let Some(farewell) = &reaction.farewell {
-        if is_undo {
-            return Err(Error::UndoGivesUp(name.to_owned()));
-        }
-        if !reaction.work.iter().any(|(event, _)| *event == farewell.on) {
-            return Err(Error::GivesUpOnOther { name: name.to_owned(), event: farewell.on.clone() });
-        }
+    if let Some(farewell) = &reaction.farewell
+        && !reaction.work.iter().any(|(event, _)| *event == farewell.on)
+    {
+        return Err(Error::GivesUpOnOther { name: name.to_owned(), event: farewell.on.clone() });
     }
     check_tuning(name, &reaction.tuning)
 }

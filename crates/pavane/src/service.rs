@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use pavane_bus::{Bus, JetStream};
 use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
-use pavane_inbox::{Consumer, INBOX, Reaction, consumer, wiring};
+use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
@@ -110,8 +110,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
 
     /// Adds a reaction. The name becomes part of its durable consumer's name: a renamed reaction consumes everything
     /// again.
-    pub fn react(mut self, name: impl Into<String>, reaction: Reaction<S, DB>) -> Self {
-        self.reactions.push((name.into(), reaction));
+    pub fn react<K: Complete>(mut self, name: impl Into<String>, reaction: Reaction<S, DB, K>) -> Self {
+        self.reactions.push((name.into(), reaction.complete()));
         self
     }
 

@@ -10,7 +10,10 @@ use std::{
 
 use pavane::{
     Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
-    inbox::Reaction,
+    inbox::{
+        Reaction,
+        kind::{Local, Untriggered},
+    },
     on, on_effect,
     sqlx::{
         self, SqlSafeStr as _,
@@ -202,7 +205,7 @@ const WHILE_THE_STEP_RUNS: [&str; 2] =
     ["the undo while the step runs, before the call", "the undo while the step runs, after the call"];
 
 /// A service whose step has an effect, and whose undo has none.
-fn till(back: impl Fn() -> Reaction<(), sqlx::Any> + 'static) -> FaultMatrix<()> {
+fn till(back: impl Fn() -> Reaction<(), sqlx::Any, Untriggered<Local>> + 'static) -> FaultMatrix<()> {
     let service = move || {
         Service::new("payment", ())
             .react("take", on_effect(take, record_taken).emits::<PaymentCharged>())

@@ -65,10 +65,10 @@ fn service(reserve: Reaction<(), Any>) -> Service<()> {
 /// The ways to declare it.
 fn declared() -> [(&'static str, Reaction<(), Any>); 4] {
     [
-        ("emits", on(reserve).emits::<SeatReserved>()),
-        ("may_emit", on(reserve).may_emit::<SeatReserved>()),
-        ("emits_one_of", on(reserve).emits_one_of::<(SeatReserved, SeatRefused)>()),
-        ("an effect", on_effect(call, record_call).emits::<SeatReserved>()),
+        ("emits", on(reserve).emits::<SeatReserved>().complete()),
+        ("may_emit", on(reserve).may_emit::<SeatReserved>().complete()),
+        ("emits_one_of", on(reserve).emits_one_of::<(SeatReserved, SeatRefused)>().complete()),
+        ("an effect", on_effect(call, record_call).emits::<SeatReserved>().complete()),
     ]
 }
 
