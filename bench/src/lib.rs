@@ -44,7 +44,7 @@ struct Arguments {
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(demo::command_line());
     let _telemetry = pavane::ops::init_tracing_at("error");
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,

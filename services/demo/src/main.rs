@@ -45,7 +45,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(demo::command_line());
     let _telemetry = pavane::ops::init_tracing_at("error");
     match run(&arguments).await {
         Ok(true) => ExitCode::SUCCESS,

@@ -2,8 +2,10 @@
 #![cfg(test)]
 
 mod alerts;
+mod build_context;
 mod choreography;
 mod command;
+mod commands;
 mod crashes;
 mod database_away;
 mod foreign;
