@@ -89,8 +89,8 @@ pub(crate) fn booked(deposited: &Deposited) -> Booked {
 /// Never in practice: all our events can be written as JSON.
 pub(crate) fn outgoing<E: Event>(event: &E, source: &str) -> Result<Outgoing> {
     let id = EventId::new(&SystemClock);
-    let cause = Cause { saga: SagaId::new(&SystemClock), event: None, trace: None };
     let time = pavane::contract::Clock::now(&SystemClock);
+    let cause = Cause::new(SagaId::new(&SystemClock), time);
     let meta = Meta { id, event: EventRef::of::<E>(), key: event.key(), source: source.to_owned(), time, cause };
     let raw = Envelope { meta: meta.into(), body: event }.into_raw()?;
     let headers = codec::encode(&raw);

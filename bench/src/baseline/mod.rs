@@ -36,7 +36,7 @@ pub(crate) const NAME: &str = "why-not-2pc";
 /// When a server can't be started or something didn't happen as it must.
 pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
     if let Some(role) = role::asked_for() {
-        role::play(&role).await?;
+        Box::pin(role::play(&role)).await?;
         // The part is over, and so is this process's business.
         return Ok(Vec::new());
     }

@@ -20,7 +20,8 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// Publishes messages, many in flight at once, and returns what became of each, in the same order.
     ///
-    /// An outcome may be unknown ([`PublishError::Unavailable`]): publish again with the same message id.
+    /// An outcome may be unknown ([`PublishError::Unavailable`]): publish again with the same message id. Behind a message that
+    /// may be stored later nothing more is sent; what was under way already may be stored before it.
     fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send;
 
     /// Opens a durable consumer of the events stream, creating it when it doesn't exist.
@@ -107,6 +108,8 @@ pub struct StreamState {
     pub created: Timestamp,
     /// The last sequence that it gave out.
     pub last_sequence: u64,
+    /// The time by the server's clock when it said so; `None` from a server that doesn't tell.
+    pub now: Option<Timestamp>,
 }
 
 /// How the connection is.
@@ -125,6 +128,9 @@ pub enum PublishError {
     /// The bus didn't answer, or can't take more right now. It may have stored the message: publish again with the same id.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
+    /// The server's permissions forbid it now. An operator can change that: publish again with the same id.
+    #[error("permission denied: {0}")]
+    Denied(String),
     /// The bus will never take this message.
     #[error("the bus refuses the message: {0}")]
     Refused(String),

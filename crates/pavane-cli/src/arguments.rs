@@ -7,12 +7,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     completions,
     dead_letters::{self, retry_undo},
-    doctor, explain, map, resolve, trace, watch,
+    doctor, explain, map, outbox, resolve, trace, watch,
 };
 
 /// Draws, checks, traces, watches and mends a deployment of services built with Pavane.
 ///
-/// It reads the streams of the NATS server, and needs nothing else: no monitor and no database.
+/// It reads the streams of the NATS server, and needs nothing else: no monitor, and no database but for `outbox`.
 ///
 /// Exit status: 0 when all is well, 1 when it found something that somebody should care about, 2 when there is no answer.
 #[derive(Debug, Parser)]
@@ -77,6 +77,11 @@ pub(crate) enum Command {
     ///
     /// Nothing is done but that: who said so and why is kept, and the saga is not named any more.
     Resolve(resolve::Arguments),
+    /// Look at the events that the NATS server refused for good, and send them again when the cause is gone.
+    ///
+    /// They never came to a stream: this reads the database of the service that emitted them, and nothing else.
+    #[command(subcommand)]
+    Outbox(outbox::Command),
     /// Tell who emits an event, who reacts to it, who takes it back and why, and what comes next.
     Explain(explain::Arguments),
     /// Check server, streams, consumers and services for what will hurt, and say how to mend it.

@@ -41,6 +41,8 @@ pub mod header {
     pub const DATA_SCHEMA: &str = "ce-dataschema";
     /// Extension: the saga.
     pub const CORRELATION_ID: &str = "ce-correlationid";
+    /// Extension: when the saga started, RFC 3339. Where it is missing, the saga's id tells, or else the event's time stands in.
+    pub const SAGA_TIME: &str = "ce-sagatime";
     /// Extension: the event that led to this one.
     pub const CAUSATION_ID: &str = "ce-causationid";
     /// Extension: the version of the event's contract.
@@ -53,13 +55,13 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
 
     /// So many headers an event usually has.
-    pub(super) const USUAL: usize = 14;
+    pub(super) const USUAL: usize = 15;
     /// So many bytes the values of its headers usually have.
-    pub(super) const USUAL_BYTES: usize = 384;
+    pub(super) const USUAL_BYTES: usize = 416;
 
     /// A name that can be kept: one that events usually have needs no memory of its own.
     pub fn name(name: &str) -> Cow<'static, str> {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 14] = [
             SPEC_VERSION,
             ID,
             TYPE,
@@ -70,6 +72,7 @@ pub mod header {
             DATA_SCHEMA,
             EVENT_VERSION,
             CORRELATION_ID,
+            SAGA_TIME,
             CAUSATION_ID,
             TRACE_PARENT,
             TRACE_STATE,
@@ -134,6 +137,7 @@ pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
     headers.push(header::DATA_SCHEMA, escape(&data_schema(event)));
     headers.push(header::EVENT_VERSION, event.version);
     headers.push(header::CORRELATION_ID, cause.saga);
+    headers.push(header::SAGA_TIME, cause.started);
     if let Some(event) = cause.event {
         headers.push(header::CAUSATION_ID, event);
     }
@@ -171,8 +175,10 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
     }
     let name = text(headers, header::TYPE)?;
     let event = EventRef { name, version: parsed(headers, header::EVENT_VERSION)? };
+    let (saga, time) = (parsed(headers, header::CORRELATION_ID)?, parsed(headers, header::TIME)?);
     let cause = Cause {
-        saga: parsed(headers, header::CORRELATION_ID)?,
+        started: optional(headers, header::SAGA_TIME)?.unwrap_or(Cause::new(saga, time).started),
+        saga,
         event: optional(headers, header::CAUSATION_ID)?,
         trace: headers.get(header::TRACE_PARENT).map(|parent| TraceContext {
             parent: parent.to_owned(),
@@ -184,7 +190,7 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
         event,
         key: text(headers, header::SUBJECT)?.into(),
         source: text(headers, header::SOURCE)?,
-        time: parsed(headers, header::TIME)?,
+        time,
         cause,
     };
     Ok(Envelope { meta: meta.into(), body: payload })

@@ -28,10 +28,20 @@ impl TraceContext {
 pub struct Cause {
     /// The saga it belongs to.
     pub saga: SagaId,
+    /// When the saga started: whoever needs its memory can tell whether there is any left.
+    pub started: Timestamp,
     /// The event that led to it; `None` for the first of a saga.
     pub event: Option<EventId>,
     /// The trace it continues.
     pub trace: Option<TraceContext>,
+}
+
+impl Cause {
+    /// What the first event of a saga inherits: nothing. The saga started when its id was made, or at `at` where the id doesn't
+    /// tell.
+    pub fn new(saga: SagaId, at: Timestamp) -> Self {
+        Self { saga, started: saga.time().unwrap_or(at), event: None, trace: None }
+    }
 }
 
 /// Everything about an event but its body.

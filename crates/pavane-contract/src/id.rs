@@ -1,5 +1,6 @@
 use std::{fmt, str::FromStr};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, Variant, Version};
@@ -67,6 +68,14 @@ id! {
     SagaId
 }
 
+impl SagaId {
+    /// When it was made; `None` of an id that is no UUID of version 7, and so doesn't tell.
+    pub fn time(self) -> Option<Timestamp> {
+        let millis = i64::try_from(self.0.as_u128() >> 80).ok()?;
+        if self.0.get_version() == Some(Version::SortRand) { Timestamp::from_millisecond(millis).ok() } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +88,15 @@ mod tests {
         assert_eq!((id.get_version_num(), id.get_variant()), (7, Variant::RFC4122));
         let millis = i64::try_from(id.as_u128() >> 80).unwrap();
         assert!((before..=SystemClock.now().as_millisecond()).contains(&millis));
+    }
+
+    #[test]
+    fn a_saga_tells_when_it_started_if_its_id_has_a_time() {
+        let before = SystemClock.now();
+        let started = SagaId::new(&SystemClock).time().unwrap();
+        assert!((started.as_millisecond() - before.as_millisecond()).abs() < 1000, "{started}");
+        assert_eq!("f81d4fae-7dec-41d0-a765-00a0c91e6bf6".parse::<SagaId>().unwrap().time(), None);
+        assert_eq!(SagaId::from(Uuid::nil()).time(), None);
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     ///
     /// When the durable consumer is gone for good.
     pub async fn step(&mut self) -> Result<(), Error> {
+        const OUTBOX_FULL: Duration = Duration::from_secs(1);
+        if self.paused_until.is_none() && self.engine.db.check_room().is_err() {
+            // Not a failure: nothing is counted, and what is in hand stays there.
+            self.paused_until = Some(Instant::now() + OUTBOX_FULL);
+        }
         self.start_runs();
         let credits = self.engine.credits().saturating_sub(self.in_hand);
         let sign_of_life = self.engine.wired.reaction.tuning.ack_wait / 3;

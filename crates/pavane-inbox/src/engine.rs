@@ -200,6 +200,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(self.db.within(forget).await?)
     }
 
+    /// Steps and undos go by what the ledger knows of the saga. Of one that is older than the ledger's memory it knows nothing,
+    /// which must not be taken for "nothing was done".
+    fn check_remembered(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
+        match self.wired.part {
+            Part::Plain => Ok(()),
+            Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
+        }
+    }
+
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
         self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
     }

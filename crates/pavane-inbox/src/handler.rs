@@ -125,6 +125,8 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 // Trying again would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
+                | pavane_outbox::Error::Forgotten { .. }
+                | pavane_outbox::Error::TooLate { .. }
                 | pavane_outbox::Error::Encode(_)
                 | pavane_outbox::Error::Ended => Kind::Reject,
                 error => kind_of(error.failure()),

@@ -8,16 +8,20 @@ use pavane_outbox::{Correlation, Database, Db, Dialect, Emissions, Error};
 
 /// Deletes ledger, attempts and claims older than `retention`, and of the inbox what is in no
 /// [partition](keep_partitions), in small batches: each holds its locks only for a moment. Returns whether there may be
-/// more.
+/// more. A step that is `running` is never forgotten, and a process whose clock is off forgets nothing.
 ///
 /// # Errors
 ///
 /// When the database fails.
 pub async fn forget<DB: Database>(db: &Db<DB>, retention: Duration) -> Result<bool, Error> {
     const ROWS: i64 = 1000;
-    let before = horizon(db, retention);
+    db.compare_clock(None).await?;
+    if !db.may_prune() {
+        return Ok(false);
+    }
+    let retention = micros(retention);
     let mut tx = db.begin(Correlation::start(), Emissions::new("retention", Vec::new())).await?;
-    let deleted = store::prune(&mut tx, before, ROWS).await?.max(store::prune_claims(&mut tx, ROWS).await?);
+    let deleted = store::prune(&mut tx, retention, ROWS).await?.max(store::prune_claims(&mut tx, ROWS).await?);
     tx.commit().await?;
     Ok(deleted >= ROWS.unsigned_abs())
 }
@@ -36,22 +40,25 @@ pub async fn keep_partitions<DB: Database>(db: &Db<DB>, retention: Duration) -> 
     if db.dialect() == Dialect::Sqlite {
         return Ok(());
     }
-    let before = horizon(db, retention);
-    let extended = later_if_busy(store::extend(db, db.now()).await);
-    for partition in store::ended(db, before).await? {
-        match store::drop_partition(db, &partition, before).await {
+    db.compare_clock(None).await?;
+    let extended = later_if_busy(store::extend(db).await);
+    if !db.may_prune() {
+        return extended;
+    }
+    let retention = micros(retention);
+    for partition in store::ended(db, retention).await? {
+        match store::drop_partition(db, &partition, retention).await {
             Ok(true) => {}
-            Ok(false) => store::trim(db, &partition, before).await?,
-            Err(error) if store::is_refused(&error) => store::trim(db, &partition, before).await?,
+            Ok(false) => store::trim(db, &partition, retention).await?,
+            Err(error) if store::is_refused(&error) => store::trim(db, &partition, retention).await?,
             Err(error) => later_if_busy(Err(error))?,
         }
     }
     extended
 }
 
-/// What was handled before this may be forgotten.
-fn horizon<DB: Database>(db: &Db<DB>, retention: Duration) -> i64 {
-    db.now().saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX))
+fn micros(retention: Duration) -> i64 {
+    i64::try_from(retention.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn later_if_busy(result: Result<(), Error>) -> Result<(), Error> {

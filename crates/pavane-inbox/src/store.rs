@@ -64,7 +64,8 @@ pub(crate) async fn claim<DB: Database>(
 ) -> Result<HashSet<EventId>, Error> {
     // Ordered by id, so that two batches with the same events take their locks in the same order.
     const CLAIM: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
-                         select $1, id::uuid, $3 from json_array_elements_text($2::json) as ids (id) order by id \
+                         select $1, id::uuid, (select pavane_now()) \
+                         from json_array_elements_text($2::json) as ids (id) order by id \
                          on conflict do nothing returning event_id::text";
     // On SQLite a row that is returned costs more than one that is written, so the few that are known are asked for. It has
     // one writer: nobody comes between the two.
@@ -73,13 +74,13 @@ pub(crate) async fn claim<DB: Database>(
     const MARK: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
                         select $1, value, $3 from json_each($2) where true order by value on conflict do nothing";
     let ids = json(events)?;
-    let now = tx.db().now();
     if tx.db().dialect() == Dialect::Postgres {
-        let rows = DB::fetch(tx.conn(), CLAIM, vec![reaction.into(), ids.into(), now.into()]).await?;
+        let rows = DB::fetch(tx.conn(), CLAIM, vec![reaction.into(), ids.into()]).await?;
         return rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect();
     }
     let known = DB::fetch(tx.conn(), KNOWN, vec![reaction.into(), ids.clone().into()]).await?;
-    DB::execute(tx.conn(), MARK, vec![reaction.into(), ids.into(), now.into()]).await?;
+    let args = tx.db().timed(vec![reaction.into(), ids.into()]);
+    DB::execute(tx.conn(), MARK, args).await?;
     let mut fresh: HashSet<EventId> = events.iter().copied().collect();
     for row in &known {
         fresh.remove(&parsed::<DB, _>(row, 0)?);
@@ -111,13 +112,13 @@ pub(crate) async fn start_running<DB: Database>(
 ) -> Result<bool, Error> {
     const START: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                   select $1::uuid, $2, 'running', $3::uuid, $4 where not exists \
+                   select $1::uuid, $2, 'running', $3::uuid, pavane_now() where not exists \
                    (select from pavane_inbox where reaction = $2 and event_id = $3::uuid) on conflict do nothing",
         sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
                  select $1, $2, 'running', $3, $4 where not exists \
                  (select 1 from pavane_inbox where reaction = $2 and event_id = $3) on conflict do nothing",
     };
-    let args = vec![saga.to_string().into(), step.into(), event.to_string().into(), db.now().into()];
+    let args = db.timed(vec![saga.to_string().into(), step.into(), event.to_string().into()]);
     Ok(DB::execute(&mut *db.writer().await?, START.on(db.dialect()), args).await? == 1)
 }
 
@@ -133,15 +134,14 @@ pub(crate) async fn start<DB: Database>(
 ) -> Result<HashSet<EventId>, Error> {
     const START: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                   select (row ->> 0)::uuid, $1, $3, (row ->> 1)::uuid, $4 \
+                   select (row ->> 0)::uuid, $1, $3, (row ->> 1)::uuid, (select pavane_now()) \
                    from json_array_elements($2::json) as rows (row) order by row ->> 0 \
                    on conflict do nothing returning event_id::text",
         sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
                  select value ->> 0, $1, $3, value ->> 1, $4 from json_each($2) where true order by value ->> 0 \
                  on conflict do nothing returning event_id",
     };
-    let now = tx.db().now();
-    let args = vec![step.into(), json(events)?.into(), state.as_str().into(), now.into()];
+    let args = tx.db().timed(vec![step.into(), json(events)?.into(), state.as_str().into()]);
     let sql = START.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
@@ -178,14 +178,14 @@ pub(crate) async fn finish<DB: Database>(
     kept: Option<RawEnvelope>,
 ) -> Result<bool, Error> {
     const FINISH: Statement = Statement {
-        postgres: "update pavane_ledger set state = $4, kept = nullif($5, ''), changed_at = $3 \
+        postgres: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = pavane_now() \
                    where saga = $1::uuid and step = $2 and state = 'running'",
-        sqlite: "update pavane_ledger set state = $4, kept = nullif($5, ''), changed_at = $3 \
+        sqlite: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = $5 \
                  where saga = $1 and step = $2 and state = 'running'",
     };
     let state = ledger::settle(kept.is_some()).as_str();
     let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default();
-    let args = vec![saga.to_string().into(), step.into(), tx.db().now().into(), state.into(), kept.into()];
+    let args = tx.db().timed(vec![saga.to_string().into(), step.into(), state.into(), kept.into()]);
     let sql = FINISH.on(tx.db().dialect());
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
@@ -227,7 +227,7 @@ pub(crate) async fn undo<DB: Database>(
 ) -> Result<HashMap<SagaId, Step>, Error> {
     const UNDO: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, changed_at) \
-                   select distinct id::uuid, $1, 'barred', $3 \
+                   select distinct id::uuid, $1, 'barred', (select pavane_now()) \
                    from json_array_elements_text($2::json) as ids (id) order by id::uuid \
                    on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
                    where pavane_ledger.state = 'done' returning saga::text, state, event_id::text, kept",
@@ -236,7 +236,7 @@ pub(crate) async fn undo<DB: Database>(
                  on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
                  where pavane_ledger.state = 'done' returning saga, state, event_id, kept",
     };
-    let args = vec![step.into(), json(sagas)?.into(), tx.db().now().into()];
+    let args = tx.db().timed(vec![step.into(), json(sagas)?.into()]);
     let sql = UNDO.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     rows.iter().map(step_row::<DB>).collect()
@@ -267,7 +267,7 @@ pub(crate) async fn count_failure<DB: Database>(
 ) -> Result<Attempts, Error> {
     const COUNT: Statement = Statement {
         postgres: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
-                   values ($1, $2::uuid, 1, $3, $3) on conflict (reaction, event_id) \
+                   select $1, $2::uuid, 1, now, now from pavane_now() as now on conflict (reaction, event_id) \
                    do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
                    returning attempts, first_failed_at, last_failed_at",
         sqlite: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
@@ -275,7 +275,7 @@ pub(crate) async fn count_failure<DB: Database>(
                  do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
                  returning attempts, first_failed_at, last_failed_at",
     };
-    let args = vec![reaction.into(), event.to_string().into(), tx.db().now().into()];
+    let args = tx.db().timed(vec![reaction.into(), event.to_string().into()]);
     let sql = COUNT.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;

@@ -116,11 +116,8 @@ fn encode(decision: &Decision) -> Result<Outgoing, Error> {
         (Some(saga), _) => Key::from(saga.as_uuid()),
         (None, letter) => Key::from(letter.unwrap_or_default().to_string()),
     };
-    let cause = Cause {
-        saga: decision.saga.unwrap_or_else(|| uuid::Uuid::nil().into()),
-        event: decision.event_id,
-        trace: None,
-    };
+    let saga = decision.saga.unwrap_or_else(|| uuid::Uuid::nil().into());
+    let cause = Cause { event: decision.event_id, ..Cause::new(saga, decision.at) };
     let subject = format!("{AUDIT}.{}.{}", event.name, subject::encode(&key));
     let meta = Meta { id: decision.id, event, key, source: OPERATOR.to_owned(), time: decision.at, cause };
     let body = serde_json::to_vec(decision).map_err(|error| Error::NotKept(error.to_string()))?;

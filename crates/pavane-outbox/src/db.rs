@@ -1,12 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
 
-use pavane_contract::{Cause, Clock, Envelope, EventId, SagaId, SystemClock, TraceContext};
+use pavane_contract::{Cause, Clock, Envelope, EventId, SagaId, SystemClock, Timestamp, TraceContext};
 use sqlx::{Pool, pool::PoolOptions};
 use tokio::sync::Notify;
 
 use crate::{
-    Arg, Connection, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, deadline::Distrust,
-    migration::Schema, store as tables, transaction::Transaction,
+    Arg, Bounds, Connection, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, bounds::started,
+    deadline::Distrust, migration::Schema, pressure::Full, reference::Skew, store as tables, transaction::Transaction,
 };
 
 /// How to open a database.
@@ -50,6 +53,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Correlation {
     saga: Option<SagaId>,
+    started: Option<Timestamp>,
     event: Option<EventId>,
     trace: Option<TraceContext>,
 }
@@ -57,18 +61,28 @@ pub struct Correlation {
 impl Correlation {
     /// Starts a new saga.
     pub const fn start() -> Self {
-        Self { saga: None, event: None, trace: None }
+        Self { saga: None, started: None, event: None, trace: None }
     }
 
     /// Goes on with a saga, from outside: a customer cancels, a person decides.
+    ///
+    /// The saga's id tells when it started. An id that is no UUID of version 7 doesn't, and beginning fails: whether the saga is
+    /// still remembered can't be known then. Say it with [`started_at`](Self::started_at).
     pub const fn of(saga: SagaId) -> Self {
-        Self { saga: Some(saga), event: None, trace: None }
+        Self { saga: Some(saga), started: None, event: None, trace: None }
+    }
+
+    /// Says when the saga started, where its id doesn't tell: now, for one that starts here under an id of your own.
+    #[must_use]
+    pub const fn started_at(mut self, at: Timestamp) -> Self {
+        self.started = Some(at);
+        self
     }
 
     /// Goes on with what an event started.
     pub fn caused_by<E>(event: &Envelope<E>) -> Self {
-        let Cause { saga, event, trace } = event.as_cause();
-        Self { saga: Some(saga), event, trace }
+        let Cause { saga, started, event, trace } = event.as_cause();
+        Self { saga: Some(saga), started: Some(started), event, trace }
     }
 
     /// Continues a trace, usually the request's.
@@ -78,8 +92,12 @@ impl Correlation {
         self
     }
 
-    fn resolve(self, clock: &dyn Clock) -> Cause {
-        Cause { saga: self.saga.unwrap_or_else(|| SagaId::new(clock)), event: self.event, trace: self.trace }
+    fn resolve<DB: Database>(self, db: &Db<DB>) -> Result<Cause, Error> {
+        let (saga, started) = match self.saga {
+            Some(saga) => (saga, started(saga, self.started)?),
+            None => (SagaId::new(db.clock()), self.started.unwrap_or_else(|| db.reference_now())),
+        };
+        Ok(Cause { saga, started, event: self.event, trace: self.trace })
     }
 }
 
@@ -99,6 +117,11 @@ struct Inner<DB: Database> {
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
     committed: Notify,
+    /// Why the relay of this process stands still until somebody does something about it.
+    relay_trouble: Mutex<Option<String>>,
+    bounds: RwLock<Bounds>,
+    skew: Skew,
+    full: Mutex<Option<Full>>,
 }
 
 impl<DB: Database> Clone for Db<DB> {
@@ -137,6 +160,10 @@ impl<DB: Database> Db<DB> {
             clock,
             crash_points,
             committed,
+            relay_trouble: Mutex::default(),
+            bounds: RwLock::default(),
+            skew: Skew::default(),
+            full: Mutex::default(),
         })))
     }
 
@@ -155,7 +182,7 @@ impl<DB: Database> Db<DB> {
     ///
     /// When no connection is free in time or the database doesn't answer.
     pub async fn begin(&self, correlation: Correlation, emissions: Emissions) -> Result<Tx<DB>, Error> {
-        let cause = correlation.resolve(self.clock());
+        let cause = correlation.resolve(self)?;
         Tx::begin(self.clone(), cause, emissions).await
     }
 
@@ -189,6 +216,48 @@ impl<DB: Database> Db<DB> {
         self.clock().now().as_microsecond()
     }
 
+    /// Keeps to other bounds from now on. Whoever connects a service sets its own.
+    pub fn keep_to(&self, bounds: Bounds) {
+        *self.0.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
+    }
+
+    /// What it keeps to.
+    pub fn bounds(&self) -> Bounds {
+        *self.0.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails when a saga is so old that ledger and outcomes may have forgotten it: "nothing is known" would be taken for
+    /// "nothing was done".
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forgotten`].
+    pub fn check_remembered(&self, cause: &Cause) -> Result<(), Error> {
+        self.bounds().check_remembered(cause, self.reference_now())
+    }
+
+    pub(crate) fn skew(&self) -> &Skew {
+        &self.0.skew
+    }
+
+    pub(crate) fn full(&self) -> Option<Full> {
+        self.0.full.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what was known before.
+    pub(crate) fn set_full(&self, full: Option<Full>) -> Option<Full> {
+        std::mem::replace(&mut *self.0.full.lock().unwrap_or_else(PoisonError::into_inner), full)
+    }
+
+    /// The arguments of a statement that stores a time or compares with one. On PostgreSQL it asks the database for the time,
+    /// which all instances have in common; on SQLite the time is its last argument.
+    pub fn timed(&self, mut args: Vec<Arg>) -> Vec<Arg> {
+        if self.dialect() == Dialect::Sqlite {
+            args.push(self.now().into());
+        }
+        args
+    }
+
     /// Waits until a transaction that emitted something commits here. Remembers one commit that nobody waited for.
     pub async fn committed(&self) {
         self.0.committed.notified().await;
@@ -199,6 +268,16 @@ impl<DB: Database> Db<DB> {
         if let Some(crash_points) = &self.0.crash_points {
             crash_points.reach(point).await;
         }
+    }
+
+    /// Why the relay of this process publishes nothing until an operator does something about it; `None` when it does, or
+    /// another instance's publishes.
+    pub fn relay_trouble(&self) -> Option<String> {
+        self.0.relay_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_relay_trouble(&self, trouble: Option<String>) {
+        *self.0.relay_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub(crate) fn announce_commit(&self) {

@@ -6,6 +6,7 @@
 //!
 //! See <https://microservices.io/patterns/data/transactional-outbox.html>.
 
+mod bounds;
 mod connection;
 mod crash_point;
 mod database;
@@ -15,17 +16,22 @@ mod emissions;
 mod failure;
 pub mod metric;
 pub mod migration;
+mod pressure;
+mod reference;
+mod refused;
 pub mod relay;
 mod store;
 pub mod trace;
 mod transaction;
 mod tx;
 
+pub use bounds::Bounds;
 pub use connection::Connection;
 pub use crash_point::{CrashPoint, CrashPoints};
 pub use database::{Arg, Database, Dialect, Statement};
 pub use db::{Config, Correlation, Db};
 pub use emissions::Emissions;
 pub use failure::Failure;
+pub use refused::RefusedEvent;
 pub use store::Backlog;
 pub use tx::{Error, Tx, Verdict};

@@ -16,7 +16,7 @@ use pavane_bus::{Bus, PublishError, StreamState};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, Failure, db::micros, store as tables};
+use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, Failure, db::micros, metric, store as tables};
 use answers::Answers;
 use store::Unsent;
 
@@ -107,6 +107,8 @@ pub struct Relay<DB: Database, B: Bus> {
     bus: B,
     config: Config,
     owner: String,
+    /// By our own clock: what counts is how much time passes on it.
+    lease_from: i64,
     lease_until: i64,
     stream: Option<StreamState>,
     verified_at: i64,
@@ -136,6 +138,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             bus,
             config,
             owner,
+            lease_from: i64::MIN,
             lease_until: i64::MIN,
             stream: None,
             verified_at: i64::MIN,
@@ -168,6 +171,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             self.forget();
         }
         if !self.hold_lease(now).await? {
+            self.stand_still(None);
             return Ok(Progress::Standby);
         }
         let stream = self.verify_if_due(now).await?;
@@ -181,12 +185,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let mut next_due = None;
         if rows.is_empty() {
             next_due = self.fire_timers(now).await?;
-            if next_due.is_some_and(|due| due <= now) {
+            if next_due.is_some_and(|due| due <= 0) {
                 rows = self.read(&[]).await?;
             }
         }
         let progress = if rows.is_empty() {
-            Progress::Idle { next_due: next_due.map(|due| due.saturating_sub(now).max(0)) }
+            self.stand_still(None);
+            Progress::Idle { next_due: next_due.map(|due| due.max(0)) }
         } else {
             self.publish(rows, stream).await?
         };
@@ -271,15 +276,12 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
 
     async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {
         let lease = micros(self.config.lease);
-        // Renewed at half time; until then it is known to be ours without asking.
-        if now.saturating_add(lease / 2) < self.lease_until {
+        // Renewed at half time; until then it is known to be ours without asking, unless our clock was put back.
+        if now >= self.lease_from && now.saturating_add(lease / 2) < self.lease_until {
             return Ok(true);
         }
-        let expires_at = now.saturating_add(lease);
-        let taking =
-            async { store::hold_lease::<DB>(&mut *self.db.writer().await?, &self.owner, now, expires_at).await };
-        let held = self.db.within(taking).await?;
-        self.lease_until = if held { expires_at } else { i64::MIN };
+        let held = self.db.within(store::hold_lease(&self.db, &self.owner, self.config.lease)).await?;
+        (self.lease_from, self.lease_until) = if held { (now, now.saturating_add(lease)) } else { (now, i64::MIN) };
         Ok(held)
     }
 
@@ -298,15 +300,15 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         self.read_max = fitting.min(2 * self.read_max).min(i64::from(self.config.batch_max)).max(1);
     }
 
-    /// Moves due timers to the outbox. Returns when the next one is due.
+    /// Moves due timers to the outbox. Returns in how many microseconds the next one is due.
     async fn fire_timers(&mut self, now: i64) -> Result<Option<i64>, Error> {
         self.timers_at = now;
         let (db, limit) = (&self.db, i64::from(self.config.batch_max));
         let fire = async {
-            let due = tables::next_due::<DB>(&mut *db.writer().await?).await?;
-            if due.is_some_and(|due| due <= now) {
+            let due = tables::next_due(db).await?;
+            if due.is_some_and(|due| due <= 0) {
                 let mut tx = db.begin_plain().await?;
-                tables::fire_timers::<DB>(tx.conn(), db.dialect(), now, limit).await?;
+                tables::fire_timers(db, tx.conn(), limit).await?;
                 tx.commit().await?;
             }
             Ok::<_, StoreError>(due)
@@ -317,7 +319,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// What is to be done now and then, however busy the relay is.
     async fn keep_house(&mut self, now: i64) -> Result<(), Error> {
         const TIMERS_EVERY: i64 = 100_000;
-        if now >= self.timers_at.saturating_add(TIMERS_EVERY) {
+        if is_due(now, self.timers_at, TIMERS_EVERY) {
             self.fire_timers(now).await?;
         }
         self.prune_if_due(now).await
@@ -353,15 +355,35 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(Progress::Sent { sent, refused });
         }
         self.ahead = next?;
-        let Some(cause) = self.answers.failure.take() else { return Ok(Progress::Sent { sent, refused }) };
+        let Some(cause) = self.answers.failure.take() else {
+            self.stand_still(None);
+            return Ok(Progress::Sent { sent, refused });
+        };
         self.ahead.clear();
+        if let PublishError::Denied(_) = cause {
+            // It waits for an operator, and what comes behind waits for it. From now on it goes alone, until it may: a batch
+            // that is under way can't be called back.
+            self.read_max = 1;
+            self.stand_still(Some(cause.to_string()));
+        }
         self.record_answers().await?;
         Err(cause.into())
+    }
+
+    /// Says why nothing is published until an operator does something about it, or that this is over.
+    fn stand_still(&self, trouble: Option<String>) {
+        if self.db.relay_trouble() == trouble {
+            return;
+        }
+        let denied = metrics::gauge!(metric::DENIED, "service" => self.db.service().to_owned());
+        denied.set(if trouble.is_some() { 1.0 } else { 0.0 });
+        self.db.set_relay_trouble(trouble);
     }
 
     /// Somebody else has the lease now.
     fn give_up_lease(&mut self) {
         self.lease_until = i64::MIN;
+        self.stand_still(None);
         self.forget();
     }
 
@@ -374,4 +396,9 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     fn is_reconnected(&self) -> bool {
         self.bus.health().reconnects != self.reconnects
     }
+}
+
+/// Whether so many microseconds have passed since; or a clock that was put back can't tell.
+fn is_due(now: i64, last: i64, every: i64) -> bool {
+    now < last || now >= last.saturating_add(every)
 }

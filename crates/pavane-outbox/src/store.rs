@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pavane_contract::{EventId, RawEnvelope, SagaId, codec, subject};
+use pavane_contract::{EventId, RawEnvelope, SagaId, Timestamp, codec, subject};
 use serde::Serialize;
 
-use crate::{Database, Dialect, Error, Statement};
+use crate::{Arg, Database, Db, Dialect, Error, RefusedEvent, Statement, db::micros};
 
 /// An event as a row, ready to be published.
 #[derive(Debug, Serialize)]
@@ -21,7 +21,8 @@ pub(crate) struct NewRow {
 pub(crate) struct NewTimer {
     #[serde(flatten)]
     pub(crate) row: NewRow,
-    pub(crate) due_at: i64,
+    /// Microseconds from now.
+    pub(crate) due_in: i64,
 }
 
 impl NewRow {
@@ -41,7 +42,7 @@ impl NewRow {
 pub struct Backlog {
     /// Rows that wait to be published.
     pub unsent: i64,
-    /// Microseconds since the Unix epoch when the oldest of them was emitted.
+    /// Microseconds since the Unix epoch when the oldest of them was emitted, by the clock that retention goes by.
     pub oldest: Option<i64>,
     /// Rows that the broker refused.
     pub refused: i64,
@@ -106,17 +107,19 @@ pub(crate) async fn look_for_pooler<DB: Database>(
     Ok(())
 }
 
+/// The time by the database's clock, in microseconds since the Unix epoch. `PostgreSQL` only.
+pub(crate) async fn now<DB: Database>(conn: &mut DB::Connection) -> Result<i64, Error> {
+    let rows = DB::fetch(conn, "select pavane_now()", Vec::new()).await?;
+    int::<DB>(rows.first().ok_or(sqlx::Error::RowNotFound)?, 0)
+}
+
 /// Writes a transaction's events as one set, in the order in which they were emitted, if the transaction is the one that
 /// [`begin`] began. Outside it they would be committed at once.
-pub(crate) async fn leave<DB: Database>(
-    conn: &mut DB::Connection,
-    dialect: Dialect,
-    rows: &[NewRow],
-    now: i64,
-) -> Result<(), Error> {
+pub(crate) async fn leave<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, rows: &[NewRow]) -> Result<(), Error> {
     const LEAVE: Statement = Statement {
         postgres: "with events as (insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
-                   select event_id, subject, headers, payload, $2 from rows from (json_to_recordset($1::json) \
+                   select event_id, subject, headers, payload, (select pavane_now()) \
+                   from rows from (json_to_recordset($1::json) \
                    as (event_id uuid, subject text, headers text, payload text)) \
                    with ordinality as rows (event_id, subject, headers, payload, n) \
                    where current_setting('pavane.tx', true) = 'open' order by n returning seq) \
@@ -126,26 +129,27 @@ pub(crate) async fn leave<DB: Database>(
                  from json_each($1) where exists (select 1 from temp.pavane_tx) order by key",
     };
     // On SQLite a trigger enters them as unsent.
-    let written = DB::execute(conn, LEAVE.on(dialect), vec![json(rows)?.into(), now.into()]).await?;
+    let written = DB::execute(conn, LEAVE.on(db.dialect()), db.timed(vec![json(rows)?.into()])).await?;
     if written == rows.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
 /// Writes events whose time has not come, as [`leave`] does.
 pub(crate) async fn schedule<DB: Database>(
+    db: &Db<DB>,
     conn: &mut DB::Connection,
-    dialect: Dialect,
     timers: &[NewTimer],
 ) -> Result<(), Error> {
     const SCHEDULE: Statement = Statement {
         postgres: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
-                   select event_id, subject, headers, payload, due_at from json_to_recordset($1::json) \
-                   as rows (event_id uuid, subject text, headers text, payload text, due_at bigint) \
+                   select event_id, subject, headers, payload, (select pavane_now()) + due_in \
+                   from json_to_recordset($1::json) \
+                   as rows (event_id uuid, subject text, headers text, payload text, due_in bigint) \
                    where current_setting('pavane.tx', true) = 'open'",
         sqlite: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
                  select value ->> 'event_id', value ->> 'subject', value ->> 'headers', value ->> 'payload', \
-                 value ->> 'due_at' from json_each($1) where exists (select 1 from temp.pavane_tx)",
+                 $2 + (value ->> 'due_in') from json_each($1) where exists (select 1 from temp.pavane_tx)",
     };
-    let written = DB::execute(conn, SCHEDULE.on(dialect), vec![json(timers)?.into()]).await?;
+    let written = DB::execute(conn, SCHEDULE.on(db.dialect()), db.timed(vec![json(timers)?.into()])).await?;
     if written == timers.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
@@ -154,20 +158,19 @@ pub(crate) async fn schedule<DB: Database>(
 /// Whoever deletes a timer leaves it: of two relays that do so at once, the second waits for the first one's transaction
 /// and then finds nothing to delete.
 pub(crate) async fn fire_timers<DB: Database>(
+    db: &Db<DB>,
     conn: &mut DB::Connection,
-    dialect: Dialect,
-    now: i64,
     limit: i64,
 ) -> Result<usize, Error> {
     const FIRE: Statement = Statement {
         postgres: "delete from pavane_timer where event_id in \
-                   (select event_id from pavane_timer where due_at <= $1 order by due_at limit $2) \
+                   (select event_id from pavane_timer where due_at <= (select pavane_now()) order by due_at limit $1) \
                    returning due_at, event_id::text, subject, headers, payload",
         sqlite: "delete from pavane_timer where event_id in \
-                 (select event_id from pavane_timer where due_at <= $1 order by due_at limit $2) \
+                 (select event_id from pavane_timer where due_at <= $2 order by due_at limit $1) \
                  returning due_at, event_id, subject, headers, payload",
     };
-    let rows = DB::fetch(conn, FIRE.on(dialect), vec![now.into(), limit.into()]).await?;
+    let rows = DB::fetch(conn, FIRE.on(db.dialect()), db.timed(vec![limit.into()])).await?;
     if rows.is_empty() {
         return Ok(0);
     }
@@ -186,44 +189,62 @@ pub(crate) async fn fire_timers<DB: Database>(
     // A deletion returns its rows in no order.
     due.sort_by_key(|(due_at, row)| (*due_at, row.event_id));
     let due: Vec<_> = due.into_iter().map(|(_, row)| row).collect();
-    leave::<DB>(conn, dialect, &due, now).await?;
+    leave(db, conn, &due).await?;
     Ok(due.len())
 }
 
-/// When the next timer is due.
-pub(crate) async fn next_due<DB: Database>(conn: &mut DB::Connection) -> Result<Option<i64>, Error> {
-    let rows = DB::fetch(conn, "select min(due_at) from pavane_timer", Vec::new()).await?;
+/// In how many microseconds the next timer is due.
+pub(crate) async fn next_due<DB: Database>(db: &Db<DB>) -> Result<Option<i64>, Error> {
+    const NEXT: Statement = Statement {
+        postgres: "select min(due_at) - (select pavane_now()) from pavane_timer",
+        sqlite: "select min(due_at) - $1 from pavane_timer",
+    };
+    let rows = DB::fetch(&mut *db.writer().await?, NEXT.on(db.dialect()), db.timed(Vec::new())).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
 /// Deletes verdicts of sagas that ended long ago, a batch at a time.
-pub(crate) async fn prune_verdicts<DB: Database>(
-    conn: &mut DB::Connection,
-    decided_before: i64,
-    limit: i64,
-) -> Result<u64, Error> {
-    const PRUNE: &str = "delete from pavane_verdict where saga in \
-                         (select saga from pavane_verdict where decided_at < $1 order by decided_at limit $2)";
-    Ok(DB::execute(conn, PRUNE, vec![decided_before.into(), limit.into()]).await?)
+pub(crate) async fn prune_verdicts<DB: Database>(db: &Db<DB>, retention: Duration, limit: i64) -> Result<u64, Error> {
+    const PRUNE: Statement = Statement {
+        postgres: "delete from pavane_verdict where saga in (select saga from pavane_verdict \
+                   where decided_at < (select pavane_now() - $1) order by decided_at limit $2)",
+        sqlite: "delete from pavane_verdict where saga in (select saga from pavane_verdict \
+                 where decided_at < $3 - $1 order by decided_at limit $2)",
+    };
+    let args = db.timed(vec![micros(retention).into(), limit.into()]);
+    Ok(DB::execute(&mut *db.writer().await?, PRUNE.on(db.dialect()), args).await?)
 }
 
 /// Takes the saga's only verdict. `false` when it has one.
 ///
 /// Two transactions that decide at once meet at the primary key: the second waits for the first to commit, and loses.
 pub(crate) async fn decide<DB: Database>(
+    db: &Db<DB>,
     conn: &mut DB::Connection,
-    dialect: Dialect,
     saga: SagaId,
     event: &str,
-    now: i64,
 ) -> Result<bool, Error> {
     const DECIDE: Statement = Statement {
-        postgres: "insert into pavane_verdict (saga, event, decided_at) values ($1::uuid, $2, $3) \
+        postgres: "insert into pavane_verdict (saga, event, decided_at) values ($1::uuid, $2, pavane_now()) \
                    on conflict (saga) do nothing",
         sqlite: "insert into pavane_verdict (saga, event, decided_at) values ($1, $2, $3) on conflict (saga) do nothing",
     };
-    let args = vec![saga.to_string().into(), event.into(), now.into()];
-    Ok(DB::execute(conn, DECIDE.on(dialect), args).await? == 1)
+    let args = db.timed(vec![saga.to_string().into(), event.into()]);
+    Ok(DB::execute(conn, DECIDE.on(db.dialect()), args).await? == 1)
+}
+
+/// How many rows wait to be published, counted up to `limit`, and for how many microseconds the oldest has.
+pub(crate) async fn waiting<DB: Database>(db: &Db<DB>, limit: u32) -> Result<(i64, i64), Error> {
+    const WAITING: Statement = Statement {
+        postgres: "select (select count(*) from (select 1 from pavane_unsent limit $1) as counted), \
+                   (select pavane_now() - emitted_at from pavane_outbox where seq = (select min(seq) from pavane_unsent))",
+        sqlite: "select (select count(*) from (select 1 from pavane_unsent limit $1)), \
+                 (select $2 - emitted_at from pavane_outbox where seq = (select min(seq) from pavane_unsent))",
+    };
+    let args: Vec<Arg> = db.timed(vec![i64::from(limit).into()]);
+    let rows = DB::fetch(&mut *db.reader().await?, WAITING.on(db.dialect()), args).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok((int::<DB>(row, 0)?, DB::int(row, 1)?.unwrap_or(0)))
 }
 
 /// Counts what stands in the outbox.
@@ -241,6 +262,48 @@ pub(crate) async fn backlog<DB: Database>(conn: &mut DB::Connection) -> Result<B
         refused: int::<DB>(row, 2)?,
         scheduled: int::<DB>(row, 3)?,
     })
+}
+
+/// The oldest rows that the broker refused.
+pub(crate) async fn refused<DB: Database>(db: &Db<DB>, limit: u32) -> Result<Vec<RefusedEvent>, Error> {
+    const REFUSED: Statement = Statement {
+        postgres: "select seq, event_id::text, subject, octet_length(payload)::bigint, emitted_at, refused \
+                   from pavane_outbox where refused is not null order by seq limit $1",
+        sqlite: "select seq, event_id, subject, length(cast(payload as blob)), emitted_at, refused \
+                 from pavane_outbox where refused is not null order by seq limit $1",
+    };
+    let mut conn = db.reader().await?;
+    let rows = DB::fetch(&mut conn, REFUSED.on(db.dialect()), vec![i64::from(limit).into()]).await?;
+    let event = |row: &DB::Row| {
+        Ok(RefusedEvent {
+            number: int::<DB>(row, 0)?,
+            id: text::<DB>(row, 1)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            subject: text::<DB>(row, 2)?,
+            bytes: int::<DB>(row, 3)?,
+            emitted_at: Timestamp::from_microsecond(int::<DB>(row, 4)?).unwrap_or(Timestamp::MIN),
+            why: text::<DB>(row, 5)?,
+        })
+    };
+    rows.iter().map(event).collect()
+}
+
+/// Makes refused rows unsent again. Returns how many.
+pub(crate) async fn retry<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, numbers: &[i64]) -> Result<u64, Error> {
+    const UNSENT: Statement = Statement {
+        postgres: "insert into pavane_unsent (seq) select seq from pavane_outbox where refused is not null \
+                   and seq in (select id::bigint from json_array_elements_text($1::json) as ids (id)) on conflict do nothing",
+        sqlite: "insert into pavane_unsent (seq) select seq from pavane_outbox where refused is not null \
+                 and seq in (select value from json_each($1)) on conflict do nothing",
+    };
+    const CLEAR: Statement = Statement {
+        postgres: "update pavane_outbox set refused = null where refused is not null \
+                   and seq in (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        sqlite: "update pavane_outbox set refused = null where refused is not null \
+                 and seq in (select value from json_each($1))",
+    };
+    let numbers = json(numbers)?;
+    DB::execute(conn, UNSENT.on(db.dialect()), vec![numbers.clone().into()]).await?;
+    Ok(DB::execute(conn, CLEAR.on(db.dialect()), vec![numbers.into()]).await?)
 }
 
 pub(crate) fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, Error> {

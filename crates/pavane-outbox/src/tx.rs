@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, codec};
 
-use crate::{CrashPoint, Database, Db, Emissions, db::micros, failure, store, trace, transaction::Transaction};
+use crate::{
+    CrashPoint, Database, Db, Emissions, bounds::days, db::micros, failure, store, trace, transaction::Transaction,
+};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,51 @@ pub enum Error {
         event: EventRef,
         /// Length of its key.
         bytes: usize,
+    },
+    /// The saga is older than its memory, so what was done in it is no longer known.
+    #[error(
+        "the saga {saga} started {} ago, and what it did is remembered for {}: decide by hand what has to be done, \
+         or raise inbox_retention and relay.verdict_retention for the sagas to come",
+        days(*age),
+        days(*memory)
+    )]
+    Forgotten {
+        /// The saga.
+        saga: SagaId,
+        /// How old it is.
+        age: Duration,
+        /// How long it is remembered.
+        memory: Duration,
+    },
+    /// An event is scheduled for when its saga is forgotten.
+    #[error(
+        "{event} can't be scheduled in {}: the saga is {} old, and what it did is remembered for {}; use \
+         {} at most, or raise inbox_retention and relay.verdict_retention",
+        days(*delay),
+        days(*age),
+        days(*memory),
+        days(*longest)
+    )]
+    TooLate {
+        /// The event.
+        event: EventRef,
+        /// The delay that was asked for.
+        delay: Duration,
+        /// How old the saga is.
+        age: Duration,
+        /// How long it is remembered.
+        memory: Duration,
+        /// The longest delay that would work.
+        longest: Duration,
+    },
+    /// The id of a saga doesn't tell when it started.
+    #[error("the id {0} does not tell when the saga started, as it is no UUIDv7: say it with Correlation::started_at")]
+    StartUnknown(SagaId),
+    /// More waits in the outbox than its limit allows. Nothing was done: try again when the broker is back.
+    #[error("the outbox is full: {why}")]
+    OutboxFull {
+        /// What waits, and the limit.
+        why: String,
     },
     /// The event can't be written as JSON.
     #[error("the event can't be encoded: {0}")]
@@ -151,12 +198,13 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga would be older by then than it is remembered.
     pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
         self.declared::<E>(Emissions::allow_later, "schedules")?;
+        let timer = (EventRef::of::<E>(), delay);
+        self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
         let envelope = self.envelope(event)?;
-        let due_at = self.db.now().saturating_add(micros(delay));
-        self.timers.push(store::NewTimer { row: store::NewRow::of(&envelope)?, due_at });
+        self.timers.push(store::NewTimer { row: store::NewRow::of(&envelope)?, due_in: micros(delay) });
         self.flush_if_large().await
     }
 
@@ -164,11 +212,11 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit), and when the database fails.
+    /// As [`emit`](Self::emit), when the saga is older than outcomes are remembered, and when the database fails.
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
         self.declared::<E>(Emissions::allow_verdict, "decides")?;
-        let (saga, now) = (self.saga(), self.db.now());
-        if store::decide::<DB>(self.inner.conn(), self.db.dialect(), saga, E::NAME, now).await? {
+        self.db.check_remembered(&self.cause)?;
+        if store::decide(&self.db, self.inner.conn(), self.cause.saga, E::NAME).await? {
             self.leave(event).await?;
             Ok(Verdict::Won)
         } else {
@@ -286,14 +334,13 @@ impl<DB: Database> Tx<DB> {
 
     /// Writes what was emitted. `false` when there was nothing to write.
     async fn flush(&mut self) -> Result<bool, Error> {
-        let (dialect, now) = (self.db.dialect(), self.db.now());
         let any = !self.outbox.is_empty() || !self.timers.is_empty();
         if !self.outbox.is_empty() {
-            store::leave::<DB>(self.inner.conn(), dialect, &self.outbox, now).await?;
+            store::leave(&self.db, self.inner.conn(), &self.outbox).await?;
             self.outbox.clear();
         }
         if !self.timers.is_empty() {
-            store::schedule::<DB>(self.inner.conn(), dialect, &self.timers).await?;
+            store::schedule(&self.db, self.inner.conn(), &self.timers).await?;
             self.timers.clear();
         }
         Ok(any)

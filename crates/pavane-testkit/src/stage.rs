@@ -299,7 +299,7 @@ pub(crate) fn envelope<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> 
         key: event.key(),
         source: EventRef::of::<E>().owner().to_owned(),
         time: clock.now(),
-        cause: Cause { saga, event: None, trace: None },
+        cause: Cause::new(saga, clock.now()),
     };
     Envelope { meta: meta.into(), body: event }
         .into_raw()

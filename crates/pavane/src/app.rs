@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{Config, Edge, Readiness, janitor, supervisor};
+use crate::{Config, Edge, Readiness, janitor, pressure, supervisor};
 
 /// A connected service, ready to run.
 #[must_use = "it does nothing until it is run"]
@@ -75,6 +75,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         }
         tasks.spawn(supervisor::declare(bus.clone(), declaration, config.topology.clone(), stop.clone()));
         tasks.spawn(janitor::run(db.clone(), config.inbox_retention, stop.clone()));
+        tasks.spawn(pressure::run(db.clone(), stop.clone()));
         let mut relay = Relay::new(db.clone(), bus.clone(), config.relay.clone());
         tokio::select! {
             () = shutdown => {}

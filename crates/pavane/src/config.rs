@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pavane_bus::{Topology, jetstream};
 use pavane_contract::{Clock, SystemClock};
-use pavane_outbox::relay;
+use pavane_outbox::{Bounds, relay};
 
 use crate::Error;
 
@@ -30,6 +30,11 @@ pub struct Config {
     /// How long PostgreSQL may take to answer, before it counts as gone: its connections are closed, and what waited for it is
     /// tried again, here or by another instance. Its statements may not take longer either. Default 30 s.
     pub database_timeout: Duration,
+    /// So many events may wait to be published before entry points refuse and reactions pause: while NATS is away, the database
+    /// must not fill up. Default 1,000,000.
+    pub outbox_rows: u32,
+    /// So long may the oldest of them have waited. Default 24 hours.
+    pub outbox_age: Duration,
     /// How long running handlers may take at shutdown. Default 20 s.
     pub shutdown_patience: Duration,
     /// Where time and ids come from.
@@ -48,6 +53,8 @@ impl Config {
             relay: relay::Config::default(),
             inbox_retention: Duration::from_hours(45 * 24),
             database_timeout: Duration::from_secs(30),
+            outbox_rows: Bounds::default().outbox_rows,
+            outbox_age: Bounds::default().outbox_age,
             shutdown_patience: Duration::from_secs(20),
             clock: Arc::new(SystemClock),
         }
@@ -62,6 +69,7 @@ impl Config {
     /// | `NATS_CREDENTIALS` | credentials file there | none |
     /// | `DATABASE_URL` | the service's own database | `sqlite:<service>.db` |
     /// | `PAVANE_REPLICAS` | copies of each stream: 1, 3 or 5 | 1 |
+    /// | `PAVANE_OUTBOX_ROWS` | events that may wait to be published | 1000000 |
     ///
     /// # Errors
     ///
@@ -80,7 +88,23 @@ impl Config {
                 why: "a stream has 1, 3 or 5 replicas".to_owned(),
             })?;
         }
+        if let Some(rows) = var("PAVANE_OUTBOX_ROWS") {
+            config.outbox_rows = rows.parse().map_err(|_| Error::Setting {
+                setting: "PAVANE_OUTBOX_ROWS",
+                value: rows,
+                why: "use a number of events, 1000000 for example".to_owned(),
+            })?;
+        }
         Ok(config)
+    }
+
+    /// What the service keeps to.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            memory: self.inbox_retention.min(self.relay.verdict_retention),
+            outbox_rows: self.outbox_rows,
+            outbox_age: self.outbox_age,
+        }
     }
 
     /// Refuses what would break a guarantee.
@@ -117,6 +141,17 @@ impl Config {
             let why = "use 1 s to 5 min: what is shorter ends commits that only wait for the disk, and what hangs for longer keeps \
                        events, and all behind them, from other instances";
             return refuse("database_timeout", &self.database_timeout, why.to_owned());
+        }
+        if self.outbox_rows == 0 {
+            return refuse(
+                "outbox_rows",
+                &self.outbox_rows,
+                "nothing could enter; use 1000000, for example".to_owned(),
+            );
+        }
+        if self.outbox_age < Duration::from_secs(10) {
+            let why = "a restart of NATS would stop the entry points; use 24 h, for example, and 10 s or more";
+            return refuse("outbox_age", &self.outbox_age, why.to_owned());
         }
         if !matches!(self.topology.replicas, 1 | 3 | 5) {
             return refuse("topology.replicas", &self.topology.replicas, "a stream has 1, 3 or 5 replicas".to_owned());

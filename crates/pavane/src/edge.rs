@@ -24,8 +24,10 @@ impl<DB: Database> Edge<DB> {
     ///
     /// # Errors
     ///
-    /// When no connection is free in time or the database doesn't answer.
+    /// When no connection is free in time or the database doesn't answer, the [outbox is full](Error::OutboxFull), or when the
+    /// saga started [isn't known](Correlation::of).
     pub async fn begin(&self, correlation: Correlation) -> Result<Tx<DB>, Error> {
+        self.db.check_room()?;
         self.db.begin(correlation, self.emissions.clone()).await
     }
 }

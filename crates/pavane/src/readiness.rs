@@ -46,6 +46,11 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         } else {
             missing.push("the NATS server is not connected".to_owned());
         }
+        missing.extend(self.db.clock_trouble());
+        missing.extend(self.db.check_room().err().map(|full| full.to_string()));
+        if let Some(trouble) = self.db.relay_trouble() {
+            missing.push(format!("events wait in the outbox until they may be published: {trouble}"));
+        }
         match self.db.is_read_only().await {
             Ok(false) => missing.extend(self.backlog().await.err().map(|error| error.to_string())),
             Ok(true) => missing.push(
@@ -97,9 +102,9 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         self.db.service()
     }
 
-    /// The current time in microseconds since the Unix epoch.
+    /// The current time in microseconds since the Unix epoch, by the clock that the outbox goes by.
     #[cfg(feature = "ops")]
     pub(crate) fn now(&self) -> i64 {
-        self.db.now()
+        self.db.reference_now().as_microsecond()
     }
 }

@@ -147,6 +147,20 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         Declaration::new(self.manifest(), self.sagas.clone(), settings)
     }
 
+    /// Refuses a saga that may take longer than it is remembered.
+    fn check_sagas(&self, config: &Config) -> Result<(), Error> {
+        let longest = config.bounds().schedulable();
+        let Some(saga) = self.sagas.iter().find(|saga| saga.within > longest) else { return Ok(()) };
+        Err(Error::Setting {
+            setting: "Saga::within",
+            value: format!("{:?} of the saga {:?}", saga.within, saga.name),
+            why: format!(
+                "what it did would be forgotten before it ends, and no longer be undone; use {longest:?} at most, or raise \
+                 inbox_retention and relay.verdict_retention of all its services"
+            ),
+        })
+    }
+
     /// Connects to the NATS server and the database, makes sure that streams, consumers and tables are there and as they
     /// should be, and is then ready to run.
     ///
@@ -155,6 +169,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// When the wiring table or a setting would break a guarantee, or a server can't be used.
     pub async fn connect(self, config: Config) -> Result<App<S, DB, JetStream>, Error> {
         config.validate()?;
+        self.check_sagas(&config)?;
         let bus = JetStream::connect(config.jetstream(&self.name)).await?;
         let db = Db::open(config.database(&self.name)).await?;
         self.connect_to(db, bus, config).await
@@ -184,6 +199,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// As [`connect`](Self::connect).
     pub async fn connect_to<B: Bus>(mut self, db: Db<DB>, bus: B, config: Config) -> Result<App<S, DB, B>, Error> {
         config.validate()?;
+        self.check_sagas(&config)?;
+        db.keep_to(config.bounds());
         let manifest = self.manifest();
         let declaration = self.declaration(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;

@@ -176,7 +176,7 @@ fn outgoing(id: EventId, name: &str, saga: SagaId, cause: Option<EventId>) -> Ou
     let key = Key::from(saga.as_uuid());
     let subject = subject::of(&event, &key);
     let source = event.owner().to_owned();
-    let cause = Cause { saga, event: cause, trace: None };
+    let cause = Cause { event: cause, ..Cause::new(saga, SystemClock.now()) };
     let meta = Meta { id, event, key, source, time: SystemClock.now(), cause };
     let body = "x".repeat(200);
     let envelope = Envelope { meta: meta.into(), body };

@@ -140,7 +140,7 @@ async fn dead_letters(house: &House, count: u64) {
         let event = EventRef { name: "order.placed".to_owned(), version: 1 };
         let key = Key::from(saga.as_uuid());
         let subject = subject::of(&event, &key);
-        let cause = Cause { saga, event: None, trace: None };
+        let cause = Cause::new(saga, SystemClock.now());
         let meta = Meta { id, event, key, source: "order".to_owned(), time: SystemClock.now(), cause };
         let headers = codec::encode(&Envelope { meta: meta.into(), body: () });
         let payload = r#"{"order_id":7}"#.into();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, ErrorCode, response::Response};
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Inner, link::Trouble};
 use crate::{Error, StreamState, topology::EVENTS};
@@ -97,12 +97,22 @@ impl Inner {
     }
 
     pub(super) async fn stream_state(&self) -> Result<StreamState, Error> {
-        let answer = self.api::<jetstream::stream::Info>(&format!("STREAM.INFO.{EVENTS}"), &()).await;
-        let info = answer.map_err(Failure::about_events)?;
-        Ok(StreamState {
-            created: timestamp(info.created.unix_timestamp_nanos())?,
-            last_sequence: info.state.last_sequence,
-        })
+        /// As the server says it: the client's own type leaves out when that was.
+        #[derive(Deserialize)]
+        struct Info {
+            ts: Option<Timestamp>,
+            created: Timestamp,
+            state: End,
+        }
+
+        #[derive(Deserialize)]
+        struct End {
+            last_seq: u64,
+        }
+
+        let answer = self.api::<Info>(&format!("STREAM.INFO.{EVENTS}"), &()).await;
+        let Info { ts, created, state } = answer.map_err(Failure::about_events)?;
+        Ok(StreamState { created, last_sequence: state.last_seq, now: ts })
     }
 
     /// Asks the stream's leader. A direct get may be answered by a replica that lags, and would look like a loss.

@@ -78,7 +78,7 @@ impl<'a> Batch<'a> {
         self.pending.push_back(match next {
             Ok((subject, ack, deadline)) => Pending::Sent(Sent { subject, ack, deadline, _permit: permit }),
             Err(error) => {
-                self.stopped |= is_unavailable(&error);
+                self.stopped |= may_pass(&error);
                 Pending::Failed(error)
             }
         });
@@ -132,7 +132,7 @@ impl<'a> Batch<'a> {
                 Pending::Sent(sent) => self.outcome(sent).await,
                 Pending::Failed(error) => Err(error),
             };
-            self.stopped |= outcome.as_ref().is_err_and(is_unavailable);
+            self.stopped |= outcome.as_ref().is_err_and(may_pass);
             self.outcomes.push(outcome);
         }
         self.outcomes[start..].reverse();
@@ -163,7 +163,7 @@ impl From<Trouble> for PublishError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Lost => Self::Unavailable("the connection was lost before the answer came".to_owned()),
-            Trouble::Denied(text) => Self::Refused(text),
+            Trouble::Denied(text) => Self::Denied(text),
         }
     }
 }
@@ -225,12 +225,13 @@ fn refusal(error: &jetstream::context::PublishError) -> PublishError {
 }
 
 fn record(outcomes: &[Outcome]) {
-    let mut counts = [("stored", 0), ("duplicate", 0), ("unavailable", 0), ("refused", 0)];
+    let mut counts = [("stored", 0), ("duplicate", 0), ("unavailable", 0), ("denied", 0), ("refused", 0)];
     for outcome in outcomes {
         let index = match outcome {
             Ok(receipt) => usize::from(receipt.duplicate),
             Err(PublishError::Unavailable(_)) => 2,
-            Err(PublishError::Refused(_)) => 3,
+            Err(PublishError::Denied(_)) => 3,
+            Err(PublishError::Refused(_)) => 4,
         };
         counts[index].1 += 1;
     }
@@ -239,6 +240,7 @@ fn record(outcomes: &[Outcome]) {
     }
 }
 
-fn is_unavailable(error: &PublishError) -> bool {
-    matches!(error, PublishError::Unavailable(_))
+/// Whether the message may be stored later.
+fn may_pass(error: &PublishError) -> bool {
+    matches!(error, PublishError::Unavailable(_) | PublishError::Denied(_))
 }

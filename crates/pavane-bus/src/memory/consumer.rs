@@ -67,7 +67,7 @@ impl Consumer {
         while taken.len() < credits && self.unsettled.len() < self.config.max_ack_pending {
             let Some(stored) = self.next_new(stream) else {
                 // Nothing of it is wanted, so it need not be looked at again.
-                self.position = stream.state().last_sequence + 1;
+                self.position = stream.last_sequence() + 1;
                 break;
             };
             self.position = stored.sequence + 1;

@@ -133,6 +133,16 @@ impl Memory {
         self.wake();
     }
 
+    /// Forbids publishing under subjects that begin with `prefix`, as a server's permissions do, until [`permit`](Self::permit).
+    pub fn forbid(&self, prefix: impl Into<String>) {
+        self.shared.state().forbidden = Some(prefix.into());
+    }
+
+    /// Ends a [`forbid`](Self::forbid).
+    pub fn permit(&self) {
+        self.shared.state().forbidden = None;
+    }
+
     /// Deletes a consumer, as an operator might; its subscriptions end with [`Error::Gone`].
     pub fn delete_consumer(&self, durable: &str) {
         self.shared.state().delete_consumer(durable);
@@ -156,7 +166,7 @@ impl Bus for Memory {
     }
 
     async fn stream_state(&self) -> Result<StreamState, Error> {
-        self.shared.state().stream_state()
+        self.shared.state().stream_state(self.shared.clock.now())
     }
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     connected: bool,
     reconnects: u64,
+    /// Nobody may publish under subjects that begin so.
+    pub(super) forbidden: Option<String>,
 }
 
 impl State {
@@ -38,6 +40,7 @@ impl State {
             faults,
             connected: true,
             reconnects: 0,
+            forbidden: None,
         }
     }
 
@@ -72,6 +75,9 @@ impl State {
         }
         let name = message.stream()?;
         message.check_headers()?;
+        if self.forbidden.as_ref().is_some_and(|prefix| message.subject.starts_with(prefix)) {
+            return Err(PublishError::Denied(format!("publish to {:?}", message.subject)));
+        }
         if message.size() > MAX_PAYLOAD {
             return Err(PublishError::Refused(format!("the message has {} bytes, over {MAX_PAYLOAD}", message.size())));
         }
@@ -145,8 +151,8 @@ impl State {
         self.consumers.get(durable)?.next_due(self.streams.get(EVENTS)?, now)
     }
 
-    pub(super) fn stream_state(&self) -> Result<StreamState, Error> {
-        Ok(self.events()?.state())
+    pub(super) fn stream_state(&self, now: Timestamp) -> Result<StreamState, Error> {
+        Ok(self.events()?.state(now))
     }
 
     pub(super) fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {

@@ -55,8 +55,12 @@ impl Stream {
         }
     }
 
-    pub(super) fn state(&self) -> StreamState {
-        StreamState { created: self.created, last_sequence: self.last_sequence }
+    pub(super) const fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    pub(super) fn state(&self, now: Timestamp) -> StreamState {
+        StreamState { created: self.created, last_sequence: self.last_sequence, now: Some(now) }
     }
 
     pub(super) fn store(&mut self, now: Timestamp, outgoing: Outgoing) -> Result<Receipt, PublishError> {

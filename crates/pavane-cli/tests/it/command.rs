@@ -22,9 +22,15 @@ impl Ran {
 /// The command, with nothing of our environment that would change what it does.
 pub(crate) fn command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pavane"));
-    for variable in
-        ["NATS_USER", "NATS_PASSWORD", "NATS_CREDENTIALS", "NATS_MONITORING_URL", "PROMETHEUS_URL", "RUST_LOG"]
-    {
+    for variable in [
+        "NATS_USER",
+        "NATS_PASSWORD",
+        "NATS_CREDENTIALS",
+        "NATS_MONITORING_URL",
+        "PROMETHEUS_URL",
+        "RUST_LOG",
+        "DATABASE_URL",
+    ] {
         command.env_remove(variable);
     }
     command.env("NATS_URL", url).env("USER", "tester").args(arguments);

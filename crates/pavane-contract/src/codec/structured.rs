@@ -23,6 +23,8 @@ struct Json<'a> {
     eventversion: EventVersion,
     correlationid: SagaId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    sagatime: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     causationid: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
@@ -58,6 +60,7 @@ pub fn to_json(envelope: &RawEnvelope) -> Result<String, Error> {
         dataschema: Some(data_schema(event)),
         eventversion: EventVersion::Number(event.version),
         correlationid: cause.saga,
+        sagatime: Some(cause.started),
         causationid: cause.event,
         traceparent: cause.trace.as_ref().map(|trace| trace.parent.clone()),
         tracestate: cause.trace.as_ref().and_then(|trace| trace.state.clone()),
@@ -90,7 +93,12 @@ pub fn from_json(json: &[u8]) -> Result<RawEnvelope, Error> {
         key: json.subject,
         source: json.source,
         time: json.time,
-        cause: Cause { saga: json.correlationid, event: json.causationid, trace },
+        cause: Cause {
+            started: json.sagatime.unwrap_or(Cause::new(json.correlationid, json.time).started),
+            saga: json.correlationid,
+            event: json.causationid,
+            trace,
+        },
     };
     Ok(Envelope { meta: meta.into(), body: Bytes::copy_from_slice(json.data.get().as_bytes()) })
 }

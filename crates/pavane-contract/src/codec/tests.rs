@@ -5,6 +5,7 @@ use crate::{Clock as _, EventId, SagaId, SystemClock};
 
 fn envelope(key: &str, source: &str) -> RawEnvelope {
     let cause = Cause {
+        started: "2026-01-02T03:04:05.678901Z".parse().unwrap(),
         saga: SagaId::new(&SystemClock),
         event: Some(EventId::new(&SystemClock)),
         trace: Some(TraceContext {
@@ -101,6 +102,7 @@ fn what_can_not_be_used_is_a_typed_error() {
         (header::EVENT_VERSION, "-1"),
         (header::CORRELATION_ID, ""),
         (header::CAUSATION_ID, "x"),
+        (header::SAGA_TIME, "long ago"),
         (header::DATA_CONTENT_TYPE, "text/xml"),
         (header::SUBJECT, "%FF"),
     ] {
@@ -110,6 +112,29 @@ fn what_can_not_be_used_is_a_typed_error() {
         }
     }
     assert!(matches!(decode(&encode(&sent), sent.body.clone(), 3), Err(Error::TooLarge { size: 12, limit: 3 })));
+}
+
+/// Of a foreign client that knows nothing of sagas' ages.
+#[test]
+fn without_a_time_of_the_saga_its_id_tells_or_the_event_does() {
+    let mut meta = Meta::clone(&envelope("k", "payment").meta);
+    for (saga, wanted) in [
+        ("019ca3f8-5c00-7000-8000-000000000001", "2026-02-28T11:18:08.64Z"),
+        ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "2026-03-04T05:06:07Z"),
+    ] {
+        (meta.cause.saga, meta.time) = (saga.parse().unwrap(), "2026-03-04T05:06:07Z".parse().unwrap());
+        let sent = Envelope { meta: meta.clone().into(), body: Bytes::from_static(b"{}") };
+        let headers: Headers = encode(&sent)
+            .iter()
+            .filter(|(name, _)| *name != header::SAGA_TIME)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut json: serde_json::Value = serde_json::from_str(&to_json(&sent).unwrap()).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("sagatime").is_some());
+        for read in [decode(&headers, sent.body.clone(), LIMIT), from_json(json.to_string().as_bytes())] {
+            assert_eq!(read.unwrap().meta.cause.started, wanted.parse().unwrap(), "{saga}");
+        }
+    }
 }
 
 #[test]

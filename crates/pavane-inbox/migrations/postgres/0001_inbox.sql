@@ -1,3 +1,7 @@
+-- As the outbox has it: the inbox has no need of those tables.
+create or replace function pavane_now() returns bigint language sql volatile as
+    $$ select (extract(epoch from clock_timestamp()) * 1000000)::bigint $$;
+
 -- Events that a reaction has handled. Written in the handler's own transaction.
 create table pavane_inbox (
     reaction text not null,
@@ -19,7 +23,8 @@ create table pavane_ledger (
     changed_at bigint not null,
     primary key (saga, step)
 );
-create index pavane_ledger_changed on pavane_ledger (changed_at);
+-- For pruning, which never takes a running step: whether there is something to undo isn't known yet.
+create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 'running';
 
 -- How often a reaction failed on an event.
 create table pavane_attempt (

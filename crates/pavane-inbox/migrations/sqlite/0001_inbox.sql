@@ -19,7 +19,8 @@ create table pavane_ledger (
     changed_at integer not null,
     primary key (saga, step)
 );
-create index pavane_ledger_changed on pavane_ledger (changed_at);
+-- For pruning, which never takes a running step: whether there is something to undo isn't known yet.
+create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 'running';
 
 -- How often a reaction failed on an event.
 create table pavane_attempt (

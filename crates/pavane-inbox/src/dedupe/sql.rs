@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use pavane_outbox::{Database, Db};
 
-use super::{Claim, DedupeStore, Error, Held, after, store};
+use super::{Claim, DedupeStore, Error, Held, store};
 
 /// Remembers in the service's own database, so that it survives restarts and is shared by all instances.
 #[derive(Debug)]
@@ -21,18 +21,15 @@ impl<DB: Database> SqlStore<DB> {
 impl<DB: Database> DedupeStore for SqlStore<DB> {
     async fn claim(&self, key: &str, lease: Duration) -> Result<Claim, Error> {
         let held = Held::new(key, self.db.clock());
-        let mut conn = self.db.writer().await?;
-        let (now, until) = (self.db.now(), after(self.db.clock(), lease));
-        if store::take::<DB>(&mut conn, key, &held.token, now, until).await? {
+        if store::take(&self.db, key, &held.token, micros(lease)).await? {
             return Ok(Claim::Held(held));
         }
+        let mut conn = self.db.writer().await?;
         Ok(if store::is_done::<DB>(&mut conn, key).await? { Claim::Done } else { Claim::Busy })
     }
 
     async fn confirm(&self, held: Held) -> Result<(), Error> {
-        let mut conn = self.db.writer().await?;
-        let until = after(self.db.clock(), self.retention);
-        if store::confirm::<DB>(&mut conn, &held.key, &held.token, until).await? {
+        if store::confirm(&self.db, &held.key, &held.token, micros(self.retention)).await? {
             Ok(())
         } else {
             Err(Error::Lost(held.key))
@@ -43,4 +40,8 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
         let mut conn = self.db.writer().await?;
         Ok(store::release::<DB>(&mut conn, &held.key, &held.token).await?)
     }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -60,13 +60,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn look(&self, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_step = matches!(self.wired.part, Part::Step { .. });
-        if is_step && store::start_running(&self.db, name, saga, id).await? {
+        let remembered = self.check_remembered(event);
+        if is_step && remembered.is_ok() && store::start_running(&self.db, name, saga, id).await? {
             return Ok(Some(event.clone()));
         }
         if store::is_handled(&self.db, name, id).await? {
             self.count("duplicate", 1);
             return Ok(None);
         }
+        remembered?;
         if self.wired.part == Part::Plain {
             return Ok(Some(event.clone()));
         }

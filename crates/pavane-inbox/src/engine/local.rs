@@ -46,6 +46,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
         // Removing as we go: an event that is in the batch twice is handled once.
         let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
+        for event in &fresh {
+            self.check_remembered(event)?;
+        }
         let duplicates = events.len() - fresh.len();
         let tasks = match &self.wired.part {
             Part::Plain => fresh.into_iter().map(Task::on).collect(),

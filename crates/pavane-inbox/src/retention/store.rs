@@ -4,69 +4,85 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
 /// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows
 /// deleted from one table.
-pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, before: i64, limit: i64) -> Result<u64, Error> {
+///
+/// A running step is never deleted: an undo that found nothing of it would take its effect for one that never happened.
+pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: i64) -> Result<u64, Error> {
     const PRUNE: [Statement; 3] = [
         Statement {
             // The others are dropped as a whole, and have no index to find old rows by.
             postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
-                       from pavane_inbox_default where handled_at < $1 order by handled_at limit $2)",
+                       from pavane_inbox_default where handled_at < (select pavane_now() - $1) \
+                       order by handled_at limit $2)",
             sqlite: "delete from pavane_inbox where (reaction, event_id) in (select reaction, event_id \
-                     from pavane_inbox where handled_at < $1 order by handled_at limit $2)",
+                     from pavane_inbox where handled_at < $3 - $1 order by handled_at limit $2)",
         },
-        Statement::same(
-            "delete from pavane_ledger where (saga, step) in \
-             (select saga, step from pavane_ledger where changed_at < $1 order by changed_at limit $2)",
-        ),
-        Statement::same(
-            "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \
-             from pavane_attempt where last_failed_at < $1 order by last_failed_at limit $2)",
-        ),
+        Statement {
+            postgres: "delete from pavane_ledger where (saga, step) in (select saga, step from pavane_ledger \
+                       where changed_at < (select pavane_now() - $1) and state <> 'running' order by changed_at limit $2)",
+            sqlite: "delete from pavane_ledger where (saga, step) in (select saga, step from pavane_ledger \
+                     where changed_at < $3 - $1 and state <> 'running' order by changed_at limit $2)",
+        },
+        Statement {
+            postgres: "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \
+                       from pavane_attempt where last_failed_at < (select pavane_now() - $1) \
+                       order by last_failed_at limit $2)",
+            sqlite: "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \
+                     from pavane_attempt where last_failed_at < $3 - $1 order by last_failed_at limit $2)",
+        },
     ];
     let mut most = 0;
     for sql in PRUNE {
         let sql = sql.on(tx.db().dialect());
-        most = most.max(DB::execute(tx.conn(), sql, vec![before.into(), limit.into()]).await?);
+        let args = tx.db().timed(vec![retention.into(), limit.into()]);
+        most = most.max(DB::execute(tx.conn(), sql, args).await?);
     }
     Ok(most)
 }
 
 /// Deletes claims that have expired, a batch at a time.
 pub(super) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> Result<u64, Error> {
-    const PRUNE: &str = "delete from pavane_claim where key in \
-                         (select key from pavane_claim where expires_at < $1 order by expires_at limit $2)";
-    let now = tx.db().now();
-    Ok(DB::execute(tx.conn(), PRUNE, vec![now.into(), limit.into()]).await?)
+    const PRUNE: Statement = Statement {
+        postgres: "delete from pavane_claim where key in (select key from pavane_claim \
+                   where expires_at < (select pavane_now()) order by expires_at limit $1)",
+        sqlite: "delete from pavane_claim where key in \
+                 (select key from pavane_claim where expires_at < $2 order by expires_at limit $1)",
+    };
+    let sql = PRUNE.on(tx.db().dialect());
+    let args = tx.db().timed(vec![limit.into()]);
+    Ok(DB::execute(tx.conn(), sql, args).await?)
 }
 
 /// Makes the partitions of the weeks after this one.
-pub(super) async fn extend<DB: Database>(db: &Db<DB>, now: i64) -> Result<(), Error> {
+pub(super) async fn extend<DB: Database>(db: &Db<DB>) -> Result<(), Error> {
     let mut conn = db.writer().await?;
-    DB::execute(&mut conn, "select pavane_inbox_extend($1)", vec![now.into()]).await?;
+    DB::execute(&mut conn, "select pavane_inbox_extend(pavane_now())", Vec::new()).await?;
     Ok(())
 }
 
-/// The partitions that have ended before a time, the oldest first.
-pub(super) async fn ended<DB: Database>(db: &Db<DB>, before: i64) -> Result<Vec<String>, Error> {
-    const ENDED: &str = "select name::text from pavane_inbox_weeks where until <= $1 order by until";
+/// The partitions that have ended longer ago than the retention, the oldest first.
+pub(super) async fn ended<DB: Database>(db: &Db<DB>, retention: i64) -> Result<Vec<String>, Error> {
+    const ENDED: &str =
+        "select name::text from pavane_inbox_weeks where until <= (select pavane_now() - $1) order by until";
     let mut conn = db.writer().await?;
-    let rows = DB::fetch(&mut conn, ENDED, vec![before.into()]).await?;
+    let rows = DB::fetch(&mut conn, ENDED, vec![retention.into()]).await?;
     Ok(rows.iter().map(|row| DB::text(row, 0)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// Drops a partition. `false` when too many of its rows are younger than `before`.
+/// Drops a partition. `false` when too many of its rows are younger than the retention.
 ///
 /// Whether there are any is asked under a lock that no claim passes, so that none is forgotten that comes meanwhile.
-pub(super) async fn drop_partition<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<bool, Error> {
-    const DROP: &str = "select pavane_inbox_drop($1, $2)::int::bigint";
+pub(super) async fn drop_partition<DB: Database>(db: &Db<DB>, name: &str, retention: i64) -> Result<bool, Error> {
+    const DROP: &str = "select pavane_inbox_drop($1, pavane_now() - $2)::int::bigint";
     let mut conn = db.writer().await?;
-    let rows = DB::fetch(&mut conn, DROP, vec![name.into(), before.into()]).await?;
+    let rows = DB::fetch(&mut conn, DROP, vec![name.into(), retention.into()]).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten() == Some(1))
 }
 
 /// Deletes old rows from a partition that stays.
-pub(super) async fn trim<DB: Database>(db: &Db<DB>, name: &str, before: i64) -> Result<(), Error> {
+pub(super) async fn trim<DB: Database>(db: &Db<DB>, name: &str, retention: i64) -> Result<(), Error> {
     let mut conn = db.writer().await?;
-    DB::execute(&mut conn, "select pavane_inbox_trim($1, $2)", vec![name.into(), before.into()]).await?;
+    DB::execute(&mut conn, "select pavane_inbox_trim($1, pavane_now() - $2)", vec![name.into(), retention.into()])
+        .await?;
     Ok(())
 }
 

@@ -43,6 +43,16 @@ async fn open_empty(clock: &Arc<Days>) -> Db<Pg> {
     Db::open(config).await.unwrap()
 }
 
+/// Lets days pass, by the clock of the process and by that of the database.
+async fn pass(db: &Db<Pg>, clock: &Days, days: i64) {
+    let days = clock.0.fetch_add(days, Ordering::SeqCst) + days;
+    let ahead = format!(
+        "create or replace function pavane_now() returns bigint language sql volatile as \
+         'select (extract(epoch from clock_timestamp()) * 1000000)::bigint + {days} * 86400000000'"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(ahead)).execute(db.writers()).await.unwrap();
+}
+
 async fn count(db: &Db<Pg>, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(db.readers()).await.unwrap()
 }
@@ -81,7 +91,7 @@ async fn claims_go_on_at_full_speed_while_partitions_come_and_go() {
     }
     let before = count(&db, TABLES).await;
     for _ in 0..70 {
-        clock.0.fetch_add(1, Ordering::SeqCst);
+        pass(&db, &clock, 1).await;
         let (one, other) = tokio::join!(keep_partitions(&db, RETENTION), keep_partitions(&db, RETENTION));
         one.unwrap();
         other.unwrap();
@@ -100,7 +110,7 @@ async fn a_claim_that_takes_long_is_left_alone() {
     let db = open(&clock).await;
     let id = EventId::new(&*clock);
     assert_eq!(claim(&db, "quick", &[id]).await, 1);
-    clock.0.store(21, Ordering::SeqCst);
+    pass(&db, &clock, 21).await;
     let mut slow = db.begin(Correlation::start(), Emissions::new("test", Vec::new())).await.unwrap();
     assert_eq!(crate::store::claim(&mut slow, "slow", &[id]).await.unwrap().len(), 1);
     let weeks = count(&db, TABLES).await;

@@ -20,7 +20,7 @@ const BEFORE: &str = "pavane_inbox_before";
 /// Lets time pass, with a janitor at work.
 async fn pass(stage: &Stage, weeks: u32) {
     for _ in 0..weeks {
-        stage.clock.pass(WEEK);
+        stage.clock.pass_with(&stage.db, WEEK).await;
         keep_partitions(&stage.db, RETENTION).await.unwrap();
         while forget(&stage.db, RETENTION).await.unwrap() {}
     }
@@ -141,13 +141,13 @@ async fn without_the_right_to_make_tables_old_rows_go_one_by_one() {
     let mut stage = Stage::on(&url, clock.clone()).await;
     let (old, late) = (stage.id(), stage.id());
     assert_eq!(stage.deliver(old).await, 1);
-    clock.pass(WEEK * 6);
+    clock.pass_with(&stage.db, WEEK * 6).await;
     assert_eq!(stage.deliver(late).await, 1);
     let poor = "create role poor login; grant all on all tables in schema public to poor";
     sqlx::raw_sql(poor).execute(stage.db.writers()).await.unwrap();
     let poor = database(&url.replace("postgres@", "poor@"), &clock).await;
     // Eight weeks in all: what there was at first is older than the retention then, whatever day of the week it is today.
-    clock.pass(WEEK * 2);
+    clock.pass_with(&stage.db, WEEK * 2).await;
     let refused = keep_partitions(&poor, RETENTION).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied for schema public"), "{refused}");
     assert!(partitions(&stage.db).await.contains(&BEFORE.to_owned()));
@@ -172,7 +172,7 @@ async fn whoever_owns_the_tables_can_lend_the_right_to_make_and_drop_weeks() {
     sqlx::raw_sql(lend).execute(stage.db.writers()).await.unwrap();
     let borrower = database(&url.replace("postgres@", "borrower@"), &clock).await;
     for _ in 0..9 {
-        clock.pass(WEEK);
+        clock.pass_with(&stage.db, WEEK).await;
         keep_partitions(&borrower, RETENTION).await.unwrap();
     }
     assert!(!partitions(&stage.db).await.contains(&BEFORE.to_owned()), "{:?}", partitions(&stage.db).await);
@@ -181,6 +181,63 @@ async fn whoever_owns_the_tables_can_lend_the_right_to_make_and_drop_weeks() {
     claim.bind(clock.now().as_microsecond()).execute(borrower.writers()).await.unwrap();
     assert_eq!(stage.deliver(now).await, 1);
     assert!(stage.partition_of(now).await.is_some_and(|week| week.starts_with("pavane_inbox_2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_clock_is_far_ahead_forgets_nothing() {
+    let url = fresh_url().await;
+    let mut stage = Stage::on(&url, Ahead::default()).await;
+    let handled = stage.id();
+    assert_eq!(stage.deliver(handled).await, 1);
+    let rows = "insert into pavane_ledger (saga, step, state, changed_at) \
+                values ('01a2029d-59b0-7a52-b73b-7c0e8ddc2a51', 'file', 'done', pavane_now()); \
+                insert into pavane_attempt values ('file', '01a2029d-59b0-7a52-b73b-7c0e8ddc2a51', 1, pavane_now(), pavane_now())";
+    sqlx::raw_sql(rows).execute(stage.db.writers()).await.unwrap();
+    let before = partitions(&stage.db).await;
+    for days in [45, 60] {
+        let clock = Ahead::default();
+        clock.pass(Duration::from_hours(24 * days));
+        let wrong = database(&url, &clock).await;
+        keep_partitions(&wrong, RETENTION).await.unwrap();
+        assert!(!forget(&wrong, RETENTION).await.unwrap());
+        assert!(wrong.clock_trouble().unwrap().contains("ahead of the database's"));
+        assert_eq!(stage.deliver(handled).await, 1, "{days} days ahead");
+        assert_eq!(partitions(&stage.db).await, before, "no week is dropped, and none is made too early");
+    }
+    let left = "select (select count(*) from pavane_ledger) + (select count(*) from pavane_attempt)";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(stage.db.readers()).await.unwrap();
+    assert_eq!(left, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_instance_handled_whose_clock_is_far_behind_is_remembered() {
+    let url = fresh_url().await;
+    let mut wrong = Stage::on(&url, Ahead::behind(Duration::from_hours(24 * 60))).await;
+    // It tells no time, so its row goes by when it was handled.
+    let handled: EventId = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6".parse().unwrap();
+    assert_eq!(wrong.deliver(handled).await, 1);
+    let right = database(&url, &Ahead::default()).await;
+    keep_partitions(&right, RETENTION).await.unwrap();
+    forget(&right, RETENTION).await.unwrap();
+    assert_eq!(wrong.deliver(handled).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_nothing_is_forgotten_by_a_clock_that_the_brokers_contradicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("inbox.db").display());
+    let mut stage = Stage::on(&url, Ahead::default()).await;
+    let handled = stage.id();
+    assert_eq!(stage.deliver(handled).await, 1);
+    let clock = Ahead::default();
+    clock.pass(RETENTION * 2);
+    let wrong = database(&url, &clock).await;
+    forget(&wrong, RETENTION).await.unwrap();
+    assert_eq!(stage.deliver(handled).await, 1, "not before the broker's time is known");
+    wrong.compare_clock(Some(Ahead::default().now())).await.unwrap();
+    forget(&wrong, RETENTION).await.unwrap();
+    assert_eq!(stage.deliver(handled).await, 1);
+    assert!(wrong.clock_trouble().unwrap().contains("ahead of the NATS server's"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ impl Stage {
     pub(crate) async fn deliver(&mut self, id: EventId) -> i64 {
         let what = Noted { what: id.to_string() };
         let (event, source) = (EventRef::of::<Noted>(), "writer".to_owned());
-        let cause = Cause { saga: SagaId::new(&self.clock), event: None, trace: None };
+        let cause = Cause::new(SagaId::new(&self.clock), self.now());
         let meta = Meta { id, event, key: what.key(), source, time: self.now(), cause };
         let event: RawEnvelope = Envelope { meta: meta.into(), body: &what }.into_raw().unwrap();
         // Another message id each time: the broker's duplicate window must not be what skips it.

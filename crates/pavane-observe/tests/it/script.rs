@@ -185,7 +185,10 @@ pub(crate) fn meta(saga: u8, name: &str, cause: Option<&str>) -> Meta {
         event,
         key: format!("order-{saga}").into(),
         time: at(0),
-        cause: Cause { saga: saga_id(saga), event: cause.map(|cause| event_id(saga, cause)), trace: None },
+        cause: Cause {
+            event: cause.map(|cause| event_id(saga, cause)),
+            ..Cause::new(saga_id(saga), Timestamp::UNIX_EPOCH)
+        },
     }
 }
 

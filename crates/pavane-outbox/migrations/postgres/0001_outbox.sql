@@ -1,3 +1,8 @@
+-- The time in microseconds since the Unix epoch, as it is stored everywhere: by the clock that all instances have in common.
+-- Compared with in a subquery, so that an index can be used.
+create or replace function pavane_now() returns bigint language sql volatile as
+    $$ select (extract(epoch from clock_timestamp()) * 1000000)::bigint $$;
+
 -- Events that left with a committed state change: those that wait to be published, and those published not long ago.
 -- Never updated, so that a large event is written once.
 create table pavane_outbox (

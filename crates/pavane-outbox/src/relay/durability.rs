@@ -4,7 +4,7 @@ use pavane_bus::{Bus, StreamState};
 use tracing::warn;
 
 use super::{
-    Error, Relay,
+    Error, Relay, is_due,
     store::{self, Sent},
 };
 use crate::{Database, db::micros, metric, store as tables};
@@ -13,7 +13,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Verifies at the start, after each reconnection, and now and then. Returns the stream that rows go to.
     pub(super) async fn verify_if_due(&mut self, now: i64) -> Result<StreamState, Error> {
         let reconnects = self.bus.health().reconnects;
-        let due = self.verified_at.saturating_add(micros(self.config.verify_every)) <= now;
+        let due = is_due(now, self.verified_at, micros(self.config.verify_every));
         if let (Some(stream), false, true) = (self.stream, due, reconnects == self.reconnects) {
             return Ok(stream);
         }
@@ -28,6 +28,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// since. So the stored message ids are compared with the rows: newest first, until one matches.
     async fn verify(&mut self) -> Result<StreamState, Error> {
         let stream = self.bus.stream_state().await?;
+        self.db.compare_clock(stream.now).await?;
         let last_kept = self.last_kept().await?;
         let again = self.db.within(store::send_again(&self.db, stream.created.as_microsecond(), last_kept)).await?;
         if again > 0 {
@@ -78,17 +79,17 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         const EVERY: i64 = 1_000_000;
         const BATCHES: i64 = 4;
         const VERDICTS: i64 = 1000;
-        if now < self.pruned_at.saturating_add(EVERY) {
+        if !is_due(now, self.pruned_at, EVERY) {
             return Ok(());
         }
         self.pruned_at = now;
+        if !self.db.may_prune() {
+            return Ok(());
+        }
         // Several small deletes rather than a large one: each holds the locks only for a moment.
         for _ in 0..20 {
-            let horizon = now.saturating_sub(micros(self.config.durability_horizon));
-            let retention = now.saturating_sub(micros(self.config.verdict_retention));
-            let batches = self.db.within(store::prune(&self.db, horizon, BATCHES)).await?;
-            let prune =
-                async { tables::prune_verdicts::<DB>(&mut *self.db.writer().await?, retention, VERDICTS).await };
+            let batches = self.db.within(store::prune(&self.db, self.config.durability_horizon, BATCHES)).await?;
+            let prune = tables::prune_verdicts(&self.db, self.config.verdict_retention, VERDICTS);
             let verdicts = self.db.within(prune).await?;
             if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && verdicts < VERDICTS.unsigned_abs() {
                 break;

@@ -1,9 +1,12 @@
 //! The SQL of the relay: what waits to be published, what was, and who publishes.
 
+use std::time::Duration;
+
 use pavane_bus::Outgoing;
 
 use crate::{
     Arg, Database, Db, Dialect, Error, Statement,
+    db::micros,
     store::{int, json, text},
 };
 
@@ -69,19 +72,19 @@ pub(crate) async fn mark_and_read<DB: Database>(
 ) -> Result<Option<Vec<Unsent>>, Error> {
     // All parts of a statement see the same rows, so those that it deletes are left out once more.
     const BOTH: &str = "with lease as (select set_config('synchronous_commit', 'off', true) \
-                        from pavane_relay_lease where owner = $6 for share), \
-                        gone as (delete from pavane_unsent using lease where seq = any ($7::bigint[])), \
+                        from pavane_relay_lease where owner = $5 for share), \
+                        gone as (delete from pavane_unsent using lease where seq = any ($6::bigint[])), \
                         record as (insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
-                        select $1, $2, $3, $4, $5 from lease) \
+                        select pavane_now(), $1, $2, $3, $4 from lease) \
                         select seq, event_id::text, subject, headers, payload from lease left join pavane_outbox \
-                        on seq = any (array(select seq from pavane_unsent where seq not in (select unnest($7::bigint[])) \
-                        order by seq limit $8)) order by seq";
+                        on seq = any (array(select seq from pavane_unsent where seq not in (select unnest($6::bigint[])) \
+                        order by seq limit $7)) order by seq";
     if db.dialect() == Dialect::Sqlite {
         let held = mark_sent(db, owner, (sent, stream_created)).await?;
         let conn = &mut *db.writer().await?;
         return if held { unsent::<DB>(conn, db.dialect(), &[], limit).await.map(Some) } else { Ok(None) };
     }
-    let mut args = record(db.now(), stream_created, sent)?;
+    let mut args = record(stream_created, sent)?;
     args.extend([owner.into(), array(&json(&seqs(sent))?).into(), limit.into()]);
     let rows = DB::fetch(&mut *db.writer().await?, BOTH, args).await?;
     let Some(first) = rows.first() else { return Ok(None) };
@@ -106,14 +109,14 @@ pub(crate) async fn mark_sent<DB: Database>(
     (sent, stream_created): (&[Sent], i64),
 ) -> Result<bool, Error> {
     const MARK: &str = "with lease as (select set_config('synchronous_commit', 'off', true) \
-                        from pavane_relay_lease where owner = $6 for share), \
-                        gone as (delete from pavane_unsent using lease where seq = any ($7::bigint[])) \
+                        from pavane_relay_lease where owner = $5 for share), \
+                        gone as (delete from pavane_unsent using lease where seq = any ($6::bigint[])) \
                         insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
-                        select $1, $2, $3, $4, $5 from lease";
+                        select pavane_now(), $1, $2, $3, $4 from lease";
     const RECORD: &str = "insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
-                          select $1, $2, $3, $4, $5 from pavane_relay_lease where owner = $6";
+                          select $6, $1, $2, $3, $4 from pavane_relay_lease where owner = $5";
     const DELETE: &str = "delete from pavane_unsent where seq in (select value from json_each($1))";
-    let mut args = record(db.now(), stream_created, sent)?;
+    let mut args = record(stream_created, sent)?;
     args.push(owner.into());
     let seqs = json(&seqs(sent))?;
     match db.dialect() {
@@ -123,7 +126,7 @@ pub(crate) async fn mark_sent<DB: Database>(
         }
         Dialect::Sqlite => {
             let mut tx = db.begin_plain().await?;
-            let held = DB::execute(tx.conn(), RECORD, args).await? == 1;
+            let held = DB::execute(tx.conn(), RECORD, db.timed(args)).await? == 1;
             if held {
                 DB::execute(tx.conn(), DELETE, vec![seqs.into()]).await?;
             }
@@ -190,7 +193,7 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
         sqlite: "insert into pavane_unsent (seq) select value from json_each($1) where true on conflict do nothing",
     };
     const KEEP: &str = "insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
-                        values ($1, $2, $3, $4, $5)";
+                        values ($5, $1, $2, $3, $4)";
     let mut again = 0;
     let mut tx = db.begin_plain().await?;
     loop {
@@ -203,7 +206,9 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
             again += DB::execute(tx.conn(), UNSENT.on(db.dialect()), vec![json(&lost)?.into()]).await?;
             DB::execute(tx.conn(), "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
             if !kept.is_empty() {
-                DB::execute(tx.conn(), KEEP, record(sent_at, created, &kept)?).await?;
+                let mut args = record(created, &kept)?;
+                args.push(sent_at.into());
+                DB::execute(tx.conn(), KEEP, args).await?;
             }
         }
         if batches.is_empty() {
@@ -213,17 +218,18 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
     }
 }
 
-/// Takes or keeps the lease of the one publishing relay. `false` when another instance has it.
-pub(crate) async fn hold_lease<DB: Database>(
-    conn: &mut DB::Connection,
-    owner: &str,
-    now: i64,
-    expires_at: i64,
-) -> Result<bool, Error> {
-    const HOLD: &str = "insert into pavane_relay_lease (id, owner, expires_at) values (1, $1, $2) \
-                        on conflict (id) do update set owner = excluded.owner, expires_at = excluded.expires_at \
-                        where pavane_relay_lease.owner = excluded.owner or pavane_relay_lease.expires_at < $3";
-    Ok(DB::execute(conn, HOLD, vec![owner.into(), expires_at.into(), now.into()]).await? == 1)
+/// Takes or keeps the lease of the one publishing relay, for `lease` from now. `false` when another instance has it.
+pub(crate) async fn hold_lease<DB: Database>(db: &Db<DB>, owner: &str, lease: Duration) -> Result<bool, Error> {
+    const HOLD: Statement = Statement {
+        postgres: "insert into pavane_relay_lease (id, owner, expires_at) values (1, $1, pavane_now() + $2) \
+                   on conflict (id) do update set owner = excluded.owner, expires_at = excluded.expires_at \
+                   where pavane_relay_lease.owner = excluded.owner or pavane_relay_lease.expires_at < pavane_now()",
+        sqlite: "insert into pavane_relay_lease (id, owner, expires_at) values (1, $1, $3 + $2) \
+                 on conflict (id) do update set owner = excluded.owner, expires_at = excluded.expires_at \
+                 where pavane_relay_lease.owner = excluded.owner or pavane_relay_lease.expires_at < $3",
+    };
+    let args = db.timed(vec![owner.into(), micros(lease).into()]);
+    Ok(DB::execute(&mut *db.writer().await?, HOLD.on(db.dialect()), args).await? == 1)
 }
 
 /// Gives the lease back, so that another instance goes on at once.
@@ -232,16 +238,21 @@ pub(crate) async fn release_lease<DB: Database>(conn: &mut DB::Connection, owner
     Ok(())
 }
 
-/// Deletes a few of the oldest batches that were sent before the durability horizon, with their rows. Returns how many
-/// batches.
-pub(crate) async fn prune<DB: Database>(db: &Db<DB>, sent_before: i64, limit: i64) -> Result<usize, Error> {
-    const OLD: &str = "select id, acknowledged from pavane_sent where sent_at < $1 order by sent_at limit $2";
+/// Deletes a few of the oldest batches that were sent longer ago than the durability horizon, with their rows. Returns how
+/// many batches.
+pub(crate) async fn prune<DB: Database>(db: &Db<DB>, horizon: Duration, limit: i64) -> Result<usize, Error> {
+    const OLD: Statement = Statement {
+        postgres: "select id, acknowledged from pavane_sent where sent_at < (select pavane_now() - $1) \
+                   order by sent_at limit $2",
+        sqlite: "select id, acknowledged from pavane_sent where sent_at < $3 - $1 order by sent_at limit $2",
+    };
     const ROWS: Statement = Statement {
         postgres: "delete from pavane_outbox where seq in \
                    (select id::bigint from json_array_elements_text($1::json) as ids (id))",
         sqlite: "delete from pavane_outbox where seq in (select value from json_each($1))",
     };
-    let batches = DB::fetch(&mut *db.writer().await?, OLD, vec![sent_before.into(), limit.into()]).await?;
+    let args = db.timed(vec![micros(horizon).into(), limit.into()]);
+    let batches = DB::fetch(&mut *db.writer().await?, OLD.on(db.dialect()), args).await?;
     if batches.is_empty() {
         return Ok(0);
     }
@@ -260,11 +271,11 @@ fn array(json: &str) -> String {
     format!("{{{}}}", json.trim_matches(['[', ']']))
 }
 
-/// The values of a batch: when, in which stream, from where to where in it, and the rows.
-fn record(sent_at: i64, stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, Error> {
+/// The values of a batch: in which stream, from where to where in it, and the rows.
+fn record(stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, Error> {
     let sequences = || sent.iter().map(|(_, stream_seq)| *stream_seq);
     let (first, last) = (sequences().min().unwrap_or_default(), sequences().max().unwrap_or_default());
-    Ok(vec![sent_at.into(), stream_created.into(), first.into(), last.into(), json(sent)?.into()])
+    Ok(vec![stream_created.into(), first.into(), last.into(), json(sent)?.into()])
 }
 
 fn seqs(sent: &[Sent]) -> Vec<i64> {

@@ -1,6 +1,9 @@
 //! Transactions that emit, and the relay, step by step on a clock that the test moves.
 #![cfg(test)]
 
+mod clocks;
+mod memory;
+mod pressure;
 mod relay;
 mod shelf;
 mod transactions;

@@ -108,10 +108,44 @@ async fn a_refused_row_is_reported_and_blocks_nobody() {
         shelf.note("a", "before").await;
         shelf.note("a", &"x".repeat(2 << 20)).await;
         shelf.note("a", "after").await;
-        assert_eq!(run_dry(&mut shelf.relay()).await, 2);
+        let mut relay = shelf.relay();
+        assert_eq!(run_dry(&mut relay).await, 2);
         assert_eq!(shelf.stored(), ["before", "after"]);
-        let backlog = backlog(&shelf).await;
-        assert_eq!((backlog.unsent, backlog.refused), (0, 1));
+        let waiting = backlog(&shelf).await;
+        assert_eq!((waiting.unsent, waiting.refused), (0, 1));
+        let refused = shelf.db.refused(10).await.unwrap();
+        assert!(refused[0].why.contains("bytes") && refused[0].bytes > 2 << 20, "{refused:?}");
+        assert_eq!(shelf.db.retry_refused(&[refused[0].number, 4711]).await.unwrap(), 1);
+        assert_eq!((backlog(&shelf).await.unsent, backlog(&shelf).await.refused), (1, 0));
+        run_dry(&mut relay).await;
+        assert_eq!(backlog(&shelf).await.refused, 1, "it is as large as before");
+    }
+}
+
+#[tokio::test]
+async fn a_forbidden_row_waits_and_what_comes_behind_waits_with_it_until_it_is_allowed() {
+    for shelf in Shelf::each().await {
+        let mut relay = shelf.relay();
+        shelf.note("a", "before").await;
+        run_dry(&mut relay).await;
+        shelf.bus.forbid("events.shelf.noted.a");
+        for text in ["one", "two"] {
+            shelf.note("a", text).await;
+        }
+        for _ in 0..3 {
+            let denied = relay.step().await.unwrap_err().to_string();
+            assert!(denied.contains("permission denied") && denied.contains("events.shelf.noted.a"), "{denied}");
+            assert_eq!(shelf.db.relay_trouble(), Some(denied));
+        }
+        shelf.note("b", "allowed, and behind").await;
+        assert!(relay.step().await.is_err());
+        let waiting = backlog(&shelf).await;
+        assert_eq!((waiting.unsent, waiting.refused), (3, 0), "nothing is set aside");
+        assert_eq!(shelf.stored(), ["before"], "nothing overtakes");
+        shelf.bus.permit();
+        assert_eq!(run_dry(&mut relay).await, 3);
+        assert_eq!(shelf.stored(), ["before", "one", "two", "allowed, and behind"]);
+        assert_eq!(shelf.db.relay_trouble(), None);
     }
 }
 
@@ -146,7 +180,7 @@ async fn one_relay_publishes_and_another_takes_over() {
         shelf.note("a", "three").await;
         assert_eq!(first.step().await.unwrap(), Progress::Standby);
         // The second one dies; its lease runs out.
-        shelf.clock.pass(Duration::from_secs(6));
+        shelf.pass(Duration::from_secs(6)).await;
         assert_eq!(run_dry(&mut first).await, 1);
         assert_eq!(shelf.stored(), ["one", "two", "three"]);
     }
@@ -183,7 +217,7 @@ async fn a_relay_that_stood_still_records_nothing_that_is_no_longer_true() {
         let standing = tokio::spawn(async move { slow.step().await });
         shelf.gate.reached().await;
         shelf.bus.roll_back(EVENTS, 0);
-        shelf.clock.pass(Duration::from_secs(6));
+        shelf.pass(Duration::from_secs(6)).await;
         shelf.publish_as_stranger();
         assert_eq!(run_dry(&mut quick).await, 2, "both, one sequence later than before");
         shelf.gate.open();
@@ -241,10 +275,10 @@ async fn sent_rows_are_kept_until_the_durability_horizon_and_then_deleted() {
             let count = sqlx::query_scalar::<_, i64>("select count(*) from pavane_outbox");
             count.fetch_one(shelf.db.writers()).await.unwrap()
         };
-        shelf.clock.pass(Duration::from_secs(599));
+        shelf.pass(Duration::from_secs(599)).await;
         run_dry(&mut relay).await;
         assert_eq!(rows().await, 1);
-        shelf.clock.pass(Duration::from_secs(2));
+        shelf.pass(Duration::from_secs(2)).await;
         run_dry(&mut relay).await;
         assert_eq!(rows().await, 0);
     }
@@ -259,10 +293,10 @@ async fn a_timer_goes_out_when_its_time_has_come_and_never_before() {
         tx.emit_after(Duration::from_secs(5), &noted("a", "five")).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(relay.step().await.unwrap(), Progress::Idle { next_due: Some(5_000_000) });
-        shelf.clock.pass(Duration::from_secs(5));
+        shelf.pass(Duration::from_secs(5)).await;
         run_dry(&mut relay).await;
         assert_eq!(shelf.stored(), ["five"]);
-        shelf.clock.pass(Duration::from_secs(100));
+        shelf.pass(Duration::from_secs(100)).await;
         run_dry(&mut relay).await;
         assert_eq!(shelf.stored(), ["five", "ten"]);
         assert_eq!(backlog(&shelf).await.scheduled, 0);

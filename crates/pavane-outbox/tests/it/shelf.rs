@@ -13,7 +13,7 @@ use pavane_bus::{Bus as _, Memory, Outgoing, Topology, topology::EVENTS};
 use pavane_choreography::Emission;
 use pavane_contract::{Clock, Event, EventRef, Key, SystemClock, Timestamp, codec};
 use pavane_outbox::{
-    Config, Correlation, CrashPoint, CrashPoints, Db, Emissions, Tx,
+    Config, Correlation, CrashPoint, CrashPoints, Db, Dialect, Emissions, Tx,
     migration::OUTBOX,
     relay::{self, Progress, Relay},
 };
@@ -44,6 +44,10 @@ impl Event for Noted {
 pub(crate) struct Still(Arc<AtomicI64>);
 
 impl Still {
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.0.store(now.as_microsecond(), Ordering::SeqCst);
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(i64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
     }
@@ -100,6 +104,7 @@ pub(crate) struct Shelf {
     pub(crate) gate: Arc<Gate>,
     pub(crate) bus: Memory,
     pub(crate) clock: Still,
+    url: String,
     _folder: TempDir,
 }
 
@@ -114,15 +119,31 @@ impl Shelf {
 
     async fn open(url: String, folder: TempDir) -> Self {
         let clock = Still(Arc::new(AtomicI64::new(SystemClock.now().as_microsecond())));
-        let mut config = Config::new("shelf", url);
+        let mut config = Config::new("shelf", &url);
         config.clock = Arc::new(clock.clone());
         let gate = Arc::new(Gate::default());
         config.crash_points = Some(Arc::clone(&gate) as _);
         let db = Db::<Any>::open(config).await.unwrap();
         db.migrate(&OUTBOX).await.unwrap();
+        set_database_clock(&db, clock.now()).await;
         let bus = Memory::new(Arc::new(clock.clone()));
         bus.provision(&Topology::default()).await.unwrap();
-        Self { db, gate, bus, clock, _folder: folder }
+        Self { db, gate, bus, clock, url, _folder: folder }
+    }
+
+    /// Lets time pass, by all clocks.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.clock.pass(time);
+        set_database_clock(&self.db, self.clock.now()).await;
+    }
+
+    /// The same database as another instance has it open, whose clock shows another time.
+    pub(crate) async fn instance_at(&self, now: Timestamp) -> (Db, Relay<Any, Memory>) {
+        let mut config = Config::new("shelf", &self.url);
+        config.clock = Arc::new(Still(Arc::new(AtomicI64::new(now.as_microsecond()))));
+        let db = Db::<Any>::open(config).await.unwrap();
+        let relay = Relay::new(db.clone(), self.bus.clone(), relay::Config::default());
+        (db, relay)
     }
 
     pub(crate) fn relay(&self) -> Relay<Any, Memory> {
@@ -130,10 +151,7 @@ impl Shelf {
     }
 
     pub(crate) async fn begin(&self) -> Tx {
-        let noted = vec![EventRef::of::<Noted>()];
-        let emissions =
-            vec![Emission::Maybe(noted.clone()), Emission::Scheduled(noted.clone()), Emission::Verdict(noted)];
-        self.db.begin(Correlation::start(), Emissions::new("shelf/test", emissions)).await.unwrap()
+        self.db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap()
     }
 
     pub(crate) async fn note(&self, key: &str, text: &str) {
@@ -163,6 +181,23 @@ impl Shelf {
                 event.decode::<Noted>().unwrap().body.text
             })
             .collect()
+    }
+}
+
+/// Says that anything may be done with what is noted.
+pub(crate) fn everything() -> Vec<Emission> {
+    let noted = vec![EventRef::of::<Noted>()];
+    vec![Emission::Maybe(noted.clone()), Emission::Scheduled(noted.clone()), Emission::Verdict(noted)]
+}
+
+/// Puts `PostgreSQL`'s clock to a time, and lets it stand still.
+async fn set_database_clock(db: &Db, now: Timestamp) {
+    if db.dialect() == Dialect::Postgres {
+        let now = now.as_microsecond();
+        let clock = format!(
+            "create or replace function pavane_now() returns bigint language sql volatile as 'select {now}::bigint'"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(clock)).execute(db.writers()).await.unwrap();
     }
 }
 

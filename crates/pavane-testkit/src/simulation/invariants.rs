@@ -70,8 +70,15 @@ async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Resu
         violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
     }
     let sent = store::sent_rows(db).await?;
-    if sent > 0 {
-        violations.push(Violation::overall(format!("the outbox of {service} keeps {sent} rows behind the horizon")));
+    match db.clock_trouble() {
+        None if sent > 0 => {
+            violations
+                .push(Violation::overall(format!("the outbox of {service} keeps {sent} rows behind the horizon")));
+        }
+        Some(trouble) if sent == 0 && world.events().iter().any(|event| event.meta.event.owner() == service) => {
+            violations.push(Violation::overall(format!("the outbox of {service} was pruned, although {trouble}")));
+        }
+        _ => {}
     }
     for reaction in &manifest.reactions {
         let pending = world.bus.pending(&format!("{service}_{}", reaction.name));

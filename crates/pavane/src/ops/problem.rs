@@ -65,6 +65,9 @@ impl Problem {
     /// What an error means to a client: 503 when the database is away and the same request may succeed soon, else 500. What
     /// it was is for the logs.
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        if let Some(pavane_outbox::Error::OutboxFull { .. }) = error.downcast_ref() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "too much waits to be passed on; try again later");
+        }
         if !is_passing(error) {
             return Self::internal(error);
         }

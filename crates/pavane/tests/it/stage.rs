@@ -9,7 +9,10 @@ use std::{
 
 use pavane::{
     App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
-    bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
+    bus::{
+        Bus as _, Memory, Outgoing,
+        topology::{DEAD_LETTERS, EVENTS},
+    },
     contract::{EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
     inbox::Consumer,
     on, on_effect,
@@ -285,6 +288,21 @@ impl Stage {
         events.filter(|event| event.meta.key.as_str() == key).map(|event| event.meta.event.name.clone()).collect()
     }
 
+    /// Which reactions gave up on something, by name.
+    pub(crate) fn dead_reactions(&self) -> Vec<String> {
+        let dead = self.bus.messages(DEAD_LETTERS);
+        let mut names: Vec<_> =
+            dead.iter().map(|stored| stored.message.subject.split('.').nth(2).unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Why they gave up.
+    pub(crate) fn dead_causes(&self) -> Vec<String> {
+        let dead = self.bus.messages(DEAD_LETTERS);
+        dead.iter().map(|stored| stored.message.headers.get("pavane-dead-cause").unwrap().to_owned()).collect()
+    }
+
     /// What the handlers did about a key.
     pub(crate) async fn done(&self, key: &str) -> Vec<String> {
         let query = sqlx::query("select kind from steps where key = $1 order by kind").bind(key.to_owned());
@@ -327,7 +345,7 @@ pub(crate) fn envelope<E: Event>(id: EventId, saga: SagaId, event: &E) -> RawEnv
         key: event.key(),
         source: "test".to_owned(),
         time: pavane::contract::Clock::now(&SystemClock),
-        cause: pavane::contract::Cause { saga, event: None, trace: None },
+        cause: pavane::contract::Cause::new(saga, pavane::contract::Clock::now(&SystemClock)),
     };
     Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
 }

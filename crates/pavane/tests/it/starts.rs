@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pavane::{
     Config, Envelope, Handled, Service, Tx,
     bus::Memory,
+    choreography::Saga,
     contract::SystemClock,
     on, on_effect,
     outbox::{Config as DbConfig, Db},
@@ -85,6 +86,19 @@ async fn a_setting_that_would_break_a_guarantee_is_refused() {
     assert!(short_inbox.contains("inbox_retention") && short_inbox.contains("handled twice"), "{short_inbox}");
     let horizon = refusal(stage(), |config| config.relay.durability_horizon = days(8)).await;
     assert!(horizon.contains("durability_horizon"), "{horizon}");
+    let rows = refusal(stage(), |config| config.outbox_rows = 0).await;
+    assert!(rows.contains("outbox_rows = 0") && rows.contains("1000000"), "{rows}");
+    let age = refusal(stage(), |config| config.outbox_age = Duration::from_secs(1)).await;
+    assert!(age.contains("outbox_age"), "{age}");
+    let saga = stage().saga(Saga::new("slow").within(days(60)));
+    let long = refusal(saga, |_| {}).await;
+    assert!(long.contains("Saga::within") && long.contains("would be forgotten before it ends"), "{long}");
+    let saga = stage().saga(Saga::new("slow").within(days(60)));
+    let refused = refusal(saga, |config| {
+        (config.inbox_retention, config.relay.verdict_retention) = (days(62), days(62));
+        config.topology.replicas = 2;
+    });
+    assert!(refused.await.contains("1, 3 or 5"), "a longer memory is enough");
     let replicas = refusal(stage(), |config| config.topology.replicas = 2).await;
     assert!(replicas.contains("1, 3 or 5"), "{replicas}");
 }

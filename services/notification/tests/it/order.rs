@@ -44,7 +44,7 @@ impl Order {
             source: event.owner().to_owned(),
             key: body.key(),
             time: "2026-01-02T03:04:05Z".parse().expect("a time"),
-            cause: Cause { saga: self.saga, event: None, trace: None },
+            cause: Cause::new(self.saga, SystemClock.now()),
             event,
         };
         let envelope = Envelope { meta: meta.into(), body }.into_raw().expect("a body in JSON");

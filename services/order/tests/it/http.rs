@@ -1,9 +1,10 @@
 //! Requests and answers.
 
 use contracts::order::OrderPlaced;
+use pavane::outbox::Bounds;
 use serde_json::json;
 
-use crate::world::{Answer, World, facts, fine, sqlite};
+use crate::world::{Answer, World, facts, fine, sqlite, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_placed_can_be_seen() {
@@ -158,4 +159,28 @@ async fn operators_and_clients_can_look_at_the_service() {
     assert_eq!(paths, ["/orders", "/orders/{id}", "/orders/{id}/cancel", "/orders/{id}/events"]);
     let required = description["components"]["schemas"]["PlaceOrder"]["required"].to_string();
     assert_eq!(required, r#"["email","lines","currency","ship_to","card"]"#);
+}
+
+/// While NATS is away, the database must not fill up.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_outbox_is_full_orders_are_refused_with_a_time_to_come_back() {
+    let world = World::start().await;
+    world.bus.disconnect();
+    world.place().await;
+    world.db.keep_to(Bounds { outbox_rows: 1, ..Bounds::default() });
+    world.db.measure_outbox().await.unwrap();
+    let order = world.client.post(format!("{}/orders", world.url)).body(fine().to_string());
+    let refused = order.send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(seconds > 0);
+    let refused = Answer::of(refused).await;
+    assert_eq!(refused.content_type, "application/problem+json", "{refused:?}");
+    let ready = world.get("/readyz").await;
+    assert!(ready.status == 503 && ready.text.contains("the outbox is full"), "{ready:?}");
+    world.bus.reconnect();
+    until("orders are taken again", || async {
+        (world.post("/orders", fine().to_string()).await.status == 201).then_some(())
+    })
+    .await;
 }

@@ -231,7 +231,7 @@ pub(crate) fn envelope<E: Event>(saga: SagaId, event: &E) -> RawEnvelope {
         key: event.key(),
         source: "test".to_owned(),
         time: SystemClock.now(),
-        cause: Cause { saga, event: None, trace: None },
+        cause: Cause::new(saga, SystemClock.now()),
     };
     Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
 }

@@ -64,7 +64,7 @@ impl Order {
             source: event.owner().to_owned(),
             key: body.key(),
             time: SystemClock.now(),
-            cause: Cause { saga: self.saga, event: None, trace: None },
+            cause: Cause::new(self.saga, SystemClock.now()),
             event,
         };
         let envelope = Envelope { meta: meta.into(), body }.into_raw().expect("a body in JSON");

@@ -168,7 +168,7 @@ impl Order {
             key: event.key(),
             source: "test".to_owned(),
             time: SystemClock.now(),
-            cause: Cause { saga: self.saga, event: None, trace: None },
+            cause: Cause::new(self.saga, SystemClock.now()),
         };
         Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
     }

@@ -58,7 +58,7 @@ fn tail(orders: u128, took: i64, off: i64) -> Tail {
                 event,
                 key: "k".into(),
                 time: at(emitted),
-                cause: Cause { saga, event: cause, trace: None },
+                cause: Cause { event: cause, ..Cause::new(saga, Timestamp::UNIX_EPOCH) },
             };
             let seen = Update::Event(Box::new(SeenEvent::new(1, at(stored), meta)));
             tail.add(&seen, &mut causes);

@@ -1,0 +1,22 @@
+//! Looks how much waits in the outbox, so that entry points refuse before the database is full.
+
+use std::time::Duration;
+
+use pavane_outbox::{Database, Db};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+pub(crate) async fn run<DB: Database>(db: Db<DB>, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(1);
+    loop {
+        if let Err(error) = db.measure_outbox().await {
+            // Who asks for a transaction fails by themselves; what was known before stands.
+            debug!(service = db.service(), %error, "failed to measure the outbox");
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
