@@ -9,6 +9,7 @@ mod commands;
 mod crashes;
 mod database_away;
 mod foreign;
+mod hardened;
 mod house;
 mod invariants;
 mod mutants;
