@@ -65,6 +65,9 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// Most bytes that the server takes in one message, headers included, as it stated when it was connected.
+    fn message_max(&self) -> usize;
+
     /// How the connection is right now. Does no I/O.
     fn health(&self) -> Health;
 

@@ -23,4 +23,7 @@ pub mod header {
     pub const SUBJECT: &str = "pavane-dead-subject";
     /// The event's sequence in the events stream.
     pub const SEQUENCE: &str = "pavane-dead-sequence";
+    /// How many bytes the event's body had, where the dead letter would not have fitted into a message with it. The body is
+    /// in the events stream at [`SEQUENCE`], and in the service's table `pavane_dead_letter`.
+    pub const CUT: &str = "pavane-dead-cut";
 }

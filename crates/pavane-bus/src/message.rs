@@ -56,8 +56,8 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Bytes that count against the server's limits.
-    pub(crate) fn size(&self) -> u64 {
+    /// Bytes that count against the server's limits, without those of the message id.
+    pub fn size(&self) -> u64 {
         size(&self.headers, &self.payload)
     }
 }

@@ -22,6 +22,7 @@ use tokio::{
 use tracing::{Instrument as _, debug, debug_span, warn};
 
 use crate::{
+    dead_letter::Publisher,
     engine::{Arrived, Engine, Lane, Outcome, Run},
     metric,
     wiring::Wired,
@@ -34,6 +35,19 @@ pub enum Error {
     /// The bus is unavailable, or the durable consumer is gone.
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
+    /// An event could be accepted that the server wouldn't take back.
+    #[error(
+        "payload_max of {reaction:?} is {payload_max} bytes, and the server takes {limit} in a message, headers included: use \
+         {} or less, or raise the server's max_payload", limit / 16 * 15
+    )]
+    PayloadMax {
+        /// The reaction.
+        reaction: String,
+        /// The setting.
+        payload_max: usize,
+        /// What the server takes.
+        limit: usize,
+    },
     /// A run panicked outside a handler. Open the consumer anew; the run's events come again.
     #[error("a run ended unexpectedly: {0}")]
     Crashed(String),
@@ -65,8 +79,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     ///
     /// # Errors
     ///
-    /// When the bus is unavailable, or the consumer exists with another configuration.
+    /// When the bus is unavailable, the consumer exists with another configuration, or a setting isn't one for this server.
     pub async fn open(wired: Wired<S, DB>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
+        let (payload_max, limit) = (wired.reaction.tuning.payload_max, bus.message_max());
+        if payload_max >= limit {
+            return Err(Error::PayloadMax { reaction: wired.name, payload_max, limit });
+        }
         let engine = Engine { wired, state, db, bus };
         let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
         Ok(Self {
@@ -93,6 +111,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.in_hand = 0;
         self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await?;
         Ok(())
+    }
+
+    /// The lane that publishes the dead letters of the reaction's service. One for each process is enough.
+    pub fn dead_letters(&self) -> Publisher<DB, B> {
+        let engine = &self.engine;
+        Publisher::new(engine.db.clone(), engine.bus.clone(), Arc::clone(&engine.wired.letter_kept))
     }
 
     /// The reaction's name.
@@ -335,7 +359,7 @@ async fn alive<S, DB: Database, B: Bus, T>(
     }
 }
 
-/// The one place where a delivery is settled: strictly after the commit, or after the dead letter is kept.
+/// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
 async fn settle(delivery: Delivery, outcome: Outcome) {
     let settled = match outcome {
         Outcome::Done => delivery.ack().await,

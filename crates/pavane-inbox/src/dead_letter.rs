@@ -1,8 +1,16 @@
 //! Dead letters: events that a reaction gave up on, kept with their cause until somebody decides.
+//!
+//! A dead letter is a row first, written in the transaction that gives up on the event; the [`Publisher`] publishes it from
+//! there.
+
+mod publisher;
+pub(crate) mod store;
 
 pub use pavane_bus::dead_letter::{DEAD, REDRIVE, header};
 use pavane_bus::{Delivery, Outgoing};
 use pavane_contract::{Timestamp, codec::Headers};
+use pavane_outbox::{Database, Db};
+pub use publisher::{Error, Progress, Publisher};
 
 use crate::store::Attempts;
 
@@ -16,6 +24,15 @@ pub(crate) struct DeadLetter<'a> {
     pub(crate) reaction: &'a str,
     pub(crate) cause: &'a str,
     pub(crate) attempts: Attempts,
+}
+
+/// How many dead letters wait in a service's database to be published.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn waiting<DB: Database>(db: &Db<DB>) -> Result<i64, pavane_outbox::Error> {
+    store::count(db).await
 }
 
 /// The dead letter as a message: the event's own headers and payload, and why.
@@ -36,21 +53,36 @@ pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing
     headers.push(header::LAST_FAILED_AT, time(letter.attempts.last_failed_at));
     headers.push(header::SUBJECT, message.subject.clone());
     headers.push(header::SEQUENCE, delivery.sequence.to_string());
-    let subject = original_subject(letter, &message.subject);
+    let subject = short(original_subject(letter, &message.subject));
     Outgoing {
-        subject: format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction),
+        subject: storable(&format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction)),
         headers,
         payload: message.payload.clone(),
         message_id: format!("{DEAD}-{}-{}-{}", letter.service, letter.reaction, identity(delivery)),
     }
 }
 
-/// What tells a message from others: its message id, not the event's, for an event that dies again after a redrive is another
+/// A subject of which the longer one of a dead letter still fits into a line of the protocol. The whole one is in the headers.
+fn short(subject: &str) -> &str {
+    const BYTES: usize = 3000;
+    let mut end = subject.len().min(BYTES);
+    while !subject.is_char_boundary(end) {
+        end -= 1;
+    }
+    subject[..end].trim_end_matches('.')
+}
+
+/// A text as every database takes it.
+fn storable(text: &str) -> String {
+    text.replace('\0', "?")
+}
+
+/// What tells a message from others, as text that a database takes: its message id, not the event's, for an event that dies again after a redrive is another
 /// dead letter. Not the sequence either: a broker that lost its newest messages gives theirs to others, whose dead letters
 /// would be taken for duplicates.
-fn identity(delivery: &Delivery) -> String {
+pub(crate) fn identity(delivery: &Delivery) -> String {
     let message_id = delivery.message.headers.get(MESSAGE_ID);
-    message_id.map_or_else(|| delivery.sequence.to_string(), ToOwned::to_owned)
+    message_id.map_or_else(|| delivery.sequence.to_string(), storable)
 }
 
 /// The subject that the event was first published to, also when it was redriven since.

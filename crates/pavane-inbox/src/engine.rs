@@ -23,7 +23,7 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
 use tracing::{Span, field::Empty, info_span};
 
 use crate::{
-    dead_letter::REDRIVE,
+    dead_letter::{self, REDRIVE},
     handler::{HandlerError, Kind, Overdue},
     store,
     wiring::{Part, Wired},
@@ -73,7 +73,7 @@ pub(crate) enum Outcome {
     Done,
     /// To be delivered again.
     Again { after: Duration },
-    /// Kept as a dead letter; to be ended.
+    /// Given up on, which is committed with its dead letter; to be ended.
     Dead { reason: String },
 }
 
@@ -187,14 +187,16 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         work.filter(|(wanted, _)| *wanted == event.meta.event).map(|(_, work)| work).next()
     }
 
-    /// A redrive is a person's decision to try again: earlier failures no longer count.
+    /// A redrive is a person's decision to try again: earlier failures no longer count, nor that it was given up on. Unless this
+    /// very redrive was given up on: then it comes again because its end got lost.
     async fn forget_if_redriven(&self, arrived: &Arrived, event: &RawEnvelope) -> Result<(), HandlerError> {
-        if !arrived.is_redriven() || arrived.delivery.delivered > 1 {
+        if !arrived.is_redriven() {
             return Ok(());
         }
         let forget = async {
             let mut tx = self.begin(event).await?;
-            store::forget_failures(&mut tx, &self.wired.name, event.meta.id).await?;
+            let message = dead_letter::identity(&arrived.delivery);
+            store::forget_giving_up(&mut tx, &self.wired.name, event.meta.id, &message).await?;
             tx.commit().await
         };
         Ok(self.db.within(forget).await?)

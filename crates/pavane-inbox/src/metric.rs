@@ -6,6 +6,8 @@ pub const HANDLED: &str = "pavane_events_handled_total";
 pub const RETRIES: &str = "pavane_retries_total";
 /// Counter: events given up on by `service` and `reaction`.
 pub const DEAD_LETTERS: &str = "pavane_dead_letters_total";
+/// Gauge: dead letters that wait in the database to be published, by `service`.
+pub const DEAD_LETTERS_WAITING: &str = "pavane_dead_letters_waiting";
 /// Histogram: seconds from the start of a run to its settling, by `service` and `reaction`.
 pub const HANDLER_SECONDS: &str = "pavane_handler_seconds";
 /// The upper bounds of its buckets in seconds: from a local transaction to twice the ack wait.
@@ -17,5 +19,6 @@ pub fn describe() {
     metrics::describe_counter!(HANDLED, "Events that a reaction is done with, by outcome.");
     metrics::describe_counter!(RETRIES, "Failed attempts to handle an event.");
     metrics::describe_counter!(DEAD_LETTERS, "Events that a reaction gave up on.");
+    metrics::describe_gauge!(DEAD_LETTERS_WAITING, "Dead letters in the database that wait to be published.");
     metrics::describe_histogram!(HANDLER_SECONDS, "Seconds from the start of a reaction's run to its settling.");
 }

@@ -29,7 +29,8 @@ pub struct Tuning {
     pub timeout: Duration,
     /// How long the broker waits for a sign of life before it delivers an event again. Default 30 s.
     pub ack_wait: Duration,
-    /// Longest payload accepted, in bytes. Default 1 MiB.
+    /// Longest payload accepted, in bytes. Must be below what the NATS server takes in a message (`max_payload`), headers
+    /// included. Default 960 KiB, for a server's default of 1 MiB.
     pub payload_max: usize,
     /// How long the reaction may take, retries included, before a monitor calls the saga stuck. Default 30 s. Changes
     /// nothing here.
@@ -46,7 +47,7 @@ impl Default for Tuning {
             concurrency: None,
             timeout: Duration::from_mins(1),
             ack_wait: Duration::from_secs(30),
-            payload_max: 1 << 20,
+            payload_max: 960 << 10,
             allowed: ReactionSettings::ALLOWED,
         }
     }

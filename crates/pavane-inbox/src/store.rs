@@ -286,18 +286,48 @@ pub(crate) async fn count_failure<DB: Database>(
     })
 }
 
-/// Forgets the failures of a reaction on an event: a redrive starts anew.
-pub(crate) async fn forget_failures<DB: Database>(
+/// Marks an event so that a reaction doesn't handle it again. `message` is what it gave up on; `None` for good, also after a
+/// redrive. `false` when another delivery of the event was handled, or given up on, meanwhile.
+pub(crate) async fn give_up<DB: Database>(
     tx: &mut Tx<DB>,
     reaction: &str,
     event: EventId,
+    message: Option<&str>,
+) -> Result<bool, Error> {
+    const GIVE_UP: Statement = Statement {
+        postgres: "insert into pavane_inbox (reaction, event_id, handled_at, given_up) \
+                   values ($1, $2::uuid, pavane_now(), nullif($3, '')) on conflict do nothing",
+        sqlite: "insert into pavane_inbox (reaction, event_id, handled_at, given_up) \
+                 values ($1, $2, $4, nullif($3, '')) on conflict do nothing",
+    };
+    let message = message.unwrap_or_default();
+    let args = tx.db().timed(vec![reaction.into(), event.to_string().into(), message.into()]);
+    let sql = GIVE_UP.on(tx.db().dialect());
+    Ok(DB::execute(tx.conn(), sql, args).await? == 1)
+}
+
+/// Forgets that a reaction gave up on an event, and how often it had failed: a redrive starts anew. Changes nothing when
+/// `message`, which is the redrive, was given up on itself.
+pub(crate) async fn forget_giving_up<DB: Database>(
+    tx: &mut Tx<DB>,
+    reaction: &str,
+    event: EventId,
+    message: &str,
 ) -> Result<(), Error> {
+    const UNMARK: Statement = Statement {
+        postgres: "delete from pavane_inbox where reaction = $1 and event_id = $2::uuid and given_up <> $3",
+        sqlite: "delete from pavane_inbox where reaction = $1 and event_id = $2 and given_up <> $3",
+    };
     const FORGET: Statement = Statement {
         postgres: "delete from pavane_attempt where reaction = $1 and event_id = $2::uuid",
         sqlite: "delete from pavane_attempt where reaction = $1 and event_id = $2",
     };
-    let sql = FORGET.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![reaction.into(), event.to_string().into()]).await?;
+    let dialect = tx.db().dialect();
+    let event = event.to_string();
+    let marked = vec![reaction.into(), event.as_str().into(), message.into()];
+    if DB::execute(tx.conn(), UNMARK.on(dialect), marked).await? > 0 {
+        DB::execute(tx.conn(), FORGET.on(dialect), vec![reaction.into(), event.into()]).await?;
+    }
     Ok(())
 }
 
@@ -318,11 +348,11 @@ fn step_row<DB: Database>(row: &DB::Row) -> Result<(SagaId, Step), Error> {
     Ok((parsed::<DB, _>(row, 0)?, Step { state, event_id, kept }))
 }
 
-fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, Error> {
+pub(crate) fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, Error> {
     Ok(DB::text(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
 }
 
-fn int<DB: Database>(row: &DB::Row, index: usize) -> Result<i64, Error> {
+pub(crate) fn int<DB: Database>(row: &DB::Row, index: usize) -> Result<i64, Error> {
     Ok(DB::int(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
 }
 
@@ -333,10 +363,10 @@ where
     text::<DB>(row, index)?.parse().map_err(decode)
 }
 
-fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Database(sqlx::Error::Decode(error.into()))
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Encode(codec::Error::Body(error)))
 }

@@ -1,9 +1,12 @@
 //! Checks a service's reactions against each other and gives each its part in the step ledger.
 
+use std::sync::Arc;
+
 use pavane_bus::ConsumerConfig;
 use pavane_choreography::{Emission, Manifest, Role};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
+use tokio::sync::Notify;
 
 use crate::reaction::Reaction;
 
@@ -125,6 +128,8 @@ pub struct Wired<S, DB: Database> {
     pub(crate) reaction: Reaction<S, DB>,
     pub(crate) part: Part,
     pub(crate) emissions: Emissions,
+    /// Tells the service's publisher that a dead letter was kept.
+    pub(crate) letter_kept: Arc<Notify>,
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
@@ -177,6 +182,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
     check_names(manifest)?;
     check_events(manifest)?;
     check_undos(manifest)?;
+    let letter_kept = Arc::new(Notify::new());
     reactions
         .into_iter()
         .map(|(name, reaction)| {
@@ -186,7 +192,8 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
                 return Err(Error::UnknownOutcome(name));
             }
             let emissions = Emissions::new(format!("{}/{name}", manifest.service), reaction.emits.clone());
-            Ok(Wired { service: manifest.service.clone(), name, reaction, part, emissions })
+            let letter_kept = Arc::clone(&letter_kept);
+            Ok(Wired { service: manifest.service.clone(), name, reaction, part, emissions, letter_kept })
         })
         .collect()
 }

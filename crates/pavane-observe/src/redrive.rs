@@ -9,7 +9,7 @@ mod run;
 
 use std::{collections::BTreeMap, fmt};
 
-use pavane_bus::{JetStream, topology::DEAD_LETTERS};
+use pavane_bus::{JetStream, dead_letter::header, topology::DEAD_LETTERS};
 use pavane_contract::{Clock, codec};
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +157,12 @@ impl Preflight {
 /// Why an event can't be read, if it can't: headers and envelope must be in order, and the body JSON. Whether it fits the
 /// contract is for the service to say.
 fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
+    if let Some(bytes) = message.headers.get(header::CUT) {
+        let why = format!(
+            "its body of {bytes} bytes did not fit into the letter; it is in the events stream and in the service's table"
+        );
+        return Some(Concern::Unreadable(why));
+    }
     let body = match codec::decode(&message.headers, message.payload.clone(), usize::MAX) {
         Ok(event) => event.body,
         Err(error) => return Some(Concern::Unreadable(error.to_string())),

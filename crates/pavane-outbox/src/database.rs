@@ -42,12 +42,14 @@ impl Statement {
 
 /// A value for a placeholder. A set is passed as one JSON text.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_enums, reason = "the two types that every driver passes alike")]
+#[expect(clippy::exhaustive_enums, reason = "the three types that every driver passes alike")]
 pub enum Arg {
     /// `text`; a UUID is passed as text and cast.
     Text(String),
     /// `bigint`; a time is passed as microseconds since the Unix epoch.
     Int(i64),
+    /// `bytea` or `blob`: what need not be text.
+    Bytes(Vec<u8>),
 }
 
 mod sealed {
@@ -96,6 +98,13 @@ pub trait Database: sqlx::Database + sealed::Sealed {
     ///
     /// When there is no such column, or it holds something else.
     fn int(row: &Self::Row, index: usize) -> Result<Option<i64>, sqlx::Error>;
+
+    /// Column `index` of a row, as bytes; `None` for null.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such column, or it holds something else.
+    fn bytes(row: &Self::Row, index: usize) -> Result<Option<Vec<u8>>, sqlx::Error>;
 }
 
 macro_rules! database {
@@ -115,6 +124,7 @@ macro_rules! database {
                 let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
                     Arg::Text(text) => query.bind(text),
                     Arg::Int(int) => query.bind(int),
+                    Arg::Bytes(bytes) => query.bind(bytes),
                 });
                 Ok(query.execute(conn).await?.rows_affected())
             }
@@ -127,6 +137,7 @@ macro_rules! database {
                 let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
                     Arg::Text(text) => query.bind(text),
                     Arg::Int(int) => query.bind(int),
+                    Arg::Bytes(bytes) => query.bind(bytes),
                 });
                 query.fetch_all(conn).await
             }
@@ -147,6 +158,10 @@ macro_rules! database {
             }
 
             fn int(row: &Self::Row, index: usize) -> Result<Option<i64>, sqlx::Error> {
+                row.try_get(index)
+            }
+
+            fn bytes(row: &Self::Row, index: usize) -> Result<Option<Vec<u8>>, sqlx::Error> {
                 row.try_get(index)
             }
         }

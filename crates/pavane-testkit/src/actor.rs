@@ -6,7 +6,10 @@ use pavane::{
     App, Config, Service,
     bus::{Bus, Memory},
     contract::Clock as _,
-    inbox::{Consumer, consumer},
+    inbox::{
+        Consumer, consumer,
+        dead_letter::{self, Publisher},
+    },
     outbox::{
         Database, Db,
         relay::{self, Progress, Relay},
@@ -19,6 +22,8 @@ use crate::VirtualClock;
 pub(crate) struct Actor<S, DB: Database, B: Bus> {
     pub(crate) consumers: Vec<Consumer<S, DB, B>>,
     pub(crate) relay: Relay<DB, B>,
+    /// None where nothing could be given up on.
+    pub(crate) dead_letters: Option<Publisher<DB, B>>,
 }
 
 /// Why a step failed. Reads after "failed to step the service: ".
@@ -52,7 +57,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
 
     pub(crate) fn of(app: App<S, DB, B>) -> Self {
         let (consumers, relay) = app.into_parts();
-        Self { consumers, relay }
+        let dead_letters = consumers.first().map(Consumer::dead_letters);
+        Self { consumers, relay, dead_letters }
     }
 }
 
@@ -69,6 +75,10 @@ impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
             let mut handled = 0;
             for consumer in &mut self.consumers {
                 handled += consumer.turn(BATCH_MAX).await?;
+            }
+            if let Some(dead_letters) = &mut self.dead_letters {
+                // What the bus doesn't take waits, and keeps nothing else from happening.
+                handled += usize::from(matches!(dead_letters.turn().await, Ok(dead_letter::Progress::Published)));
             }
             let Progress::Idle { next_due } = self.relay.step().await? else { continue };
             if handled > 0 {

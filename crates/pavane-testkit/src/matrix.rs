@@ -39,6 +39,7 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 /// - an error of the database at each row that is written, the framework's rows included;
 /// - the undo before the step, while the step's effect runs, and the step again after its undo; and that the step emits what
 ///   its undo takes back once;
+/// - for what the service gives up on: dead letters that can't be published for a while;
 /// - a body that can't be read, a message that is no event, an unknown version.
 ///
 /// Expected is the same as without the fault: the same rows, steps, verdicts, timers, events and dead letters. Where the

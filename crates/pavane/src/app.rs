@@ -70,6 +70,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         info!(service, reactions = consumers.len(), "running");
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        if let Some(consumer) = consumers.first() {
+            tasks.spawn(supervisor::publish_dead_letters(consumer.dead_letters(), stop.clone()));
+        }
         for consumer in consumers {
             tasks.spawn(supervisor::consume(consumer, stop.clone(), config.shutdown_patience));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pavane_bus::{Bus, Topology};
 use pavane_choreography::Declaration;
-use pavane_inbox::Consumer;
+use pavane_inbox::{Consumer, dead_letter::Publisher};
 use pavane_outbox::Database;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -60,6 +60,18 @@ async fn reopen<S: Send + Sync + 'static, DB: Database, B: Bus>(
             Err(error) => warn!(reaction = consumer.name(), %error, "still failed to open a consumer"),
         }
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Publishes dead letters until it is told to stop. Those that are left are published after the next start.
+pub(crate) async fn publish_dead_letters<DB: Database, B: Bus>(
+    mut publisher: Publisher<DB, B>,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = publisher.run() => {}
     }
 }
 

@@ -153,6 +153,10 @@ impl Bus for JetStream {
         self.inner.declare(topology, service, declaration).await
     }
 
+    fn message_max(&self) -> usize {
+        self.inner.client.server_info().max_payload
+    }
+
     fn health(&self) -> Health {
         Health { connected: self.inner.connected(), reconnects: self.inner.link.reconnects() }
     }

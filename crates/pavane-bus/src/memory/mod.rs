@@ -143,6 +143,11 @@ impl Memory {
         self.shared.state().forbidden = None;
     }
 
+    /// Says whether a stream is full: it takes no message then.
+    pub fn set_full(&self, stream: &str, full: bool) {
+        self.shared.state().set_full(stream, full);
+    }
+
     /// Deletes a consumer, as an operator might; its subscriptions end with [`Error::Gone`].
     pub fn delete_consumer(&self, durable: &str) {
         self.shared.state().delete_consumer(durable);
@@ -171,6 +176,10 @@ impl Bus for Memory {
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         self.shared.state().message_id_at(sequence)
+    }
+
+    fn message_max(&self) -> usize {
+        state::MESSAGE_MAX
     }
 
     fn health(&self) -> Health {

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use pavane_contract::Timestamp;
 
@@ -15,7 +18,7 @@ use crate::{
 };
 
 /// The server's default limit, headers included.
-const MAX_PAYLOAD: u64 = 1024 * 1024;
+pub(super) const MESSAGE_MAX: usize = 1024 * 1024;
 
 /// The server.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct State {
     reconnects: u64,
     /// Nobody may publish under subjects that begin so.
     pub(super) forbidden: Option<String>,
+    /// Streams that take no message.
+    full: BTreeSet<String>,
 }
 
 impl State {
@@ -41,6 +46,7 @@ impl State {
             connected: true,
             reconnects: 0,
             forbidden: None,
+            full: BTreeSet::new(),
         }
     }
 
@@ -78,8 +84,11 @@ impl State {
         if self.forbidden.as_ref().is_some_and(|prefix| message.subject.starts_with(prefix)) {
             return Err(PublishError::Denied(format!("publish to {:?}", message.subject)));
         }
-        if message.size() > MAX_PAYLOAD {
-            return Err(PublishError::Refused(format!("the message has {} bytes, over {MAX_PAYLOAD}", message.size())));
+        if message.size() > MESSAGE_MAX as u64 {
+            return Err(PublishError::Refused(format!("the message has {} bytes, over {MESSAGE_MAX}", message.size())));
+        }
+        if self.full.contains(name) {
+            return Err(PublishError::Unavailable("maximum bytes exceeded".to_owned()));
         }
         let Some(stream) = self.streams.get_mut(name) else {
             return Err(PublishError::Unavailable(format!("the stream {name} does not exist")));
@@ -187,6 +196,14 @@ impl State {
         if !self.connected {
             self.connected = true;
             self.reconnects += 1;
+        }
+    }
+
+    pub(super) fn set_full(&mut self, stream: &str, full: bool) {
+        if full {
+            self.full.insert(stream.to_owned());
+        } else {
+            self.full.remove(stream);
         }
     }
 

@@ -10,6 +10,7 @@ create table pavane_inbox (
     reaction text not null,
     event_id uuid not null,
     handled_at bigint not null,
+    given_up text,
     primary key (reaction, event_id)
 ) partition by range (event_id);
 

@@ -3,6 +3,8 @@ create table pavane_inbox (
     reaction text not null,
     event_id text not null,
     handled_at integer not null,
+    -- Not handled but given up on: which message that was. A redrive is another message, and forgets the row.
+    given_up text,
     primary key (reaction, event_id)
 ) without rowid;
 create index pavane_inbox_handled on pavane_inbox (handled_at);
@@ -32,3 +34,22 @@ create table pavane_attempt (
     primary key (reaction, event_id)
 );
 create index pavane_attempt_failed on pavane_attempt (last_failed_at);
+
+-- Dead letters that wait to be published. Written in the transaction that gives up on the event.
+create table pavane_dead_letter (
+    id integer primary key,
+    message_id text not null unique,
+    reaction text not null,
+    subject text not null,
+    -- JSON: [[name, value], …]
+    headers text not null,
+    body blob not null,
+    kept_at integer not null,
+    -- How often publishing it failed, and why the last time.
+    attempts integer not null default 0,
+    failure text,
+    -- When it was published without its body, which would not have fitted into a message.
+    cut_at integer
+);
+create index pavane_dead_letter_waiting on pavane_dead_letter (attempts, id) where cut_at is null;
+create index pavane_dead_letter_cut on pavane_dead_letter (cut_at) where cut_at is not null;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::State;
-use pavane_contract::{Clock, RawEnvelope};
-use pavane_outbox::Database;
+use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
+use pavane_outbox::{Correlation, Database, Tx};
 use tracing::{debug, error, warn};
 
 use super::{Arrived, Engine, Failure, Outcome, nothing};
@@ -41,21 +41,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
                 self.again_after_outage(outages)
             }
-            Failure::Handler(error) => match self.count_failure(event).await {
-                Ok(attempts)
-                    if error.kind() == Kind::Reject || attempts.count >= self.wired.reaction.tuning.max_attempts =>
-                {
-                    self.give_up(arrived, event, self.letter(&error.chain(), attempts), outages).await
-                }
-                Ok(attempts) => {
-                    warn!(
-                        event_id = %event.meta.id, reaction = self.wired.name, attempt = attempts.count, %error,
-                        "the handler failed; trying again"
-                    );
-                    metrics::counter!(metric::RETRIES, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
-                        .increment(1);
-                    Outcome::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, attempts.count) }
-                }
+            Failure::Handler(error) => match self.db.within(self.count_failure(arrived, event, &error)).await {
+                Ok(outcome) => outcome,
                 Err(error) => {
                     warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
                     self.again_after_outage(outages)
@@ -72,90 +59,124 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         let now = self.db.now();
         let attempts = store::Attempts { count: 1, first_failed_at: now, last_failed_at: now };
-        self.keep_dead(arrived, self.letter(&cause, attempts), outages).await
-    }
-
-    /// Keeps the event as a dead letter, tells the saga if that is declared, and ends the event, in this order: after a
-    /// crash in between there may be a second dead letter, but never none.
-    async fn give_up(&self, arrived: &Arrived, event: &RawEnvelope, letter: DeadLetter<'_>, outages: u32) -> Outcome {
-        let outcome = self.keep_dead(arrived, letter, outages).await;
-        if let Outcome::Dead { .. } = outcome
-            && let Err(error) = self.db.within(self.say_farewell(event)).await
-        {
-            warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "giving up can't be told; trying again");
-            return self.again_after_outage(outages);
-        }
-        outcome
-    }
-
-    fn letter<'a>(&'a self, cause: &'a str, attempts: store::Attempts) -> DeadLetter<'a> {
-        DeadLetter { service: &self.wired.service, reaction: &self.wired.name, cause, attempts }
-    }
-
-    async fn keep_dead(&self, arrived: &Arrived, letter: DeadLetter<'_>, outages: u32) -> Outcome {
-        let outgoing = dead_letter::outgoing(&letter, &arrived.delivery);
-        match self.bus.publish(vec![outgoing]).await.into_iter().next() {
-            Some(Ok(_)) => {
-                error!(
-                    reaction = self.wired.name,
-                    subject = arrived.delivery.message.subject,
-                    attempts = letter.attempts.count,
-                    cause = letter.cause,
-                    "gave up on an event; it is kept as a dead letter"
-                );
-                metrics::counter!(metric::DEAD_LETTERS, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
-                    .increment(1);
-                Outcome::Dead { reason: letter.cause.to_owned() }
-            }
-            failure => {
-                warn!(reaction = self.wired.name, ?failure, "the dead letter can't be kept; trying again");
+        let kept = async {
+            let mut tx = self.db.begin(Correlation::start(), nothing(&self.wired.name)).await?;
+            self.keep_letter(&mut tx, arrived, (&cause, attempts)).await?;
+            tx.commit().await
+        };
+        match self.db.within(kept).await {
+            Ok(()) => self.gave_up(arrived, cause, attempts),
+            Err(error) => {
+                warn!(reaction = self.wired.name, %error, "the dead letter can't be kept; trying again");
                 self.again_after_outage(outages)
             }
         }
     }
 
-    /// Emits the giving-up event, once, and marks the event handled: the saga was told, so a redrive must not run it.
-    async fn say_farewell(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
-        let Some(farewell) = self.wired.reaction.farewell.as_ref().filter(|farewell| farewell.on == event.meta.event)
-        else {
-            return Ok(());
+    /// Counts a failure, and gives up after the last one: the count, the mark, the dead letter and what is emitted in the event's
+    /// place are one transaction. Whatever happens to its dead letter, the event is never handled again by itself.
+    async fn count_failure(
+        &self,
+        arrived: &Arrived,
+        event: &RawEnvelope,
+        error: &HandlerError,
+    ) -> Result<Outcome, pavane_outbox::Error> {
+        let mut tx = self.begin(event).await?;
+        let attempts = store::count_failure(&mut tx, &self.wired.name, event.meta.id).await?;
+        let tuning = &self.wired.reaction.tuning;
+        if error.kind() != Kind::Reject && attempts.count < tuning.max_attempts {
+            tx.commit().await?;
+            warn!(
+                event_id = %event.meta.id, reaction = self.wired.name, attempt = attempts.count, %error,
+                "the handler failed; trying again"
+            );
+            metrics::counter!(metric::RETRIES, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
+                .increment(1);
+            return Ok(Outcome::Again { after: self.backoff(tuning.backoff_base, attempts.count) });
+        }
+        // A handler that committed the transaction itself has marked the event as handled: a person has to see that.
+        let ended = matches!(error.outbox(), Some(pavane_outbox::Error::Ended));
+        if !self.mark_given_up(&mut tx, arrived, event).await? && !ended {
+            // Another delivery of the event was handled, or given up on, meanwhile.
+            tx.rollback().await?;
+            return Ok(Outcome::Done);
+        }
+        let cause = error.chain();
+        self.keep_letter(&mut tx, arrived, (&cause, attempts)).await?;
+        tx.commit().await?;
+        Ok(self.gave_up(arrived, cause, attempts))
+    }
+
+    /// Marks an event as given up on, and emits the failure event if one is declared: the saga was told then, so that not even
+    /// a redrive may run it. `false` when it is marked already.
+    async fn mark_given_up(
+        &self,
+        tx: &mut Tx<DB>,
+        arrived: &Arrived,
+        event: &RawEnvelope,
+    ) -> Result<bool, pavane_outbox::Error> {
+        let (name, message) = (&self.wired.name, dead_letter::identity(&arrived.delivery));
+        let Some((emits, key, body)) = self.failure_event(event) else {
+            return store::give_up(tx, name, event.meta.id, Some(&message)).await;
         };
-        let (key, body) = match (farewell.make)(event) {
-            Ok(made) => made,
+        if !store::give_up(tx, name, event.meta.id, None).await? {
+            return Ok(false);
+        }
+        // A step with an effect can't give up, so nothing of this one is running: it must not happen any more. A step that is
+        // known was settled on another event, and there is nothing to tell.
+        let step = [(event.meta.cause.saga, event.meta.id)];
+        let tell = !matches!(self.wired.part, Part::Step { .. })
+            || !store::start(tx, name, &step, State::Barred).await?.is_empty();
+        if tell {
+            tx.emit_raw(emits, key, body).await?;
+        }
+        Ok(true)
+    }
+
+    /// What is emitted in the event's place, if that is declared.
+    fn failure_event(&self, event: &RawEnvelope) -> Option<(EventRef, Key, Vec<u8>)> {
+        let farewell = self.wired.reaction.farewell.as_ref().filter(|farewell| farewell.on == event.meta.event)?;
+        match (farewell.make)(event) {
+            Ok((key, body)) => Some((farewell.emits.clone(), key, body)),
             Err(error) => {
                 // The body can't be read, so there is nothing to tell about. The dead letter has it.
                 debug!(event_id = %event.meta.id, %error, "no giving-up event can be made");
-                return Ok(());
-            }
-        };
-        let mut tx = self.begin(event).await?;
-        if !store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?.is_empty() {
-            // A step with an effect can't give up, so nothing of this one is running: it must not happen any more. A step
-            // that is known was settled on another event, and there is nothing to tell.
-            let step = [(event.meta.cause.saga, event.meta.id)];
-            let tell = !matches!(self.wired.part, Part::Step { .. })
-                || !store::start(&mut tx, &self.wired.name, &step, State::Barred).await?.is_empty();
-            if tell {
-                tx.emit_raw(farewell.emits.clone(), key, body).await?;
+                None
             }
         }
-        Ok(tx.commit().await?)
-    }
-
-    async fn count_failure(&self, event: &RawEnvelope) -> Result<store::Attempts, HandlerError> {
-        let count = async {
-            let mut tx = self.db.begin(pavane_outbox::Correlation::caused_by(event), nothing(&self.wired.name)).await?;
-            let attempts = store::count_failure(&mut tx, &self.wired.name, event.meta.id).await?;
-            tx.commit().await?;
-            Ok(attempts)
-        };
-        self.db.within(count).await
     }
 
     /// Decides about an event of which not even the database can say whether it is handled.
     pub(super) fn not_known(&self, failure: &Failure, outages: u32) -> Outcome {
         warn!(reaction = self.wired.name, ?failure, "the inbox can't be asked; trying again");
         self.again_after_outage(outages)
+    }
+
+    /// Keeps the dead letter as a row. The [publisher](dead_letter::Publisher) publishes it.
+    async fn keep_letter(
+        &self,
+        tx: &mut Tx<DB>,
+        arrived: &Arrived,
+        (cause, attempts): (&str, store::Attempts),
+    ) -> Result<(), pavane_outbox::Error> {
+        let letter = DeadLetter { service: &self.wired.service, reaction: &self.wired.name, cause, attempts };
+        let letter = dead_letter::outgoing(&letter, &arrived.delivery);
+        dead_letter::store::keep(tx, &self.wired.name, letter).await
+    }
+
+    /// An event was given up on, and that is committed.
+    fn gave_up(&self, arrived: &Arrived, cause: String, attempts: store::Attempts) -> Outcome {
+        error!(
+            reaction = self.wired.name,
+            subject = arrived.delivery.message.subject,
+            attempts = attempts.count,
+            cause,
+            "gave up on an event; it is kept as a dead letter"
+        );
+        metrics::counter!(metric::DEAD_LETTERS, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
+            .increment(1);
+        self.wired.letter_kept.notify_one();
+        Outcome::Dead { reason: cause }
     }
 
     fn again_after_outage(&self, outages: u32) -> Outcome {

@@ -73,6 +73,9 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         }
         self.cases.push(self.case("no fault"));
         self.duplicates(&clean).await;
+        if gives_up {
+            self.dead_letters_wait(&clean).await;
+        }
         self.crashes(&clean, &reached).await;
         self.database_errors(&clean, rows).await;
         self.unreadable(&before, &clean).await;
@@ -111,6 +114,20 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         });
         let later = later.await;
         self.expect("delivered again later", clean, later);
+    }
+
+    /// What is given up on is over, whether or not its dead letter can be published.
+    async fn dead_letters_wait(&mut self, clean: &Contents) {
+        let waiting = self.play(async |trial| {
+            trial.keep_dead_letters_waiting(true);
+            let event = trial.envelope(self.example);
+            trial.deliver(&event);
+            trial.rest(&[&self.reaction.name]).await?;
+            trial.keep_dead_letters_waiting(false);
+            trial.rest(&[&self.reaction.name]).await
+        });
+        let waiting = waiting.await;
+        self.expect("dead letters can't be published", clean, waiting);
     }
 
     async fn crashes(&mut self, clean: &Contents, reached: &[CrashPoint]) {

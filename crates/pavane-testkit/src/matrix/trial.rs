@@ -8,9 +8,16 @@ use std::{
 };
 
 use pavane::{
-    bus::{Bus as _, Memory, Outgoing, memory::Pending, topology::EVENTS},
+    bus::{
+        Bus as _, Memory, Outgoing,
+        memory::Pending,
+        topology::{DEAD_LETTERS, EVENTS},
+    },
     contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
-    inbox::Consumer,
+    inbox::{
+        Consumer,
+        dead_letter::{self, Publisher},
+    },
     outbox::{
         self, CrashPoint, Database, Db,
         relay::{Progress, Relay},
@@ -41,6 +48,7 @@ pub(super) struct Trial<'m, S, DB: Database> {
     pub(super) script: Arc<Script>,
     consumers: BTreeMap<String, Consumer<S, DB, Memory>>,
     relay: Relay<DB, Memory>,
+    dead_letters: Option<Publisher<DB, Memory>>,
     saga: SagaId,
     given: Vec<EventId>,
     deliveries: usize,
@@ -63,7 +71,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut config = outbox::Config::new(&name, url);
         (config.clock, config.crash_points) = (Arc::new(clock.clone()), Some(Arc::clone(&script) as _));
         let db = Db::open(config).await.map_err(|error| error.to_string())?;
-        let Actor { consumers, relay } = matrix.connect(&db, &bus).await?;
+        let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;
         let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
         store::install_fault(&db).await.map_err(|error| error.to_string())?;
         if let Some(prepare) = &matrix.prepare {
@@ -72,7 +80,21 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let consumers = by_name(consumers);
         let (given, deliveries, may_fail) = (Vec::new(), 0, false);
         let service = name;
-        Ok(Self { matrix, service, db, bus, bus_clock, script, consumers, relay, saga, given, deliveries, may_fail })
+        Ok(Self {
+            matrix,
+            service,
+            db,
+            bus,
+            bus_clock,
+            script,
+            consumers,
+            relay,
+            dead_letters,
+            saga,
+            given,
+            deliveries,
+            may_fail,
+        })
     }
 
     /// An event of the trial's saga.
@@ -97,6 +119,11 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let garbage =
             Outgoing { subject, headers: Headers::default(), payload: "?".into(), message_id: "garbage".into() };
         drop(self.bus.try_publish(vec![garbage]));
+    }
+
+    /// Says whether the stream of dead letters is full.
+    pub(super) fn keep_dead_letters_waiting(&self, waiting: bool) {
+        self.bus.set_full(DEAD_LETTERS, waiting);
     }
 
     /// Lets some reactions and the relay work until nothing is left to do. A crash on the way is followed by a restart.
@@ -125,6 +152,20 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             match turn {
                 Ok(Ok(events)) => busy |= events > 0,
                 Ok(Err(error)) => return Err(error.to_string()),
+                Err(_) => {
+                    self.restart().await?;
+                    return Ok(true);
+                }
+            }
+        }
+        if let Some(dead_letters) = &mut self.dead_letters {
+            let turn = drive(pin!(dead_letters.turn()), || self.script.take_stopped()).await;
+            match turn {
+                Ok(Ok(progress)) => busy |= progress == dead_letter::Progress::Published,
+                // The bus may be told not to take it.
+                Ok(Err(dead_letter::Error::Publish(_))) => {}
+                Ok(Err(error)) if !self.may_fail => return Err(error.to_string()),
+                Ok(Err(_)) => busy = true,
                 Err(_) => {
                     self.restart().await?;
                     return Ok(true);
@@ -181,8 +222,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     /// Starts the process anew on what the old one left behind.
     async fn restart(&mut self) -> Result<(), Failure> {
         store::end_lease(&self.db).await.map_err(|error| error.to_string())?;
-        let Actor { consumers, relay } = self.matrix.connect(&self.db, &self.bus).await?;
-        (self.consumers, self.relay) = (by_name(consumers), relay);
+        let Actor { consumers, relay, dead_letters } = self.matrix.connect(&self.db, &self.bus).await?;
+        (self.consumers, self.relay, self.dead_letters) = (by_name(consumers), relay, dead_letters);
         Ok(())
     }
 

@@ -4,7 +4,10 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 use pavane::{
     App, Edge, Service,
-    inbox::Consumer,
+    inbox::{
+        Consumer,
+        dead_letter::{self, Publisher},
+    },
     outbox::{
         Database, Db,
         relay::{self, Progress, Relay},
@@ -55,8 +58,9 @@ pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
             let app = Actor::connect_relaying(service, db, bus, relay).await?;
             connected(&app);
             let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
-            let Actor { consumers, relay } = Actor::of(app);
+            let Actor { consumers, relay, dead_letters } = Actor::of(app);
             let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];
+            workers.extend(dead_letters.map(|dead_letters| Box::new(dead_letters) as Box<dyn Worker>));
             workers.extend(consumers.into_iter().map(|consumer| Box::new(consumer) as Box<dyn Worker>));
             Ok(Process { workers, edges })
         })
@@ -82,14 +86,32 @@ impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Simulate
     }
 }
 
+/// How long who publishes waits before it looks again when something failed, in microseconds.
+const AGAIN: i64 = 500_000;
+
+impl<DB: Database> Worker for Publisher<DB, SimulatedBus> {
+    fn name(&self) -> String {
+        "dead letters".to_owned()
+    }
+
+    fn step(mut self: Box<Self>, _: usize) -> Running {
+        Box::pin(async move {
+            let stepped = match self.turn().await {
+                Ok(dead_letter::Progress::Published) => Stepped::Busy,
+                Ok(dead_letter::Progress::Idle) => Stepped::Idle { next_due: None },
+                Err(_) => Stepped::Idle { next_due: Some(AGAIN) },
+            };
+            (self as Box<dyn Worker>, stepped)
+        })
+    }
+}
+
 impl<DB: Database> Worker for Relay<DB, SimulatedBus> {
     fn name(&self) -> String {
         "relay".to_owned()
     }
 
     fn step(mut self: Box<Self>, _: usize) -> Running {
-        /// How long a relay waits before it looks again when something failed.
-        const AGAIN: i64 = 500_000;
         /// And when another one publishes: as long as that one's lease.
         const STANDBY: i64 = 5_000_000;
         Box::pin(async move {

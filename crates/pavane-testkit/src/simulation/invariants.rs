@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pavane::{
     choreography::{Emission, Manifest},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
+    inbox::dead_letter,
     outbox::{Database, relay::Relay},
 };
 
@@ -68,6 +69,10 @@ async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Resu
     let backlog = Relay::<DB, SimulatedBus>::backlog(db).await?;
     if backlog.unsent + backlog.refused + backlog.scheduled > 0 {
         violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
+    }
+    let letters = dead_letter::waiting(db).await?;
+    if letters > 0 {
+        violations.push(Violation::overall(format!("{letters} dead letters of {service} wait to be published")));
     }
     let sent = store::sent_rows(db).await?;
     match db.clock_trouble() {

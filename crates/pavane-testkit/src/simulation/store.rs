@@ -28,7 +28,7 @@ pub(super) async fn sent_rows<DB: Database>(db: &Db<DB>) -> Result<i64, BoxError
 /// The events that a reaction has handled, and when, in microseconds since the Unix epoch.
 pub(super) async fn handled<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<BTreeMap<EventId, i64>, BoxError> {
     let mut conn = db.writers().acquire().await?;
-    let sql = "select event_id, handled_at from pavane_inbox where reaction = $1";
+    let sql = "select event_id, handled_at from pavane_inbox where reaction = $1 and given_up is null";
     let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(reaction.to_owned())]).await?;
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, DB::int(row, 1)?.unwrap_or_default()))).collect()
 }

@@ -1,7 +1,7 @@
 //! The bus of a simulation: the one in memory, with everything that goes over it written down, and planted mistakes made.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +19,6 @@ use pavane::{
         codec::{Headers, header},
     },
     inbox::dead_letter::DEAD,
-    outbox::{CrashPoint, CrashPoints as _},
 };
 
 use super::{Bug, Fault, chaos::Chaos};
@@ -31,8 +30,8 @@ pub struct SimulatedBus {
     chaos: Arc<Chaos>,
     /// The durable consumers of undos.
     undos: Arc<BTreeSet<String>>,
-    /// Dead letters that are kept too late, by the sequence of their event.
-    late: Arc<Mutex<BTreeMap<String, Outgoing>>>,
+    /// Dead letters that count as kept, and are stored with what is published next.
+    late: Arc<Mutex<Vec<Outgoing>>>,
 }
 
 /// An open consumer of a simulation's bus.
@@ -97,11 +96,12 @@ impl Bus for SimulatedBus {
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
         if self.has(Bug::EndedBeforeKept) && messages.iter().any(|message| message.subject.starts_with(DEAD)) {
-            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
             let outcomes = messages.iter().map(|_| Ok(Receipt { sequence: 0, duplicate: false })).collect();
-            late.extend(messages.into_iter().map(|message| (id(&message.headers).to_owned(), message)));
+            *self.late.lock().unwrap_or_else(PoisonError::into_inner) = messages;
             return outcomes;
         }
+        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self.memory.try_publish(late));
         if !self.chaos.is_traced() {
             return self.publish_now(messages);
         }
@@ -137,6 +137,10 @@ impl Bus for SimulatedBus {
             return Ok(self.chaos.wrong().published.get(&sequence).cloned());
         }
         self.memory.message_id_at(sequence).await
+    }
+
+    fn message_max(&self) -> usize {
+        self.memory.message_max()
     }
 
     fn health(&self) -> Health {
@@ -234,11 +238,6 @@ impl Settle for Watched {
         Box::pin(async move {
             if let Some(inner) = inner {
                 inner.reject(reason).await?;
-            }
-            let late = self.wire.late.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key.1);
-            if let Some(letter) = late {
-                self.wire.chaos.reach(CrashPoint::AfterAck).await;
-                drop(self.wire.memory.try_publish(vec![letter]));
             }
             Ok(())
         })

@@ -103,6 +103,10 @@ async fn note_it((): &(), tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Ha
     Ok(())
 }
 
+async fn note_never((): &(), _: &mut Tx, _: &Envelope<PaymentCharged>) -> Handled {
+    Err(HandlerError::reject("it is never noted"))
+}
+
 async fn note_when_warm(is_warm: &AtomicBool, tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
     if !is_warm.swap(true, Ordering::Relaxed) {
         return Err(HandlerError::reject("the cache is cold"));
@@ -287,6 +291,15 @@ async fn what_a_worse_framework_would_do_is_named() {
                                begin delete from pavane_ledger where saga = new.saga and step = new.step; end";
     let found = failures(planted(charge_and_refund(), undone_is_forgotten)).await;
     assert_eq!(found, set(["the step again after its undo"]));
+
+    let unlucky = || {
+        let unlucky = PaymentCharged { order: id(), cents: 995, pieces: Scales::UNLUCKY };
+        fault_matrix(|| clumsy(()).react("note", on(note_never))).given_up(&unlucky)
+    };
+    assert_eq!(failures(unlucky()).await, set([]));
+    let letters_wait_in_the_bus = "create trigger planted after insert on pavane_dead_letter \
+                                   begin delete from pavane_dead_letter where id = new.id; end";
+    assert!(failures(planted(unlucky(), letters_wait_in_the_bus)).await.contains("no fault"));
 
     let second_is_not_kept = "create trigger planted after insert on pavane_outbox when new.subject like '%.charged.%' \
                               begin insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \

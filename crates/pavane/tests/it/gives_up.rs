@@ -2,10 +2,13 @@
 
 use pavane::{
     bus::{Bus as _, Outgoing},
-    contract::codec::Headers,
+    contract::{EventId, SagaId, SystemClock, codec::Headers},
 };
 
-use crate::stage::{Stage, databases};
+use crate::stage::{Stage, Started, databases, envelope};
+
+/// What the bus takes in one message.
+const MESSAGE_MAX: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_fails_is_tried_again_and_leaves_no_trace_of_its_failures() {
@@ -156,5 +159,90 @@ async fn a_redrive_reaches_only_the_reaction_that_gave_up_and_starts_anew() {
             "the saga was told that the step failed: nothing may run"
         );
         assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "other reactions must not see a redrive");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_can_not_be_stored_waits_and_its_handler_runs_no_more() {
+    for database in databases().await {
+        let mut stage = Stage::open(database).await;
+        stage.fill_dead_letters(true);
+        stage.script.failures.lock().unwrap().insert("impossible-always".into(), u32::MAX);
+        let started = envelope(
+            EventId::new(&SystemClock),
+            SagaId::new(&SystemClock),
+            &Started { key: "impossible-always".into() },
+        );
+        stage.publish_raw(&started, "first").await;
+        stage.start("fine").await;
+        stage.settle().await;
+        assert_eq!(stage.letters_waiting().await, 2, "one of each reaction");
+        assert_eq!(stage.done("fine").await, ["charge", "step"], "others go on");
+        assert!(stage.said("impossible-always").contains(&"stage.failed".to_owned()), "the saga is told at once");
+        // As it comes again when its end got lost.
+        stage.publish_raw(&started, "again").await;
+        stage.settle().await;
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 2, "one for each event");
+        let mut stage = stage.restart().await;
+        stage.fill_dead_letters(false);
+        stage.settle().await;
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 2);
+        assert_eq!(stage.letters_waiting().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_of_what_was_given_up_runs_once_for_each_redrive() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let started =
+            envelope(EventId::new(&SystemClock), SagaId::new(&SystemClock), &Started { key: "impossible".into() });
+        stage.publish_raw(&started, "first").await;
+        stage.settle().await;
+        stage.redrive("charge", &started).await;
+        stage.settle().await;
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 2, "the redrive calls again");
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 2, "and is another dead letter");
+        stage.publish_raw(&started, "again").await;
+        stage.settle().await;
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 2, "but what comes again by itself does not");
+        assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_keeps_its_bytes_and_is_cut_where_it_would_not_fit() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let bytes: Vec<u8> = (0..=255).collect();
+        let large = vec![0xff; MESSAGE_MAX - 64];
+        for (id, payload) in [("bytes", bytes.clone()), ("large", large.clone())] {
+            let garbage = Outgoing {
+                subject: "events.stage.started.x".into(),
+                headers: Headers::default(),
+                payload: payload.into(),
+                message_id: id.into(),
+            };
+            stage.bus.publish(vec![garbage]).await.remove(0).unwrap();
+        }
+        stage.start("fine").await;
+        stage.settle().await;
+        assert_eq!(stage.done("fine").await, ["charge", "step"]);
+        let dead = stage.bus.messages("DEAD_LETTERS");
+        assert_eq!(dead.len(), 4, "each of two reactions keeps both");
+        let (cut, whole): (Vec<_>, Vec<_>) =
+            dead.iter().partition(|letter| letter.message.headers.get("pavane-dead-cut").is_some());
+        assert_eq!((cut.len(), whole.len()), (2, 2));
+        assert!(whole.iter().all(|letter| letter.message.payload == bytes));
+        for letter in cut {
+            assert_eq!(letter.message.headers.get("pavane-dead-cut"), Some(large.len().to_string().as_str()));
+            assert_eq!(letter.message.headers.get("pavane-dead-sequence"), Some("2"), "where the whole event is");
+        }
+        let kept = sqlx::query_scalar(
+            "select count(*) from pavane_dead_letter where cut_at is not null and length(body) = $1",
+        );
+        let bytes = i64::try_from(large.len()).unwrap();
+        let kept: i64 = kept.bind(bytes).fetch_one(stage.db.readers()).await.unwrap();
+        assert_eq!(kept, 2, "and the whole body is in the database");
     }
 }

@@ -186,6 +186,7 @@ pub(crate) struct Stage {
     running: Option<JoinHandle<()>>,
     url: String,
     folder: TempDir,
+    full: bool,
 }
 
 /// The databases that every test runs on.
@@ -229,7 +230,7 @@ impl Stage {
         let app =
             service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
         let (start, cancel) = (app.edge("start"), app.edge("cancel"));
-        (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder }, app)
+        (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder, full: false }, app)
     }
 
     /// Starts a saga; returns its id.
@@ -318,9 +319,22 @@ impl Stage {
                 let pending = self.bus.pending(&format!("stage_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });
-            (backlog.unsent == 0 && idle).then_some(())
+            let letters = self.letters_waiting().await;
+            // While its stream is full they wait, and that is rest.
+            (backlog.unsent == 0 && idle && (letters == 0 || self.full)).then_some(())
         })
         .await;
+    }
+
+    /// Says whether the stream of dead letters is full.
+    pub(crate) fn fill_dead_letters(&mut self, full: bool) {
+        self.full = full;
+        self.bus.set_full("DEAD_LETTERS", full);
+    }
+
+    /// How many dead letters wait in the database to be published.
+    pub(crate) async fn letters_waiting(&self) -> i64 {
+        pavane::inbox::dead_letter::waiting(&self.db).await.unwrap()
     }
 
     /// Stops the service as SIGTERM would, and starts it again on the same database and bus.

@@ -99,6 +99,9 @@ async fn a_setting_that_would_break_a_guarantee_is_refused() {
         config.topology.replicas = 2;
     });
     assert!(refused.await.contains("1, 3 or 5"), "a longer memory is enough");
+    let payload_max = stage().react("a", on(step).emits::<Stepped>().tuned(|tuning| tuning.payload_max = 1 << 20));
+    let payload_max = refusal(payload_max, |_| {}).await;
+    assert!(payload_max.contains("is 1048576 bytes") && payload_max.contains("use 983040 or less"), "{payload_max}");
     let replicas = refusal(stage(), |config| config.topology.replicas = 2).await;
     assert!(replicas.contains("1, 3 or 5"), "{replicas}");
 }

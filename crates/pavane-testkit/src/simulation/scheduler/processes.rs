@@ -12,11 +12,11 @@ pub(super) struct Processes(Vec<Process>);
 struct Process {
     service: usize,
     name: String,
-    /// Its relay and its reactions; none while it is down.
+    /// Its relay, its lane of dead letters and its reactions; none while it is down.
     seats: Vec<Seat>,
 }
 
-/// The relay's seat; the reactions' come after it.
+/// The relay's seat; the others come after it.
 const RELAY: usize = 0;
 
 /// A place for a worker, which is away while its step is under way.
@@ -89,9 +89,10 @@ impl Processes {
         let place = &mut self.0[process].seats[seat];
         place.worker = Some(worker);
         match stepped {
-            // A relay publishes for everybody. A reaction leaves something for its own relay, and perhaps for itself.
+            // A relay publishes for everybody. A reaction leaves something for what publishes for its own service, and perhaps
+            // for itself.
             Stepped::Busy if seat == RELAY => self.wake_reactions(),
-            Stepped::Busy => self.wake_relays_of(self.0[process].service),
+            Stepped::Busy => self.wake_service(self.0[process].service),
             Stepped::Idle { next_due } => {
                 let due = next_due.map(|wait| now.as_microsecond().saturating_add(wait));
                 (place.ready, place.due) = (false, due);
@@ -121,14 +122,13 @@ impl Processes {
         self.0.iter_mut().flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
     }
 
-    /// As it got later: the relays that waited for this time look again, and the reactions if the bus has something for
-    /// them.
+    /// As it got later: whoever waited for this time looks again, and the reactions if the bus has something for them.
     pub(super) fn wake_due(&mut self, now: Timestamp, bus_due: Option<Timestamp>) {
         if bus_due.is_some_and(|due| due <= now) {
             self.wake_reactions();
         }
-        for relay in self.0.iter_mut().filter_map(|process| process.seats.get_mut(RELAY)) {
-            relay.ready |= relay.due.is_some_and(|due| due <= now.as_microsecond());
+        for seat in self.0.iter_mut().flat_map(|process| &mut process.seats) {
+            seat.ready |= seat.due.is_some_and(|due| due <= now.as_microsecond());
         }
     }
 
@@ -137,8 +137,8 @@ impl Processes {
         seats.for_each(|seat| seat.ready = true);
     }
 
-    fn wake_relays_of(&mut self, service: usize) {
+    fn wake_service(&mut self, service: usize) {
         let processes = self.0.iter_mut().filter(|process| process.service == service);
-        processes.filter_map(|process| process.seats.get_mut(RELAY)).for_each(|relay| relay.ready = true);
+        processes.flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
     }
 }
