@@ -25,7 +25,8 @@ use crate::{
     dead_letter::Publisher,
     engine::{Arrived, Engine, Lane, Outcome, Run},
     metric,
-    wiring::Wired,
+    waiting::{self, Waiting},
+    wiring::{Part, Wired},
 };
 
 /// Why a consumer can't go on. Each reads after "failed to consume events: ".
@@ -57,6 +58,8 @@ pub enum Error {
 pub struct Consumer<S, DB: Database, B: Bus> {
     engine: Arc<Engine<S, DB, B>>,
     subscription: B::Subscription,
+    /// For an undo: those that wait for their step.
+    waiting: Option<Waiting>,
     /// What arrived and waits for its lane or for room.
     queue: VecDeque<Arrived>,
     /// Keys that are being worked on.
@@ -87,9 +90,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
         let engine = Engine { wired, state, db, bus };
         let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
+        let is_undo = matches!(engine.wired.part, Part::Undo { .. });
+        let waiting = is_undo.then(|| Waiting::new(Arc::clone(&engine.wired.step_ended)));
         Ok(Self {
             engine: Arc::new(engine),
             subscription,
+            waiting,
             queue: VecDeque::new(),
             lanes: HashSet::new(),
             running: JoinSet::new(),
@@ -139,11 +145,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         let credits = self.engine.credits().saturating_sub(self.in_hand);
         let sign_of_life = self.engine.wired.reaction.tuning.ack_wait / 3;
         let pause = self.paused_until;
+        let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
         tokio::select! {
             biased;
             Some(finished) = self.running.join_next() => self.finish(finished)?,
             () = async { tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)).await }, if pause.is_some() => {
                 self.paused_until = None;
+            }
+            () = async { if let Some(waiting) = waiting { waiting.changed().await } }, if waiting.is_some() => {
+                self.take_waiting(credits).await;
             }
             deliveries = self.subscription.receive(credits), if credits > 0 && pause.is_none() => {
                 let deliveries = deliveries?;
@@ -172,6 +182,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
             self.enqueue(deliveries?);
         }
+        self.take_waiting(batch_max.saturating_sub(self.queue.len())).await;
         let batch = self.take_batch();
         let events = batch.len();
         if events > 0 {
@@ -203,6 +214,27 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.running.abort_all();
         }
         Ok(self.subscription.close().await?)
+    }
+
+    /// How long until an undo is due that waited for its step, for whoever takes [turns](Self::turn). `None` when none is:
+    /// those whose step is running are due when it ends.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn next_due(&self) -> Result<Option<Duration>, pavane_outbox::Error> {
+        if self.waiting.is_none() {
+            return Ok(None);
+        }
+        waiting::next_due(&self.engine.db, &self.engine.wired.name).await
+    }
+
+    /// Takes undos whose step is no longer running.
+    async fn take_waiting(&mut self, credits: usize) {
+        let Some(waiting) = self.waiting.as_mut().filter(|_| credits > 0) else { return };
+        let arrived = waiting.take(&self.engine, credits).await;
+        self.in_hand += arrived.len();
+        self.queue.extend(arrived);
     }
 
     fn enqueue(&mut self, deliveries: Vec<Delivery>) {

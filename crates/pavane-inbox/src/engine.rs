@@ -40,13 +40,15 @@ pub(crate) struct Arrived {
     pub(crate) delivery: Delivery,
     pub(crate) event: Result<RawEnvelope, codec::Error>,
     pub(crate) lane: Lane,
+    /// It comes from the database, where it [waited](crate::waiting).
+    pub(crate) is_local: bool,
 }
 
 impl Arrived {
     pub(crate) fn read(delivery: Delivery, payload_max: usize) -> Self {
         let message = &delivery.message;
         let event = codec::decode(&message.headers, message.payload.clone(), payload_max);
-        let mut arrived = Self { delivery, event, lane: 0 };
+        let mut arrived = Self { delivery, event, lane: 0, is_local: false };
         let mut hasher = DefaultHasher::new();
         arrived.key().hash(&mut hasher);
         arrived.lane = hasher.finish();
@@ -340,6 +342,6 @@ fn failing<T, E>(span: &Span, result: Result<T, E>) -> Result<T, E> {
 }
 
 /// What may be emitted where nothing may: dedupe and ledger only.
-fn nothing(who: &str) -> Emissions {
+pub(crate) fn nothing(who: &str) -> Emissions {
     Emissions::new(who, Vec::new())
 }

@@ -16,6 +16,7 @@ pub mod metric;
 mod reaction;
 mod retention;
 mod store;
+mod waiting;
 pub mod wiring;
 mod work;
 

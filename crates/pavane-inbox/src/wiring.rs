@@ -1,6 +1,6 @@
 //! Checks a service's reactions against each other and gives each its part in the step ledger.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use pavane_bus::ConsumerConfig;
 use pavane_choreography::{Emission, Manifest, Role};
@@ -130,6 +130,8 @@ pub struct Wired<S, DB: Database> {
     pub(crate) emissions: Emissions,
     /// Tells the service's publisher that a dead letter was kept.
     pub(crate) letter_kept: Arc<Notify>,
+    /// Shared by a step and its undo: tells the undo that the step is no longer running.
+    pub(crate) step_ended: Arc<Notify>,
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
@@ -183,6 +185,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
     check_events(manifest)?;
     check_undos(manifest)?;
     let letter_kept = Arc::new(Notify::new());
+    let mut steps: HashMap<String, Arc<Notify>> = HashMap::new();
     reactions
         .into_iter()
         .map(|(name, reaction)| {
@@ -192,8 +195,10 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
                 return Err(Error::UnknownOutcome(name));
             }
             let emissions = Emissions::new(format!("{}/{name}", manifest.service), reaction.emits.clone());
-            let letter_kept = Arc::clone(&letter_kept);
-            Ok(Wired { service: manifest.service.clone(), name, reaction, part, emissions, letter_kept })
+            let step = if let Part::Undo { step } = &part { step } else { &name };
+            let step_ended = Arc::clone(steps.entry(step.clone()).or_default());
+            let (service, letter_kept) = (manifest.service.clone(), Arc::clone(&letter_kept));
+            Ok(Wired { service, name, reaction, part, emissions, letter_kept, step_ended })
         })
         .collect()
 }

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Consumer(#[from] consumer::Error),
     #[error(transparent)]
+    Store(#[from] pavane::outbox::Error),
+    #[error(transparent)]
     Relay(#[from] relay::Error),
     #[error("it does not come to rest: something is tried again and again; its last failure is in the log")]
     Restless,
@@ -84,7 +86,12 @@ impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
             if handled > 0 {
                 continue;
             }
-            match bus.next_due() {
+            let mut next = bus.next_due();
+            for consumer in &self.consumers {
+                let due = consumer.next_due().await?.and_then(|wait| clock.now().checked_add(wait).ok());
+                next = next.into_iter().chain(due).min();
+            }
+            match next {
                 Some(due) => clock.advance_to(due.max(clock.now())),
                 None => return Ok(next_due.map(|due| Duration::from_micros(due.unsigned_abs()))),
             }

@@ -53,3 +53,24 @@ create table pavane_dead_letter (
 );
 create index pavane_dead_letter_waiting on pavane_dead_letter (attempts, id) where cut_at is null;
 create index pavane_dead_letter_cut on pavane_dead_letter (cut_at) where cut_at is not null;
+
+-- Undos that came while their step was running. They wait here, as they were delivered, until it is known whether there is
+-- something to take back. Never pruned.
+create table pavane_waiting (
+    reaction text not null,
+    event_id text not null,
+    saga text not null,
+    step text not null,
+    subject text not null,
+    -- JSON: [[name, value], …]
+    headers text not null,
+    body blob not null,
+    -- Where the event is in the stream.
+    sequence integer not null,
+    since integer not null,
+    -- Not to be looked at before.
+    next_at integer not null,
+    taken integer not null default 0,
+    primary key (reaction, event_id)
+);
+create index pavane_waiting_since on pavane_waiting (reaction, since);

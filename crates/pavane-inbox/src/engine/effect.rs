@@ -50,6 +50,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             if let Err(error) = self.db.within(forgotten).await {
                 return error.into();
             }
+            self.wired.step_ended.notify_one();
         }
         Failure::Handler(error)
     }
@@ -149,6 +150,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             Ok("duplicate")
         };
         let outcome = self.db.within(finish).await?;
+        if matches!(self.wired.part, Part::Step { .. }) {
+            self.wired.step_ended.notify_one();
+        }
         self.count(outcome, 1);
         Ok(())
     }

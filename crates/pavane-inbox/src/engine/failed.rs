@@ -26,14 +26,18 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         outages: u32,
     ) -> Outcome {
         match failure {
-            Failure::StepRunning => {
-                debug!(event_id = %event.meta.id, reaction = self.wired.name, "the step to undo is running; waiting for it");
-                // As long as it took so far: close behind a quick step, and no load behind a slow one.
-                let base = Duration::from_millis(50);
-                Outcome::Again {
-                    after: self.backoff(base, u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX)),
+            Failure::StepRunning => match self.db.within(self.wait_for_step(arrived, event)).await {
+                Ok(Some(waits)) => waits,
+                Ok(None) => {
+                    // A little later, and later each time: whatever is running ends by itself.
+                    let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
+                    Outcome::Again { after: self.backoff(Duration::from_millis(50), times) }
                 }
-            }
+                Err(error) => {
+                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "it can't wait for its step; trying again");
+                    self.again_after_outage(outages)
+                }
+            },
             Failure::Handler(error) if error.is_unavailable() => {
                 if error.kind() == Kind::ReadOnly {
                     self.db.distrust();

@@ -75,7 +75,10 @@ impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Simulate
     fn step(mut self: Box<Self>, batch_max: usize) -> Running {
         Box::pin(async move {
             let stepped = match self.turn(batch_max).await {
-                Ok(0) => Stepped::Idle { next_due: None },
+                Ok(0) => {
+                    let wait = self.next_due().await.ok().flatten();
+                    Stepped::Idle { next_due: wait.and_then(|wait| i64::try_from(wait.as_micros()).ok()) }
+                }
                 Ok(_) => Stepped::Busy,
                 // The durable consumer is gone: as the supervisor does, open it anew, or try that another time.
                 Err(_) if self.reopen().await.is_ok() => Stepped::Busy,

@@ -91,6 +91,9 @@ async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Resu
             violations.push(Violation::overall(format!("{service}/{} has {pending:?}", reaction.name)));
         }
     }
+    for (saga, undo) in store::waiting_undos(db).await? {
+        violations.push(Violation::of(saga, format!("{service}/{undo} still waits for its step")));
+    }
     for (saga, step) in store::running_steps(db).await? {
         violations.push(Violation::of(saga, format!("the step {service}/{step} still runs")));
     }

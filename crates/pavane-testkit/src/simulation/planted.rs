@@ -150,6 +150,10 @@ impl Bug {
                 "create trigger planted after insert on pavane_ledger when new.state = 'running' \
                  begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
             }
+            Self::RunningIgnored => {
+                "create trigger planted after insert on pavane_waiting \
+                 begin delete from pavane_waiting where reaction = new.reaction and event_id = new.event_id; end"
+            }
             Self::UndoFirstIgnored => {
                 "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
                  begin delete from pavane_ledger where saga = new.saga and step = new.step; end"

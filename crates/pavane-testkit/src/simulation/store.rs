@@ -17,6 +17,14 @@ pub(super) async fn running_steps<DB: Database>(db: &Db<DB>) -> Result<Vec<(Saga
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
 }
 
+/// The undos that wait for their step: `(saga, reaction)`.
+pub(super) async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<Vec<(SagaId, String)>, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select saga, reaction from pavane_waiting order by saga";
+    let rows = DB::fetch(&mut conn, sql, Vec::new()).await?;
+    rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
+}
+
 /// How many rows of the outbox are kept although they were sent.
 pub(super) async fn sent_rows<DB: Database>(db: &Db<DB>) -> Result<i64, BoxError> {
     let mut conn = db.writers().acquire().await?;

@@ -1,7 +1,6 @@
 //! The bus of a simulation: the one in memory, with everything that goes over it written down, and planted mistakes made.
 
 use std::{
-    collections::BTreeSet,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +12,6 @@ use pavane::{
         Bus, ConsumerConfig, Delivery, Error, Health, Memory, Outgoing, PublishError, Receipt, Settle, StreamState,
         Subscription, Topology, memory,
     },
-    choreography::Manifest,
     contract::{
         SagaId,
         codec::{Headers, header},
@@ -28,8 +26,6 @@ use super::{Bug, Fault, chaos::Chaos};
 pub struct SimulatedBus {
     memory: Memory,
     chaos: Arc<Chaos>,
-    /// The durable consumers of undos.
-    undos: Arc<BTreeSet<String>>,
     /// Dead letters that count as kept, and are stored with what is published next.
     late: Arc<Mutex<Vec<Outgoing>>>,
 }
@@ -55,10 +51,8 @@ struct Watched {
 }
 
 impl SimulatedBus {
-    pub(super) fn new(memory: Memory, chaos: Arc<Chaos>, manifest: &Manifest) -> Self {
-        let undos = manifest.reactions.iter().filter(|reaction| reaction.undoes().is_some());
-        let undos = undos.map(|undo| format!("{}_{}", manifest.service, undo.name)).collect();
-        Self { memory, chaos, undos: Arc::new(undos), late: Arc::default() }
+    pub(super) fn new(memory: Memory, chaos: Arc<Chaos>) -> Self {
+        Self { memory, chaos, late: Arc::default() }
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -221,8 +215,7 @@ impl Settle for Watched {
 
     fn retry_after(mut self: Box<Self>, delay: Duration) -> Settled<'static> {
         self.wire.chaos.note(self.saga, || format!("wants {} again after {delay:?}", self.what));
-        let is_undo = self.wire.undos.contains(&self.key.0);
-        if self.wire.has(Bug::FailedCountsAsDone) || is_undo && self.wire.has(Bug::RunningIgnored) {
+        if self.wire.has(Bug::FailedCountsAsDone) {
             return self.ack();
         }
         let delay = if self.wire.has(Bug::RetriesAtOnce) { Duration::ZERO } else { delay };

@@ -97,6 +97,57 @@ async fn an_effect_that_is_rejected_does_not_keep_its_undo_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_waits_bars_a_step_whose_effect_is_rejected() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let provider = stage.script.provider.lock().await;
+        let saga = stage.start("impossible").await;
+        until("the call", || async { (!stage.script.calls.lock().unwrap().is_empty()).then_some(()) }).await;
+        stage.cancel(saga, "impossible").await;
+        until("the undo to wait", || async { (stage.undos_waiting().await == 1).then_some(()) }).await;
+        drop(provider);
+        stage.settle().await;
+        assert_eq!(stage.done("impossible").await, ["step", "take-back"]);
+        assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "there is nothing to refund");
+        assert_eq!(states(&stage, "barred").await, 1);
+    }
+}
+
+/// How many sagas' `charge` is in a state.
+async fn states(stage: &Stage, state: &str) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from pavane_ledger where step = 'charge' and state = $1");
+    count.bind(state.to_owned()).fetch_one(stage.db.readers()).await.unwrap()
+}
+
+/// More than a consumer may have unsettled at the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn undos_that_wait_do_not_keep_others_from_being_undone_and_survive_a_restart() {
+    const WAITING: i64 = 1001;
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let sagas: Vec<_> = (0..WAITING).map(|_| SagaId::new(&SystemClock)).collect();
+        let rows: Vec<_> = sagas.iter().map(|saga| format!("('{saga}', 'charge', 'running', 0)")).collect();
+        let running = format!("insert into pavane_ledger (saga, step, state, changed_at) values {}", rows.join(", "));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(running)).execute(stage.db.writers()).await.unwrap();
+        for saga in &sagas {
+            stage.publish(*saga, &Cancelled { key: "running".into() }).await;
+        }
+        let saga = stage.start("other").await;
+        until("the charge", || async { stage.done("other").await.contains(&"charge".to_owned()).then_some(()) }).await;
+        stage.cancel(saga, "other").await;
+        until("the refund", || async { stage.done("other").await.contains(&"refund".to_owned()).then_some(()) }).await;
+        until("all to wait", || async { (stage.undos_waiting().await == WAITING).then_some(()) }).await;
+        let stage = stage.restart().await;
+        assert_eq!(stage.undos_waiting().await, WAITING);
+        // As if the effects had been rejected, in another instance.
+        let end = "delete from pavane_ledger where state = 'running'";
+        sqlx::raw_sql(end).execute(stage.db.writers()).await.unwrap();
+        stage.settle().await;
+        assert_eq!(states(&stage, "barred").await, WAITING);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_can_not_be_read_leaves_nothing_running_that_an_undo_would_wait_for() {
     for database in databases().await {
         let stage = Stage::open(database).await;

@@ -320,6 +320,7 @@ impl Stage {
                 pending.unsettled == 0 && pending.undelivered == 0
             });
             let letters = self.letters_waiting().await;
+            let idle = idle && self.undos_waiting().await == 0;
             // While its stream is full they wait, and that is rest.
             (backlog.unsent == 0 && idle && (letters == 0 || self.full)).then_some(())
         })
@@ -335,6 +336,11 @@ impl Stage {
     /// How many dead letters wait in the database to be published.
     pub(crate) async fn letters_waiting(&self) -> i64 {
         pavane::inbox::dead_letter::waiting(&self.db).await.unwrap()
+    }
+
+    /// How many undos wait in the database for their step.
+    pub(crate) async fn undos_waiting(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from pavane_waiting").fetch_one(self.db.readers()).await.unwrap()
     }
 
     /// Stops the service as SIGTERM would, and starts it again on the same database and bus.

@@ -102,7 +102,7 @@ impl<DB: Database> Scheduler<DB> {
         let service = self.processes.service(process);
         let player = &self.system.services[service];
         let name = &player.manifest.service;
-        let wire = SimulatedBus::new(self.world.bus.clone(), Arc::clone(&self.chaos), &player.manifest);
+        let wire = SimulatedBus::new(self.world.bus.clone(), Arc::clone(&self.chaos));
         let mut relay = relay::Config::default();
         // With small batches it reads ahead, and records late.
         relay.batch_max = u16::try_from(self.chaos.plan.batch_max).unwrap_or(u16::MAX);

@@ -1,0 +1,144 @@
+//! Undos that wait for their step: in the database, so that they hold no slot of the consumer's pending window.
+//!
+//! A second source of deliveries beside the bus. What it delivers is settled like what the bus delivers: acked is deleted,
+//! to be tried again is due later, and what was taken and not settled is due again after the ack wait.
+
+pub(crate) mod store;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use pavane_bus::{Bus, Delivery, Error, Settle};
+use pavane_contract::RawEnvelope;
+use pavane_outbox::{Correlation, Database, Db};
+use tokio::{sync::Notify, time::Instant};
+use tracing::{debug, warn};
+
+use crate::{
+    engine::{Arrived, Engine, Outcome, nothing},
+    wiring::Part,
+};
+
+/// How often an instance looks for undos whose step ended in another one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The undos of one reaction that wait for their step.
+pub(crate) struct Waiting {
+    step_ended: Arc<Notify>,
+    /// When to look for what other instances left.
+    look_at: Instant,
+}
+
+impl Waiting {
+    pub(crate) fn new(step_ended: Arc<Notify>) -> Self {
+        Self { step_ended, look_at: Instant::now() }
+    }
+
+    /// Waits until there may be something to take. Cancel-safe.
+    pub(crate) async fn changed(&self) {
+        tokio::select! {
+            () = self.step_ended.notified() => {}
+            () = tokio::time::sleep_until(self.look_at) => {}
+        }
+    }
+
+    /// Takes up to `limit` undos whose step is no longer running.
+    pub(crate) async fn take<S, DB: Database, B: Bus>(
+        &mut self,
+        engine: &Engine<S, DB, B>,
+        limit: usize,
+    ) -> Vec<Arrived> {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        let (reaction, tuning) = (&engine.wired.name, &engine.wired.reaction.tuning);
+        let taken = match engine.db.within(store::take(&engine.db, reaction, tuning.ack_wait, limit)).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                // As with the bus: what can't be received now is received later.
+                warn!(reaction, %error, "failed to look for undos that wait for their step; looking again");
+                return Vec::new();
+            }
+        };
+        let arrived = |row: store::Row| {
+            let kept =
+                Kept { db: engine.db.clone(), reaction: reaction.clone(), event: row.event, wait: tuning.ack_wait };
+            let mut arrived =
+                Arrived::read(Delivery::new(row.message, row.taken, row.sequence, kept), tuning.payload_max);
+            arrived.is_local = true;
+            arrived
+        };
+        taken.into_iter().map(arrived).collect()
+    }
+}
+
+/// How long until the next undo of a reaction is due whose step is not running; `None` when there is none.
+pub(crate) async fn next_due<DB: Database>(
+    db: &Db<DB>,
+    reaction: &str,
+) -> Result<Option<Duration>, pavane_outbox::Error> {
+    let due = store::next_due(db, reaction).await?;
+    let until = |due: i64| Duration::from_micros(due.saturating_sub(db.now()).max(0).unsigned_abs());
+    // A moment at least: it may be due already, and another instance's.
+    Ok(due.map(|due| until(due).max(Duration::from_millis(50))))
+}
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Lets an undo wait until it is known whether its step happened.
+    pub(crate) async fn wait_for_step(
+        &self,
+        arrived: &Arrived,
+        event: &RawEnvelope,
+    ) -> Result<Option<Outcome>, pavane_outbox::Error> {
+        let Part::Undo { step } = &self.wired.part else { return Ok(None) };
+        if arrived.is_local {
+            return Ok(None);
+        }
+        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+        store::keep(&mut tx, (&self.wired.name, step), event, &arrived.delivery).await?;
+        tx.commit().await?;
+        debug!(event_id = %event.meta.id, reaction = self.wired.name, step, "the step to undo is running; waiting for it");
+        // The step may have ended before the undo was there to be found.
+        self.wired.step_ended.notify_one();
+        Ok(Some(Outcome::Done))
+    }
+}
+
+/// What became of a delivery from the database. Idempotent: two of them may be about one row.
+struct Kept<DB: Database> {
+    db: Db<DB>,
+    reaction: String,
+    event: String,
+    wait: Duration,
+}
+
+type Settled<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+impl<DB: Database> Kept<DB> {
+    async fn end(&self) -> Result<(), Error> {
+        store::end(&self.db, &self.reaction, &self.event).await.map_err(unavailable)
+    }
+
+    async fn due_after(&self, delay: Duration) -> Result<(), Error> {
+        store::due_after(&self.db, &self.reaction, &self.event, delay).await.map_err(unavailable)
+    }
+}
+
+impl<DB: Database> Settle for Kept<DB> {
+    fn ack(self: Box<Self>) -> Settled<'static> {
+        Box::pin(async move { self.end().await })
+    }
+
+    fn retry_after(self: Box<Self>, delay: Duration) -> Settled<'static> {
+        Box::pin(async move { self.due_after(delay).await })
+    }
+
+    fn reject(self: Box<Self>, _: String) -> Settled<'static> {
+        Box::pin(async move { self.end().await })
+    }
+
+    fn in_progress(&self) -> Settled<'_> {
+        Box::pin(self.due_after(self.wait))
+    }
+}
+
+fn unavailable(error: pavane_outbox::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}

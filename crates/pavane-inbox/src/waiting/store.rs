@@ -1,0 +1,131 @@
+//! All SQL of undos that wait for their step.
+
+use std::time::Duration;
+
+use pavane_bus::{Delivery, Message};
+use pavane_contract::RawEnvelope;
+use pavane_outbox::{Database, Db, Error, Statement, Tx};
+
+use crate::store::{decode, int, json, text};
+
+/// An undo that waited, as it was delivered.
+pub(crate) struct Row {
+    pub(crate) event: String,
+    pub(crate) message: Message,
+    pub(crate) sequence: u64,
+    /// How often it was taken, this time included.
+    pub(crate) taken: u64,
+}
+
+/// Keeps an undo until its step has ended. One that waits already is the same one.
+pub(crate) async fn keep<DB: Database>(
+    tx: &mut Tx<DB>,
+    (reaction, step): (&str, &str),
+    event: &RawEnvelope,
+    delivery: &Delivery,
+) -> Result<(), Error> {
+    const KEEP: Statement = Statement {
+        postgres: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at) \
+                   values ($1, $2::uuid, $3::uuid, $4, $5, $6, $7, $8, $9, $9) on conflict (reaction, event_id) do nothing",
+        sqlite: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) on conflict (reaction, event_id) do nothing",
+    };
+    let message = &delivery.message;
+    let args = vec![
+        reaction.into(),
+        event.meta.id.to_string().into(),
+        event.meta.cause.saga.to_string().into(),
+        step.into(),
+        message.subject.as_str().into(),
+        json(&message.headers)?.into(),
+        message.payload.to_vec().into(),
+        i64::try_from(delivery.sequence).unwrap_or(i64::MAX).into(),
+        tx.db().now().into(),
+    ];
+    let sql = KEEP.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, args).await?;
+    Ok(())
+}
+
+/// Takes undos that are due and whose step is not running, the oldest first. They are due again after `wait`, should nothing
+/// become of them: of two instances that look at once, one skips what the other one locks, and finds it not due afterwards.
+pub(crate) async fn take<DB: Database>(
+    db: &Db<DB>,
+    reaction: &str,
+    wait: Duration,
+    limit: usize,
+) -> Result<Vec<Row>, Error> {
+    const TAKE: Statement = Statement {
+        postgres: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
+                   select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and not exists \
+                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                   and ledger.state = 'running') order by since limit $4 for update skip locked) \
+                   returning event_id::text, subject, headers, body, sequence, taken, since",
+        sqlite: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
+                 select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and not exists \
+                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                 and ledger.state = 'running') order by since limit $4) \
+                 returning event_id, subject, headers, body, sequence, taken, since",
+    };
+    let now = db.now();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let args = vec![reaction.into(), now.into(), after(now, wait).into(), limit.into()];
+    let rows = DB::fetch(&mut *db.writer().await?, TAKE.on(db.dialect()), args).await?;
+    let mut taken = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let headers = serde_json::from_str(&text::<DB>(row, 2)?).map_err(decode)?;
+        let payload = DB::bytes(row, 3)?.unwrap_or_default().into();
+        let message = Message { subject: text::<DB>(row, 1)?, headers, payload };
+        let (event, sequence) = (text::<DB>(row, 0)?, int::<DB>(row, 4)?.unsigned_abs());
+        taken.push((int::<DB>(row, 6)?, Row { event, message, sequence, taken: int::<DB>(row, 5)?.unsigned_abs() }));
+    }
+    // An update returns its rows in no order.
+    taken.sort_by_key(|(since, _)| *since);
+    Ok(taken.into_iter().map(|(_, row)| row).collect())
+}
+
+/// When the next of a reaction's undos whose step is not running is due.
+pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<Option<i64>, Error> {
+    const NEXT: Statement = Statement {
+        postgres: "select min(next_at) from pavane_waiting waiting where reaction = $1 and not exists \
+                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                   and ledger.state = 'running')",
+        sqlite: "select min(next_at) from pavane_waiting waiting where reaction = $1 and not exists \
+                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                 and ledger.state = 'running')",
+    };
+    let sql = NEXT.on(db.dialect());
+    let rows = DB::fetch(&mut *db.reader().await?, sql, vec![reaction.into()]).await?;
+    Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
+}
+
+/// Forgets an undo that was handled, or given up on.
+pub(crate) async fn end<DB: Database>(db: &Db<DB>, reaction: &str, event: &str) -> Result<(), Error> {
+    const END: Statement = Statement {
+        postgres: "delete from pavane_waiting where reaction = $1 and event_id = $2::uuid",
+        sqlite: "delete from pavane_waiting where reaction = $1 and event_id = $2",
+    };
+    let mut conn = db.writer().await?;
+    DB::execute(&mut conn, END.on(db.dialect()), vec![reaction.into(), event.into()]).await?;
+    Ok(())
+}
+
+/// Lets an undo be due after a while.
+pub(crate) async fn due_after<DB: Database>(
+    db: &Db<DB>,
+    reaction: &str,
+    event: &str,
+    delay: Duration,
+) -> Result<(), Error> {
+    const DUE: Statement = Statement {
+        postgres: "update pavane_waiting set next_at = $3 where reaction = $1 and event_id = $2::uuid",
+        sqlite: "update pavane_waiting set next_at = $3 where reaction = $1 and event_id = $2",
+    };
+    let args = vec![reaction.into(), event.into(), after(db.now(), delay).into()];
+    DB::execute(&mut *db.writer().await?, DUE.on(db.dialect()), args).await?;
+    Ok(())
+}
+
+fn after(now: i64, wait: Duration) -> i64 {
+    now.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+}
