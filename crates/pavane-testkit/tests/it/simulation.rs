@@ -34,7 +34,7 @@ fn every_planted_mistake_is_found() {
 
 #[test]
 fn what_goes_wrong_is_shown_with_no_more_than_it_needs() {
-    let simulation = simulate(books::shop).planting(Bug::RunningIgnored).sagas(10).seeds(0..20);
+    let simulation = simulate(books::shop).planting(Bug::RunningIgnored).sagas(10).seeds(0..200);
     let outcome = simulation.run();
     let counterexample = outcome.counterexample.expect("it is found");
     let Plan { sagas, instances, only, .. } = &counterexample.run.plan;
