@@ -12,7 +12,7 @@ use pavane::{
     Config, Envelope, Handled, Service, Tx,
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::Consumer,
+    inbox::{Consumer, dead_letter::Progress},
     on,
     outbox::{Config as DbConfig, Correlation, Db, Emissions, Error},
 };
@@ -91,6 +91,8 @@ impl Bench {
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
         .await;
+        let mut dead_letters = self.consumer.dead_letters();
+        while dead_letters.turn().await.unwrap() == Progress::Published {}
     }
 
     async fn number(&self, query: &'static str) -> i64 {

@@ -139,11 +139,11 @@ async fn undos_that_wait_do_not_keep_others_from_being_undone_and_survive_a_rest
         until("all to wait", || async { (stage.undos_waiting().await == WAITING).then_some(()) }).await;
         let stage = stage.restart().await;
         assert_eq!(stage.undos_waiting().await, WAITING);
-        // As if the effects had been rejected, in another instance.
-        let end = "delete from pavane_ledger where state = 'running'";
-        sqlx::raw_sql(end).execute(stage.db.writers()).await.unwrap();
-        stage.settle().await;
-        assert_eq!(states(&stage, "barred").await, WAITING);
+        // As if an effect had been rejected, in another instance.
+        let end = format!("delete from pavane_ledger where saga = '{}'", sagas[0]);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(end)).execute(stage.db.writers()).await.unwrap();
+        until("its undo to bar it", || async { (states(&stage, "barred").await == 1).then_some(()) }).await;
+        until("it to wait no more", || async { (stage.undos_waiting().await == WAITING - 1).then_some(()) }).await;
     }
 }
 

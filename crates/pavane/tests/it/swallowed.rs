@@ -8,7 +8,7 @@ use pavane::{
     App, Config, Envelope, Event, Handled, Key, Service, Tx,
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::Consumer,
+    inbox::{Consumer, dead_letter::Progress},
     on,
     outbox::{Config as DbConfig, Correlation, Db, Dialect, Emissions, Error},
 };
@@ -123,6 +123,8 @@ impl Desk {
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
         .await;
+        let mut dead_letters = self.consumer.dead_letters();
+        while dead_letters.turn().await.unwrap() == Progress::Published {}
     }
 
     async fn filed(&self) -> Vec<String> {

@@ -122,7 +122,8 @@ impl Stage {
                 pending.unsettled == 0 && pending.undelivered == 0
             });
             let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
-            (idle && backlog.unsent == 0).then_some(())
+            let letters = pavane::inbox::dead_letter::waiting(&self.db).await.unwrap();
+            (idle && backlog.unsent == 0 && letters == 0).then_some(())
         })
         .await;
     }

@@ -57,7 +57,7 @@ impl World {
         eventually("everything handled", async || {
             let pending = REACTIONS.iter().filter_map(|name| self.bus.pending(&format!("{NAME}_{name}")));
             let busy = pending.map(|pending| pending.unsettled + pending.undelivered).sum::<usize>();
-            Ok((busy == 0).then_some(()))
+            Ok((busy == 0 && pavane::inbox::dead_letter::waiting(&self.db).await? == 0).then_some(()))
         })
         .await
     }

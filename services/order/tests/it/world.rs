@@ -153,7 +153,8 @@ impl World {
                 let pending = self.bus.pending(reaction).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });
-            (backlog.unsent == 0 && idle).then_some(())
+            let letters = pavane::inbox::dead_letter::waiting(&self.db).await.unwrap();
+            (backlog.unsent == 0 && letters == 0 && idle).then_some(())
         })
         .await;
     }

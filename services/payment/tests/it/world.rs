@@ -92,7 +92,8 @@ impl World {
         eventually("everything handled", async || {
             let pending = REACTIONS.iter().filter_map(|name| self.bus.pending(&format!("{NAME}_{name}")));
             let busy = pending.map(|pending| pending.unsettled + pending.undelivered).sum::<usize>();
-            Ok((busy == 0 && self.readiness.backlog().await?.unsent == 0).then_some(()))
+            let letters = pavane::inbox::dead_letter::waiting(&self.db).await?;
+            Ok((busy == 0 && letters == 0 && self.readiness.backlog().await?.unsent == 0).then_some(()))
         })
         .await
     }
