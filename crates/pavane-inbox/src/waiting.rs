@@ -113,11 +113,11 @@ type Settled<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 impl<DB: Database> Kept<DB> {
     async fn end(&self) -> Result<(), Error> {
-        store::end(&self.db, &self.reaction, &self.event).await.map_err(unavailable)
+        store::end(&self.db, &self.reaction, &self.event).await.map_err(|error| unavailable(&error))
     }
 
     async fn due_after(&self, delay: Duration) -> Result<(), Error> {
-        store::due_after(&self.db, &self.reaction, &self.event, delay).await.map_err(unavailable)
+        store::due_after(&self.db, &self.reaction, &self.event, delay).await.map_err(|error| unavailable(&error))
     }
 }
 
@@ -139,6 +139,6 @@ impl<DB: Database> Settle for Kept<DB> {
     }
 }
 
-fn unavailable(error: pavane_outbox::Error) -> Error {
+fn unavailable(error: &pavane_outbox::Error) -> Error {
     Error::Unavailable(error.to_string())
 }
