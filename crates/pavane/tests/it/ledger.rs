@@ -114,9 +114,9 @@ async fn an_undo_that_waits_bars_a_step_whose_effect_is_rejected() {
 }
 
 /// How many sagas' `charge` is in a state.
-async fn states(stage: &Stage, state: &str) -> i64 {
+async fn states(stage: &Stage, wanted: &str) -> i64 {
     let count = sqlx::query_scalar("select count(*) from pavane_ledger where step = 'charge' and state = $1");
-    count.bind(state.to_owned()).fetch_one(stage.db.readers()).await.unwrap()
+    count.bind(wanted.to_owned()).fetch_one(stage.db.readers()).await.unwrap()
 }
 
 /// More than a consumer may have unsettled at the broker.
