@@ -137,6 +137,11 @@ impl Shelf {
         set_database_clock(&self.db, self.clock.now()).await;
     }
 
+    /// Moves the database's clock alone.
+    pub(crate) async fn set_database_clock(&self, now: Timestamp) {
+        set_database_clock(&self.db, now).await;
+    }
+
     /// The same database as another instance has it open, whose clock shows another time.
     pub(crate) async fn instance_at(&self, now: Timestamp) -> (Db, Relay<Any, Memory>) {
         let mut config = Config::new("shelf", &self.url);
