@@ -68,7 +68,11 @@ fn commands(snippet: &str) -> Vec<String> {
         }
         words.to_owned()
     };
-    let is_command = |part: &String| ["cargo ", "just ", "pavane "].iter().any(|program| part.starts_with(program));
+    // `pavane = …` is a line of a manifest.
+    let is_command = |part: &String| {
+        let (program, rest) = part.split_once(' ').unwrap_or_default();
+        ["cargo", "just", "pavane"].contains(&program) && !rest.starts_with('=')
+    };
     code.split("&&").map(bare).filter(is_command).collect()
 }
 
