@@ -3,7 +3,7 @@ use std::future::Future;
 use bytes::Bytes;
 use pavane_contract::Timestamp;
 
-use crate::{ConsumerConfig, Delivery, Outgoing, Topology};
+use crate::{ConsumerConfig, Delivery, Outgoing, Topology, Wakes};
 
 /// A message bus with durable streams and durable consumers: what Pavane needs of JetStream, and no more.
 pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
@@ -67,6 +67,29 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// Most bytes that the server takes in one message, headers included, as it stated when it was connected.
     fn message_max(&self) -> usize;
+
+    /// Tells the other instances of a service that something was committed, so that the one that publishes looks at once.
+    ///
+    /// A wake may be lost: whoever depends on it looks now and then anyway. A bus that carries none has nothing to do, which
+    /// is the default.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed for good.
+    fn wake(&self, service: &str) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = service;
+        std::future::ready(Ok(()))
+    }
+
+    /// Listens to what the instances of a service say with [`wake`](Self::wake).
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed for good.
+    fn listen(&self, service: &str) -> impl Future<Output = Result<Wakes, Error>> + Send {
+        let _ = service;
+        std::future::ready(Ok(Wakes::never()))
+    }
 
     /// How the connection is right now. Does no I/O.
     fn health(&self) -> Health;

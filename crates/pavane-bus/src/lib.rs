@@ -14,6 +14,7 @@ pub mod memory;
 mod message;
 pub mod metric;
 pub mod topology;
+mod wake;
 
 pub use bus::{Bus, Error, Health, PublishError, Receipt, StreamState, Subscription};
 pub use delivery::{Delivery, Settle};
@@ -21,3 +22,4 @@ pub use jetstream::JetStream;
 pub use memory::Memory;
 pub use message::{Message, Outgoing};
 pub use topology::{ConsumerConfig, Topology};
+pub use wake::Wakes;

@@ -21,6 +21,11 @@ pub const DECLARATIONS: &str = "PAVANE_MANIFESTS";
 /// The stream behind [`DECLARATIONS`].
 pub const DECLARATIONS_STREAM: &str = "KV_PAVANE_MANIFESTS";
 
+/// The subject of [`Bus::wake`](crate::Bus::wake): core NATS, in no stream.
+pub fn wake_subject(service: &str) -> String {
+    format!("wake.{service}")
+}
+
 /// The stream that takes what is published to a subject; `None` when no stream does, or when it isn't a subject that can
 /// be published to.
 pub fn stream_of(subject: &str) -> Option<&'static str> {
@@ -150,6 +155,7 @@ mod tests {
             ("dead.order.ship.events.x", Some(DEAD_LETTERS)),
             ("audit.discard.order.ship", Some(AUDIT)),
             ("events", None),
+            ("wake.order", None),
             ("other.x", None),
             ("events..x", None),
             ("events.*", None),

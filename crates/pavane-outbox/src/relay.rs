@@ -12,8 +12,8 @@ mod store;
 
 use std::time::Duration;
 
-use pavane_bus::{Bus, PublishError, StreamState};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use pavane_bus::{Bus, PublishError, StreamState, Wakes};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, Failure, db::micros, metric, store as tables};
@@ -34,7 +34,8 @@ pub struct Config {
     pub lease: Duration,
     /// How often the broker is asked whether it still has what it acknowledged, when nothing makes it urgent. Default 30 s.
     pub verify_every: Duration,
-    /// Longest pause between two looks at an empty outbox. A commit in this process ends it at once. Default 500 ms.
+    /// Longest pause between two looks at an empty outbox, and of a standby at the lease. A commit ends it at once, in this
+    /// process or, as long as the bus carries the wake, in another instance. Default 500 ms.
     pub poll_max: Duration,
     /// How long the verdict of a saga is kept. Default 45 days; a saga must not live longer.
     pub verdict_retention: Duration,
@@ -99,6 +100,9 @@ impl From<sqlx::Error> for Error {
         Self::Store(error.into())
     }
 }
+
+/// From one look to the next under load: what is committed meanwhile goes out together, at the price of one.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Publishes one database's outbox to one bus.
 #[derive(Debug)]
@@ -200,12 +204,11 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(progress)
     }
 
-    /// Steps for ever: at once after a commit in this process or while there is more, else after a pause that grows.
-    /// Stops when dropped; call [`release`](Self::release) then.
+    /// Steps for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
+    /// pause that grows. Stops when dropped; call [`release`](Self::release) then.
     pub async fn run(&mut self) {
         const POLL_MIN: Duration = Duration::from_millis(5);
-        /// From one batch to the next under load: what is committed meanwhile goes out together, at the price of one.
-        const GATHER: Duration = Duration::from_millis(1);
+        let mut wakes = self.listen().await;
         let mut pause = POLL_MIN;
         let mut failing = false;
         let mut gathered = Instant::now();
@@ -226,7 +229,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                     let due = next_due.map_or(self.config.poll_max, |due| Duration::from_micros(due.unsigned_abs()));
                     pause = (pause * 2).min(self.config.poll_max).min(due.max(POLL_MIN));
                 }
-                Ok(Progress::Standby) => pause = self.config.poll_max,
+                Ok(Progress::Standby) => {
+                    self.stand_by().await;
+                    continue;
+                }
                 Err(cause) => {
                     if cause.is_read_only() {
                         self.db.distrust();
@@ -243,10 +249,39 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                 }
             }
             // A commit makes it worth looking at once.
-            if timeout(pause, self.db.committed()).await.is_ok() {
+            let worth_a_look = async {
+                tokio::select! {
+                    () = self.db.committed() => {}
+                    () = wakes.next() => {}
+                }
+            };
+            if timeout(pause, worth_a_look).await.is_ok() {
                 pause = POLL_MIN;
                 sleep_until(gathered).await;
             }
+        }
+    }
+
+    /// Listens to the other instances. Without that their commits wait for the next look.
+    async fn listen(&self) -> Wakes {
+        self.bus.listen(self.db.service()).await.unwrap_or_else(|cause| {
+            warn!(service = self.db.service(), %cause, "failed to listen to the other instances; their events go out later");
+            Wakes::never()
+        })
+    }
+
+    /// Leaves the lease alone until it is worth another look, and tells the instance that has it what is committed here.
+    async fn stand_by(&self) {
+        let until = Instant::now() + self.config.poll_max;
+        while timeout_at(until, self.db.committed()).await.is_ok() {
+            if let Err(cause) = self.bus.wake(self.db.service()).await {
+                debug!(service = self.db.service(), %cause, "failed to wake the instance that publishes");
+            }
+            // Commits without end must not keep it from the look.
+            if Instant::now() >= until {
+                return;
+            }
+            sleep(GATHER).await;
         }
     }
 

@@ -1,8 +1,9 @@
 //! `docker/nats.conf` gives each service what its wiring table needs, and no more; and the shop runs on that.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use demo::scenario::Scenario;
+use futures_util::FutureExt as _;
 use pavane::{
     Envelope, Key,
     bus::{
@@ -42,6 +43,7 @@ fn needed(manifest: &Manifest) -> BTreeSet<String> {
     let mut needed: BTreeSet<String> = [
         format!("_INBOX_{service}.>"),
         format!("dead.{service}.>"),
+        format!("wake.{service}"),
         format!("$KV.PAVANE_MANIFESTS.{service}"),
         format!("$JS.API.STREAM.CREATE.{DECLARATIONS_STREAM}"),
         format!("$JS.API.STREAM.MSG.GET.{EVENTS}"),
@@ -113,6 +115,26 @@ async fn the_shop_runs_with_these_permissions_and_can_be_watched() {
     assert!(!events.next(10).await.unwrap().is_empty());
     bus.provision_audit(1).await.unwrap();
     assert!(bus.server_report().await.unwrap().streams >= 3);
+    for manifest in manifests() {
+        instances_wake_one_another(&house, &manifest.service).await;
+    }
+}
+
+/// As this user, and as nobody else.
+async fn instances_wake_one_another(house: &House, service: &str) {
+    let (bus, other) = (connected(house, service).await, connected(house, service).await);
+    let mut wakes = other.listen(service).await.unwrap();
+    let mut foreign = connected(house, "monitor").await.listen(service).await.unwrap();
+    let heard = async {
+        while wakes.next().now_or_never().is_none() {
+            bus.wake(service).await.unwrap();
+            // By then the server has passed it on.
+            bus.stream_state().await.unwrap();
+            other.stream_state().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("the other instance hears no wake");
+    assert!(foreign.next().now_or_never().is_none(), "the monitor hears the wakes of {service}");
 }
 
 /// What only somebody who decides may do. The users who only look are as the others, without these lines.

@@ -10,6 +10,7 @@ pub mod consuming;
 pub mod provisioning;
 pub mod publishing;
 pub mod settling;
+pub mod waking;
 
 use std::{future::Future, time::Duration};
 
@@ -57,6 +58,9 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@module $start, provisioning: [
             a_missing_stream_is_named, can_be_repeated, can_be_done_at_once, limits_only_grow,
             a_consumer_may_gain_a_filter, a_consumer_never_loses_a_filter, a_consumer_needs_sense
+        ]);
+        $crate::conformance_tests!(@module $start, waking: [
+            wakes_every_instance, keeps_a_wake_until_somebody_waits, wakes_nobody_else
         ]);
     };
     (@module $start:path, $module:ident: [$($test:ident),* $(,)?]) => {

@@ -7,7 +7,8 @@
 //! A service that publishes under `events.payment.>` and reads with the durable consumer `X` needs, to publish:
 //! `events.payment.>`, `dead.payment.>`, `$JS.API.STREAM.INFO.EVENTS`, `$JS.API.STREAM.MSG.GET.EVENTS`,
 //! `$JS.API.CONSUMER.INFO.EVENTS.X`, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to
-//! subscribe: `_INBOX_payment.>`. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
+//! subscribe: `_INBOX_payment.>`. Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without
+//! it what a standby commits waits for the next look. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
 //! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
 //! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
 //! request fails at once and names the subject.
@@ -39,6 +40,7 @@ use async_nats::{
     jetstream::{Context, context::ContextBuilder},
 };
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::{sync::Semaphore, time::timeout};
 
 pub use bucket::{Bucket, Entry};
@@ -50,7 +52,10 @@ pub use subscription::Subscription;
 use pavane_contract::codec::header;
 
 use crate::message::MESSAGE_ID;
-use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology};
+use crate::{
+    Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
+    topology::wake_subject,
+};
 use link::Link;
 
 /// The oldest server that answers truthfully about its configuration; older ones ignore settings that they don't know.
@@ -155,6 +160,18 @@ impl Bus for JetStream {
 
     fn message_max(&self) -> usize {
         self.inner.client.server_info().max_payload
+    }
+
+    async fn wake(&self, service: &str) -> Result<(), Error> {
+        let sent = self.inner.client.publish(wake_subject(service), Bytes::new()).await;
+        sent.map_err(|error| Error::Unavailable(format!("{} was not sent: {error}", wake_subject(service))))
+    }
+
+    async fn listen(&self, service: &str) -> Result<Wakes, Error> {
+        let subject = wake_subject(service);
+        let wakes = self.inner.client.subscribe(subject.clone()).await;
+        let wakes = wakes.map_err(|error| Error::Unavailable(format!("{subject} can't be listened to: {error}")))?;
+        Ok(Wakes::new(wakes.map(drop)))
     }
 
     fn health(&self) -> Health {

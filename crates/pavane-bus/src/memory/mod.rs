@@ -12,18 +12,19 @@ mod stream;
 mod subscription;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use pavane_contract::{Clock, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use faults::Faults;
 pub use stream::Stored;
 pub use subscription::Subscription;
 
-use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology};
+use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes};
 use consumer::{Answer, DeliveryId, Taken};
 use state::State;
 
@@ -48,6 +49,8 @@ struct Shared {
     state: Mutex<State>,
     /// Something may be there to receive.
     changed: Notify,
+    /// By service: changes with each wake.
+    wakes: Mutex<BTreeMap<String, watch::Sender<()>>>,
 }
 
 impl Memory {
@@ -58,7 +61,8 @@ impl Memory {
 
     /// A bus whose faults are drawn from a seed.
     pub fn with_faults(clock: Arc<dyn Clock>, seed: u64, faults: Faults) -> Self {
-        Self { shared: Arc::new(Shared { clock, state: Mutex::new(State::new(seed, faults)), changed: Notify::new() }) }
+        let state = Mutex::new(State::new(seed, faults));
+        Self { shared: Arc::new(Shared { clock, state, changed: Notify::new(), wakes: Mutex::default() }) }
     }
 
     /// Changes the faults from now on, for example to let a run come to rest.
@@ -182,6 +186,19 @@ impl Bus for Memory {
         state::MESSAGE_MAX
     }
 
+    async fn wake(&self, service: &str) -> Result<(), Error> {
+        self.shared.wakes(service, |wakes| wakes.send_replace(()));
+        Ok(())
+    }
+
+    async fn listen(&self, service: &str) -> Result<Wakes, Error> {
+        let wakes = self.shared.wakes(service, watch::Sender::subscribe);
+        Ok(Wakes::new(futures_util::stream::unfold(wakes, async |mut wakes| {
+            wakes.changed().await.ok()?;
+            Some(((), wakes))
+        })))
+    }
+
     fn health(&self) -> Health {
         self.shared.state().health()
     }
@@ -194,6 +211,12 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in a test must not hide behind another one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the wakes of a service.
+    fn wakes<T>(&self, service: &str, act: impl FnOnce(&watch::Sender<()>) -> T) -> T {
+        let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        act(wakes.entry(service.to_owned()).or_default())
     }
 
     fn take(&self, durable: &str, credits: usize) -> Result<Vec<Taken>, Error> {

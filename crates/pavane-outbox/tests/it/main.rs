@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod clocks;
+mod instances;
 mod memory;
 mod pressure;
 mod relay;

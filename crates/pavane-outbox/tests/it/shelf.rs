@@ -155,6 +155,15 @@ impl Shelf {
         Relay::new(self.db.clone(), self.bus.clone(), relay::Config::default())
     }
 
+    /// A second instance of the service: on the same database, with its own connections.
+    pub(crate) async fn second_instance(&self) -> Self {
+        let mut config = Config::new("shelf", &self.url);
+        config.clock = Arc::new(self.clock.clone());
+        let (db, gate) = (Db::<Any>::open(config).await.unwrap(), Arc::default());
+        let (bus, clock, url) = (self.bus.clone(), self.clock.clone(), self.url.clone());
+        Self { db, gate, bus, clock, url, _folder: TempDir::new().unwrap() }
+    }
+
     pub(crate) async fn begin(&self) -> Tx {
         self.db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap()
     }

@@ -1,0 +1,114 @@
+//! Several instances of a service: one publishes, the others say what they commit.
+
+use std::time::Duration;
+
+use pavane_bus::{Bus as _, Memory};
+use pavane_outbox::relay::{self, Progress, Relay};
+use sqlx::Any;
+use tokio::{task::JoinHandle, time::timeout};
+
+use crate::shelf::Shelf;
+
+/// Longer than any test: nothing is found by looking now and then.
+const NEVER: Duration = Duration::from_hours(1);
+const SOON: Duration = Duration::from_secs(20);
+
+/// Ends with the test.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn relay(shelf: &Shelf, poll_max: Duration) -> Relay<Any, Memory> {
+    let mut config = relay::Config::default();
+    config.poll_max = poll_max;
+    Relay::new(shelf.db.clone(), shelf.bus.clone(), config)
+}
+
+fn run(mut relay: Relay<Any, Memory>) -> Running {
+    Running(tokio::spawn(async move { relay.run().await }))
+}
+
+/// A relay that has the lease.
+async fn leader(shelf: &Shelf, poll_max: Duration) -> Relay<Any, Memory> {
+    let mut relay = relay(shelf, poll_max);
+    assert!(matches!(relay.step().await.unwrap(), Progress::Idle { .. }));
+    relay
+}
+
+async fn stored(shelf: &Shelf, expected: &[&str]) {
+    let all_there = async {
+        while shelf.stored() != expected {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let waited = timeout(SOON, all_there).await;
+    assert!(waited.is_ok(), "stored {:?}, not {expected:?}", shelf.stored());
+}
+
+#[tokio::test]
+async fn what_a_standby_commits_goes_out_at_once() {
+    for shelf in Shelf::each().await {
+        let second = shelf.second_instance().await;
+        let _leads = run(leader(&shelf, NEVER).await);
+        let _stands_by = run(relay(&second, NEVER));
+        second.note("a", "one").await;
+        stored(&shelf, &["one"]).await;
+        second.note("a", "two").await;
+        shelf.note("a", "three").await;
+        stored(&shelf, &["one", "two", "three"]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_instance_commits_goes_out_although_its_wake_was_lost() {
+    for shelf in Shelf::each().await {
+        let second = shelf.second_instance().await;
+        let _leads = run(leader(&shelf, Duration::from_millis(20)).await);
+        // No relay runs there that could say so.
+        second.note("a", "one").await;
+        stored(&shelf, &["one"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_standby_leaves_the_lease_alone_until_its_next_look() {
+    for shelf in Shelf::each().await {
+        let second = shelf.second_instance().await;
+        let _leader = leader(&shelf, NEVER).await;
+        let mut wakes = shelf.bus.listen("shelf").await.unwrap();
+        let _stands_by = run(relay(&second, NEVER));
+        second.note("a", "one").await;
+        timeout(SOON, wakes.next()).await.expect("the standby does not say what it commits");
+        // It could have the lease now, if it asked.
+        shelf.pass(2 * relay::Config::default().lease).await;
+        for _ in 0..5 {
+            second.note("a", "more").await;
+            timeout(SOON, wakes.next()).await.expect("the standby does not say what it commits");
+        }
+        assert!(shelf.stored().is_empty(), "each wake cost a look at the lease");
+    }
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_however_much_is_committed() {
+    for shelf in Shelf::each().await {
+        let second = shelf.second_instance().await;
+        let leader = leader(&shelf, NEVER).await;
+        let mut wakes = shelf.bus.listen("shelf").await.unwrap();
+        let _stands_by = run(relay(&second, Duration::from_millis(30)));
+        second.note("a", "first").await;
+        timeout(SOON, wakes.next()).await.expect("the standby does not say what it commits");
+        drop(leader);
+        shelf.pass(2 * relay::Config::default().lease).await;
+        let took_over = async {
+            while shelf.stored().is_empty() {
+                second.note("a", "more").await;
+            }
+        };
+        timeout(SOON, took_over).await.expect("commits keep the standby from taking over");
+    }
+}
