@@ -71,7 +71,7 @@ pub(crate) async fn play(role: &str) -> Result<()> {
             let services = Services { databases: databases().await?, provider: provider()? };
             services::serve(listener, services).await
         }
-        service => pavane(service, listener).await,
+        service => Box::pin(pavane(service, listener)).await,
     }
 }
 

@@ -54,6 +54,16 @@ pub enum Error {
     Crashed(String),
 }
 
+impl Error {
+    /// Whether it passes by itself: the bus is unavailable right now.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Bus(error) => error.is_passing(),
+            Self::Crashed(_) | Self::PayloadMax { .. } => false,
+        }
+    }
+}
+
 /// Runs one reaction of one service.
 pub struct Consumer<S, DB: Database, B: Bus> {
     engine: Arc<Engine<S, DB, B>>,
@@ -83,10 +93,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     /// # Errors
     ///
     /// When the bus is unavailable, the consumer exists with another configuration, or a setting isn't one for this server.
-    pub async fn open(wired: Wired<S, DB>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
+    pub async fn open(wired: Arc<Wired<S, DB>>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
         let (payload_max, limit) = (wired.reaction.tuning.payload_max, bus.message_max());
         if payload_max >= limit {
-            return Err(Error::PayloadMax { reaction: wired.name, payload_max, limit });
+            return Err(Error::PayloadMax { reaction: wired.name.clone(), payload_max, limit });
         }
         let engine = Engine { wired, state, db, bus };
         let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;

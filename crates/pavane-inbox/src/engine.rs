@@ -120,7 +120,7 @@ impl Failure {
 
 /// One reaction of one service, with everything that it needs to run.
 pub(crate) struct Engine<S, DB: Database, B: Bus> {
-    pub(crate) wired: Wired<S, DB>,
+    pub(crate) wired: Arc<Wired<S, DB>>,
     pub(crate) state: Arc<S>,
     pub(crate) db: Db<DB>,
     pub(crate) bus: B,

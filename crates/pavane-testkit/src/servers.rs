@@ -6,6 +6,7 @@
 mod error;
 mod leash;
 mod nats;
+mod nats_cluster;
 mod pip;
 mod port;
 mod postgres;
@@ -15,6 +16,7 @@ mod tools;
 
 pub use error::Error;
 pub use nats::{Nats, NatsOptions};
+pub use nats_cluster::NatsCluster;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, ProcessOptions};

@@ -35,6 +35,9 @@ pub struct Config {
     pub outbox_rows: u32,
     /// So long may the oldest of them have waited. Default 24 hours.
     pub outbox_age: Duration,
+    /// How long a start tries to reach the NATS server, and to create streams and consumers there, while it is unavailable: it
+    /// starts beside us, its cluster is forming, a leader died. Default 1 minute.
+    pub start_within: Duration,
     /// How long running handlers may take at shutdown. Default 20 s.
     pub shutdown_patience: Duration,
     /// Where time and ids come from.
@@ -55,6 +58,7 @@ impl Config {
             database_timeout: Duration::from_secs(30),
             outbox_rows: Bounds::default().outbox_rows,
             outbox_age: Bounds::default().outbox_age,
+            start_within: Duration::from_mins(1),
             shutdown_patience: Duration::from_secs(20),
             clock: Arc::new(SystemClock),
         }
@@ -70,6 +74,7 @@ impl Config {
     /// | `DATABASE_URL` | the service's own database | `sqlite:<service>.db` |
     /// | `PAVANE_REPLICAS` | copies of each stream: 1, 3 or 5 | 1 |
     /// | `PAVANE_OUTBOX_ROWS` | events that may wait to be published | 1000000 |
+    /// | `PAVANE_START_WITHIN` | seconds that a start tries, while the NATS server is unavailable | 60 |
     ///
     /// # Errors
     ///
@@ -93,6 +98,13 @@ impl Config {
                 setting: "PAVANE_OUTBOX_ROWS",
                 value: rows,
                 why: "use a number of events, 1000000 for example".to_owned(),
+            })?;
+        }
+        if let Some(seconds) = var("PAVANE_START_WITHIN") {
+            config.start_within = seconds.parse().map(Duration::from_secs).map_err(|_| Error::Setting {
+                setting: "PAVANE_START_WITHIN",
+                value: seconds,
+                why: "use a whole number of seconds, for example 60".to_owned(),
             })?;
         }
         Ok(config)
@@ -163,6 +175,7 @@ impl Config {
         let mut config = jetstream::Config::new(&self.nats_url, service);
         config.user.clone_from(&self.nats_user);
         config.credentials_file.clone_from(&self.nats_credentials);
+        config.connect_within = self.start_within;
         config
     }
 

@@ -8,6 +8,7 @@ mod janitor;
 mod metric;
 #[cfg(feature = "ops")]
 pub mod ops;
+mod patience;
 mod pressure;
 mod readiness;
 mod service;

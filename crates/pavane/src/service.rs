@@ -1,12 +1,12 @@
 use std::{fmt, sync::Arc};
 
-use pavane_bus::{Bus, JetStream};
+use pavane_bus::{Bus, Error as BusError, JetStream};
 use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
 use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{App, Config, edge::Declared};
+use crate::{App, Config, edge::Declared, patience::Patience};
 
 /// Why a service can't start. Each reads after "failed to start the service: ".
 #[derive(Debug, thiserror::Error)]
@@ -205,13 +205,19 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let declaration = self.declaration(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
         self.migrate(&db).await?;
-        bus.provision(&config.topology).await?;
+        let patience = Patience::new(config.start_within);
+        let provisioned =
+            patience.outlast("make sure of the streams", BusError::is_passing, || bus.provision(&config.topology));
+        provisioned.await?;
         let state = Arc::new(self.state);
         let mut consumers = Vec::with_capacity(wired.len());
         for reaction in wired {
-            let name = reaction.name().to_owned();
-            let opened = Consumer::open(reaction, Arc::clone(&state), db.clone(), bus.clone()).await;
-            consumers.push(opened.map_err(|cause| Error::Consumer { reaction: name, cause })?);
+            let (reaction, what) = (Arc::new(reaction), "open a consumer");
+            let opened = patience.outlast(what, consumer::Error::is_passing, || {
+                Consumer::open(Arc::clone(&reaction), Arc::clone(&state), db.clone(), bus.clone())
+            });
+            let opened = opened.await.map_err(|cause| Error::Consumer { reaction: reaction.name().to_owned(), cause });
+            consumers.push(opened?);
         }
         Ok(App { declaration, state, db, bus, consumers, config })
     }

@@ -51,7 +51,12 @@ impl From<Failure> for Error {
             ErrorCode::STREAM_NOT_FOUND => {
                 Self::Other(format!("the stream does not exist ({error}); provision the topology first"))
             }
-            // 503: no leader right now, or the stream is offline.
+            // 503: no leader right now, or the stream is offline. The others: servers that have not found one another yet.
+            ErrorCode::CLUSTER_NO_PEERS
+            | ErrorCode::CLUSTER_NOT_ACTIVE
+            | ErrorCode::CLUSTER_NOT_ASSIGNED
+            | ErrorCode::CLUSTER_NOT_LEADER
+            | ErrorCode::RAFT_GENERAL => Self::Unavailable(error.to_string()),
             _ if error.code() == 503 => Self::Unavailable(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
@@ -83,7 +88,8 @@ impl Inner {
             })),
         };
         Err(Failure::NoAnswer(match error.kind() {
-            RequestErrorKind::NoResponders => Error::Unsupported(format!(
+            // It may be a server that is starting.
+            RequestErrorKind::NoResponders => Error::Unavailable(format!(
                 "nobody answers {subject} at {}: JetStream is not enabled there, or has no leader yet; start the server with -js",
                 self.link.url()
             )),

@@ -44,6 +44,9 @@ pub(super) enum Signal {
     Int,
     /// PostgreSQL's immediate shutdown: no checkpoint, but its shared memory is given back, as it is not after `Kill`.
     Quit,
+    /// Stands still, with its connections open, until `Cont`.
+    Stop,
+    Cont,
 }
 
 impl Signal {
@@ -53,6 +56,8 @@ impl Signal {
             Self::Term => "TERM",
             Self::Int => "INT",
             Self::Quit => "QUIT",
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
         }
     }
 }

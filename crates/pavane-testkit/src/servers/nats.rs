@@ -90,6 +90,16 @@ impl Nats {
         self.end(Signal::Term).await
     }
 
+    /// Stops the server where it is, with SIGSTOP: it answers nothing, and its connections stay open.
+    pub fn freeze(&mut self) {
+        self.leash.signal(Signal::Stop);
+    }
+
+    /// Lets it go on after a [`freeze`](Self::freeze).
+    pub fn thaw(&mut self) {
+        self.leash.signal(Signal::Cont);
+    }
+
     /// Starts the server again, on the same port and the same files; kills it first if it runs.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod arrives_once;
 mod black_hole;
 mod classes;
+mod cluster;
 mod declares;
 mod emits_once;
 mod full;

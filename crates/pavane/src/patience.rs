@@ -1,0 +1,71 @@
+//! Starting is as patient as connecting: the servers may be starting beside us, or be electing a leader.
+
+use std::{fmt, future::Future, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// Until when a start tries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new(start_within: Duration) -> Self {
+        Self { until: Instant::now() + start_within }
+    }
+
+    /// Tries until it works, fails with what doesn't pass by itself, or the time is over. `what` reads after "failed to".
+    pub(crate) async fn outlast<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
+        self,
+        what: &str,
+        is_passing: fn(&E) -> bool,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, E> {
+        const PAUSE_MAX: Duration = Duration::from_secs(2);
+        let mut pause = Duration::from_millis(50);
+        loop {
+            // Boxed: it is large, and would be a part of every start.
+            let error = match Box::pin(attempt()).await {
+                Err(error) if is_passing(&error) => error,
+                settled => return settled,
+            };
+            let left = self.until.saturating_duration_since(Instant::now());
+            if left <= pause {
+                return Err(error);
+            }
+            warn!(%error, seconds_left = left.as_secs(), "failed to {what}; trying again, for as long as start_within allows");
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pavane_bus::Error;
+
+    use super::*;
+
+    async fn attempts(errors: &[fn() -> Error]) -> (usize, Result<(), Error>) {
+        let mut attempts = 0;
+        let outcome = Patience::new(Duration::from_secs(10)).outlast("start", Error::is_passing, || {
+            let outcome = errors.get(attempts).map_or(Ok(()), |error| Err(error()));
+            attempts += 1;
+            std::future::ready(outcome)
+        });
+        let outcome = outcome.await;
+        (attempts, outcome)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_outlasted_and_what_does_not_is_said_at_once() {
+        let passing = || Error::Unavailable("no leader".to_owned());
+        let lasting = || Error::Denied("no".to_owned());
+        assert!(matches!(attempts(&[passing, passing, passing]).await, (4, Ok(()))));
+        assert!(matches!(attempts(&[passing, lasting, passing]).await, (2, Err(Error::Denied(_)))));
+        let (many, outcome) = attempts(&[passing as fn() -> Error; 1000]).await;
+        assert!(many > 5 && many < 50 && matches!(outcome, Err(Error::Unavailable(_))), "{many}: {outcome:?}");
+    }
+}
