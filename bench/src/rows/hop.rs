@@ -52,11 +52,14 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
         .collect())
 }
 
+/// A service that runs: what stops it, and what it ends with.
+type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
+
 /// Two services with a database each: one emits, the other one says when its handler starts.
 struct Services {
     edge: Edge<Postgres>,
     arrivals: mpsc::UnboundedReceiver<Instant>,
-    running: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Vec<Running>,
 }
 
 /// Where the second service says that its handler starts.
@@ -100,7 +103,7 @@ impl Services {
     async fn stop(self) -> Result<()> {
         for (stop, running) in self.running {
             drop(stop);
-            running.await?;
+            running.await??;
         }
         Ok(())
     }

@@ -5,16 +5,16 @@ use pavane_choreography::{Declaration, Manifest};
 use pavane_inbox::Consumer;
 use pavane_outbox::{
     Database, Db, Emissions,
-    relay::{Progress, Relay},
+    relay::{self, Progress, Relay},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{Config, Edge, Readiness, janitor, pressure, supervisor};
+use crate::{Config, Edge, Error, Readiness, janitor, pressure, supervisor, supervisor::Tasks};
 
 /// A connected service, ready to run.
 #[must_use = "it does nothing until it is run"]
@@ -25,6 +25,7 @@ pub struct App<S, DB: Database, B: Bus> {
     pub(crate) bus: B,
     pub(crate) consumers: Vec<Consumer<S, DB, B>>,
     pub(crate) config: Config,
+    pub(crate) tasks: Tasks,
 }
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
@@ -53,7 +54,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
 
     /// Tells whether the service can do its work right now. Cheap to clone: give it to your `/readyz`.
     pub fn readiness(&self) -> Readiness<DB, B> {
-        Readiness::new(self.db.clone(), self.bus.clone())
+        Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone())
     }
 
     /// What [`run_until`](Self::run_until) runs, for a test or a simulation that steps it by hand.
@@ -64,39 +65,99 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
 
     /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
     /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let Self { declaration, state, db, bus, consumers, config } = self;
+    ///
+    /// A task that panics (a reaction's consumer, the relay, maintenance) is started anew; [`Readiness`] names it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When a task panics again and again: it ends as at a shutdown then, and the process should end, too.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { declaration, state, db, bus, consumers, config, tasks } = self;
         let service = declaration.manifest.service.clone();
         info!(service, reactions = consumers.len(), "running");
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        if let Some(consumer) = consumers.first() {
-            tasks.spawn(supervisor::publish_dead_letters(consumer.dead_letters(), stop.clone()));
+        let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut running = JoinSet::new();
+        if let Some(publisher) = consumers.first().map(Consumer::dead_letters) {
+            let until = stop.clone();
+            keep(&mut running, &tasks, "the publishing of dead letters", move || {
+                supervisor::publish_dead_letters(publisher.clone(), until.clone())
+            });
         }
         for consumer in consumers {
-            tasks.spawn(supervisor::consume(consumer, stop.clone(), config.shutdown_patience));
+            running.spawn(supervisor::consume(consumer, tasks.clone(), stop.clone(), config.shutdown_patience));
         }
-        tasks.spawn(supervisor::declare(bus.clone(), declaration, config.topology.clone(), stop.clone()));
-        tasks.spawn(janitor::run(db.clone(), config.inbox_retention, stop.clone()));
-        tasks.spawn(pressure::run(db.clone(), stop.clone()));
-        let mut relay = Relay::new(db.clone(), bus.clone(), config.relay.clone());
-        tokio::select! {
-            () = shutdown => {}
-            () = relay.run() => {}
-        }
+        let (of, until) = ((bus.clone(), declaration, config.topology.clone()), stop.clone());
+        keep(&mut running, &tasks, "the service's declaration", move || {
+            let (bus, declaration, topology) = of.clone();
+            supervisor::declare(bus, declaration, topology, until.clone())
+        });
+        let (of, until) = (db.clone(), stop.clone());
+        keep(&mut running, &tasks, "maintenance", move || {
+            janitor::run(of.clone(), config.inbox_retention, until.clone())
+        });
+        let (of, until) = (db.clone(), stop.clone());
+        keep(&mut running, &tasks, "the look at the outbox", move || pressure::run(of.clone(), until.clone()));
+        // It goes on while the handlers end, and is the last to stop.
+        let mut relay = JoinSet::new();
+        let (of, until) = ((db.clone(), bus.clone(), config.relay), drained.clone());
+        keep(&mut relay, &tasks, "the relay", move || run_relay(of.clone(), until.clone()));
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            failure = failed(&mut running) => Err(failure),
+            failure = failed(&mut relay) => Err(failure),
+        };
         info!(service, "shutting down");
-        stop.cancel();
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                warn!(service, %error, "a task ended unexpectedly");
+        for (mut tasks, end) in [(running, stop), (relay, drained)] {
+            end.cancel();
+            while let Some(joined) = tasks.join_next().await {
+                if let Err(error) = flat(joined) {
+                    warn!(service, %error, "a task ended unexpectedly");
+                }
             }
         }
-        publish_rest(&mut relay).await;
         drop(state);
         bus.close().await;
         db.close().await;
         info!(service, "stopped");
+        ended
     }
+}
+
+/// Waits for the first task that fails; for ever when none does.
+async fn failed(tasks: &mut JoinSet<Result<(), Error>>) -> Error {
+    while let Some(joined) = tasks.join_next().await {
+        if let Err(error) = flat(joined) {
+            return error;
+        }
+    }
+    std::future::pending().await
+}
+
+/// What became of a task. That it panicked outside its supervision counts as a failure.
+fn flat(joined: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+    joined.unwrap_or_else(|error| Err(Error::Task { task: "a task".to_owned(), cause: error.to_string() }))
+}
+
+/// Keeps a task running in the background.
+fn keep<F: Future<Output = ()> + Send + 'static>(
+    running: &mut JoinSet<Result<(), Error>>,
+    tasks: &Tasks,
+    name: &'static str,
+    start: impl FnMut() -> F + Send + 'static,
+) {
+    let tasks = tasks.clone();
+    running.spawn(async move { tasks.keep(name, start).await });
+}
+
+/// Relays until told to stop, and then publishes the rest.
+async fn run_relay<DB: Database, B: Bus>((db, bus, config): (Db<DB>, B, relay::Config), stop: CancellationToken) {
+    let mut relay = Relay::new(db, bus, config);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = relay.run() => {}
+    }
+    publish_rest(&mut relay).await;
 }
 
 /// Publishes what the last handlers emitted. What can't be published now is published after the next start.

@@ -4,6 +4,8 @@ use pavane_bus::{Bus, Error, topology::EVENTS};
 use pavane_outbox::{Backlog, Database, Db, relay::Relay};
 use tokio::sync::Mutex;
 
+use crate::supervisor::Tasks;
+
 /// How long to wait for the server's answer about the stream: it takes milliseconds, unless something is wrong.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Microseconds for which that answer is good, so that the server isn't asked as often as we are.
@@ -16,6 +18,7 @@ pub struct Readiness<DB: Database, B: Bus> {
     bus: B,
     /// Locked while the server is asked: of many probes at once, one asks.
     stream: Arc<Mutex<Option<Seen>>>,
+    tasks: Tasks,
 }
 
 /// The events stream as it was seen last.
@@ -27,20 +30,20 @@ struct Seen {
 
 impl<DB: Database, B: Bus> Clone for Readiness<DB, B> {
     fn clone(&self) -> Self {
-        Self { db: self.db.clone(), bus: self.bus.clone(), stream: Arc::clone(&self.stream) }
+        Self { db: self.db.clone(), bus: self.bus.clone(), stream: Arc::clone(&self.stream), tasks: self.tasks.clone() }
     }
 }
 
 impl<DB: Database, B: Bus> Readiness<DB, B> {
-    pub(crate) fn new(db: Db<DB>, bus: B) -> Self {
-        Self { db, bus, stream: Arc::default() }
+    pub(crate) fn new(db: Db<DB>, bus: B, tasks: Tasks) -> Self {
+        Self { db, bus, stream: Arc::default(), tasks }
     }
 
     /// What isn't ready, each as a sentence; empty when all is.
     ///
     /// Asks the database, and the NATS server for the events stream, at most once a second.
     pub async fn missing(&self) -> Vec<String> {
-        let mut missing = Vec::new();
+        let mut missing = self.tasks.missing();
         if self.bus.health().connected {
             missing.extend(self.stream_trouble().await);
         } else {

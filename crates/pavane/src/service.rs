@@ -6,9 +6,9 @@ use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{App, Config, edge::Declared, patience::Patience};
+use crate::{App, Config, edge::Declared, patience::Patience, supervisor::Tasks};
 
-/// Why a service can't start. Each reads after "failed to start the service: ".
+/// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,6 +41,14 @@ pub enum Error {
         reaction: String,
         /// Why.
         cause: consumer::Error,
+    },
+    /// A background task can't be kept running.
+    #[error("{task} can't be kept running: {cause}")]
+    Task {
+        /// Which task.
+        task: String,
+        /// Its last failure.
+        cause: String,
     },
 }
 
@@ -219,7 +227,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             let opened = opened.await.map_err(|cause| Error::Consumer { reaction: reaction.name().to_owned(), cause });
             consumers.push(opened?);
         }
-        Ok(App { declaration, state, db, bus, consumers, config })
+        Ok(App { declaration, state, db, bus, consumers, config, tasks: Tasks::default() })
     }
 }
 

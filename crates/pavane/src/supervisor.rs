@@ -1,35 +1,148 @@
-//! Keeps consumers running, and says what the service is.
+//! Keeps a service's background tasks running: a task that panics is started anew, and one that panics again and again
+//! ends the service. Nothing may be dead while `/readyz` is green.
 
-use std::time::Duration;
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use futures_util::FutureExt as _;
 use pavane_bus::{Bus, Topology};
 use pavane_choreography::Declaration;
 use pavane_inbox::{Consumer, dead_letter::Publisher};
 use pavane_outbox::Database;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-/// Steps a consumer until it is told to stop, opening it anew when it fails; then drains it.
+use crate::Error;
+
+/// Which tasks of a service are not running right now, and why. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tasks(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Tasks {
+    /// Each task that is down, as a sentence.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        self.lock().iter().map(|(task, cause)| format!("{task} is not running: {cause}")).collect()
+    }
+
+    /// Runs a task to its end. One that panics is started anew, after a pause that grows.
+    ///
+    /// # Errors
+    ///
+    /// When it panics again and again.
+    pub(crate) async fn keep<F: Future<Output = ()>>(
+        &self,
+        task: &str,
+        mut start: impl FnMut() -> F,
+    ) -> Result<(), Error> {
+        let mut panics = Panics::new();
+        loop {
+            let started = Instant::now();
+            let Err(panic) = caught(start()).await else { return Ok(()) };
+            self.down(task, &panic);
+            tokio::time::sleep(panics.count(task, panic, started)?).await;
+            self.up(task);
+        }
+    }
+
+    fn down(&self, task: &str, cause: &str) {
+        self.lock().insert(task.to_owned(), cause.to_owned());
+    }
+
+    fn up(&self, task: &str) {
+        self.lock().remove(task);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The panics of one task, as many as came in a row.
+struct Panics(u32);
+
+impl Panics {
+    /// So many in a row are no bad luck: the process ends, and whatever started it starts it anew.
+    const MAX: u32 = 5;
+    /// A task that ran for so long has recovered.
+    const RECOVERED: Duration = Duration::from_mins(1);
+
+    const fn new() -> Self {
+        Self(0)
+    }
+
+    /// Counts one more. Returns how long to pause before the task is started anew.
+    fn count(&mut self, task: &str, panic: String, started: Instant) -> Result<Duration, Error> {
+        const PAUSE: Duration = Duration::from_millis(100);
+        if started.elapsed() >= Self::RECOVERED {
+            self.0 = 0;
+        }
+        self.0 += 1;
+        if self.0 >= Self::MAX {
+            error!(task, panic, times = self.0, "a task panics again and again; the service ends");
+            return Err(Error::Task { task: task.to_owned(), cause: panic });
+        }
+        error!(task, panic, "a task panicked; starting it anew");
+        Ok(PAUSE * 2_u32.pow(self.0 - 1))
+    }
+}
+
+/// Runs a task; a panic becomes an error that says what it was.
+async fn caught<T>(task: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| format!("it panicked: {}", message(&*panic)))
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Steps a consumer until it is told to stop, opening it anew when it fails or panics; then drains it.
+///
+/// # Errors
+///
+/// When it panics again and again.
 pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
     mut consumer: Consumer<S, DB, B>,
+    tasks: Tasks,
     stop: CancellationToken,
     patience: Duration,
-) {
+) -> Result<(), Error> {
+    let task = format!("the reaction {:?}", consumer.name());
+    let mut panics = Panics::new();
     loop {
-        let failure = tokio::select! {
+        let started = Instant::now();
+        let ended = tokio::select! {
             biased;
             () = stop.cancelled() => {
                 if let Err(error) = consumer.drain(patience).await {
                     warn!(%error, "failed to close a consumer; some events come again and are skipped");
                 }
-                return;
+                return Ok(());
             }
-            error = run(&mut consumer) => error,
+            ended = caught(run(&mut consumer)) => ended,
         };
-        error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer anew");
-        if !reopen(&mut consumer, &stop).await {
-            return;
+        let mut pause = Duration::from_millis(100);
+        match ended {
+            Ok(failure) => {
+                error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer anew");
+                tasks.down(&task, &failure.to_string());
+            }
+            Err(panic) => {
+                tasks.down(&task, &panic);
+                pause = panics.count(&task, panic, started)?;
+            }
         }
+        if !reopen(&mut consumer, pause, &stop).await {
+            return Ok(());
+        }
+        tasks.up(&task);
     }
 }
 
@@ -46,9 +159,9 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
 /// Opens a consumer again, however long that takes. `false` when told to stop meanwhile.
 async fn reopen<S: Send + Sync + 'static, DB: Database, B: Bus>(
     consumer: &mut Consumer<S, DB, B>,
+    mut pause: Duration,
     stop: &CancellationToken,
 ) -> bool {
-    let mut pause = Duration::from_millis(100);
     loop {
         tokio::select! {
             biased;

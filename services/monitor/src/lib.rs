@@ -19,7 +19,7 @@ mod settings;
 
 use std::{future::Future, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use pavane::{
     bus::{JetStream, jetstream},
     ops,
@@ -67,8 +67,8 @@ pub async fn run(
         bus: bus.clone(),
     };
     let observer = Arc::clone(&monitor.observer);
-    let _reading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&observer).read(bus)));
-    let _beating = AbortOnDropHandle::new(tokio::spawn(observer.beat()));
+    let reading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&observer).read(bus)));
+    let beating = AbortOnDropHandle::new(tokio::spawn(observer.beat()));
     let stop = stopping.clone();
     let served = ops::serve(listener, api::router(monitor), async move {
         shutdown.await;
@@ -80,6 +80,9 @@ pub async fn run(
     };
     tokio::select! {
         served = served => served.context("failed to serve HTTP"),
+        // Neither ends but by a panic: a page that no longer changes must not look like a system at rest.
+        ended = reading => Err(anyhow!("the monitor can't read the streams any more: {ended:?}")),
+        ended = beating => Err(anyhow!("the monitor can't tell what changes any more: {ended:?}")),
         () = too_late => Ok(()),
     }
 }

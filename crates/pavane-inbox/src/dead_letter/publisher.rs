@@ -45,6 +45,12 @@ pub struct Publisher<DB: Database, B: Bus> {
     kept: Arc<Notify>,
 }
 
+impl<DB: Database, B: Bus> Clone for Publisher<DB, B> {
+    fn clone(&self) -> Self {
+        Self { db: self.db.clone(), bus: self.bus.clone(), kept: Arc::clone(&self.kept) }
+    }
+}
+
 impl<DB: Database, B: Bus> Publisher<DB, B> {
     pub(crate) const fn new(db: Db<DB>, bus: B, kept: Arc<Notify>) -> Self {
         Self { db, bus, kept }

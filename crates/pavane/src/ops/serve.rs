@@ -25,6 +25,9 @@ pub enum Error {
     /// The listener failed.
     #[error("serve HTTP: {0}")]
     Http(#[from] io::Error),
+    /// The app can't go on.
+    #[error("run the service: {0}")]
+    App(#[from] crate::Error),
 }
 
 /// Runs a connected app, and serves `routes` and the [operators'](router) beside it, until `shutdown`. Then no more
@@ -33,7 +36,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// When the process has another metrics recorder, or the listener fails: the reactions are ended then too.
+/// When the process has another metrics recorder, the listener fails, or the app can't go on: the others are ended then, too.
 pub async fn run<S, DB, B>(
     app: App<S, DB, B>,
     listener: TcpListener,
@@ -64,7 +67,7 @@ where
             () = too_late => {}
         }
     };
-    app.run_until(answered).await;
+    app.run_until(answered).await?;
     served
 }
 

@@ -21,7 +21,7 @@ async fn run_while(config: Config, meanwhile: impl AsyncFnOnce()) {
     let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
     Box::pin(meanwhile()).await;
     drop(stop);
-    tokio::time::timeout(Duration::from_secs(10), running).await.expect("stops at once").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("stops at once").unwrap().unwrap();
 }
 
 fn config(nats: &Nats, folder: &TempDir) -> Config {

@@ -27,7 +27,7 @@ struct Running {
     start: Edge,
     readiness: Readiness<Any, JetStream>,
     stop: oneshot::Sender<()>,
-    service: JoinHandle<()>,
+    service: JoinHandle<Result<(), pavane::Error>>,
 }
 
 impl Running {
@@ -107,7 +107,7 @@ impl Running {
 
     async fn stop(self) {
         drop(self.stop);
-        self.service.await.unwrap();
+        self.service.await.unwrap().unwrap();
     }
 }
 

@@ -92,5 +92,5 @@ async fn events_of_one_key_are_handled_in_order_and_others_go_on() {
     until("key 0", || async { (notes.of(0).len() == EVENTS as usize).then_some(()) }).await;
     assert_eq!(notes.of(0), (0..EVENTS).collect::<Vec<_>>());
     drop(stop);
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }

@@ -183,7 +183,7 @@ pub(crate) struct Stage {
     start: Edge,
     cancel: Edge,
     stop: Option<oneshot::Sender<()>>,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<Result<(), pavane::Error>>>,
     url: String,
     folder: TempDir,
     full: bool,
@@ -270,7 +270,7 @@ impl Stage {
         self.publish_to(format!("redrive.stage.{reaction}.{subject}"), event, "redriven").await;
     }
 
-    async fn publish_to(&self, subject: String, event: &RawEnvelope, message_id: &str) {
+    pub(crate) async fn publish_to(&self, subject: String, event: &RawEnvelope, message_id: &str) {
         let outgoing = Outgoing {
             subject,
             headers: codec::encode(event),
@@ -352,7 +352,7 @@ impl Stage {
     pub(crate) async fn stop(&mut self) {
         drop(self.stop.take());
         if let Some(running) = self.running.take() {
-            running.await.unwrap();
+            running.await.unwrap().unwrap();
         }
     }
 }

@@ -30,12 +30,15 @@ pub(crate) async fn postgres() -> String {
     Postgres::shared().await.unwrap().fresh_database().await.unwrap()
 }
 
+/// A service that runs: what stops it, and what it ends with.
+type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
+
 /// The service, running.
 pub(crate) struct Stage {
     pub(crate) bus: Memory,
     pub(crate) db: Db,
     url: String,
-    running: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Vec<Running>,
 }
 
 impl Stage {
@@ -66,7 +69,7 @@ impl Stage {
     pub(crate) async fn stop(&mut self) {
         for (stop, running) in self.running.drain(..) {
             drop(stop);
-            running.await.unwrap();
+            running.await.unwrap().unwrap();
         }
     }
 

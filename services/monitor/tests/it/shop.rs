@@ -117,7 +117,7 @@ impl Shop {
     pub(crate) async fn start_shipping(&mut self) {
         let app = shipping::service(self.carrier.clone()).connect(self.config("shipping")).await.unwrap();
         self.run("shipping", |stopped| async move {
-            app.run_until(stopped).await;
+            app.run_until(stopped).await?;
             Ok(())
         });
     }

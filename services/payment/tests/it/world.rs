@@ -32,7 +32,7 @@ pub(crate) struct World {
     bus: Memory,
     readiness: Readiness<Any, Memory>,
     stop: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<(), pavane::Error>>,
     _folder: TempDir,
 }
 
@@ -133,7 +133,7 @@ impl World {
 
     pub(crate) async fn stop(self) -> Result<()> {
         self.stop.cancel();
-        Ok(self.running.await?)
+        Ok(self.running.await??)
     }
 }
 

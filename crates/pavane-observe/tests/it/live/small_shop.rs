@@ -109,11 +109,14 @@ fn service(name: &str, bank: State) -> Service<State> {
     }
 }
 
+/// A service that runs: what stops it, and what it ends with.
+type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
+
 pub(crate) struct SmallShop {
     nats: String,
     folder: TempDir,
     bank: State,
-    running: BTreeMap<&'static str, (oneshot::Sender<()>, JoinHandle<()>)>,
+    running: BTreeMap<&'static str, Running>,
     edge: Option<Edge>,
 }
 
@@ -153,7 +156,7 @@ impl SmallShop {
     pub(crate) async fn stop(&mut self, name: &str) {
         if let Some((stop, task)) = self.running.remove(name) {
             drop(stop);
-            task.await.unwrap();
+            task.await.unwrap().unwrap();
         }
     }
 
