@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
@@ -28,11 +29,11 @@ pub(crate) struct Arguments {
 }
 
 /// Where the deployment is. The variables are those that services read.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     /// The NATS server; several, separated by commas, for a cluster.
-    #[arg(long, global = true, value_name = "URL", env = "NATS_URL", default_value = DEFAULT_URL)]
+    #[arg(long, global = true, value_name = "URL", env = "NATS_URL", default_value = DEFAULT_URL, hide_env_values = true)]
     nats_url: String,
     /// The user there.
     #[arg(long, global = true, value_name = "USER", env = "NATS_USER")]
@@ -92,6 +93,13 @@ pub(crate) enum Command {
     Completions(completions::Arguments),
 }
 
+/// Without the password, and without a URL that may have one.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("nats_user", &self.nats_user).finish_non_exhaustive()
+    }
+}
+
 impl Connection {
     /// As for a service: a variable that is set to nothing is not set.
     pub(crate) fn url(&self) -> &str {
@@ -99,8 +107,13 @@ impl Connection {
     }
 
     /// User and password; both or none.
-    pub(crate) fn user(&self) -> Option<(String, String)> {
+    pub(crate) fn user(&self) -> anyhow::Result<Option<(String, String)>> {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        given(&self.nats_user).zip(given(&self.nats_password))
+        match (given(&self.nats_user), given(&self.nats_password)) {
+            (Some(user), Some(password)) => Ok(Some((user, password))),
+            (None, None) => Ok(None),
+            (Some(_), None) => bail!("NATS_USER is set and NATS_PASSWORD is not: give both, or a credentials file"),
+            (None, Some(_)) => bail!("NATS_PASSWORD is set and NATS_USER is not: give both, or a credentials file"),
+        }
     }
 }

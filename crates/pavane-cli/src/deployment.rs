@@ -28,7 +28,7 @@ impl Deployment {
     /// Connects, or says what is in the way.
     pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<Self> {
         let mut config = jetstream::Config::new(connection.url(), NAME);
-        config.user = connection.user();
+        config.user = connection.user()?;
         config.credentials_file.clone_from(&connection.nats_credentials);
         config.connect_within = Duration::from_secs(connection.patience);
         config.request_timeout = Duration::from_secs(connection.patience.max(1));

@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, ut
 pub use headers::Headers;
 pub use structured::{from_json, to_json};
 
-use crate::{Cause, Envelope, EventRef, Meta, RawEnvelope, TraceContext};
+use crate::{Cause, Envelope, EventRef, Key, Meta, RawEnvelope, TraceContext};
 
 /// `CloudEvents` version that we write and accept.
 pub const SPEC_VERSION: &str = "1.0";
@@ -118,6 +118,21 @@ pub enum Error {
         /// What came.
         found: EventRef,
     },
+    /// The event came on a subject that isn't its own: who may publish there may not say this.
+    #[error(
+        "it came on {subject:?} and says that it is {event} about {:?}, which belongs on {:?}: an event counts only where \
+         subject, type and key agree",
+        key.as_str(),
+        crate::subject::of(event, key)
+    )]
+    Elsewhere {
+        /// Where it came.
+        subject: String,
+        /// What it says that it is.
+        event: EventRef,
+        /// What it says that it is about.
+        key: Key,
+    },
 }
 
 /// What the HTTP binding escapes in a header value: everything but printable ASCII without space, `"` and `%`.
@@ -194,6 +209,20 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
         cause,
     };
     Ok(Envelope { meta: meta.into(), body: payload })
+}
+
+/// As [`decode`], of an event that came on `subject`: only its owner may publish there, so only what belongs there counts.
+///
+/// # Errors
+///
+/// As [`decode`], and when subject, type and key don't agree.
+pub fn decode_on(subject: &str, headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnvelope, Error> {
+    let envelope = decode(headers, payload, limit)?;
+    let Meta { event, key, .. } = &*envelope.meta;
+    if crate::subject::is_of(subject, event, key) {
+        return Ok(envelope);
+    }
+    Err(Error::Elsewhere { subject: subject.to_owned(), event: event.clone(), key: key.clone() })
 }
 
 /// Names the schema of one version of an event, as a URN.

@@ -22,6 +22,13 @@ pub fn of(event: &EventRef, key: &Key) -> String {
     format!("{EVENTS}.{}.{}", event.name, encode(key))
 }
 
+/// Whether a subject is [that](of) of an event about a key. Allocates nothing: every event that arrives is asked.
+pub fn is_of(subject: &str, event: &EventRef, key: &Key) -> bool {
+    let own = |rest: &str| rest.strip_prefix('.')?.strip_prefix(event.name.as_str())?.strip_prefix('.').map(str::len);
+    let Some(token) = subject.strip_prefix(EVENTS).and_then(own) else { return false };
+    subject.bytes().skip(subject.len() - token).eq(encoded(key))
+}
+
 /// The filter that matches one event about any key.
 pub fn filter(event: &EventRef) -> String {
     format!("{EVENTS}.{}.*", event.name)
@@ -39,22 +46,22 @@ pub fn is_event_name(name: &str) -> bool {
 /// Letters, digits, `-` and `_` stay; every other byte becomes `=` and two hexadecimal digits; the empty key becomes
 /// `=`. Total and reversible: [`decode`] gives the key back.
 pub fn encode(key: &Key) -> String {
-    if key.as_str().is_empty() {
-        return "=".to_owned();
-    }
-    let mut token = String::with_capacity(key.as_str().len());
-    for byte in key.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-            token.push(char::from(byte));
-        } else {
-            token.extend(['=', hex_digit(byte >> 4), hex_digit(byte & 0xF)]);
-        }
-    }
+    let mut token = String::with_capacity(key.as_str().len().max(1));
+    token.extend(encoded(key).map(char::from));
     token
 }
 
-fn hex_digit(nibble: u8) -> char {
-    char::from(b"0123456789ABCDEF"[usize::from(nibble)])
+fn encoded(key: &Key) -> impl Iterator<Item = u8> + '_ {
+    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+    let escaped = move |byte: u8| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            [Some(byte), None, None]
+        } else {
+            [Some(b'='), Some(digit(byte >> 4)), Some(digit(byte & 0xF))]
+        }
+    };
+    let empty = key.as_str().is_empty().then_some(b'=');
+    empty.into_iter().chain(key.as_str().bytes().flat_map(escaped).flatten())
 }
 
 /// Reverses [`encode`]. `None` for a token that `encode` never makes.
@@ -90,6 +97,11 @@ mod tests {
             let token = encode(&key);
             prop_assert!(!token.is_empty());
             prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)), "{token}");
+            let event = EventRef { name: "payment.authorized".to_owned(), version: 1 };
+            let subject = of(&event, &key);
+            prop_assert!(is_of(&subject, &event, &key), "{subject}");
+            let (longer, shorter) = (format!("{subject}0"), &subject[..subject.len() - 1]);
+            prop_assert!(!is_of(&longer, &event, &key) && !is_of(shorter, &event, &key));
             prop_assert_eq!(decode(&token), Some(key));
         }
 
@@ -98,6 +110,24 @@ mod tests {
             if let Some(key) = decode(&token) {
                 prop_assert_eq!(encode(&key), token);
             }
+        }
+    }
+
+    #[test]
+    fn another_owner_fact_or_key_has_another_subject() {
+        let event = EventRef { name: "payment.refunded".to_owned(), version: 1 };
+        for (subject, own) in [
+            ("events.payment.refunded.7", true),
+            ("events.shipping.refunded.7", false),
+            ("events.payment.refunded.8", false),
+            ("events.payment.refund.7", false),
+            ("events.payment.refunded-7", false),
+            ("events.payment.refunded", false),
+            ("redrive.payment.refunded.7", false),
+            ("eventspayment.refunded.7", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of(subject, &event, &"7".into()), own, "{subject}");
         }
     }
 

@@ -95,6 +95,12 @@ fn original_subject<'s>(letter: &DeadLetter<'_>, subject: &'s str) -> &'s str {
         .unwrap_or(subject)
 }
 
+/// The subject of the event that came on a subject: its own, or that of a redrive to the reaction that reads it.
+pub(crate) fn event_subject(subject: &str) -> &str {
+    let redriven = subject.strip_prefix(REDRIVE).and_then(|rest| rest.strip_prefix('.')?.splitn(3, '.').nth(2));
+    redriven.unwrap_or(subject)
+}
+
 /// A header value has no line breaks, and a cause of a megabyte helps nobody.
 fn one_line(cause: &str) -> String {
     const CHARS: usize = 2000;

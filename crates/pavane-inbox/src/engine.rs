@@ -47,7 +47,8 @@ pub(crate) struct Arrived {
 impl Arrived {
     pub(crate) fn read(delivery: Delivery, payload_max: usize) -> Self {
         let message = &delivery.message;
-        let event = codec::decode(&message.headers, message.payload.clone(), payload_max);
+        let subject = dead_letter::event_subject(&message.subject);
+        let event = codec::decode_on(subject, &message.headers, message.payload.clone(), payload_max);
         let mut arrived = Self { delivery, event, lane: 0, is_local: false };
         let mut hasher = DefaultHasher::new();
         arrived.key().hash(&mut hasher);

@@ -95,12 +95,14 @@ impl SeenEvent {
 /// Reads a message of the events stream.
 pub fn event(stored: &Stored) -> Update {
     let Stored { sequence, at, message, .. } = stored;
-    match codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX) {
+    let addressee = addressee(&message.subject, REDRIVE);
+    let subject = addressee.as_ref().map_or(message.subject.as_str(), |(.., subject)| subject);
+    match codec::decode_on(subject, &message.headers, message.payload.clone(), PAYLOAD_MAX) {
         Ok(envelope) => Update::Event(Box::new(SeenEvent {
             sequence: *sequence,
             stored_at: *at,
             meta: Arc::unwrap_or_clone(envelope.meta),
-            redriven_to: addressee(&message.subject, REDRIVE).map(|(service, reaction, _)| (service, reaction)),
+            redriven_to: addressee.map(|(service, reaction, _)| (service, reaction)),
         })),
         Err(error) => Update::Unreadable { sequence: *sequence, stored_at: *at, why: error.to_string() },
     }

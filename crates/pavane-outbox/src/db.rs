@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// How to open a database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// `postgres://…` or `sqlite:…`. A SQLite file is created when it doesn't exist.
@@ -46,6 +47,17 @@ impl Config {
             clock: Arc::new(SystemClock),
             crash_points: None,
         }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &redact(&self.url))
+            .field("service", &self.service)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
     }
 }
 
@@ -402,8 +414,9 @@ async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), s
     Ok((writers, readers))
 }
 
-/// A URL without its password, for messages.
+/// A URL without its password, for messages. Its options go, too: one of them may be the password.
 fn redact(url: &str) -> String {
+    let url = url.split_once('?').map_or(url, |(url, _)| url);
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}…{}", &url[..scheme + 3], &url[at..]),
         _ => url.to_owned(),

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use pavane_bus::{Topology, jetstream};
 use pavane_contract::{Clock, SystemClock};
@@ -9,7 +9,7 @@ use crate::Error;
 /// Where a service runs, and how long it remembers.
 ///
 /// The defaults keep every guarantee; [`Service::connect`](crate::Service::connect) refuses a combination that doesn't.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// `nats://host:port`; several, separated by commas, for a cluster.
@@ -84,7 +84,7 @@ impl Config {
         let nats_url = var("NATS_URL").unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
         let database_url = var("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{service}.db"));
         let mut config = Self::new(nats_url, database_url);
-        config.nats_user = var("NATS_USER").zip(var("NATS_PASSWORD"));
+        config.nats_user = both(var("NATS_USER"), var("NATS_PASSWORD"))?;
         config.nats_credentials = var("NATS_CREDENTIALS").map(PathBuf::from);
         if let Some(replicas) = var("PAVANE_REPLICAS") {
             config.topology.replicas = replicas.parse().map_err(|_| Error::Setting {
@@ -121,7 +121,7 @@ impl Config {
 
     /// Refuses what would break a guarantee.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        let refuse = |setting, value: &dyn std::fmt::Debug, why: String| {
+        let refuse = |setting, value: &dyn fmt::Debug, why: String| {
             Err(Error::Setting { setting, value: format!("{value:?}"), why })
         };
         let longest = self.topology.max_age.saturating_add(self.topology.dead_letter_max_age);
@@ -184,5 +184,70 @@ impl Config {
         config.clock = Arc::clone(&self.clock);
         config.answer_timeout = self.database_timeout;
         config
+    }
+}
+
+/// User and password, or none of them. One without the other would connect as somebody else.
+fn both(user: Option<String>, password: Option<String>) -> Result<Option<(String, String)>, Error> {
+    match (user, password) {
+        (Some(user), Some(password)) => Ok(Some((user, password))),
+        (None, None) => Ok(None),
+        (Some(user), None) => Err(Error::Setting {
+            setting: "NATS_USER",
+            value: format!("{user:?}"),
+            why: "NATS_PASSWORD is not set; set both, or neither and NATS_CREDENTIALS".to_owned(),
+        }),
+        (None, Some(_)) => Err(Error::Setting {
+            setting: "NATS_PASSWORD",
+            value: "…".to_owned(),
+            why: "NATS_USER is not set; set both, or neither and NATS_CREDENTIALS".to_owned(),
+        }),
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("nats", &self.jetstream(""))
+            .field("database", &self.database(""))
+            .field("topology", &self.topology)
+            .field("relay", &self.relay)
+            .field("inbox_retention", &self.inbox_retention)
+            .field("shutdown_patience", &self.shutdown_patience)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_a_password_is_refused_and_a_password_is_not_told() {
+        let told = |user: Option<&str>, password: Option<&str>| {
+            both(user.map(str::to_owned), password.map(str::to_owned)).map_err(|error| error.to_string())
+        };
+        let pair = ("order".to_owned(), "secret".to_owned());
+        assert_eq!(told(Some("order"), Some("secret")), Ok(Some(pair)));
+        assert_eq!(told(None, None), Ok(None));
+        let why = "set both, or neither and NATS_CREDENTIALS";
+        let expected = format!("NATS_USER = \"order\" can't be used: NATS_PASSWORD is not set; {why}");
+        assert_eq!(told(Some("order"), None), Err(expected));
+        assert_eq!(
+            told(None, Some("secret")),
+            Err(format!("NATS_PASSWORD = … can't be used: NATS_USER is not set; {why}"))
+        );
+    }
+
+    #[test]
+    fn no_password_is_printed() {
+        let mut config = Config::new("nats://order:secret@nats", "postgres://order:secret@db/order?password=secret");
+        config.nats_user = Some(("order".to_owned(), "secret".to_owned()));
+        let printed = format!("{config:?} {config:#?}");
+        assert!(
+            printed.contains("nats://nats") && printed.contains("@db/order") && !printed.contains("secret"),
+            "{printed}"
+        );
     }
 }

@@ -1,9 +1,9 @@
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
 /// What the service needs to know beyond Pavane's own [`Config`](pavane::Config).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
     /// The mail server, `smtp://host:port` or `smtps://user:password@host`. Default none: mail goes into the maildir.
@@ -14,6 +14,16 @@ pub struct Settings {
     pub maildir: PathBuf,
     /// Who writes. Default `Pavane shop <shop@example.com>`.
     pub mail_from: String,
+}
+
+/// Without the mail server's URL, which may have a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("maildir", &self.maildir)
+            .field("mail_from", &self.mail_from)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {

@@ -3,7 +3,10 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::link::Link;
+use super::{
+    address::{Addresses, redacted},
+    link::Link,
+};
 use crate::Error;
 
 /// The client notices a dead connection after about three of these.
@@ -18,7 +21,8 @@ const CONNECT_RETRY: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// `nats://host:port`; several, separated by commas, for a cluster.
+    /// `nats://host:port` or `nats://user:password@host:port`; several, separated by commas, for a cluster. It is only ever shown
+    /// without user and password.
     pub url: String,
     /// Names the connection in the server's monitoring, and the inbox `_INBOX_<service>` that its answers come on.
     pub service: String,
@@ -56,10 +60,12 @@ impl Config {
 
     pub(super) async fn connect(&self, link: &Arc<Link>) -> Result<Client, Error> {
         self.validate()?;
-        let options = self.options(link).await?;
+        let addresses = Addresses::parse(&self.url)?;
+        // What the configuration says on its own goes before what is in the address.
+        let options = self.log_in(addresses.log_in(self.options(link))).await?;
         let deadline = Instant::now() + self.connect_within;
         loop {
-            let attempt = timeout_at(deadline, options.clone().connect(self.url.split(',').collect::<Vec<_>>())).await;
+            let attempt = timeout_at(deadline, options.clone().connect(&addresses.servers)).await;
             let error = match attempt {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(error)) => error,
@@ -69,11 +75,12 @@ impl Config {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                     return Err(Error::Denied(format!(
                         "{} does not accept the credentials of {:?}: {error}",
-                        self.url, self.service
+                        self.shown(),
+                        self.service
                     )));
                 }
                 ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => {
-                    return Err(Error::Other(format!("{:?} can't be connected to: {error}", self.url)));
+                    return Err(Error::Other(format!("{:?} can't be connected to: {error}", self.shown())));
                 }
                 ConnectErrorKind::Dns
                 | ConnectErrorKind::TimedOut
@@ -103,9 +110,9 @@ impl Config {
         Ok(())
     }
 
-    async fn options(&self, link: &Arc<Link>) -> Result<ConnectOptions, Error> {
+    fn options(&self, link: &Arc<Link>) -> ConnectOptions {
         let link = Arc::clone(link);
-        let options = ConnectOptions::new()
+        ConnectOptions::new()
             .name(&self.service)
             .custom_inbox_prefix(self.inbox_prefix())
             .ping_interval(PING_INTERVAL)
@@ -114,7 +121,10 @@ impl Config {
             .event_callback(move |event| {
                 link.record(&event);
                 std::future::ready(())
-            });
+            })
+    }
+
+    async fn log_in(&self, options: ConnectOptions) -> Result<ConnectOptions, Error> {
         let options = match &self.user {
             Some((user, password)) => options.user_and_password(user.clone(), password.clone()),
             None => options,
@@ -129,7 +139,12 @@ impl Config {
     }
 
     fn no_server(&self, error: &str) -> Error {
-        Error::Unavailable(format!("no NATS server answers at {}; start one or set NATS_URL ({error})", self.url))
+        Error::Unavailable(format!("no NATS server answers at {}; start one or set NATS_URL ({error})", self.shown()))
+    }
+
+    /// Where the servers are, without a password that the URL may have.
+    pub(super) fn shown(&self) -> String {
+        redacted(&self.url)
     }
 }
 
@@ -152,7 +167,7 @@ fn jitter() -> f64 {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("url", &self.url)
+            .field("url", &self.shown())
             .field("service", &self.service)
             .field("user", &self.user.as_ref().map(|(user, _)| user))
             .field("credentials_file", &self.credentials_file)
@@ -176,8 +191,9 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed() {
-        let mut config = Config::new("nats://x", "payment");
+        let mut config = Config::new("nats://payment:secret@x", "payment");
         config.user = Some(("payment".to_owned(), "secret".to_owned()));
         assert!(!format!("{config:?}").contains("secret"));
+        assert!(!config.no_server("no answer").to_string().contains("secret"));
     }
 }

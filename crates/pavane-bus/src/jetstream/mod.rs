@@ -13,6 +13,7 @@
 //! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
 //! request fails at once and names the subject.
 
+mod address;
 mod api;
 mod bucket;
 mod config;
@@ -102,7 +103,7 @@ impl JetStream {
     /// [`Error::Unavailable`] when no server answers in time, [`Error::Denied`] when it doesn't accept the credentials,
     /// [`Error::Unsupported`] when it is older than 2.10.8.
     pub async fn connect(config: Config) -> Result<Self, Error> {
-        let link = Arc::new(Link::new(config.url.clone(), config.inbox_prefix()));
+        let link = Arc::new(Link::new(config.shown(), config.inbox_prefix()));
         let client = config.connect(&link).await?;
         let (major, minor, patch) = OLDEST_SERVER;
         if !client.is_server_compatible(major, minor, patch) {

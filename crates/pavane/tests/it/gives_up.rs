@@ -95,6 +95,35 @@ async fn an_event_with_the_sequence_of_one_that_the_broker_lost_is_another_dead_
     }
 }
 
+/// Its user may publish on its own subjects only, so what is said there about another's event is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_came_on_a_subject_that_is_not_its_own_is_kept_as_a_dead_letter() {
+    for database in databases().await {
+        let stage = Stage::open(database).await;
+        let forged =
+            |key: &str| envelope(EventId::new(&SystemClock), SagaId::new(&SystemClock), &Started { key: key.into() });
+        // On the subject of another key, of another event that the same reactions would hear, and of a redrive of another event.
+        let subjects = [
+            "events.stage.started.other",
+            "redrive.stage.step.events.stage.cancelled.forged",
+            "redrive.stage.step.forged",
+        ];
+        for (n, subject) in subjects.into_iter().enumerate() {
+            stage.publish_to(subject.to_owned(), &forged("forged"), &format!("forged-{n}")).await;
+        }
+        stage.start("fine").await;
+        stage.settle().await;
+        assert_eq!(stage.done("forged").await, [""; 0], "nothing was believed");
+        assert_eq!(stage.done("fine").await, ["charge", "step"]);
+        let letters = stage.bus.messages("DEAD_LETTERS");
+        let causes: Vec<_> = letters.iter().filter_map(|it| it.message.headers.get("pavane-dead-cause")).collect();
+        // Two reactions run on `started`, and one is redriven to.
+        assert_eq!(causes.len(), 4, "{causes:?}");
+        let first = "it came on \"events.stage.started.other\" and says that it is stage.started v1 about \"forged\"";
+        assert!(causes.iter().any(|cause| cause.contains(first)), "{causes:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_kept_and_stops_nothing() {
     for database in databases().await {
