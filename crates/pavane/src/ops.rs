@@ -2,6 +2,8 @@
 //! Feature `ops`; traces are exported with the feature `otel`.
 
 mod health;
+mod http;
+mod limits;
 mod problem;
 mod process;
 mod serve;
@@ -9,8 +11,10 @@ mod telemetry;
 mod trace;
 
 pub use health::router;
+pub use http::{serve, serve_within};
+pub use limits::HttpLimits;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use process::{listen, process};
-pub use serve::{Error, HTTP_PATIENCE, run, serve};
+pub use serve::{Error, HTTP_PATIENCE, operators_port, run};
 pub use telemetry::{Telemetry, init_tracing, init_tracing_at};
 pub use trace::{spans, trace_of};

@@ -35,8 +35,16 @@ const PAGES: [&str; 6] = ["/", "/sagas", "/sagas/{saga}", "/choreography", "/dea
 )]
 struct Description;
 
-/// Everything that the monitor answers.
-pub(crate) fn router(monitor: Monitor) -> Router {
+/// What operators' probes and Prometheus ask for.
+pub(crate) fn operators() -> OpenApiRouter<Monitor> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+/// Everything that the monitor answers; the [operators'](operators) routes too, unless they have a port of their own.
+pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Router {
     let (mut router, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(system::overview))
         .routes(routes!(system::access))
@@ -58,9 +66,7 @@ pub(crate) fn router(monitor: Monitor) -> Router {
         .routes(routes!(redrives::show))
         .routes(routes!(redrives::cancel))
         .routes(routes!(redrives::retry_undo))
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
+        .merge(operators)
         .split_for_parts();
     for page in PAGES {
         router = router.route(page, get(assets::page));

@@ -17,16 +17,21 @@ mod observer;
 mod redrives;
 mod settings;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
+use axum::Router;
 use pavane::{
     bus::{JetStream, jetstream},
-    ops,
+    ops::{self, HttpLimits},
 };
 use pavane_observe::Limits;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use utoipa_axum::router::OpenApiRouter;
 
 pub use live::Beat;
 pub use settings::{Error as SettingsError, Settings, Token};
@@ -50,7 +55,7 @@ struct Monitor {
 ///
 /// # Errors
 ///
-/// When the server isn't there, or the listener fails.
+/// When the server isn't there, or a setting can't be used.
 pub async fn run(
     bus: jetstream::Config,
     settings: Settings,
@@ -70,7 +75,16 @@ pub async fn run(
     let reading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&observer).read(bus)));
     let beating = AbortOnDropHandle::new(tokio::spawn(observer.beat()));
     let stop = stopping.clone();
-    let served = ops::serve(listener, api::router(monitor), async move {
+    let limits = HttpLimits::from_env()?;
+    let (routes, probes) = match ops::operators_port().await? {
+        Some(own) => {
+            let probes = Router::from(api::operators()).with_state(monitor.clone());
+            (OpenApiRouter::new(), Some(ops::serve_within(limits.clone(), own, probes, pending())))
+        }
+        None => (api::operators(), None),
+    };
+    let _probes = probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(probes)));
+    let served = ops::serve_within(limits, listener, api::router(monitor, routes), async move {
         shutdown.await;
         stop.cancel();
     });
@@ -79,10 +93,11 @@ pub async fn run(
         tokio::time::sleep(ops::HTTP_PATIENCE).await;
     };
     tokio::select! {
-        served = served => served.context("failed to serve HTTP"),
+        () = served => {}
         // Neither ends but by a panic: a page that no longer changes must not look like a system at rest.
-        ended = reading => Err(anyhow!("the monitor can't read the streams any more: {ended:?}")),
-        ended = beating => Err(anyhow!("the monitor can't tell what changes any more: {ended:?}")),
-        () = too_late => Ok(()),
+        ended = reading => return Err(anyhow!("the monitor can't read the streams any more: {ended:?}")),
+        ended = beating => return Err(anyhow!("the monitor can't tell what changes any more: {ended:?}")),
+        () = too_late => {}
     }
+    Ok(())
 }

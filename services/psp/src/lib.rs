@@ -1,9 +1,9 @@
 //! A payment provider to practise on: Stripe's shapes and idempotency keys, its books in a SQLite file, and faults that the
 //! test card in each request asks for.
 //!
-//! It knows nothing of Pavane or of the shop (time comes from the workspace's clock, that is all): to the shop it is what a
-//! real provider is, an HTTP API at the other end of an unreliable network. The demo and the tests run it in-process with
-//! [`serve`]; the binary of the same name runs it alone.
+//! It knows nothing of events or of the shop (time comes from the workspace's clock, and the HTTP server is that of all
+//! services, nothing else): to the shop it is what a real provider is, an HTTP API at the other end of an unreliable
+//! network. The demo and the tests run it in-process with [`serve`]; the binary of the same name runs it alone.
 //!
 //! | `payment_method` | what happens |
 //! |---|---|
@@ -25,12 +25,13 @@ mod telemetry;
 pub mod wire;
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use pavane::ops::HttpLimits;
 use pavane_contract::Clock;
 use tokio::net::TcpListener;
 use tokio::time;
@@ -77,18 +78,21 @@ pub fn router(psp: &Psp) -> Router {
 /// Serves the API on `listener` until `shutdown`; then ends what is under way and closes the books.
 ///
 /// # Errors
-/// When the listener fails.
+/// When a setting of the HTTP server can't be used.
 pub async fn serve(listener: TcpListener, psp: Psp, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
     let stopping = CancellationToken::new();
-    let server = axum::serve(listener, router(&psp)).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let mut server = std::pin::pin!(server.into_future());
-    let result = tokio::select! {
-        result = &mut server => result,
+    // To hold an answer back for long is one of its faults.
+    let limits = HttpLimits::from_env()?.requests_within(Duration::MAX);
+    let server = pavane::ops::serve_within(limits, listener, router(&psp), stopping.clone().cancelled_owned());
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        () = &mut server => {}
         () = shutdown => {
             stopping.cancel();
-            time::timeout(DRAIN_LIMIT, server).await.unwrap_or(Ok(()))
+            // A client that is cut off has been promised nothing else.
+            drop(time::timeout(DRAIN_LIMIT, server).await);
         }
-    };
+    }
     psp.0.provider.store.close().await;
-    result
+    Ok(())
 }

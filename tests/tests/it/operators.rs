@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
 use demo::{customer, scenario::Scenario};
-use pavane_testkit::servers::{Process, ProcessOptions};
+use pavane_testkit::servers::{Nats, Process, ProcessOptions, Tools, free_port};
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
@@ -86,11 +87,40 @@ fn every_metric_is_described_and_documented() {
             }
             let metric = format!("pavane_{}", value.split('"').next().unwrap());
             let described = ["counter", "gauge", "histogram"].map(|kind| format!("describe_{kind}!({name},"));
-            assert!(described.iter().any(|it| text.contains(it)), "{}: {metric} has no help text", file.display());
+            // Whatever the line breaks.
+            let dense: String = text.split_whitespace().collect();
+            assert!(described.iter().any(|it| dense.contains(it)), "{}: {metric} has no help text", file.display());
             let row = format!("| `{metric}");
             assert!(operations.contains(&row), "{metric} is not in docs/operations.md");
             names.insert(metric);
         }
     }
     assert!(names.contains("pavane_handler_seconds") && names.len() > 10, "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_and_metrics_have_a_port_of_their_own_if_asked_for() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    for service in ["shipping", "monitor"] {
+        let own = format!("127.0.0.1:{}", free_port().unwrap());
+        let environment = [
+            ("NATS_URL", nats.url()),
+            ("DATABASE_URL", format!("sqlite:{}", folder.path().join("shipping.db").display())),
+            ("METRICS_ADDR", own.clone()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let process = Process::start(service, ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
+        let (public, own) = (process.url(), format!("http://{own}"));
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(status(&own, path).await, 200, "{service} {path}");
+            assert_eq!(status(&public, path).await, 404, "{service} {path}");
+        }
+        assert_eq!(status(&public, "/openapi.json").await, 200, "{service}");
+        assert_eq!(status(&own, "/openapi.json").await, 404, "{service}");
+    }
+}
+
+async fn status(url: &str, path: &str) -> u16 {
+    reqwest::get(format!("{url}{path}")).await.unwrap().status().as_u16()
 }

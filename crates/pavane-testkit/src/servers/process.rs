@@ -19,6 +19,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// Where every service of the shop reads the address to listen on.
 const HTTP_ADDR: &str = "HTTP_ADDR";
+/// Where it reads the address of its probes, if they have one of their own.
+const METRICS_ADDR: &str = "METRICS_ADDR";
 
 /// How to run a [`Process`].
 #[derive(Debug, Clone, Default)]
@@ -42,7 +44,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the binary `name` and waits until its `GET /readyz` answers 200.
+    /// Starts the binary `name` and waits until its `GET /readyz` answers 200, at `METRICS_ADDR` if the environment has one.
     ///
     /// # Errors
     /// [`Error::NotBuilt`] when the binary is not beside the running test; otherwise when it ends or is not ready in time, with
@@ -99,7 +101,8 @@ impl Process {
     }
 
     async fn ready(&mut self) -> Result<(), Error> {
-        let address = self.address;
+        let own = self.options.environment.iter().find(|(name, _)| name == METRICS_ADDR);
+        let address = own.and_then(|(_, address)| address.parse().ok()).unwrap_or(self.address);
         let is_ready = async || {
             let probe = time::timeout(PROBE_LIMIT, is_ready(address)).await;
             matches!(probe, Ok(Ok(true))).then_some(())

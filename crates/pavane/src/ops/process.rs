@@ -30,8 +30,13 @@ pub async fn process<E: fmt::Display>(run: impl Future<Output = Result<(), E>>) 
 /// When that isn't possible, with the address.
 pub async fn listen(default: &str) -> io::Result<TcpListener> {
     let address = env::var(HTTP_ADDR).unwrap_or_else(|_| default.to_owned());
-    let listener = TcpListener::bind(&address).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("failed to listen on {HTTP_ADDR} = {address:?}: {error}"))
+    bind(HTTP_ADDR, &address).await
+}
+
+/// Listens on the address that a setting has.
+pub(super) async fn bind(setting: &str, address: &str) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("failed to listen on {setting} = {address:?}: {error}"))
     })?;
     tracing::info!(address, "listening");
     Ok(listener)

@@ -1,6 +1,11 @@
 //! An app and its HTTP side in one process.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    env,
+    future::{Future, pending},
+    io,
+    time::Duration,
+};
 
 use axum::Router;
 use metrics_exporter_prometheus::BuildError;
@@ -9,11 +14,14 @@ use pavane_outbox::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{health, router, trace};
+use super::{HttpLimits, health, process::bind, router, serve_within};
 use crate::App;
 
 /// How long requests under way may take at shutdown. A client that stalls must not keep the reactions from ending.
 pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names an address of their own for health, readiness and metrics, as `host:port`.
+const METRICS_ADDR: &str = "METRICS_ADDR";
 
 /// Why a service's HTTP side ended. Each reads after "failed to …: ".
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +30,7 @@ pub enum Error {
     /// The process has another metrics recorder than ours.
     #[error("set up metrics: {0}")]
     Metrics(#[from] BuildError),
-    /// The listener failed.
+    /// A setting can't be used.
     #[error("serve HTTP: {0}")]
     Http(#[from] io::Error),
     /// The app can't go on.
@@ -30,13 +38,16 @@ pub enum Error {
     App(#[from] crate::Error),
 }
 
-/// Runs a connected app, and serves `routes` and the [operators'](router) beside it, until `shutdown`. Then no more
-/// requests are taken, those under way are answered, for as long as [`HTTP_PATIENCE`] allows, and then the reactions under
-/// way end: requests need the app's database and relay, not the other way round.
+/// Runs a connected app, and serves `routes` and the [operators'](router) beside it, until `shutdown`: on one port, or the
+/// operators' on the address that the environment variable `METRICS_ADDR` names. All within
+/// [limits](HttpLimits::from_env). At the shutdown no more requests are taken, those under way are answered, for as long as
+/// [`HTTP_PATIENCE`] allows, and then the reactions under way end: requests need the app's database and relay, not the other
+/// way round.
 ///
 /// # Errors
 ///
-/// When the process has another metrics recorder, the listener fails, or the app can't go on: the others are ended then, too.
+/// When the process has another metrics recorder, `METRICS_ADDR` or a limit can't be used, or the app can't go on: the others
+/// are ended then, too.
 pub async fn run<S, DB, B>(
     app: App<S, DB, B>,
     listener: TcpListener,
@@ -48,13 +59,26 @@ where
     DB: Database,
     B: Bus,
 {
-    let routes = routes.merge(router(app.readiness())?);
+    let limits = HttpLimits::from_env()?;
+    let operators = router(app.readiness())?;
+    let (routes, own_port) = match operators_port().await? {
+        Some(listener) => (routes, Some((listener, operators))),
+        None => (routes.merge(operators), None),
+    };
+    let own_limits = limits.clone();
+    // Boxed, both: they are large, and would be in each future that runs a service.
+    let operators = Box::pin(async move {
+        match own_port {
+            Some((listener, operators)) => serve_within(own_limits, listener, operators, pending()).await,
+            None => pending().await,
+        }
+    });
     let stopping = CancellationToken::new();
     let stop = stopping.clone();
-    let requests = serve(listener, routes, async move {
+    let requests = Box::pin(serve_within(limits, listener, routes, async move {
         shutdown.await;
         stop.cancel();
-    });
+    }));
     let too_late = async {
         stopping.cancelled().await;
         tokio::time::sleep(HTTP_PATIENCE).await;
@@ -62,7 +86,8 @@ where
     let mut served = Ok(());
     let answered = async {
         tokio::select! {
-            ended = requests => served = ended.map_err(Error::from),
+            () = requests => {}
+            () = operators => {}
             Err(error) = health::upkeep() => served = Err(Error::from(error)),
             () = too_late => {}
         }
@@ -71,18 +96,17 @@ where
     served
 }
 
-/// Serves HTTP until `shutdown` completes, and then until the requests under way are answered. Each request is a
-/// [span](trace::spans).
+/// Listens where operators ask for health and metrics, if the environment variable `METRICS_ADDR` says that they do so on a
+/// port of their own. [`run`] does that by itself.
 ///
 /// # Errors
 ///
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, trace::spans(router)).with_graceful_shutdown(shutdown).await
+/// When that isn't possible, with the address.
+pub async fn operators_port() -> io::Result<Option<TcpListener>> {
+    match env::var(METRICS_ADDR).ok().filter(|address| !address.is_empty()) {
+        Some(address) => bind(METRICS_ADDR, &address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

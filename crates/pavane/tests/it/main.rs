@@ -15,6 +15,7 @@ mod ledger;
 mod memory;
 mod panics;
 mod privileges;
+mod ready;
 mod stage;
 mod starts;
 mod swallowed;
