@@ -177,7 +177,7 @@ impl Running {
             Err(_) => TcpListener::bind("127.0.0.1:0").await?,
         };
         let token = format!("{:032x}", rand::random::<u128>());
-        let settings = monitor::Settings::default().with_token(monitor::Token::new(&token)?);
+        let settings = monitor::Settings::default().opened().with_person("demo", monitor::Token::new(&token)?)?;
         let url = format!("http://{}", listener.local_addr()?);
         self.monitor = Some(Watched { url: url.clone(), token });
         let bus = jetstream::Config::new(nats_url, monitor::NAME);

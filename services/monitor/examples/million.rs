@@ -88,7 +88,7 @@ impl Monitor {
         let address = format!("127.0.0.1:{}", free_port()?);
         let started = Instant::now();
         let mut command = Command::new(&binary);
-        command.env("NATS_URL", nats_url).env("HTTP_ADDR", &address).env_remove("MONITOR_TOKEN");
+        command.env("NATS_URL", nats_url).env("HTTP_ADDR", &address).env("MONITOR_OPEN", "yes");
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
         let process = process.with_context(|| format!("{}: build it first", binary.display()))?;
         Ok(Self { process, url: format!("http://{address}"), http: reqwest::Client::new(), started })

@@ -21,7 +21,11 @@ use pavane_observe::{Error, audit::Because};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Monitor, assets, health, metrics};
+use crate::{
+    Monitor,
+    access::{self, Person},
+    assets, health, metrics,
+};
 
 /// No request says more than this.
 const BODY_MAX: usize = 256 * 1024;
@@ -75,6 +79,7 @@ pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Rou
         .route("/assets/{*path}", get(assets::asset))
         .route("/openapi.json", get(async move || Json(description)))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(monitor.clone(), access::guard))
         .layer(middleware::from_fn(assets::secured))
         .with_state(monitor)
 }
@@ -91,12 +96,9 @@ fn unreadable_body(rejection: &JsonRejection) -> Problem {
     Problem::new(rejection.status(), "the body can't be read").naming(FieldError::new("body", rejection.body_text()))
 }
 
-/// Who decides, and why: nobody acts without saying both.
-fn because(by: &str, reason: &str) -> Result<Because, Problem> {
-    Because::new(by, reason).map_err(|error| {
-        let field = if by.trim().is_empty() { "by" } else { "reason" };
-        Problem::bad_request(field, error)
-    })
+/// Who decides, and why: nobody acts without saying why.
+fn because(person: Person, reason: &str) -> Result<Because, Problem> {
+    Because::new(person.name, reason).map_err(|error| Problem::bad_request("reason", error))
 }
 
 /// A failure at the broker.

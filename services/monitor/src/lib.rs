@@ -3,12 +3,13 @@
 //! It reads the broker's streams and nothing else, keeps what it knows in memory and within a bound, and makes it anew from
 //! the streams at each start. Nothing depends on it: stopping it changes nothing for anybody but those who watch.
 //!
-//! [`run`] serves the JSON API (described at `/openapi.json`), live updates and the dashboard. Whoever has the
-//! [token](Settings::token) may redrive and discard dead letters and resolve sagas; without one, it only shows.
+//! [`run`] serves the JSON API (described at `/openapi.json`), live updates and the dashboard. Who may
+//! read is a [setting](Settings); people with tokens of their own may redrive and discard dead letters and resolve sagas.
 
 mod access;
 mod api;
 mod assets;
+mod attempts;
 mod export;
 mod health;
 mod live;
@@ -36,7 +37,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use live::Beat;
 pub use settings::{Error as SettingsError, Settings, Token};
 
-use crate::{observer::Observer, redrives::Redrives};
+use crate::{attempts::Attempts, observer::Observer, redrives::Redrives};
 
 /// The monitor's name at the NATS server.
 pub const NAME: &str = "monitor";
@@ -48,6 +49,7 @@ struct Monitor {
     observer: Arc<Observer>,
     redrives: Arc<Redrives>,
     settings: Arc<Settings>,
+    attempts: Arc<Attempts>,
     stopping: CancellationToken,
 }
 
@@ -62,12 +64,14 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    settings.check().context("failed to start the monitor")?;
     let bus = JetStream::connect(bus).await.context("failed to start the monitor")?;
     let stopping = CancellationToken::new();
     let monitor = Monitor {
         observer: Arc::new(Observer::new(Limits::default())),
         redrives: Arc::new(Redrives::new(stopping.child_token())),
         settings: Arc::new(settings),
+        attempts: Arc::default(),
         stopping: stopping.clone(),
         bus: bus.clone(),
     };

@@ -4,7 +4,10 @@
 //! |---|---|---|
 //! | `HTTP_ADDR` | where it listens | `127.0.0.1:4000` |
 //! | `NATS_URL`, `NATS_USER`, `NATS_PASSWORD`, `NATS_CREDENTIALS` | the NATS server, as for every service | `nats://127.0.0.1:4222` |
-//! | `MONITOR_TOKEN` | who has it may redrive, discard and resolve; 16 characters or more | none: it only shows |
+//! | `MONITOR_TOKENS` | who may act, each with a token of 16 characters or more: `anna:…,ben:…` | none: nobody |
+//! | `MONITOR_READ_TOKEN` | whoever has it may read | none |
+//! | `MONITOR_OPEN` | `yes`: everybody who reaches it may read | `no` |
+//! | `MONITOR_HOSTS` | names under which browsers may reach it, beside this machine's own | none |
 //! | `TRACE_URL` | where a trace is shown; `{trace}` stands for its id | none: no links |
 
 use std::process::ExitCode;

@@ -34,7 +34,8 @@ async fn objections(page: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_pass_promtool_and_logs_in_a_file_have_no_escape_sequences() {
     let house = House::start(On::Sqlite).await;
-    let environment = vec![("NATS_URL".to_owned(), house.nats.url())];
+    let open = ("MONITOR_OPEN".to_owned(), "yes".to_owned());
+    let environment = vec![("NATS_URL".to_owned(), house.nats.url()), open];
     let monitor = Process::start("monitor", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
     customer::fill_shelves(&house.shop, 10).await.unwrap();
     let scenarios = vec![Scenario::Confirmed, Scenario::Declined];
@@ -108,6 +109,7 @@ async fn probes_and_metrics_have_a_port_of_their_own_if_asked_for() {
             ("NATS_URL", nats.url()),
             ("DATABASE_URL", format!("sqlite:{}", folder.path().join("shipping.db").display())),
             ("METRICS_ADDR", own.clone()),
+            ("MONITOR_OPEN", "yes".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let process = Process::start(service, ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();

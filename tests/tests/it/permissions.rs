@@ -176,8 +176,8 @@ async fn dead_letters(house: &House, count: u64) {
 
 /// A monitor where somebody may act.
 async fn monitor(house: &House, user: &str) -> Process {
-    let own =
-        [("NATS_URL", house.nats.url()), ("MONITOR_TOKEN", TOKEN.to_owned())].map(|(name, it)| (name.to_owned(), it));
+    let own = [("NATS_URL", house.nats.url()), ("MONITOR_TOKENS", format!("Ada:{TOKEN}"))]
+        .map(|(name, it)| (name.to_owned(), it));
     let user = as_user(user).map(|(name, it)| (name.to_owned(), it.to_owned()));
     let options = ProcessOptions { environment: [own, user].concat(), arguments: Vec::new() };
     Process::start("monitor", options).await.unwrap()
@@ -193,7 +193,7 @@ async fn act(monitor: &Process, path: &str, body: &Value) -> (StatusCode, Value)
 
 /// A redrive at the monitor, until it has ended.
 async fn redriven(monitor: &Process, letter: u64) -> Value {
-    let wanted = json!({ "selection": { "sequences": [letter] }, "by": "Ada", "reason": "because" });
+    let wanted = json!({ "selection": { "sequences": [letter] }, "reason": "because" });
     let started = until("the monitor to know the letter", async || {
         let (status, started) = act(monitor, "/api/redrives", &wanted).await;
         (status != StatusCode::NOT_FOUND).then_some((status, started))
@@ -219,7 +219,7 @@ async fn whoever_may_decide_redrives_and_discards_and_nobody_else_does() {
     let looks = monitor(&house, "monitor-looks").await;
     let progress = redriven(&looks, 1).await;
     assert_eq!((&progress["redriven"], &progress["finished"]), (&0.into(), &true.into()), "{progress}");
-    let discard = json!({ "selection": { "sequences": [2] }, "by": "Ada", "reason": "because" });
+    let discard = json!({ "selection": { "sequences": [2] }, "reason": "because" });
     let (_, outcome) = act(&looks, "/api/discards", &discard).await;
     for why in [&progress["error"], &outcome["error"]] {
         assert!(why.as_str().unwrap().contains("ermission"), "{why} does not say why");

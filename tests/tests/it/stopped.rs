@@ -80,7 +80,8 @@ async fn whichever_service_is_stopped_everybody_names_it_in_time_and_clears_when
 
 async fn a_service_is_stopped(case: &Case) {
     let mut house = House::start(On::Sqlite).await;
-    let environment = vec![("NATS_URL".to_owned(), house.nats.url())];
+    let open = ("MONITOR_OPEN".to_owned(), "yes".to_owned());
+    let environment = vec![("NATS_URL".to_owned(), house.nats.url()), open];
     let monitor = Process::start("monitor", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
     let watch = Watch { case, monitor: monitor.url(), nats: house.nats.url() };
     demo::customer::fill_shelves(&house.shop, 10).await.unwrap();

@@ -1,61 +1,61 @@
-// Who may act: the button at the top, and what it opens.
+// Who may read and act: the button at the top, and what it opens.
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { request } from "./api.js";
-import { name, remember, token } from "./token.js";
+import { remember, token } from "./token.js";
 import { Text } from "./parts.js";
 
-const WORDS = {
-  "read-only": "read only",
-  "token-needed": "sign in to act",
-  "token-wrong": "sign in to act",
-  granted: "may act",
-};
+const UNKNOWN = { access: "token-needed", may_read: false, name: null, asked: false };
 
 /** What whoever sits here may do, and how to ask again. */
 export function useAccess() {
-  const [access, setAccess] = useState("read-only");
+  const [state, setState] = useState(UNKNOWN);
   const ask = () =>
-    request("/api/access").then(
-      (answer) => (setAccess(answer.access), answer.access),
-      () => access,
-    );
-  useEffect(() => void ask(), []);
-  return { access, granted: access === "granted", ask };
+    request("/api/access").then((answer) => {
+      // A token that is nobody's any more would only be counted as an attempt, again and again.
+      if (answer.access === "token-wrong") remember("");
+      setState({ ...answer, asked: true });
+      return answer;
+    });
+  useEffect(() => void ask().catch(() => {}), []);
+  return { ...state, granted: state.access === "granted", ask };
 }
 
-export function Access({ access: { access, ask } }) {
+export function Access({ access: { access, name, ask } }) {
   const dialog = useRef(null);
-  const [form, setForm] = useState({ token: token(), name: name() });
+  if (access === "read-only" && !token()) return html`<span class="access" title="Started without MONITOR_TOKENS: nobody can act here">read only</span>`;
+  const label = access === "granted" ? name : access === "read-only" ? "reads" : "sign in";
+  return html`
+    <button class="access ${access}" onClick=${() => dialog.current.showModal()}>${label}</button>
+    <dialog ref=${dialog} aria-label="Sign in">
+      <${SignIn} ask=${ask} onDone=${() => dialog.current.close()}>
+        ${token() && html`<button type="button" onClick=${() => (remember(""), ask(), dialog.current.close())}>Sign out</button>`}
+        <button type="button" onClick=${() => dialog.current.close()}>Close</button>
+      </${SignIn}>
+    </dialog>
+  `;
+}
+
+/** Asks for a token. */
+export function SignIn({ ask, onDone, children }) {
+  const [shown, setShown] = useState("");
   const [error, setError] = useState(null);
   const sign = async (event) => {
     event.preventDefault();
-    remember(form.token, form.name);
-    const answer = await ask();
-    if (answer === "granted") dialog.current.close();
-    else setError(answer === "token-wrong" ? "That is not the monitor's token." : "A token is needed.");
+    remember(shown);
+    setShown("");
+    const answer = await ask().catch((error) => ({ error: error.message }));
+    if (answer.error) setError(answer.error);
+    else if (answer.access === "token-wrong") setError("That is nobody's token.");
+    else {
+      setError(null);
+      onDone?.();
+    }
   };
-  const leave = async () => {
-    remember("", form.name);
-    setForm({ ...form, token: "" });
-    await ask();
-    dialog.current.close();
-  };
-  if (access === "read-only") return html`<span class="access" title="Started without MONITOR_TOKEN: nobody can act here">read only</span>`;
-  return html`
-    <button class="access ${access}" onClick=${() => dialog.current.showModal()}>${WORDS[access]}</button>
-    <dialog ref=${dialog} aria-label="Sign in to act">
-      <form onSubmit=${sign}>
-        <h2>Sign in to act</h2>
-        <p>Redriving, discarding and resolving need the monitor's token. Your name is kept with each decision.</p>
-        <${Text} label="Your name" value=${form.name} onInput=${(value) => setForm({ ...form, name: value })} name="by" required />
-        <${Text} label="Token" value=${form.token} onInput=${(value) => setForm({ ...form, token: value })} name="token" type="password" required />
-        ${error && html`<p class="failure" role="alert">${error}</p>`}
-        <div class="buttons">
-          <button class="primary">Sign in</button>
-          ${access === "granted" && html`<button type="button" onClick=${leave}>Sign out</button>`}
-          <button type="button" onClick=${() => dialog.current.close()}>Close</button>
-        </div>
-      </form>
-    </dialog>
-  `;
+  return html`<form class="sign-in" onSubmit=${sign}>
+    <h2>Sign in</h2>
+    <p>What a person decides here is kept under the name that the token has.</p>
+    <${Text} label="Token" value=${shown} onInput=${setShown} name="token" type="password" autocomplete="off" required />
+    ${error && html`<p class="failure" role="alert">${error}</p>`}
+    <div class="buttons"><button class="primary">Sign in</button>${children}</div>
+  </form>`;
 }

@@ -19,6 +19,15 @@ export async function request(path, { method = "GET", body, text = false } = {})
 
 export const post = (path, body = {}) => request(path, { method: "POST", body });
 
+/** Saves what the API says under a name: a plain link can't show a token. */
+export async function download(path, file) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([await request(path, { text: true })], { type: "text/plain" }));
+  link.download = file;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 async function problem(response) {
   const problem = await response.json().catch(() => null);
   if (!problem) return `the monitor answered ${response.status}`;

@@ -4,7 +4,7 @@ import { listen, useLive } from "./live.js";
 import { navigate, useRoute } from "./route.js";
 import { count, rate } from "./format.js";
 import { learn } from "./palette.js";
-import { Access, useAccess } from "./access.js";
+import { Access, SignIn, useAccess } from "./access.js";
 import { Sagas } from "./pages/sagas.js";
 import { Saga } from "./pages/saga.js";
 import { Choreography } from "./pages/choreography.js";
@@ -23,7 +23,8 @@ function App() {
   const { overview, connected } = useLive();
   const access = useAccess();
   if (overview) learn(overview.services);
-  const page = show(path, parameters, access);
+  const page = access.may_read ? show(path, parameters, access) : locked(access);
+  useEffect(() => void (access.may_read && listen()), [access.may_read]);
   useEffect(() => {
     document.title = page.title ? `${page.title} · Pavane` : "Pavane";
   }, [page.title]);
@@ -36,11 +37,16 @@ function App() {
       </nav>
       <${Search} />
       <${Pulse} overview=${overview} connected=${connected} />
-      <${Access} access=${access} />
+      ${access.may_read && html`<${Access} access=${access} />`}
     </header>
     ${overview && !overview.loaded && html`<p class="notice" role="status">Still reading the streams: ${count(overview.events)} events so far.</p>`}
     <main id="main" tabindex="-1">${page.body}</main>
   `;
+}
+
+/** What is there instead of a page for whoever may not read. */
+function locked(access) {
+  return { title: "Sign in", body: access.asked && html`<section class="panel"><${SignIn} ask=${access.ask} /></section>` };
 }
 
 function show(path, parameters, access) {
@@ -96,5 +102,4 @@ addEventListener("keydown", (event) => {
   document.querySelector(".search input")?.focus();
 });
 
-listen();
 render(html`<${App} />`, document.getElementById("app"));

@@ -1,31 +1,29 @@
-// A decision: who, why, and only then the button.
+// A decision: why, and only then the button.
 import { html, useState } from "./lib.js";
 import { post } from "./api.js";
-import { name } from "./token.js";
 import { Text } from "./parts.js";
 
-/** Asks for a reason, and does it, for whoever may act. `onDecide` is given who and why, and says when it is done. */
+/** Asks for a reason, and does it, for whoever may act. `onDecide` is given why, and says when it is done. */
 export function Decide({ access, ...decision }) {
-  if (access.granted) return html`<${Form} ...${decision} />`;
-  return html`<p class="quiet">${access.access === "read-only" ? "This monitor only shows: it was started without a token." : "Sign in at the top to act."}</p>`;
+  if (access.granted) return html`<${Form} name=${access.name} ...${decision} />`;
+  return html`<p class="quiet">${access.access === "read-only" ? "Whoever only reads can't act." : "Sign in at the top to act."}</p>`;
 }
 
 /** Tries the undos of a saga once more that were given up on. */
 export function RetryUndo({ saga, access, onDone }) {
-  const retry = (who) => post(`/api/sagas/${saga}/retry-undo`, who).then(onDone);
+  const retry = (why) => post(`/api/sagas/${saga}/retry-undo`, why).then(onDone);
   return html`<${Decide} access=${access} verb="Retry undo" onDecide=${retry}>
     Gives what must be taken back to its undo once more. What was taken back already is not taken back twice.</${Decide}>`;
 }
 
-function Form({ verb, danger, children, onDecide, disabled }) {
+function Form({ name, verb, danger, children, onDecide, disabled }) {
   const [reason, setReason] = useState("");
-  const [by, setBy] = useState(name());
   const [state, setState] = useState({ busy: false, error: null });
   const decide = async (event) => {
     event.preventDefault();
     setState({ busy: true, error: null });
     try {
-      await onDecide({ by: by.trim(), reason: reason.trim() });
+      await onDecide({ reason: reason.trim() });
       setReason("");
       setState({ busy: false, error: null });
     } catch (error) {
@@ -34,7 +32,7 @@ function Form({ verb, danger, children, onDecide, disabled }) {
   };
   return html`<form class="decide" onSubmit=${decide}>
     <p class="quiet">${children}</p>
-    <${Text} label="Who" value=${by} onInput=${setBy} required name="by" />
+    <p class="quiet">As ${name}.</p>
     <${Text} label="Why" value=${reason} onInput=${setReason} required name="reason" placeholder="is kept with the decision" />
     <div class="buttons"><button class=${danger ? "danger" : "primary"} disabled=${state.busy || disabled}>${verb}</button></div>
     ${state.error && html`<p class="failure" role="alert">${state.error.message}</p>`}

@@ -18,9 +18,9 @@ export function Redrive({ selection, access, onStarted }) {
   }, [JSON.stringify(selection), options.insist]);
   const { data, error } = look;
   // Exactly what was looked at is redriven, even if more letters came since.
-  const start = (who) =>
+  const start = (why) =>
     post("/api/redrives", {
-      ...who,
+      ...why,
       selection: { sequences: data.go },
       per_second: options.perSecond,
       dry_run: options.dryRun,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{because, failed, unreadable_body, unreadable_path, unreadable_query};
-use crate::{Monitor, access::MayAct};
+use crate::{Monitor, access::Person};
 
 /// Letters on one page.
 const PAGE_MAX: usize = 500;
@@ -154,14 +154,12 @@ impl Selection {
     }
 }
 
-/// What to let be, who decides so, and why.
+/// What to let be, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Discard {
     /// Which dead letters.
     selection: Selection,
-    /// Who decides.
-    by: String,
     /// Why.
     reason: String,
 }
@@ -182,12 +180,12 @@ pub(super) struct Outcome {
     responses((status = 200, body = Outcome), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn discard(
-    _: MayAct,
+    person: Person,
     State(monitor): State<Monitor>,
     body: Result<Json<Discard>, JsonRejection>,
 ) -> Result<Json<Outcome>, Problem> {
-    let Json(Discard { selection, by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let (because, filter) = (because(&by, &reason)?, selection.filter()?);
+    let Json(Discard { selection, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let (because, filter) = (because(person, &reason)?, selection.filter()?);
     let letters = monitor.observer.view().await.dead_letters(&filter);
     at_most(letters.len())?;
     let mut told = Outcome::default();

@@ -26,7 +26,7 @@ use super::{
     sagas::{Decided, found},
     unreadable_body, unreadable_path,
 };
-use crate::{Monitor, access::MayAct, redrives::Redrive};
+use crate::{Monitor, access::Person, redrives::Redrive};
 
 /// Letters of a plan that are told one by one.
 const TOLD_MAX: usize = 200;
@@ -76,14 +76,12 @@ pub(super) async fn preflight(
     Ok(Json(Looked { total, go, concerns, letters }))
 }
 
-/// What to redrive and how, who wants it, and why.
+/// What to redrive and how, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Start {
     /// Which dead letters.
     selection: Selection,
-    /// Who wants it.
-    by: String,
     /// Why.
     reason: String,
     /// Most letters in a second, 1 to 1000. Default 50.
@@ -101,12 +99,12 @@ pub(super) struct Start {
     responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn start(
-    _: MayAct,
+    person: Person,
     State(monitor): State<Monitor>,
     body: Result<Json<Start>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Redrive>), Problem> {
     let Json(start) = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let because = because(&start.by, &start.reason)?;
+    let because = because(person, &start.reason)?;
     let mut options = Options::default();
     (options.per_second, options.dry_run) = (start.per_second.unwrap_or(PER_SECOND), start.dry_run);
     if !(1..=PER_SECOND_MAX).contains(&options.per_second) {
@@ -121,13 +119,13 @@ pub(super) async fn start(
     responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn retry_undo(
-    _: MayAct,
+    person: Person,
     State(monitor): State<Monitor>,
     Path(wanted): Path<String>,
     body: Result<Json<Decided>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Redrive>), Problem> {
-    let Json(Decided { by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let because = because(&by, &reason)?;
+    let Json(Decided { reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let because = because(person, &reason)?;
     let undos = {
         let view = monitor.observer.view().await;
         view.failed_undos(found(&view, &wanted)?.0.summary.saga)
@@ -175,7 +173,7 @@ pub(super) async fn show(
     responses((status = 200, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn cancel(
-    _: MayAct,
+    _: Person,
     State(monitor): State<Monitor>,
     path: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Redrive>, Problem> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{because, failed, unreadable_body, unreadable_query};
-use crate::{Monitor, access::MayAct, export};
+use crate::{Monitor, access::Person, export};
 
 /// Sagas on one page.
 const PAGE_MAX: usize = 500;
@@ -103,12 +103,10 @@ pub(super) async fn test_case(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
 }
 
-/// Who decides so, and why.
+/// Why somebody decides so.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
-    /// Who decides.
-    pub(super) by: String,
     /// Why.
     pub(super) reason: String,
 }
@@ -118,13 +116,13 @@ pub(super) struct Decided {
     responses((status = 200, body = Decision), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn resolve(
-    _: MayAct,
+    person: Person,
     State(monitor): State<Monitor>,
     Path(wanted): Path<String>,
     body: Result<Json<Decided>, JsonRejection>,
 ) -> Result<Json<Decision>, Problem> {
-    let Json(Decided { by, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let because = because(&by, &reason)?;
+    let Json(Decided { reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let because = because(person, &reason)?;
     let (report, _) = found(&*monitor.observer.view().await, &wanted)?;
     let decision = audit::resolve(&monitor.bus, &SystemClock, report.summary.saga, &because).await;
     Ok(Json(decision.map_err(|error| failed(&error))?))

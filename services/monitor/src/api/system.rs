@@ -11,10 +11,8 @@ use axum::{
 use futures_util::StreamExt as _;
 use pavane::ops::{PROBLEM_JSON, Problem};
 use pavane_observe::report::Overview;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use crate::{Monitor, access};
+use crate::{Monitor, access::Visitor};
 
 /// What a browser sends when it comes back.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -25,17 +23,10 @@ pub(super) async fn overview(State(monitor): State<Monitor>) -> Json<Overview> {
     Json(monitor.observer.view().await.overview())
 }
 
-/// What whoever asks may do.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AccessReport)]
-pub(super) struct Access {
-    access: access::Access,
-}
-
 /// Tells what whoever asks may do here.
-#[utoipa::path(get, path = "/api/access", responses((status = 200, body = Access)))]
-pub(super) async fn access(State(monitor): State<Monitor>, headers: HeaderMap) -> Json<Access> {
-    Json(Access { access: access::Access::of(&monitor.settings, &headers) })
+#[utoipa::path(get, path = "/api/access", responses((status = 200, body = Visitor)))]
+pub(super) async fn access(visitor: Visitor) -> Json<Visitor> {
+    Json(visitor)
 }
 
 /// Tells what changes, as it does: server-sent events called `beat`, each a `Beat`. A browser that comes back says which one

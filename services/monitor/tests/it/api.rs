@@ -191,7 +191,7 @@ async fn a_monitor_that_starts_again_knows_what_it_knew_and_nobody_listening_kee
     assert!(stopping.elapsed() < Duration::from_secs(3), "it took {:?}", stopping.elapsed());
 
     let meanwhile = shop.order().await;
-    shop.start_monitor(Settings::default()).await;
+    shop.start_monitor(Settings::default().opened()).await;
     shop.ready("monitor").await;
     let after = shop.saga(&order, "completed").await;
     assert_eq!(after["report"]["timeline"], before["report"]["timeline"]);

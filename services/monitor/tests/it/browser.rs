@@ -4,6 +4,7 @@
 
 use std::{env, fs, path::Path};
 
+use monitor::{Settings, Token};
 use serde_json::json;
 
 use crate::{
@@ -13,6 +14,8 @@ use crate::{
 
 /// Pages are loaded by people who wait.
 const PICTURE_MAX: usize = 300 * 1024;
+/// Lets somebody look at a monitor that is closed to others.
+const READS: &str = "whoever-has-it-reads";
 const ENTER: &str = "\u{E007}";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,6 +28,7 @@ async fn somebody_watches_a_shop() {
     a_dead_letter_is_redriven(&shop, &browser).await;
     an_undo_is_retried(&shop, &browser).await;
     every_page_in_the_dark(&shop, &browser).await;
+    a_closed_monitor_asks_for_a_token(&mut shop, &browser).await;
 
     let origin = json!(shop.url("monitor", "/"));
     let elsewhere = format!(
@@ -117,11 +121,10 @@ async fn a_dead_letter_is_redriven(shop: &Shop, browser: &Browser) {
     browser.until_says(".redrive", "Sign in at the top to act.").await;
 
     browser.click("button.access").await;
-    browser.write("dialog input[name=by]", "Thoinot").await;
     browser.write("dialog input[name=token]", TOKEN).await;
     browser.click("dialog button.primary").await;
-    browser.until_says("button.access", "may act").await;
-    browser.until("document.querySelector('.decide input[name=by]').value === 'Thoinot'").await;
+    browser.until_says("button.access", "Thoinot").await;
+    browser.until_says(".decide", "As Thoinot").await;
     browser.write(".decide input[name=reason]", "the strike is over").await;
     picture(browser, "dead-letters", Scheme::Light).await;
     browser.click(".decide button.primary").await;
@@ -147,6 +150,21 @@ async fn an_undo_is_retried(shop: &Shop, browser: &Browser) {
     browser.click(".opened .decide:first-of-type button.primary").await;
     browser.until_says(".fine", "Nothing is stuck.").await;
     shop.saga(&order, "compensated").await;
+    assert_eq!(browser.errors().await, [""; 0], "the console complains");
+}
+
+async fn a_closed_monitor_asks_for_a_token(shop: &mut Shop, browser: &Browser) {
+    shop.stop("monitor").await;
+    let closed = Settings::default().with_read_token(Token::new(READS).unwrap());
+    shop.start_monitor(closed).await;
+    shop.ready("monitor").await;
+    browser.open(&shop.url("monitor", "/sagas")).await;
+    browser.until_says(".sign-in", "Sign in").await;
+    assert_eq!(browser.evaluate("return document.querySelectorAll('table').length").await, 0);
+    browser.write(".sign-in input[name=token]", READS).await;
+    browser.click(".sign-in button.primary").await;
+    browser.until("document.querySelectorAll('table.list tbody tr').length > 10").await;
+    browser.until("document.querySelector('.pulse.on') !== null").await;
     assert_eq!(browser.errors().await, [""; 0], "the console complains");
 }
 

@@ -62,7 +62,8 @@ impl Recording {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = Config::new(nats.url(), monitor::NAME);
-        let monitor = tokio::spawn(monitor::run(config, Settings::default(), listener, std::future::pending()));
+        let monitor =
+            tokio::spawn(monitor::run(config, Settings::default().opened(), listener, std::future::pending()));
         Self { url, monitor: monitor.abort_handle(), _nats: nats }
     }
 

@@ -49,7 +49,7 @@ impl Shop {
     /// A shop with a monitor that has a token.
     pub(crate) async fn open() -> Self {
         let token = Token::new(TOKEN).unwrap();
-        let settings = Settings::default().with_token(token);
+        let settings = Settings::default().opened().with_person("Thoinot", token).unwrap();
         Self::watched_by(settings.linking_traces_to("http://127.0.0.1:16686/trace/{trace}".to_owned()).unwrap()).await
     }
 

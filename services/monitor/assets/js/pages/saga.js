@@ -1,6 +1,6 @@
 // One saga: what happened, what it waits for, what was done and undone.
 import { html, useState } from "../lib.js";
-import { post, useApi } from "../api.js";
+import { download, post, useApi } from "../api.js";
 import { useBeats } from "../live.js";
 import { counted, duration, time } from "../format.js";
 import { Copy, Empty, Failure, Service, State } from "../parts.js";
@@ -115,7 +115,7 @@ function Decisions({ decisions }) {
 }
 
 function Resolve({ saga, access, onDone }) {
-  const resolve = (who) => post(`/api/sagas/${saga}/resolve`, who).then(onDone);
+  const resolve = (why) => post(`/api/sagas/${saga}/resolve`, why).then(onDone);
   return html`<${Decide} access=${access} verb="Resolve" onDecide=${resolve}>
     Says that nothing more has to happen here. Nothing is published to the services.</${Decide}>`;
 }
@@ -123,6 +123,6 @@ function Resolve({ saga, access, onDone }) {
 function TestCases({ report }) {
   const services = [...new Set(report.timeline.map((event) => event.source))].sort();
   return html`<p class="quiet">What one service saw and said, for <code>pavane-testkit</code>:</p>
-    <p class="links">${services.map((service) => html`<a key=${service} download=${`saga_${service}.rs`}
-      href=${`/api/sagas/${report.summary.saga}/test-case?service=${service}`}>${service}</a>`)}</p>`;
+    <p class="links">${services.map((service) => html`<button key=${service} class="link"
+      onClick=${() => download(`/api/sagas/${report.summary.saga}/test-case?service=${service}`, `saga_${service}.rs`)}>${service}</button>`)}</p>`;
 }
