@@ -300,7 +300,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(())
     }
 
-    async fn timed<T>(&self, work: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
+    pub(crate) async fn timed<T>(
+        &self,
+        work: impl Future<Output = Result<T, HandlerError>>,
+    ) -> Result<T, HandlerError> {
         let limit = self.wired.reaction.tuning.timeout;
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result,

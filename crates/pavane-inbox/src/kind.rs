@@ -7,7 +7,7 @@
 //! fn sense<E: Event, H: for<'a> Handler<'a, (), Db, E>>(
 //!     handler: H,
 //!     local: Reaction<(), Db, Local>,
-//!     effect: Reaction<(), Db, Effect>,
+//!     effect: Reaction<(), Db, Effect<E, ()>>,
 //!     undo: Reaction<(), Db, Untriggered<Local>>,
 //!     say: impl Fn(&Envelope<E>) -> E + Send + Sync + 'static,
 //! ) {
@@ -23,7 +23,7 @@
 //! # use pavane_contract::Event;
 //! # use pavane_inbox::{Handler, Reaction, kind::Effect};
 //! # type Db = sqlx::Any;
-//! fn nonsense<E: Event, H: for<'a> Handler<'a, (), Db, E>>(handler: H, effect: Reaction<(), Db, Effect>) {
+//! fn nonsense<E: Event, H: for<'a> Handler<'a, (), Db, E>>(handler: H, effect: Reaction<(), Db, Effect<E, ()>>) {
 //!     let _ = effect.or(handler);
 //! }
 //! ```
@@ -36,6 +36,16 @@
 //! # type Db = sqlx::Any;
 //! fn nonsense<E: Event>(local: Reaction<(), Db, Local>) {
 //!     let _ = local.when::<E>();
+//! }
+//! ```
+//!
+//! Only what calls something outside has a provider that forgets.
+//!
+//! ```compile_fail
+//! # use pavane_inbox::{Reaction, kind::Local};
+//! # type Db = sqlx::Any;
+//! fn nonsense(local: Reaction<(), Db, Local>) {
+//!     let _ = local.key_lives(std::time::Duration::from_hours(24));
 //! }
 //! ```
 //!
@@ -62,13 +72,15 @@
 
 use std::{convert::Infallible, marker::PhantomData};
 
+use pavane_contract::Event;
+
 /// A handler in a local transaction, by [`on`](crate::on).
 #[derive(Debug)]
 pub struct Local(Infallible);
 
-/// A call of something outside and a record of its answer, by [`on_effect`](crate::on_effect).
+/// A call of something outside on the event `E`, and a record of its answer `T`, by [`on_effect`](crate::on_effect).
 #[derive(Debug)]
-pub struct Effect(Infallible);
+pub struct Effect<E, T>(Infallible, PhantomData<(E, T)>);
 
 /// An undo that lacks the events that make it run, by [`undo`](crate::undo) and [`undo_effect`](crate::undo_effect).
 #[derive(Debug)]
@@ -93,8 +105,31 @@ pub trait Complete {}
 pub trait Forward: Complete {}
 
 impl Complete for Local {}
-impl Complete for Effect {}
+impl<E, T> Complete for Effect<E, T> {}
 impl<W> Complete for Undo<W> {}
 impl Complete for Any {}
 impl Forward for Local {}
-impl Forward for Effect {}
+impl<E, T> Forward for Effect<E, T> {}
+
+/// A reaction that calls something outside.
+pub trait Calls {
+    /// On this event.
+    type Event: Event;
+    /// And this is what it answers.
+    type Answer: Send + 'static;
+}
+
+impl<E: Event, T: Send + 'static> Calls for Effect<E, T> {
+    type Event = E;
+    type Answer = T;
+}
+
+impl<W: Calls> Calls for Untriggered<W> {
+    type Event = W::Event;
+    type Answer = W::Answer;
+}
+
+impl<W: Calls> Calls for Undo<W> {
+    type Event = W::Event;
+    type Answer = W::Answer;
+}

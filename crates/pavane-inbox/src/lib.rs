@@ -11,6 +11,7 @@ pub mod dead_letter;
 pub mod dedupe;
 mod engine;
 mod handler;
+mod keys;
 pub mod kind;
 pub mod metric;
 mod reaction;

@@ -6,8 +6,8 @@ use pavane_outbox::Database;
 
 use crate::{
     handler::{Effect, Handler, Record},
-    kind::{self, Complete, Forward, Local, Undo, Untriggered},
-    work::{self, Work},
+    kind::{self, Calls, Complete, Forward, Local, Undo, Untriggered},
+    work::{self, LookUp, Work},
 };
 
 /// How a reaction is run.
@@ -78,6 +78,9 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) emits: Vec<Emission>,
     pub(crate) farewell: Option<Farewell>,
     pub(crate) tuning: Tuning,
+    /// How long the provider knows an idempotency key, if that is declared.
+    pub(crate) key_life: Option<Duration>,
+    pub(crate) look_up: Option<Arc<dyn LookUp<S>>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -94,7 +97,7 @@ where
 
 /// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then
 /// `record` in one local transaction.
-pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect>
+pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect<E, T>>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -119,7 +122,7 @@ where
 }
 
 /// Takes back a step by an effect, as [`undo`] and [`on_effect`].
-pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect>>
+pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<E, T>>>
 where
     S: Send + Sync + 'static,
     DB: Database,
@@ -180,6 +183,28 @@ impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
     }
 }
 
+impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
+    /// Declares how long the provider remembers an idempotency key, counted from the first call under it. After that the same
+    /// call would be a new one, so the call is not repeated: what [`look_up`](Self::look_up) finds is recorded, or, without
+    /// one, the event becomes a dead letter that asks a person to look.
+    ///
+    /// Stripe, for one, forgets a key after 24 hours, while a dead letter may be redriven after weeks.
+    pub fn key_lives(mut self, life: Duration) -> Self {
+        self.key_life = Some(life);
+        self
+    }
+
+    /// Asks the provider whether a call was carried out whose key it may have [forgotten](Self::key_lives): `Some` is
+    /// recorded as the call's answer, `None` means that nothing was done, and calls anew.
+    pub fn look_up<L>(mut self, look_up: L) -> Self
+    where
+        L: for<'a> Effect<'a, S, K::Event, Option<K::Answer>>,
+    {
+        self.look_up = Some(work::look_up(look_up));
+        self
+    }
+}
+
 impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
     /// A reaction that can be added to a service, whatever its kind.
     pub fn complete(self) -> Reaction<S, DB> {
@@ -196,13 +221,15 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             emits: Vec::new(),
             farewell: None,
             tuning: Tuning::default(),
+            key_life: None,
+            look_up: None,
             kind: PhantomData,
         }
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, emits, farewell, tuning, kind: _ } = self;
-        Reaction { role, work, triggers, emits, farewell, tuning, kind: PhantomData }
+        let Self { role, work, triggers, emits, farewell, tuning, key_life, look_up, kind: _ } = self;
+        Reaction { role, work, triggers, emits, farewell, tuning, key_life, look_up, kind: PhantomData }
     }
 
     /// Declares that all of these events are emitted, each time.
@@ -256,6 +283,12 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     /// How it is run.
     pub const fn tuning(&self) -> &Tuning {
         &self.tuning
+    }
+
+    /// How long a dead letter of it can be redriven without asking a person: as long as the provider knows the key. `None`
+    /// where that makes no difference, or a look-up is declared.
+    pub fn asks_a_person_after(&self) -> Option<Duration> {
+        self.key_life.filter(|_| self.look_up.is_none())
     }
 
     /// Its declaration as data.

@@ -275,7 +275,26 @@ fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: 
     {
         return Err(Error::GivesUpOnOther { name: name.to_owned(), event: farewell.on.clone() });
     }
+    check_keys(name, reaction)?;
     check_tuning(name, &reaction.tuning)
+}
+
+fn check_keys<S, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
+    let setting = |setting, value: String, instead| {
+        let name = name.to_owned();
+        Err(Error::Setting { name, setting, value, instead })
+    };
+    match reaction.key_life {
+        Some(life) if life <= reaction.tuning.timeout => setting(
+            "key_lives",
+            format!("{life:?}"),
+            "more than its timeout: a key that is forgotten while a call is under way protects nothing",
+        ),
+        None if reaction.look_up.is_some() => {
+            setting("key_lives", "None".to_owned(), ".key_lives(…) beside .look_up(…): it says from when on to look")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Error> {

@@ -46,9 +46,21 @@ pub(crate) trait External<S, DB: Database>: Send + Sync {
     ) -> Pending<'a, ()>;
 }
 
+/// Finds out whether a call was carried out.
+pub(crate) trait LookUp<S>: Send + Sync {
+    fn look_up<'a>(
+        &'a self,
+        state: &'a S,
+        key: &'a IdempotencyKey,
+        event: &'a RawEnvelope,
+    ) -> Pending<'a, Option<Answer>>;
+}
+
 struct LocalOf<H, E>(H, PhantomData<fn() -> E>);
 
 struct ExternalOf<C, R, E, T>(C, R, PhantomData<fn() -> (E, T)>);
+
+struct LookUpOf<L, E, T>(L, PhantomData<fn() -> (E, T)>);
 
 pub(crate) fn local<S, DB, E, H>(handler: H) -> Work<S, DB>
 where
@@ -70,6 +82,37 @@ where
     R: for<'a> Record<'a, S, DB, E, T>,
 {
     Work::External(Arc::new(ExternalOf(call, record, PhantomData)))
+}
+
+pub(crate) fn look_up<S, E, T, L>(look_up: L) -> Arc<dyn LookUp<S>>
+where
+    S: Send + Sync + 'static,
+    E: Event,
+    T: Send + 'static,
+    L: for<'a> Effect<'a, S, E, Option<T>>,
+{
+    Arc::new(LookUpOf(look_up, PhantomData))
+}
+
+impl<S, E, T, L> LookUp<S> for LookUpOf<L, E, T>
+where
+    S: Send + Sync + 'static,
+    E: Event,
+    T: Send + 'static,
+    L: for<'a> Effect<'a, S, E, Option<T>>,
+{
+    fn look_up<'a>(
+        &'a self,
+        state: &'a S,
+        key: &'a IdempotencyKey,
+        event: &'a RawEnvelope,
+    ) -> Pending<'a, Option<Answer>> {
+        Box::pin(async move {
+            let event = event.decode::<E>().map_err(HandlerError::reject)?;
+            let found = caught(self.0.call(state, key, &event)).await?;
+            Ok(found.map(|answer| Box::new(answer) as Answer))
+        })
+    }
 }
 
 impl<S, DB, E, H> Local<S, DB> for LocalOf<H, E>

@@ -211,6 +211,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         db.keep_to(config.bounds());
         let manifest = self.manifest();
         let declaration = self.declaration(&config);
+        self.name_what_asks_a_person(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
         self.migrate(&db).await?;
         let patience = Patience::new(config.start_within);
@@ -228,6 +229,22 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             consumers.push(opened?);
         }
         Ok(App { declaration, state, db, bus, consumers, config, tasks: Tasks::default() })
+    }
+}
+
+impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
+    /// Such dead letters are safe, and work for somebody: said before there are any.
+    fn name_what_asks_a_person(&self, config: &Config) {
+        let kept = config.topology.dead_letter_max_age;
+        for (name, reaction) in &self.reactions {
+            if let Some(life) = reaction.asks_a_person_after().filter(|life| *life < kept) {
+                tracing::warn!(
+                    reaction = name,
+                    "the provider knows a key for {life:?}, and dead letters are kept for {kept:?}: one that is redriven after the \
+                     key's life asks a person whether the call was carried out; a reaction that says .look_up(…) finds out by itself"
+                );
+            }
+        }
     }
 }
 

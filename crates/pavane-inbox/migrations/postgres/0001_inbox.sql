@@ -78,3 +78,13 @@ create table pavane_waiting (
     primary key (reaction, event_id)
 );
 create index pavane_waiting_since on pavane_waiting (reaction, since);
+
+-- When an effect that is no step was called: its provider may forget the key. A step's row in the ledger has that time.
+create table pavane_call (
+    reaction text not null,
+    event_id uuid not null,
+    first_called_at bigint not null,
+    last_called_at bigint not null,
+    primary key (reaction, event_id)
+);
+create index pavane_call_called on pavane_call (last_called_at);

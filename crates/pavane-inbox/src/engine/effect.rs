@@ -17,15 +17,26 @@ use crate::{
     work::{Answer, Work},
 };
 
+/// What is to be done.
+struct Looked {
+    /// The event to do it with.
+    given: RawEnvelope,
+    /// Known to be the first call: nothing was called before.
+    is_first: bool,
+}
+
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
-        let Some(given) = self.db.within(self.look(event)).await? else { return Ok(()) };
+        let Some(Looked { given, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
         let Some(Work::External(work)) = self.work(&given) else {
             return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
         };
         let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
         let calling = async {
+            if !is_first && let Some(found) = self.look_up(event, &given, &key).await? {
+                return self.record(event, &given, found).await;
+            }
             self.db.crash_point(CrashPoint::BeforeCall).await;
             let answer = match self.timed(work.call(&self.state, &key, &given)).await {
                 Ok(answer) => answer,
@@ -58,12 +69,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Asks inbox and ledger whether there is something to do, and returns the event to do it with.
     ///
     /// What nearly every event needs is one statement, without a transaction around it.
-    async fn look(&self, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
+    async fn look(&self, event: &RawEnvelope) -> Result<Option<Looked>, Failure> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_step = matches!(self.wired.part, Part::Step { .. });
         let remembered = self.check_remembered(event);
         if is_step && remembered.is_ok() && store::start_running(&self.db, name, saga, id).await? {
-            return Ok(Some(event.clone()));
+            return Ok(Some(Looked { given: event.clone(), is_first: true }));
         }
         if store::is_handled(&self.db, name, id).await? {
             self.count("duplicate", 1);
@@ -71,7 +82,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         remembered?;
         if self.wired.part == Part::Plain {
-            return Ok(Some(event.clone()));
+            return Ok(Some(Looked { given: event.clone(), is_first: false }));
         }
         let mut tx = self.db.begin(Correlation::caused_by(event), nothing(name)).await?;
         let given = match &self.wired.part {
@@ -83,7 +94,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             self.count("skipped", 1);
         }
         tx.commit().await?;
-        Ok(given)
+        Ok(given.map(|given| Looked { given, is_first: false }))
     }
 
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {

@@ -7,7 +7,7 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 ///
 /// A running step is never deleted: an undo that found nothing of it would take its effect for one that never happened.
 pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: i64) -> Result<u64, Error> {
-    const PRUNE: [Statement; 4] = [
+    const PRUNE: [Statement; 5] = [
         Statement {
             // The others are dropped as a whole, and have no index to find old rows by.
             postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
@@ -35,6 +35,13 @@ pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: 
                        where cut_at < (select pavane_now() - $1) order by cut_at limit $2)",
             sqlite: "delete from pavane_dead_letter where id in (select id from pavane_dead_letter \
                      where cut_at < $3 - $1 order by cut_at limit $2)",
+        },
+        Statement {
+            postgres: "delete from pavane_call where (reaction, event_id) in (select reaction, event_id \
+                       from pavane_call where last_called_at < (select pavane_now() - $1) \
+                       order by last_called_at limit $2)",
+            sqlite: "delete from pavane_call where (reaction, event_id) in (select reaction, event_id \
+                     from pavane_call where last_called_at < $3 - $1 order by last_called_at limit $2)",
         },
     ];
     let mut most = 0;

@@ -3,5 +3,6 @@
 
 mod clock;
 mod dedupe;
+mod keys;
 mod partitions;
 mod stage;

@@ -1,0 +1,66 @@
+//! What a provider remembers: an idempotency key makes a repeated call the same call only as long as the provider knows it.
+
+mod store;
+
+use std::time::Duration;
+
+use pavane_bus::Bus;
+use pavane_contract::{RawEnvelope, Timestamp};
+use pavane_outbox::{Database, Error};
+
+use crate::{
+    engine::{Engine, Failure},
+    handler::{HandlerError, IdempotencyKey},
+    wiring::Part,
+    work::Answer,
+};
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// What a look-up finds, where the provider may have forgotten the key; `None` when the call may be made.
+    ///
+    /// # Errors
+    ///
+    /// Where only a person can find out whether the call was carried out; or the look-up fails.
+    pub(crate) async fn look_up(
+        &self,
+        event: &RawEnvelope,
+        given: &RawEnvelope,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Answer>, Failure> {
+        let Some(life) = self.wired.reaction.key_life else { return Ok(None) };
+        let age = self.age(event, given).await?;
+        // A call may take this long until it reaches the provider.
+        let late = micros(self.wired.reaction.tuning.timeout);
+        if age.saturating_add(late) < micros(life) {
+            return Ok(None);
+        }
+        match &self.wired.reaction.look_up {
+            Some(look_up) => Ok(self.timed(look_up.look_up(&self.state, key, given)).await?),
+            None => Err(HandlerError::reject(asks_a_person(key, self.db.now().saturating_sub(age), life)).into()),
+        }
+    }
+
+    /// How long ago it was first called. A step's row in the ledger has that time; other effects enter it before they call.
+    async fn age(&self, event: &RawEnvelope, given: &RawEnvelope) -> Result<i64, Error> {
+        let (db, name) = (&self.db, &self.wired.name);
+        if let Part::Step { .. } = self.wired.part {
+            let age = db.within(store::age_of_step(db, name, event.meta.cause.saga)).await?;
+            // Settled by another delivery meanwhile, which the record finds out: nobody has to look.
+            return Ok(age.unwrap_or(0));
+        }
+        db.within(store::enter_call(db, name, given.meta.id)).await
+    }
+}
+
+fn asks_a_person(key: &IdempotencyKey, first: i64, life: Duration) -> String {
+    let first = Timestamp::from_microsecond(first).map_or_else(|_| first.to_string(), |at| at.to_string());
+    format!(
+        "whether the provider did this is not known, and the call can't be repeated: it was first made at {first} under the key \
+         {key}, which the provider forgets after {life:?} (.key_lives). Look there whether it happened; a reaction that can look \
+         by itself says .look_up(…)"
+    )
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

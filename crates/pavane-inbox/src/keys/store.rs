@@ -1,0 +1,32 @@
+//! All SQL about the age of calls, in microseconds. By the database's clock on PostgreSQL, as far as an instance's may be off.
+
+use pavane_contract::{EventId, SagaId};
+use pavane_outbox::{Database, Db, Error, Statement};
+
+/// How long ago a step that is running was first called; `None` when it isn't running (any more).
+pub(super) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: SagaId) -> Result<Option<i64>, Error> {
+    const AGE: Statement = Statement {
+        postgres: "select pavane_now() - changed_at from pavane_ledger \
+                   where saga = $1::uuid and step = $2 and state = 'running'",
+        sqlite: "select $3 - changed_at from pavane_ledger where saga = $1 and step = $2 and state = 'running'",
+    };
+    let args = db.timed(vec![saga.to_string().into(), step.into()]);
+    let rows = DB::fetch(&mut *db.writer().await?, AGE.on(db.dialect()), args).await?;
+    Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
+}
+
+/// Enters a call, and says how long ago it was entered first. Of two at once, the second one finds the first one's time.
+pub(super) async fn enter_call<DB: Database>(db: &Db<DB>, reaction: &str, event: EventId) -> Result<i64, Error> {
+    const ENTER: Statement = Statement {
+        postgres: "insert into pavane_call (reaction, event_id, first_called_at, last_called_at) \
+                   values ($1, $2::uuid, pavane_now(), pavane_now()) on conflict (reaction, event_id) \
+                   do update set last_called_at = excluded.last_called_at returning last_called_at - first_called_at",
+        sqlite: "insert into pavane_call (reaction, event_id, first_called_at, last_called_at) \
+                 values ($1, $2, $3, $3) on conflict (reaction, event_id) \
+                 do update set last_called_at = excluded.last_called_at returning last_called_at - first_called_at",
+    };
+    let args = db.timed(vec![reaction.into(), event.to_string().into()]);
+    let rows = DB::fetch(&mut *db.writer().await?, ENTER.on(db.dialect()), args).await?;
+    let age = rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten();
+    Ok(age.ok_or(sqlx::Error::RowNotFound)?)
+}
