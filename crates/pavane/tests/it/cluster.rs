@@ -61,20 +61,32 @@ async fn a_service_starts_although_the_cluster_has_no_leader_for_a_while() {
     for server in &mut *frozen {
         server.freeze();
     }
+    // The signals take a moment.
+    refused(&looker, "frozen").await;
     let starting = tokio::spawn(service("late").connect(config(awake.url(), &folder, "late")));
     // Its first attempt has failed by then: it began before the second of these, and needs the same.
-    for _ in 0..2 {
-        let consumer = ConsumerConfig {
-            durable: "looker".to_owned(),
-            filter_subjects: vec!["events.order.>".to_owned()],
-            ack_wait: Duration::from_secs(30),
-            max_ack_pending: 1,
-        };
-        let failed = looker.subscribe(&consumer).await.unwrap_err();
-        assert!(matches!(failed, Error::Unavailable(_)), "{failed}");
-    }
+    refused(&looker, "first").await;
+    refused(&looker, "second").await;
     for server in frozen {
         server.thaw();
     }
     drop(starting.await.unwrap().unwrap());
+}
+
+/// Asks for consumers, a new one each time, until the cluster can't make one.
+async fn refused(bus: &JetStream, name: &str) {
+    for number in 0..100 {
+        let consumer = ConsumerConfig {
+            durable: format!("{name}-{number}"),
+            filter_subjects: vec!["events.order.>".to_owned()],
+            ack_wait: Duration::from_secs(30),
+            max_ack_pending: 1,
+        };
+        match bus.subscribe(&consumer).await {
+            Ok(_) => {}
+            Err(Error::Unavailable(_)) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the cluster makes consumers without a leader");
 }
