@@ -43,7 +43,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
     ///
     /// Asks the database, and the NATS server for the events stream, at most once a second.
     pub async fn missing(&self) -> Vec<String> {
-        let mut missing = self.tasks.missing();
+        let mut missing = Vec::new();
         if self.bus.health().connected {
             missing.extend(self.stream_trouble().await);
         } else {
@@ -55,6 +55,8 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
             missing.push(format!("events wait in the outbox until they may be published: {trouble}"));
         }
         missing.extend(self.database_trouble().await);
+        // Last: one of the above is often why.
+        missing.extend(self.tasks.missing());
         missing
     }
 
