@@ -202,7 +202,8 @@ async fn redriven(monitor: &Process, letter: u64) -> Value {
     assert_eq!(status, StatusCode::ACCEPTED, "{started}");
     let url = format!("{}/api/redrives/{}", monitor.url(), started["id"]);
     until("the redrive to end", async || {
-        let redrive: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        let request = reqwest::Client::new().get(&url).bearer_auth(TOKEN);
+        let redrive: Value = request.send().await.unwrap().json().await.unwrap();
         (redrive["progress"]["finished"] == true).then(|| redrive["progress"].clone())
     })
     .await
