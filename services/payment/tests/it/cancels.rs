@@ -31,7 +31,7 @@ async fn a_cancellation_while_the_card_is_being_authorised_ends_voided() -> Resu
     world.publish([order.placed("pm_card_slow")]).await?;
     world.until_busy("authorize-payment").await?;
     world.publish([order.cancelled()]).await?;
-    world.until_busy("void-payment").await?;
+    world.until_an_undo_waits().await?;
     assert_eq!(world.said(order.id), Vec::<String>::new(), "the void waits for the authorisation");
     world.idle().await?;
     assert_eq!(world.said(order.id), ["authorized", "voided"]);
@@ -113,7 +113,7 @@ async fn a_cancellation_while_the_answer_to_the_capture_is_lost_ends_refunded() 
     world.publish([order.shipped()]).await?;
     eventually("the capture", async || Ok((world.provider.books().await?.0 == TOTAL).then_some(()))).await?;
     world.publish([order.cancelled()]).await?;
-    world.until_busy("refund-payment").await?;
+    world.until_an_undo_waits().await?;
     assert_eq!(world.said(order.id), ["authorized"]);
     world.provider.network.cut();
     world.provider.network.heal();

@@ -93,7 +93,8 @@ impl World {
             let pending = REACTIONS.iter().filter_map(|name| self.bus.pending(&format!("{NAME}_{name}")));
             let busy = pending.map(|pending| pending.unsettled + pending.undelivered).sum::<usize>();
             let letters = pavane::inbox::dead_letter::waiting(&self.db).await?;
-            Ok((busy == 0 && letters == 0 && self.readiness.backlog().await?.unsent == 0).then_some(()))
+            Ok((busy == 0 && letters == 0 && self.waiting().await? == 0 && self.readiness.backlog().await?.unsent == 0)
+                .then_some(()))
         })
         .await
     }
@@ -120,6 +121,15 @@ impl World {
 
     pub(crate) fn dead_letters(&self) -> usize {
         self.bus.messages(DEAD_LETTERS).len()
+    }
+
+    /// How many undos wait for their step.
+    async fn waiting(&self) -> Result<i64> {
+        Ok(sqlx::query("select count(*) from pavane_waiting").fetch_one(self.db.readers()).await?.try_get(0)?)
+    }
+
+    pub(crate) async fn until_an_undo_waits(&self) -> Result<()> {
+        eventually("an undo that waits", async || Ok((self.waiting().await? > 0).then_some(()))).await
     }
 
     /// How an event is doing: delivered but not settled yet.
