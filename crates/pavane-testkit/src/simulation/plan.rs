@@ -69,6 +69,25 @@ impl Faults {
             Fault::UnansweredPublish | Fault::Redelivery | Fault::Overtaking => 0.0,
         }
     }
+
+    /// The probability of each kind.
+    pub(super) const KINDS: [fn(&mut Self) -> &mut f64; 15] = [
+        |faults| &mut faults.bus.drop_publish,
+        |faults| &mut faults.bus.drop_publish_ack,
+        |faults| &mut faults.bus.lose_ack,
+        |faults| &mut faults.bus.duplicate,
+        |faults| &mut faults.bus.delay,
+        |faults| &mut faults.bus.reorder,
+        |faults| &mut faults.crash,
+        |faults| &mut faults.standstill,
+        |faults| &mut faults.lost_request,
+        |faults| &mut faults.lost_answer,
+        |faults| &mut faults.kill,
+        |faults| &mut faults.rollback,
+        |faults| &mut faults.lost_consumer,
+        |faults| &mut faults.outage,
+        |faults| &mut faults.interlude,
+    ];
 }
 
 impl Plan {
@@ -108,33 +127,6 @@ impl Plan {
             faults,
             only: None,
         }
-    }
-
-    /// The same plan with one kind of fault less, for each kind that it has.
-    pub(super) fn with_fewer_kinds(&self) -> Vec<Self> {
-        let kinds: [fn(&mut Faults) -> &mut f64; 15] = [
-            |faults| &mut faults.bus.drop_publish,
-            |faults| &mut faults.bus.drop_publish_ack,
-            |faults| &mut faults.bus.lose_ack,
-            |faults| &mut faults.bus.duplicate,
-            |faults| &mut faults.bus.delay,
-            |faults| &mut faults.bus.reorder,
-            |faults| &mut faults.crash,
-            |faults| &mut faults.standstill,
-            |faults| &mut faults.lost_request,
-            |faults| &mut faults.lost_answer,
-            |faults| &mut faults.kill,
-            |faults| &mut faults.rollback,
-            |faults| &mut faults.lost_consumer,
-            |faults| &mut faults.outage,
-            |faults| &mut faults.interlude,
-        ];
-        let without = |kind: fn(&mut Faults) -> &mut f64| {
-            let mut plan = self.clone();
-            let probability = kind(&mut plan.faults);
-            (std::mem::take(probability) > 0.0).then_some(plan)
-        };
-        kinds.into_iter().filter_map(without).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, Run};
+use super::{Faults, Plan, Run};
 
 /// The smallest plan found that violates the same invariant.
 pub(super) fn smallest(run: Run, again: impl Fn(Plan) -> Run) -> Plan {
@@ -16,24 +16,42 @@ pub(super) fn smallest(run: Run, again: impl Fn(Plan) -> Run) -> Plan {
         })
     };
     let mut smallest = run;
-    while let Some(run) = simpler(&smallest.plan).iter().find_map(|plan| try_plan(plan, 32)) {
-        smallest = run;
+    let mut before = None;
+    // A pass goes through all reductions once: what is needed is tried once a pass, not anew after each success.
+    while before.as_ref() != Some(&smallest.plan) {
+        before = Some(smallest.plan.clone());
+        for reduce in reductions() {
+            while let Some(run) = reduce(&smallest.plan).and_then(|plan| try_plan(&plan, 32)) {
+                smallest = run;
+            }
+        }
     }
     let Run { plan, happened, .. } = fewest_faults(smallest, fails, again);
     Plan { only: Some(happened.into_iter().collect()), ..plan }
 }
 
-/// Plans that do less, those that do much less first.
-fn simpler(plan: &Plan) -> Vec<Plan> {
-    let mut fewer: Vec<_> =
-        [1, 2, plan.sagas / 2].into_iter().filter(|sagas| (1..plan.sagas).contains(sagas)).collect();
-    fewer.dedup();
-    let mut simpler: Vec<_> = fewer.into_iter().map(|sagas| Plan { sagas, ..plan.clone() }).collect();
-    simpler.extend(plan.with_fewer_kinds());
-    simpler.extend((plan.instances > 1).then(|| Plan { instances: 1, ..plan.clone() }));
-    simpler.extend((!plan.skew_max.is_zero()).then(|| Plan { skew_max: Duration::ZERO, ..plan.clone() }));
-    simpler.extend((plan.batch_max > 1).then(|| Plan { batch_max: 1, ..plan.clone() }));
-    simpler
+/// Makes a plan that does less in one way; `None` where it doesn't do that anyway.
+type Reduction = Box<dyn Fn(&Plan) -> Option<Plan>>;
+
+/// All ways to do less, those that do much less first.
+fn reductions() -> Vec<Reduction> {
+    let with = |plan: &Plan, reduce: &dyn Fn(&mut Plan)| {
+        let mut reduced = plan.clone();
+        reduce(&mut reduced);
+        (reduced != *plan).then_some(reduced)
+    };
+    let mut reductions: Vec<Reduction> = vec![
+        Box::new(move |plan| with(plan, &|plan| plan.sagas = 1)),
+        Box::new(move |plan| with(plan, &|plan| plan.sagas = plan.sagas.min(2))),
+        Box::new(move |plan| with(plan, &|plan| plan.sagas = plan.sagas.div_ceil(2))),
+    ];
+    for kind in Faults::KINDS {
+        reductions.push(Box::new(move |plan| with(plan, &|plan| *kind(&mut plan.faults) = 0.0)));
+    }
+    reductions.push(Box::new(move |plan| with(plan, &|plan| plan.instances = 1)));
+    reductions.push(Box::new(move |plan| with(plan, &|plan| plan.skew_max = Duration::ZERO)));
+    reductions.push(Box::new(move |plan| with(plan, &|plan| plan.batch_max = 1)));
+    reductions
 }
 
 /// Leaves out single faults: halves of them first, then smaller parts ("delta debugging", by Zeller and Hildebrandt, 2002).
