@@ -37,6 +37,10 @@ sim *arguments:
 bench *arguments:
     cargo xbench {{ arguments }}
 
+# check licences, bans, sources and known vulnerabilities of what is depended upon
+deny:
+    cargo xdeny
+
 # check what CI checks
 ci:
     .ci/run

