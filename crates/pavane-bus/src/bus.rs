@@ -3,7 +3,7 @@ use std::future::Future;
 use bytes::Bytes;
 use pavane_contract::Timestamp;
 
-use crate::{ConsumerConfig, Delivery, Outgoing, Topology, Wakes};
+use crate::{ConsumerConfig, Delivery, Message, Outgoing, Topology, Wakes};
 
 /// A message bus with durable streams and durable consumers: what Pavane needs of JetStream, and no more.
 pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
@@ -47,6 +47,15 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// When the bus can't be reached.
     fn message_id_at(&self, sequence: u64) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// The dead letter stored at a sequence of the stream of dead letters; `None` when nothing is stored there (any more).
+    ///
+    /// A redrive names it, and its subject tells whose letter it is: only that service may publish there.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached, doesn't answer in time, or permissions forbid it.
+    fn dead_letter_at(&self, sequence: u64) -> impl Future<Output = Result<Option<Message>, Error>> + Send;
 
     /// Leaves a service's declaration of itself, as JSON, where whoever looks at the whole system finds it.
     ///

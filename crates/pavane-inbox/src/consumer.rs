@@ -193,9 +193,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.enqueue(deliveries?);
         }
         self.take_waiting(batch_max.saturating_sub(self.queue.len())).await;
-        let batch = self.take_batch();
+        let mut batch = self.take_batch();
         let events = batch.len();
         if events > 0 {
+            self.engine.fetch_letters(&mut batch).await;
             let handled = self.engine.run(&batch, self.outages).await;
             let unavailable = handled.unavailable;
             settle_all(&self.engine, batch, handled).await;
@@ -357,12 +358,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
 async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     engine: Arc<Engine<S, DB, B>>,
-    batch: Vec<Arrived>,
+    mut batch: Vec<Arrived>,
     lanes: Vec<Lane>,
     outages: u32,
 ) -> Finished {
     let events = batch.len();
     let started = Instant::now();
+    engine.fetch_letters(&mut batch).await;
     let handled = alive(&engine, &batch, engine.run(&batch, outages)).await;
     let unavailable = handled.unavailable;
     settle_all(&engine, batch, handled).await;

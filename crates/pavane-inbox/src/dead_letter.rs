@@ -6,7 +6,7 @@
 mod publisher;
 pub(crate) mod store;
 
-pub use pavane_bus::dead_letter::{DEAD, REDRIVE, header};
+pub use pavane_bus::dead_letter::{Address, DEAD, REDRIVE, header, redrive};
 use pavane_bus::{Delivery, Outgoing};
 use pavane_contract::{Timestamp, codec::Headers};
 use pavane_outbox::{Database, Db};
@@ -15,7 +15,7 @@ pub use publisher::{Error, Progress, Publisher};
 use crate::store::Attempts;
 
 /// The header in which the broker keeps the id that a message was published with.
-const MESSAGE_ID: &str = "Nats-Msg-Id";
+pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Why a reaction gave up on an event.
 #[derive(Debug)]
@@ -38,12 +38,7 @@ pub async fn waiting<DB: Database>(db: &Db<DB>) -> Result<i64, pavane_outbox::Er
 /// The dead letter as a message: the event's own headers and payload, and why.
 pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing {
     let message = &delivery.message;
-    let original = message.headers.iter().filter(|(name, _)| {
-        // What the server or an earlier dead letter said is no longer true of this message.
-        let name = name.to_ascii_lowercase();
-        !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
-    });
-    let mut headers: Headers = original.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut headers = own_headers(&message.headers);
     let time = |micros| Timestamp::from_microsecond(micros).unwrap_or_default().to_string();
     headers.push(header::SERVICE, letter.service.to_owned());
     headers.push(header::REACTION, letter.reaction.to_owned());
@@ -53,13 +48,23 @@ pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing
     headers.push(header::LAST_FAILED_AT, time(letter.attempts.last_failed_at));
     headers.push(header::SUBJECT, message.subject.clone());
     headers.push(header::SEQUENCE, delivery.sequence.to_string());
-    let subject = short(original_subject(letter, &message.subject));
+    // Of a redrive that was refused it is the redrive's own: on no subject of an event, what it said never becomes one.
+    let subject = short(&message.subject);
     Outgoing {
         subject: storable(&format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction)),
         headers,
         payload: message.payload.clone(),
         message_id: format!("{DEAD}-{}-{}-{}", letter.service, letter.reaction, identity(delivery)),
     }
+}
+
+/// The headers that an event came with: what the server or an earlier dead letter said is no longer true of a new message.
+pub(crate) fn own_headers(headers: &Headers) -> Headers {
+    let own = headers.iter().filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
+    });
+    own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// A subject of which the longer one of a dead letter still fits into a line of the protocol. The whole one is in the headers.
@@ -83,22 +88,6 @@ fn storable(text: &str) -> String {
 pub(crate) fn identity(delivery: &Delivery) -> String {
     let message_id = delivery.message.headers.get(MESSAGE_ID);
     message_id.map_or_else(|| delivery.sequence.to_string(), storable)
-}
-
-/// The subject that the event was first published to, also when it was redriven since.
-fn original_subject<'s>(letter: &DeadLetter<'_>, subject: &'s str) -> &'s str {
-    subject
-        .strip_prefix(REDRIVE)
-        .and_then(|rest| rest.strip_prefix('.')?.strip_prefix(letter.service))
-        .and_then(|rest| rest.strip_prefix('.')?.strip_prefix(letter.reaction))
-        .and_then(|rest| rest.strip_prefix('.'))
-        .unwrap_or(subject)
-}
-
-/// The subject of the event that came on a subject: its own, or that of a redrive to the reaction that reads it.
-pub(crate) fn event_subject(subject: &str) -> &str {
-    let redriven = subject.strip_prefix(REDRIVE).and_then(|rest| rest.strip_prefix('.')?.splitn(3, '.').nth(2));
-    redriven.unwrap_or(subject)
 }
 
 /// A header value has no line breaks, and a cause of a megabyte helps nobody.

@@ -3,71 +3,30 @@
 //! Per event: dedupe, ledger, handle; for all of them one commit; then the acks. Nothing here waits or retries: it says
 //! what became of each event, and the [consumer](crate::consumer) settles it.
 
+mod arrived;
 mod batch;
 mod effect;
 mod failed;
 mod local;
+mod redrive;
 
-use std::{
-    borrow::Cow,
-    future::Future,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
-use pavane_bus::{Bus, Delivery};
+use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State};
-use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId, codec};
+use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
 use tracing::{Span, field::Empty, info_span};
 
+pub(crate) use arrived::{Arrived, Lane, Unusable};
+
 use crate::{
-    dead_letter::{self, REDRIVE},
+    dead_letter,
     handler::{HandlerError, Kind, Overdue},
     store,
     wiring::{Part, Wired},
     work::Work,
 };
-
-/// Events with the same lane are handled in order. Made from the key; two keys may share one, which only makes one of them
-/// wait.
-pub(crate) type Lane = u64;
-
-/// A delivery whose headers were read.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    pub(crate) delivery: Delivery,
-    pub(crate) event: Result<RawEnvelope, codec::Error>,
-    pub(crate) lane: Lane,
-    /// It comes from the database, where it [waited](crate::waiting).
-    pub(crate) is_local: bool,
-}
-
-impl Arrived {
-    pub(crate) fn read(delivery: Delivery, payload_max: usize) -> Self {
-        let message = &delivery.message;
-        let subject = dead_letter::event_subject(&message.subject);
-        let event = codec::decode_on(subject, &message.headers, message.payload.clone(), payload_max);
-        let mut arrived = Self { delivery, event, lane: 0, is_local: false };
-        let mut hasher = DefaultHasher::new();
-        arrived.key().hash(&mut hasher);
-        arrived.lane = hasher.finish();
-        arrived
-    }
-
-    fn is_redriven(&self) -> bool {
-        self.delivery.message.subject.split('.').next() == Some(REDRIVE)
-    }
-
-    /// What it is about, as far as that is known.
-    pub(crate) fn key(&self) -> &str {
-        match &self.event {
-            Ok(event) => event.meta.key.as_str(),
-            Err(_) => &self.delivery.message.subject,
-        }
-    }
-}
 
 /// What became of an event.
 #[derive(Debug)]
@@ -156,6 +115,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, bool) {
+        if let Err(Unusable::NotFetched) = arrived.event {
+            return (self.again_after_outage(outages), true);
+        }
         let Some(event) = self.accepts(arrived) else {
             let outcome = self.refuse(arrived, outages).await;
             let unavailable = matches!(outcome, Outcome::Again { .. });
@@ -193,7 +155,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// A redrive is a person's decision to try again: earlier failures no longer count, nor that it was given up on. Unless this
     /// very redrive was given up on: then it comes again because its end got lost.
     async fn forget_if_redriven(&self, arrived: &Arrived, event: &RawEnvelope) -> Result<(), HandlerError> {
-        if !arrived.is_redriven() {
+        if !arrived.is_redriven {
             return Ok(());
         }
         let forget = async {

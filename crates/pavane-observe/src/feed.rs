@@ -1,9 +1,10 @@
 //! Reads what a view is made of: declarations, events, dead letters, decisions, and how the consumers are.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use pavane_bus::{
     JetStream,
+    dead_letter::{is_redrive, letter_of},
     jetstream::{Reader, Start, Stored},
     topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
 };
@@ -27,6 +28,10 @@ pub struct Feed {
     events: Source,
     dead_letters: Source,
     audit: Source,
+    /// Events that were read and are not told yet: the dead letter of a redrive among them has to be fetched first.
+    untold: VecDeque<Stored>,
+    /// Those before them, told.
+    told: Vec<Update>,
     looks: tokio::time::Interval,
     /// When the events stream was created, to notice another one of that name.
     created: Option<Timestamp>,
@@ -66,6 +71,8 @@ impl Feed {
             events: Source { filters, ..Source::new(EVENTS) },
             dead_letters: Source::new(DEAD_LETTERS),
             audit: Source::new(AUDIT),
+            untold: VecDeque::new(),
+            told: Vec::new(),
             looks,
             created: None,
             last_end: None,
@@ -87,6 +94,9 @@ impl Feed {
         if !self.loaded {
             return self.load().await;
         }
+        if !self.untold.is_empty() {
+            return self.tell().await;
+        }
         // What is declared explains what happened, so it is read first also where both began to be there after the start.
         if let Some(stored) = self.declarations.rest().await? {
             return Ok(declarations(&stored));
@@ -97,7 +107,8 @@ impl Feed {
             stored = self.declarations.next() => Ok(declarations(&stored?)),
             stored = self.events.next() => {
                 self.last_end = None;
-                Ok(events(&stored?))
+                self.untold.extend(stored?);
+                self.tell().await
             }
             stored = self.dead_letters.next() => Ok(dead_letters(&stored?)),
             stored = self.audit.next() => Ok(decisions(&stored?)),
@@ -120,6 +131,9 @@ impl Feed {
 
     /// The next batch of what was there at the start. In this order, so that each is understood by what came before.
     async fn load(&mut self) -> Result<Vec<Update>, Error> {
+        if !self.untold.is_empty() {
+            return self.tell().await;
+        }
         if self.created.is_none() {
             // The consumers first: what they have handled long ago then needs no second thought.
             let updates = self.look().await?;
@@ -132,7 +146,8 @@ impl Feed {
             return Ok(declarations(&stored));
         }
         if let Some(stored) = self.events.rest().await? {
-            return Ok(events(&stored));
+            self.untold.extend(stored);
+            return self.tell().await;
         }
         if let Some(stored) = self.dead_letters.rest().await? {
             return Ok(dead_letters(&stored));
@@ -142,6 +157,29 @@ impl Feed {
         }
         self.loaded = true;
         self.look().await
+    }
+
+    /// Tells the events that were read. Cancel-safe: what is not told yet waits.
+    async fn tell(&mut self) -> Result<Vec<Update>, Error> {
+        while let Some(stored) = self.untold.front() {
+            self.told.push(if is_redrive(&stored.message) {
+                let letter = match letter_of(&stored.message) {
+                    // Boxed, because what asks the server is large, and this is seldom.
+                    Ok(letter) => Box::pin(self.bus.stored(DEAD_LETTERS, letter)).await,
+                    Err(_) => Ok(None),
+                };
+                match letter {
+                    Ok(letter) => update::redrive(stored, letter.as_ref()),
+                    // It would not be another answer the next time.
+                    Err(pavane_bus::Error::Other(_)) => update::redrive(stored, None),
+                    Err(error) => return Err(error.into()),
+                }
+            } else {
+                update::event(stored)
+            });
+            self.untold.pop_front();
+        }
+        Ok(std::mem::take(&mut self.told))
     }
 
     /// Looks at the consumers and the stream's end, and opens what could not be read before.
@@ -221,10 +259,6 @@ impl Source {
 
 fn declarations(stored: &[Stored]) -> Vec<Update> {
     stored.iter().filter_map(update::declaration).collect()
-}
-
-fn events(stored: &[Stored]) -> Vec<Update> {
-    stored.iter().map(update::event).collect()
 }
 
 fn dead_letters(stored: &[Stored]) -> Vec<Update> {

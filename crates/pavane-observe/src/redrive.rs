@@ -1,15 +1,20 @@
 //! Dead letters given to their reaction again, or discarded.
 //!
-//! A redrive publishes the event to `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction hears,
-//! with the same event id and a new publish id. The reaction's inbox knows the events that it has handled, so an effect
-//! never runs twice; the look at each letter before spares useless work and tells what will happen. Who did it and why is
+//! A redrive is a message on `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction hears. It names the
+//! stored letter and says nothing else: the reaction fetches the letter and handles what is stored, so that whoever may redrive
+//! can't say an event. The event keeps its id, and the reaction's inbox knows the events that it has handled, so an effect never
+//! runs twice; the look at each letter before spares useless work and tells what will happen. Who did it and why is
 //! kept before anything is done.
 
 mod run;
 
 use std::{collections::BTreeMap, fmt};
 
-use pavane_bus::{JetStream, dead_letter::header, topology::DEAD_LETTERS};
+use pavane_bus::{
+    JetStream,
+    dead_letter::{Address, header},
+    topology::DEAD_LETTERS,
+};
 use pavane_contract::{Clock, codec};
 use serde::{Deserialize, Serialize};
 
@@ -154,7 +159,8 @@ impl Preflight {
     }
 }
 
-/// Why an event can't be read, if it can't: headers and envelope must be in order, and the body JSON. Whether it fits the
+/// Why an event can't be read, if it can't: headers and envelope must be in order, be on the event's own subject, and the body
+/// must be JSON. Whether it fits the
 /// contract is for the service to say.
 fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
     if let Some(bytes) = message.headers.get(header::CUT) {
@@ -163,7 +169,8 @@ fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
         );
         return Some(Concern::Unreadable(why));
     }
-    let body = match codec::decode(&message.headers, message.payload.clone(), usize::MAX) {
+    let subject = Address::of_letter(&message.subject).map_or("", |it| it.subject);
+    let body = match codec::decode_on(subject, &message.headers, message.payload.clone(), usize::MAX) {
         Ok(event) => event.body,
         Err(error) => return Some(Concern::Unreadable(error.to_string())),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pavane_bus::{
-    dead_letter::{DEAD, REDRIVE, header},
+    dead_letter::{Address, header},
     jetstream::{ConsumerReport, Stored},
 };
 use pavane_choreography::Declaration;
@@ -92,40 +92,54 @@ impl SeenEvent {
     }
 }
 
-/// Reads a message of the events stream.
+/// Reads a message of the events stream. A redrive is none that can be read alone: it only names a dead letter, see
+/// [`Feed`](crate::Feed).
 pub fn event(stored: &Stored) -> Update {
     let Stored { sequence, at, message, .. } = stored;
-    let addressee = addressee(&message.subject, REDRIVE);
-    let subject = addressee.as_ref().map_or(message.subject.as_str(), |(.., subject)| subject);
-    match codec::decode_on(subject, &message.headers, message.payload.clone(), PAYLOAD_MAX) {
-        Ok(envelope) => Update::Event(Box::new(SeenEvent {
-            sequence: *sequence,
-            stored_at: *at,
-            meta: Arc::unwrap_or_clone(envelope.meta),
-            redriven_to: addressee.map(|(service, reaction, _)| (service, reaction)),
-        })),
+    match codec::decode_on(&message.subject, &message.headers, message.payload.clone(), PAYLOAD_MAX) {
+        Ok(envelope) => Update::Event(Box::new(SeenEvent::new(*sequence, *at, Arc::unwrap_or_clone(envelope.meta)))),
         Err(error) => Update::Unreadable { sequence: *sequence, stored_at: *at, why: error.to_string() },
+    }
+}
+
+/// Reads a redrive, given the dead letter that it names: as the reaction takes it.
+pub(crate) fn redrive(stored: &Stored, letter: Option<&Stored>) -> Update {
+    let Stored { sequence, at, message, .. } = stored;
+    let read = || {
+        let letter = &letter.ok_or("the dead letter is not there (any more)")?.message;
+        let address = Address::of_letter(&letter.subject).ok_or("what it names is no dead letter")?;
+        if Address::of_redrive(&message.subject) != Some(address) {
+            return Err(format!("it is on {:?} and the dead letter on {:?}", message.subject, letter.subject));
+        }
+        let event = codec::decode_on(address.subject, &letter.headers, letter.payload.clone(), PAYLOAD_MAX);
+        let meta = Arc::unwrap_or_clone(event.map_err(|error| error.to_string())?.meta);
+        Ok(SeenEvent::new(*sequence, *at, meta).redriven_to(address.service, address.reaction))
+    };
+    match read() {
+        Ok(event) => Update::Event(Box::new(event)),
+        Err(why) => Update::Unreadable { sequence: *sequence, stored_at: *at, why: format!("a redrive: {why}") },
     }
 }
 
 /// Reads a message of the stream of dead letters. `None` for what is none.
 pub fn dead_letter(stored: &Stored) -> Option<DeadLetter> {
     let Stored { sequence, at, message, .. } = stored;
-    let (service, reaction, subject) = addressee(&message.subject, DEAD)?;
+    let Address { service, reaction, subject } = Address::of_letter(&message.subject)?;
     let says = |name: &str| message.headers.get(name);
     let time = |name: &str| says(name).and_then(|time| time.parse().ok());
-    let meta = codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX).ok().map(|event| event.meta);
+    let event = codec::decode_on(subject, &message.headers, message.payload.clone(), PAYLOAD_MAX);
+    let meta = event.ok().map(|event| event.meta);
     Some(DeadLetter {
         sequence: *sequence,
-        service,
-        reaction,
+        service: service.to_owned(),
+        reaction: reaction.to_owned(),
         cause: says(header::CAUSE).unwrap_or_default().to_owned(),
         event: meta.as_ref().map(|meta| meta.event.name.clone()).unwrap_or_default(),
         version: meta.as_ref().map_or(0, |meta| meta.event.version),
         event_id: meta.as_ref().map(|meta| meta.id),
         saga: meta.as_ref().map(|meta| meta.cause.saga),
         key: meta.as_ref().map(|meta| meta.key.to_string()).unwrap_or_default(),
-        subject,
+        subject: subject.to_owned(),
         event_sequence: says(header::SEQUENCE).and_then(|sequence| sequence.parse().ok()),
         attempts: says(header::ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0),
         first_failed_at: time(header::FIRST_FAILED_AT),
@@ -165,15 +179,4 @@ pub fn decision(stored: &Stored) -> Option<Update> {
             None
         }
     }
-}
-
-/// Splits `<first>.<service>.<reaction>.<subject>`.
-fn addressee(subject: &str, first: &str) -> Option<(String, String, String)> {
-    let mut parts = subject.splitn(4, '.');
-    let (Some(kind), Some(service), Some(reaction), Some(rest)) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    (kind == first).then(|| (service.to_owned(), reaction.to_owned(), rest.to_owned()))
 }

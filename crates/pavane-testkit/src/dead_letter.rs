@@ -1,10 +1,8 @@
 use pavane::{
-    bus::{Message, Outgoing, memory::Stored},
-    contract::{RawEnvelope, Timestamp, codec::Headers},
-    inbox::dead_letter::{REDRIVE, header},
+    bus::{Outgoing, memory::Stored},
+    contract::{RawEnvelope, Timestamp, codec},
+    inbox::dead_letter::{Address, header, redrive},
 };
-
-use crate::stage;
 
 /// An event that a reaction gave up on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,50 +16,34 @@ pub struct DeadLetter {
     pub cause: String,
     /// The event's subject.
     pub subject: String,
-    /// The event; `None` when it can't be read.
+    /// The event; `None` when it can't be read, or came where it doesn't belong.
     pub event: Option<RawEnvelope>,
     /// When the reaction failed first.
     pub first_failed_at: Timestamp,
     /// Where it stands in the stream of dead letters.
     pub sequence: u64,
-    message: Message,
 }
 
 impl DeadLetter {
-    pub(crate) fn of(stored: &Stored) -> Self {
-        let message = stored.message.clone();
-        let value = |name| message.headers.get(name).unwrap_or_default().to_owned();
-        Self {
-            service: value(header::SERVICE),
-            reaction: value(header::REACTION),
-            cause: value(header::CAUSE),
-            subject: value(header::SUBJECT),
-            event: stage::read(stored),
+    /// `None` for what is on no dead letter's subject.
+    pub(crate) fn of(stored: &Stored) -> Option<Self> {
+        let message = &stored.message;
+        let Address { service, reaction, subject } = Address::of_letter(&message.subject)?;
+        let value = |name| message.headers.get(name).unwrap_or_default();
+        Some(Self {
+            service: service.to_owned(),
+            reaction: reaction.to_owned(),
+            cause: value(header::CAUSE).to_owned(),
+            subject: subject.to_owned(),
+            event: codec::decode_on(subject, &message.headers, message.payload.clone(), usize::MAX).ok(),
             first_failed_at: value(header::FIRST_FAILED_AT).parse().unwrap_or_default(),
             sequence: stored.sequence,
-            message,
-        }
+        })
     }
 
-    /// The event as it is published to be redriven.
+    /// The message that redrives it.
     pub(crate) fn redriven(&self, message_id: String) -> Outgoing {
-        let own = self.message.headers.iter().filter(|(name, _)| {
-            let name = name.to_ascii_lowercase();
-            !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
-        });
-        let headers: Headers = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let subject = self.subject.strip_prefix("redrive.").map_or(self.subject.as_str(), |_| original(&self.subject));
-        Outgoing {
-            subject: format!("{REDRIVE}.{}.{}.{subject}", self.service, self.reaction),
-            headers,
-            payload: self.message.payload.clone(),
-            message_id,
-        }
+        let Self { service, reaction, subject, .. } = self;
+        redrive(Address { service, reaction, subject }, self.sequence, message_id)
     }
-}
-
-/// The subject that an event was first published to, also when it was redriven since.
-fn original(subject: &str) -> &str {
-    let redriven = subject.strip_prefix(REDRIVE).and_then(|rest| rest.strip_prefix('.'));
-    redriven.and_then(|rest| rest.splitn(3, '.').nth(2)).unwrap_or(subject)
 }

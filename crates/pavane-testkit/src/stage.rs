@@ -314,12 +314,14 @@ pub(crate) fn publish(bus: &Memory, event: &RawEnvelope, message_id: String) {
     }
 }
 
+/// The event that a message is. One that is elsewhere than on its own subject counts nowhere.
 pub(crate) fn read(stored: &Stored) -> Option<RawEnvelope> {
-    codec::decode(&stored.message.headers, stored.message.payload.clone(), usize::MAX).ok()
+    let message = &stored.message;
+    codec::decode_on(&message.subject, &message.headers, message.payload.clone(), usize::MAX).ok()
 }
 
 pub(crate) fn dead_letters(bus: &Memory) -> Vec<DeadLetter> {
-    bus.messages(DEAD_LETTERS).iter().map(DeadLetter::of).collect()
+    bus.messages(DEAD_LETTERS).iter().filter_map(DeadLetter::of).collect()
 }
 
 impl<S, DB: Database> fmt::Debug for Stage<S, DB> {

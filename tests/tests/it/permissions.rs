@@ -47,6 +47,7 @@ fn needed(manifest: &Manifest) -> BTreeSet<String> {
         format!("$KV.PAVANE_MANIFESTS.{service}"),
         format!("$JS.API.STREAM.CREATE.{DECLARATIONS_STREAM}"),
         format!("$JS.API.STREAM.MSG.GET.{EVENTS}"),
+        format!("$JS.API.STREAM.MSG.GET.{DEAD_LETTERS}"),
     ]
     .into();
     if manifest.emitted().next().is_some() {

@@ -42,7 +42,8 @@ macro_rules! conformance_tests {
     ($start:path) => {
         $crate::conformance_tests!(@module $start, publishing: [
             arrives_as_published, keeps_order, stores_a_message_id_once, keeps_odd_headers, refuses_only_the_bad_one,
-            refuses_what_can_not_be_sent, tells_where_the_stream_ends, keeps_dead_letters_apart
+            refuses_what_can_not_be_sent, tells_where_the_stream_ends, keeps_dead_letters_apart,
+            shows_a_dead_letter_as_it_is_stored
         ]);
         $crate::conformance_tests!(@module $start, consuming: [
             starts_at_the_beginning, never_exceeds_the_credits, gives_nothing_without_credits, takes_several_filters,

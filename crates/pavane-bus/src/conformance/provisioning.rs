@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{LONG, World, consumer, message, messages, numbers, provisioned, publish, receive};
-use crate::{Bus, ConsumerConfig, Error, Outgoing, PublishError, Topology, topology::EVENTS};
+use crate::{
+    Bus, ConsumerConfig, Error, Outgoing, PublishError, Topology,
+    topology::{DEAD_LETTERS, EVENTS},
+};
 
 /// Without streams nothing is refused for good, and each answer says what is missing.
 pub async fn a_missing_stream_is_named(world: &impl World) {
@@ -14,6 +17,8 @@ pub async fn a_missing_stream_is_named(world: &impl World) {
     for answer in [opened, bus.stream_state().await.map(drop), bus.message_id_at(1).await.map(drop)] {
         assert!(matches!(answer, Err(Error::NoStream(EVENTS))), "{answer:?}");
     }
+    let letter = bus.dead_letter_at(1).await;
+    assert!(matches!(letter, Err(Error::NoStream(DEAD_LETTERS))), "{letter:?}");
     bus.provision(&Topology::default()).await.expect("provision");
     publish(&bus, messages(0..1)).await;
 }

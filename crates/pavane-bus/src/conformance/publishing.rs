@@ -115,3 +115,24 @@ pub async fn keeps_dead_letters_apart(world: &impl World) {
     let event = bus.publish(vec![message(1)]).await.remove(0).expect("publish");
     assert!(!event.duplicate);
 }
+
+/// A dead letter can be asked for by its sequence: with the subject that it was published to, all its headers and its bytes.
+pub async fn shows_a_dead_letter_as_it_is_stored(world: &impl World) {
+    let bus = provisioned(world).await;
+    let letter = |subject: &str, id| Outgoing { subject: subject.to_owned(), payload: "\u{0}ab".into(), ..message(id) };
+    let subjects = ["dead.shipping.ship.events.order.placed.1", "dead.order.cancel.events.payment.declined.2"];
+    // Between two events: the sequences are those of the letters' own stream.
+    publish(&bus, vec![message(8)]).await;
+    let sequences = publish(&bus, vec![letter(subjects[0], 1), letter(subjects[1], 2)]).await;
+    publish(&bus, vec![message(9)]).await;
+    for ((sequence, subject), id) in sequences.iter().zip(subjects).zip(["id-1", "id-2"]) {
+        let found = bus.dead_letter_at(*sequence).await.expect("ask").expect("a letter");
+        assert_eq!(found.subject, subject);
+        assert_eq!(&found.payload[..], b"\0ab");
+        assert_eq!(found.headers.get("ce-type"), Some("order.placed"));
+        assert_eq!(found.headers.get("Nats-Msg-Id"), Some(id));
+    }
+    for nowhere in [0, sequences[1] + 1, u64::MAX] {
+        assert_eq!(bus.dead_letter_at(nowhere).await.expect("ask"), None, "{nowhere}");
+    }
+}

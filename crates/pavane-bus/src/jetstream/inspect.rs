@@ -11,12 +11,12 @@ use serde_json::json;
 use answer::{Account, Consumers, Deleted, StreamInfo};
 
 use super::{
-    JetStream,
+    Inner, JetStream,
     api::{Failure, StoredMessage, timestamp},
     reader::Stored,
     subscription::decode,
 };
-use crate::{Error, Message};
+use crate::{Error, Message, topology::DEAD_LETTERS};
 
 /// The server that the client is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,19 +217,7 @@ impl JetStream {
     ///
     /// When the bus can't be reached or permissions forbid it.
     pub async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Error> {
-        // Sequences begin at 1; the server takes 0 for a request without one, and refuses it.
-        if sequence == 0 {
-            return Ok(None);
-        }
-        let request = json!({ "seq": sequence });
-        let asked = self.inner.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
-        let Some(stored) = found(asked, ErrorCode::NO_MESSAGE_FOUND)? else { return Ok(None) };
-        let message = async_nats::jetstream::message::StreamMessage::try_from(stored.message)
-            .map_err(|error| Error::Other(format!("message {sequence} can't be read: {error}")))?;
-        let at = timestamp(message.time.unix_timestamp_nanos())?;
-        let headers = decode(Some(&message.headers));
-        let message = Message { subject: message.subject.into_string(), headers, payload: message.payload };
-        Ok(Some(Stored { sequence, at, message }))
+        Ok(self.inner.stored(stream, sequence).await?)
     }
 
     /// Deletes one message of a stream. `false` when it wasn't there.
@@ -243,6 +231,36 @@ impl JetStream {
         match asked {
             Ok(deleted) => Ok(deleted.success),
             Err(Failure::Refused(_)) if self.stored(stream, sequence).await?.is_none() => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+impl Inner {
+    async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Failure> {
+        // Sequences begin at 1; the server takes 0 for a request without one, and refuses it.
+        if sequence == 0 {
+            return Ok(None);
+        }
+        let request = json!({ "seq": sequence });
+        let asked = self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
+        let stored = match asked {
+            Ok(stored) => stored,
+            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let message = async_nats::jetstream::message::StreamMessage::try_from(stored.message)
+            .map_err(|error| Failure::NoAnswer(Error::Other(format!("message {sequence} can't be read: {error}"))))?;
+        let at = timestamp(message.time.unix_timestamp_nanos()).map_err(Failure::NoAnswer)?;
+        let headers = decode(Some(&message.headers));
+        let message = Message { subject: message.subject.into_string(), headers, payload: message.payload };
+        Ok(Some(Stored { sequence, at, message }))
+    }
+
+    pub(super) async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
+        match self.stored(DEAD_LETTERS, sequence).await {
+            Ok(stored) => Ok(stored.map(|stored| stored.message)),
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => Err(Error::NoStream(DEAD_LETTERS)),
             Err(failure) => Err(failure.into()),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! A service that publishes under `events.payment.>` and reads with the durable consumer `X` needs, to publish:
 //! `events.payment.>`, `dead.payment.>`, `$JS.API.STREAM.INFO.EVENTS`, `$JS.API.STREAM.MSG.GET.EVENTS`,
+//! `$JS.API.STREAM.MSG.GET.DEAD_LETTERS` (a redrive names a letter there),
 //! `$JS.API.CONSUMER.INFO.EVENTS.X`, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to
 //! subscribe: `_INBOX_payment.>`. Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without
 //! it what a standby commits waits for the next look. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
@@ -54,7 +55,7 @@ use pavane_contract::codec::header;
 
 use crate::message::MESSAGE_ID;
 use crate::{
-    Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
+    Bus, ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
     topology::wake_subject,
 };
 use link::Link;
@@ -153,6 +154,10 @@ impl Bus for JetStream {
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         self.inner.message_id_at(sequence).await
+    }
+
+    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
+        self.inner.dead_letter_at(sequence).await
     }
 
     async fn declare(&self, topology: &Topology, service: &str, declaration: Bytes) -> Result<(), Error> {

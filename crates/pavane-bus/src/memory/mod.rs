@@ -24,7 +24,9 @@ pub use faults::Faults;
 pub use stream::Stored;
 pub use subscription::Subscription;
 
-use crate::{Bus, ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes};
+use crate::{
+    Bus, ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
+};
 use consumer::{Answer, DeliveryId, Taken};
 use state::State;
 
@@ -138,6 +140,7 @@ impl Memory {
     }
 
     /// Forbids publishing under subjects that begin with `prefix`, as a server's permissions do, until [`permit`](Self::permit).
+    /// On a server that is also how it is asked for a dead letter, under `$JS.API.STREAM.MSG.GET.DEAD_LETTERS`.
     pub fn forbid(&self, prefix: impl Into<String>) {
         self.shared.state().forbidden = Some(prefix.into());
     }
@@ -180,6 +183,10 @@ impl Bus for Memory {
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         self.shared.state().message_id_at(sequence)
+    }
+
+    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
+        self.shared.state().dead_letter_at(sequence, self.shared.clock.now())
     }
 
     fn message_max(&self) -> usize {

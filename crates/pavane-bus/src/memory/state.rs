@@ -12,7 +12,7 @@ use super::{
     stream::{Limits, Stream},
 };
 use crate::{
-    ConsumerConfig, Error, Health, Outgoing, PublishError, Receipt, StreamState, Topology,
+    ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology,
     drift::{Drift, set},
     topology::{DEAD_LETTERS, DEAD_LETTERS_SUBJECTS, EVENTS, EVENTS_SUBJECTS},
 };
@@ -166,6 +166,17 @@ impl State {
 
     pub(super) fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         Ok(self.events()?.message_id(sequence))
+    }
+
+    pub(super) fn dead_letter_at(&mut self, sequence: u64, now: Timestamp) -> Result<Option<Message>, Error> {
+        const ASKED: &str = "$JS.API.STREAM.MSG.GET.DEAD_LETTERS";
+        self.check_connected()?;
+        if self.forbidden.as_ref().is_some_and(|prefix| ASKED.starts_with(prefix)) {
+            return Err(Error::Denied(format!("publish to {ASKED:?}")));
+        }
+        let letters = self.streams.get_mut(DEAD_LETTERS).ok_or(Error::NoStream(DEAD_LETTERS))?;
+        letters.expire(now);
+        Ok(letters.message(sequence).map(|stored| stored.message.clone()))
     }
 
     pub(super) fn messages(&self, stream: &str) -> Vec<Stored> {

@@ -78,8 +78,12 @@ async fn a_redrive_reaches_its_reaction_once_and_is_kept() {
     let event = stage.bus.stored(EVENTS, last).await.unwrap().unwrap().message;
     let subject = format!("redrive.payment.authorize-payment.events.order.placed.{}", UNREADABLE[0]);
     assert_eq!(event.subject, subject);
-    assert_eq!(event.headers.get("ce-id"), Some("01a2029d-5c01-7000-8000-000000000001"));
+    // It names the letter, and says nothing else.
+    assert_eq!(event.headers.get("pavane-redrive-letter"), Some("1"));
+    assert!(event.payload.is_empty() && event.headers.iter().all(|(name, _)| !name.starts_with("ce-")), "{event:?}");
     let traced = pavane(&url, &["trace", UNREADABLE[0], "--json"]).await.json();
+    let timeline = &traced[0]["timeline"];
+    assert_eq!(timeline[0]["redriven_to"][0], "payment/authorize-payment", "{timeline}");
     let decision = &traced[0]["decisions"][0];
     assert_eq!((&decision["by"], &decision["reason"]), (&"Ada".into(), &BECAUSE[1].into()));
     // It was decided about: neither the filter nor its number redrives it again.

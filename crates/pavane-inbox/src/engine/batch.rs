@@ -11,7 +11,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles a whole batch in one transaction. A failure of one event is the batch's, and leaves no trace. `None` when the
     /// events can't share a transaction.
     pub(super) async fn all_at_once(&self, batch: &[Arrived]) -> Option<Result<(), Failure>> {
-        let acceptable = |arrived: &&Arrived| !arrived.is_redriven() && self.accepts(arrived).is_some();
+        let acceptable = |arrived: &&Arrived| !arrived.is_redriven && self.accepts(arrived).is_some();
         let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
         if events.len() < batch.len() { None } else { Some(self.local(&events).await) }
     }

@@ -58,7 +58,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Decides about a delivery that isn't an event that this reaction can run on.
     pub(super) async fn refuse(&self, arrived: &Arrived, outages: u32) -> Outcome {
         let cause = match &arrived.event {
-            Err(error) => format!("failed to decode the event: {error}"),
+            Err(unusable) => unusable.to_string(),
             Ok(event) => format!("the reaction does not run on {}", event.meta.event),
         };
         let now = self.db.now();
@@ -183,7 +183,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Outcome::Dead { reason: cause }
     }
 
-    fn again_after_outage(&self, outages: u32) -> Outcome {
+    pub(super) fn again_after_outage(&self, outages: u32) -> Outcome {
         Outcome::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
     }
 

@@ -1,7 +1,11 @@
 use std::time::Duration;
 
-use pavane_bus::{Bus, JetStream, Outgoing, dead_letter::REDRIVE, topology::DEAD_LETTERS};
-use pavane_contract::{Clock, codec::Headers};
+use pavane_bus::{
+    Bus, JetStream,
+    dead_letter::{self, Address, REDRIVE},
+    topology::DEAD_LETTERS,
+};
+use pavane_contract::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
@@ -111,28 +115,14 @@ pub async fn run(
 /// The decision first: an action without its record must not be.
 async fn redrive(bus: &JetStream, clock: &dyn Clock, letter: &DeadLetter, because: &Because) -> Result<(), Error> {
     let stored = bus.stored(DEAD_LETTERS, letter.sequence).await?.ok_or(Error::NoDeadLetter(letter.sequence))?;
+    let address = Address::of_letter(&stored.message.subject).ok_or(Error::NoDeadLetter(letter.sequence))?;
     let decision = audit::about(clock, Action::Redrive, letter, because);
     audit::publish(bus, &decision).await?;
-    let outgoing = Outgoing {
-        subject: format!("{REDRIVE}.{}.{}.{}", letter.service, letter.reaction, letter.subject),
-        headers: headers_of_event(&stored.message.headers),
-        payload: stored.message.payload,
-        // Never the event's id: within the duplicate window the server would take it for the event itself.
-        message_id: format!("{REDRIVE}-{}", decision.id),
-    };
+    let outgoing = dead_letter::redrive(address, letter.sequence, format!("{REDRIVE}-{}", decision.id));
     match bus.publish(vec![outgoing]).await.into_iter().next() {
         Some(Ok(receipt)) if !receipt.duplicate => Ok(()),
         Some(Ok(_)) => Err(Error::NotRedriven("the server took it for a duplicate".to_owned())),
         Some(Err(error)) => Err(Error::NotRedriven(error.to_string())),
         None => Err(Error::NotRedriven("it was not published".to_owned())),
     }
-}
-
-/// The event's own headers, without what the dead letter and the server added.
-fn headers_of_event(headers: &Headers) -> Headers {
-    let own = headers.iter().filter(|(name, _)| {
-        let name = name.to_ascii_lowercase();
-        !name.starts_with("nats-") && !name.starts_with("pavane-dead-")
-    });
-    own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

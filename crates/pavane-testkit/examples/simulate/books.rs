@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pavane::{
-    Correlation,
+    Correlation, Envelope, Event as _,
     bus::Outgoing,
-    contract::{SagaId, codec::Headers},
+    contract::{Cause, EventId, EventRef, Meta, SagaId, codec, codec::Headers, subject},
     sqlx,
 };
 use pavane_testkit::{BoxError, Saga, System, Violation, World};
@@ -81,16 +81,26 @@ async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Somebody publishes what nobody can read.
+/// Somebody publishes what nobody can read; and somebody who may redrive says, in the order's name, what the order didn't.
 fn babble(world: &World, saga: Saga) {
-    let subject = format!("events.payment.charged.{}", saga.number);
-    let message_id = format!("babble-{}", saga.id);
-    drop(world.bus().try_publish(vec![Outgoing {
-        subject,
-        headers: Headers::default(),
-        payload: "?".into(),
-        message_id,
-    }]));
+    let said = |subject: String, headers, payload: Vec<u8>, what: &str| {
+        let message_id = format!("{what}-{}", saga.id);
+        drop(world.bus().try_publish(vec![Outgoing { subject, headers, payload: payload.into(), message_id }]));
+    };
+    said(format!("events.payment.charged.{}", saga.number), Headers::default(), b"?".to_vec(), "babble");
+    let order = OrderPlaced { order: saga.number.to_string(), cents: 1, pieces: 1 };
+    let clock = world.db("order").clock();
+    let meta = Meta {
+        id: EventId::new(clock),
+        event: EventRef::of::<OrderPlaced>(),
+        key: order.key(),
+        source: "order".to_owned(),
+        time: clock.now(),
+        cause: Cause::new(SagaId::new(clock), clock.now()),
+    };
+    let body = serde_json::to_vec(&order).unwrap_or_default();
+    let subject = format!("redrive.payment.charge.{}", subject::of(&meta.event, &meta.key));
+    said(subject, codec::encode(&Envelope { meta: meta.into(), body: () }), body, "lie");
 }
 
 /// Repairs the scales, and gives the stock service what it gave up on once more.

@@ -26,6 +26,8 @@ pub enum Bug {
     NewEventsOnly,
     /// A redriven event has the message id that it was published with.
     RedriveUnderOldId,
+    /// A redrive is believed what it says itself.
+    RedriveBelieved,
     /// One duplicate in a batch fails the batch's insert.
     DuplicateFailsBatch,
     /// What the broker didn't acknowledge counts as sent.
@@ -64,7 +66,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -72,6 +74,7 @@ impl Bug {
         Self::EndedBeforeKept,
         Self::NewEventsOnly,
         Self::RedriveUnderOldId,
+        Self::RedriveBelieved,
         Self::DuplicateFailsBatch,
         Self::FireAndForget,
         Self::RowsNotKept,
@@ -101,6 +104,7 @@ impl Bug {
             Self::EndedBeforeKept => "an event is ended first and kept as a dead letter second",
             Self::NewEventsOnly => "a process that starts begins with new events only",
             Self::RedriveUnderOldId => "a redrive has the old message id and is swallowed by the duplicate window",
+            Self::RedriveBelieved => "a redrive is believed what it says itself, whoever may redrive",
             Self::DuplicateFailsBatch => "one duplicate in a batch fails the whole batch",
             Self::FireAndForget => "a publish without an acknowledgement counts as sent",
             Self::RowsNotKept => "outbox rows are deleted once acknowledged, and the broker loses its newest messages",

@@ -9,14 +9,14 @@ use std::{
 
 use pavane::{
     bus::{
-        Bus, ConsumerConfig, Delivery, Error, Health, Memory, Outgoing, PublishError, Receipt, Settle, StreamState,
-        Subscription, Topology, memory,
+        Bus, ConsumerConfig, Delivery, Error, Health, Memory, Message, Outgoing, PublishError, Receipt, Settle,
+        StreamState, Subscription, Topology, memory,
     },
     contract::{
         SagaId,
         codec::{Headers, header},
     },
-    inbox::dead_letter::DEAD,
+    inbox::dead_letter::{Address, DEAD},
 };
 
 use super::{Bug, Fault, chaos::Chaos};
@@ -133,6 +133,10 @@ impl Bus for SimulatedBus {
         self.memory.message_id_at(sequence).await
     }
 
+    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
+        self.memory.dead_letter_at(sequence).await
+    }
+
     fn message_max(&self) -> usize {
         self.memory.message_max()
     }
@@ -176,8 +180,12 @@ impl SimulatedSubscription {
         self.newest = (newest.max(delivery.sequence), connection);
     }
 
-    async fn watched(&self, inner: Delivery) -> Option<Delivery> {
+    async fn watched(&self, mut inner: Delivery) -> Option<Delivery> {
         let wire = &self.wire;
+        if wire.has(Bug::RedriveBelieved) && inner.message.headers.get(header::ID).is_some() {
+            let said = Address::of_redrive(&inner.message.subject).map(|address| address.subject.to_owned());
+            inner.message.subject = said.unwrap_or(inner.message.subject);
+        }
         if !wire.chaos.is_traced() && wire.chaos.bug.is_none() {
             return Some(inner);
         }

@@ -16,6 +16,7 @@ mod memory;
 mod panics;
 mod privileges;
 mod ready;
+mod redrives;
 mod stage;
 mod starts;
 mod swallowed;

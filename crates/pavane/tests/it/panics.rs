@@ -10,8 +10,8 @@ use bytes::Bytes;
 use pavane::{
     App, Config, Correlation, Edge, Error, Readiness,
     bus::{
-        Bus, ConsumerConfig, Delivery, Health, Memory, Outgoing, PublishError, Receipt, StreamState, Subscription,
-        Topology,
+        Bus, ConsumerConfig, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt, StreamState,
+        Subscription, Topology,
     },
     contract::SystemClock,
     outbox::{Config as DbConfig, Db},
@@ -77,6 +77,10 @@ impl Bus for Brittle {
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, pavane::bus::Error> {
         self.bus.message_id_at(sequence).await
+    }
+
+    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, pavane::bus::Error> {
+        self.bus.dead_letter_at(sequence).await
     }
 
     async fn declare(&self, _: &Topology, _: &str, _: Bytes) -> Result<(), pavane::bus::Error> {

@@ -14,7 +14,10 @@ use pavane::{
         topology::{DEAD_LETTERS, EVENTS},
     },
     contract::{EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    inbox::Consumer,
+    inbox::{
+        Consumer,
+        dead_letter::{Address, redrive},
+    },
     on, on_effect,
     outbox::{Config as DbConfig, Db},
     undo, undo_effect,
@@ -264,20 +267,36 @@ impl Stage {
         self.publish_to(subject::of(&event.meta.event, &event.meta.key), event, message_id).await;
     }
 
-    /// Gives an event to one reaction anew, as a person would.
-    pub(crate) async fn redrive(&self, reaction: &str, event: &RawEnvelope) {
+    /// Keeps an event as a dead letter of a reaction, as the service would. Returns its sequence.
+    pub(crate) async fn keep_letter(&self, reaction: &str, event: &RawEnvelope) -> u64 {
         let subject = subject::of(&event.meta.event, &event.meta.key);
-        self.publish_to(format!("redrive.stage.{reaction}.{subject}"), event, "redriven").await;
+        self.publish_to(format!("dead.stage.{reaction}.{subject}"), event, &format!("dead-{}", event.meta.id)).await
     }
 
-    pub(crate) async fn publish_to(&self, subject: String, event: &RawEnvelope, message_id: &str) {
+    /// Gives a dead letter to its reaction anew, as a person would.
+    pub(crate) async fn redrive(&self, letter: u64) {
+        let stored = self.bus.dead_letter_at(letter).await.unwrap().unwrap();
+        let address = Address::of_letter(&stored.subject).unwrap();
+        let redrive = redrive(address, letter, format!("redrive-{}", EventId::new(&SystemClock)));
+        self.bus.publish(vec![redrive]).await.remove(0).unwrap();
+    }
+
+    /// The sequences of a reaction's dead letters.
+    pub(crate) fn letters_of(&self, reaction: &str) -> Vec<u64> {
+        let its = format!("dead.stage.{reaction}.");
+        let letters = self.bus.messages(DEAD_LETTERS);
+        letters.iter().filter(|it| it.message.subject.starts_with(&its)).map(|it| it.sequence).collect()
+    }
+
+    /// Returns its sequence.
+    pub(crate) async fn publish_to(&self, subject: String, event: &RawEnvelope, message_id: &str) -> u64 {
         let outgoing = Outgoing {
             subject,
             headers: codec::encode(event),
             payload: event.body.clone(),
             message_id: message_id.to_owned(),
         };
-        self.bus.publish(vec![outgoing]).await.remove(0).unwrap();
+        self.bus.publish(vec![outgoing]).await.remove(0).unwrap().sequence
     }
 
     /// The names of a key's events in the stream, in order.
@@ -302,6 +321,13 @@ impl Stage {
     pub(crate) fn dead_causes(&self) -> Vec<String> {
         let dead = self.bus.messages(DEAD_LETTERS);
         dead.iter().map(|stored| stored.message.headers.get("pavane-dead-cause").unwrap().to_owned()).collect()
+    }
+
+    /// Why one of them did.
+    pub(crate) fn dead_causes_of(&self, reaction: &str) -> Vec<String> {
+        let its = format!("dead.stage.{reaction}.");
+        let dead = self.bus.messages(DEAD_LETTERS).into_iter().filter(|it| it.message.subject.starts_with(&its));
+        dead.filter_map(|stored| stored.message.headers.get("pavane-dead-cause").map(str::to_owned)).collect()
     }
 
     /// What the handlers did about a key.

@@ -1,0 +1,81 @@
+//! Redrives: each names a stored dead letter, and what is stored is what is handled.
+//!
+//! Whoever may redrive may say that something is tried again, and no more: a redrive has no event of its own. The letter's
+//! subject tells whose it is, because only its service may publish there. What its headers or the redrive claim beside that
+//! counts for nothing.
+
+use pavane_bus::{
+    Bus, Error, Message,
+    dead_letter::{Address, DEAD, REDRIVE, header, letter_of},
+};
+use pavane_contract::codec;
+use pavane_outbox::Database;
+use tracing::warn;
+
+use super::{Arrived, Engine, Unusable};
+use crate::dead_letter;
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Puts what is stored into the place of each redrive. When the bus doesn't answer, that one and those after it stay as
+    /// they are, to be tried again.
+    pub(crate) async fn fetch_letters(&self, batch: &mut [Arrived]) {
+        let redrives = batch.iter_mut().filter(|arrived| matches!(arrived.event, Err(Unusable::NotFetched)));
+        for arrived in redrives {
+            match self.letter(&arrived.delivery.message).await {
+                Ok(Ok(letter)) => self.put(letter, arrived),
+                Ok(Err(why)) => arrived.event = Err(Unusable::Refused(why)),
+                Err(error) => {
+                    warn!(reaction = self.wired.name, %error, "the dead letter to redrive can't be fetched; trying again");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The dead letter that a redrive names, or why that is none that this reaction may handle.
+    async fn letter(&self, redrive: &Message) -> Result<Result<Message, String>, Error> {
+        let sequence = match letter_of(redrive) {
+            Ok(sequence) => sequence,
+            Err(why) => return Ok(Err(why)),
+        };
+        let letter = match self.bus.dead_letter_at(sequence).await {
+            Ok(Some(letter)) => letter,
+            Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
+            // It would not be another answer the next time.
+            Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
+            Err(error) => return Err(error),
+        };
+        let own = Address::of_letter(&letter.subject)
+            .is_some_and(|it| it.service == self.wired.service && it.reaction == self.wired.name);
+        if !own || letter.subject.strip_prefix(DEAD) != redrive.subject.strip_prefix(REDRIVE) {
+            return Ok(Err(format!(
+                "it came on {:?} and names the dead letter {sequence}, which is on {:?}: a redrive counts only where it is \
+                 about the letter's own reaction and event",
+                redrive.subject, letter.subject
+            )));
+        }
+        if let Some(bytes) = letter.headers.get(header::CUT) {
+            return Ok(Err(format!(
+                "the dead letter {sequence} lacks its body of {bytes} bytes, which did not fit into it: it is in the events \
+                 stream and in the table pavane_dead_letter"
+            )));
+        }
+        Ok(Ok(letter))
+    }
+
+    /// From here on it is the event of the letter, under the message id of the redrive: what is decided about it is decided
+    /// about this redrive.
+    fn put(&self, letter: Message, arrived: &mut Arrived) {
+        let Some(Address { subject, .. }) = Address::of_letter(&letter.subject) else { return };
+        let delivery = &mut arrived.delivery;
+        let payload_max = self.wired.reaction.tuning.payload_max;
+        arrived.event = codec::decode_on(subject, &letter.headers, letter.payload.clone(), payload_max)
+            .map_err(Unusable::Unreadable);
+        let mut headers = dead_letter::own_headers(&letter.headers);
+        headers.push(dead_letter::MESSAGE_ID, dead_letter::identity(delivery));
+        // Where the whole event is, for a letter that is made of it again.
+        let sequence = letter.headers.get(header::SEQUENCE).and_then(|sequence| sequence.parse().ok());
+        delivery.sequence = sequence.unwrap_or(delivery.sequence);
+        delivery.message = Message { subject: subject.to_owned(), headers, payload: letter.payload };
+    }
+}
