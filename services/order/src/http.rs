@@ -244,13 +244,14 @@ async fn cancel(State(shop): Shared, id: PathId, headers: HeaderMap) -> Result<R
 
 async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Result<(Order, Verdict), Problem> {
     const REASON: CancelReason = CancelReason::CustomerRequest;
-    let correlation = Correlation::of(saga_of(id)).traced(trace_of(headers));
-    let mut tx = shop.cancel.begin(correlation).await?;
-    let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
-    // Not left to the decision alone: verdicts are forgotten some day, and an order may be older than that.
+    // Before the transaction: it begins only for a saga whose id tells its age, and a path may name any. And not left to the
+    // decision alone: verdicts are forgotten some day, and an order may be older than that.
+    let order = store::find(shop.db.readers(), id).await?.ok_or_else(problem::no_such_order)?;
     if order.is_decided() {
         return Ok((order, Verdict::Lost));
     }
+    let correlation = Correlation::of(saga_of(id)).traced(trace_of(headers));
+    let mut tx = shop.cancel.begin(correlation).await?;
     let customer = store::customer(&mut tx, id).await?.ok_or_else(problem::no_such_order)?;
     let verdict = tx.decide(&customer.cancelled(REASON)).await?;
     if verdict == Verdict::Won {

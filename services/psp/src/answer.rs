@@ -58,6 +58,13 @@ impl Answer {
         Self::error(404, Self::detail(INVALID_REQUEST, None, format!("Unrecognized request URL ({method}: {path}).")))
     }
 
+    pub(crate) fn no_such_method(method: &Method, path: &str) -> Self {
+        Self::error(
+            405,
+            Self::detail(INVALID_REQUEST, None, format!("Unrecognized request method ({method}: {path}).")),
+        )
+    }
+
     pub(crate) fn key_in_use() -> Self {
         let message = "There is currently another in-progress request using this Idempotency-Key.";
         Self::error(409, Self::detail(IDEMPOTENCY, Some("idempotency_key_in_use"), message.to_owned()))

@@ -59,7 +59,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/metrics", get(async |State(edge): Shared| edge.metrics.render()))
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(edge)
 }
@@ -146,6 +146,10 @@ async fn balance(State(edge): Shared) -> Answer {
 
 async fn no_such_path(method: Method, uri: Uri) -> Answer {
     Answer::no_such_path(&method, uri.path())
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Answer {
+    Answer::no_such_method(&method, uri.path())
 }
 
 async fn ready(State(edge): Shared) -> (StatusCode, Json<serde_json::Value>) {

@@ -1,7 +1,7 @@
 //! `cargo xtest`: every test of the workspace, on a machine that has nothing but Rust and pip.
 //!
-//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Prometheus' promtool, a Chromium and its driver), builds
-//! the services' binaries that the tests start and kill, and runs `cargo test` with whatever arguments it was given:
+//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Schemathesis, Prometheus' promtool, a Chromium and its
+//! driver), builds the services' binaries that the tests start and kill, and runs `cargo test` with whatever arguments it was given:
 //! `cargo xtest`, `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
@@ -38,6 +38,8 @@ async fn run(arguments: Vec<String>) -> Result<()> {
     let postgres = tools.postgres_bin_dir().await.map_err(|error| anyhow!("failed to {error}"))?;
     say(&format!("PostgreSQL is {}", postgres.display()));
 
+    let schemathesis = shop_tests::schemathesis(&tools).await.map_err(|error| anyhow!("failed to {error}"))?;
+    say(&format!("Schemathesis is {}", schemathesis.display()));
     packages()?;
 
     // With the tests, not alone: alone the services would be built with fewer features of their dependencies, then once more.

@@ -92,6 +92,8 @@ async fn what_is_not_there_or_can_not_be_read_is_a_problem_too() {
         ("GET", format!("/orders/{nobody}"), 404, &[][..]),
         ("GET", format!("/orders/{nobody}/events"), 404, &[]),
         ("POST", format!("/orders/{nobody}/cancel"), 404, &[]),
+        // A UUID that does not tell its age.
+        ("POST", "/orders/e3e70682-c209-4cac-a29f-6fbed82c07cd/cancel".to_owned(), 404, &[]),
         ("GET", "/orders/12".to_owned(), 400, &["id"]),
         ("GET", "/orders/12/events".to_owned(), 400, &["id"]),
         ("POST", "/orders/12/cancel".to_owned(), 400, &["id"]),

@@ -20,6 +20,8 @@ async fn invalid_input_names_the_field() -> Result<()> {
     assert_eq!(refused.error(), (400, "invalid_request_error", "parameter_missing", "order_id"));
     let refused = client.get("/v1/charges").await?;
     assert_eq!(refused.error(), (404, "invalid_request_error", "", ""));
+    let refused = client.get("/v1/refunds").await?;
+    assert_eq!(refused.error(), (405, "invalid_request_error", "", ""));
     Ok(())
 }
 
