@@ -26,3 +26,4 @@ pub use handler::{Effect, Handled, Handler, HandlerError, IdempotencyKey, Record
 pub use reaction::{Reaction, Tuning, on, on_effect, undo, undo_effect};
 pub use retention::{forget, keep_partitions};
 pub use store::INBOX;
+pub use waiting::{WaitingUndos, waiting_undos};

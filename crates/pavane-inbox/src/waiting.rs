@@ -21,6 +21,27 @@ use crate::{
 /// How often an instance looks for undos whose step ended in another one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What waits in a service's database for a step that runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingUndos {
+    /// How many undos.
+    pub count: i64,
+    /// How long the oldest of them has waited.
+    pub longest: Duration,
+}
+
+/// Counts the undos that wait for their step in a service's database.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<WaitingUndos, pavane_outbox::Error> {
+    let (count, oldest) = store::count(db).await?;
+    let longest = oldest.map_or(0, |since| db.now().saturating_sub(since));
+    Ok(WaitingUndos { count, longest: Duration::from_micros(u64::try_from(longest).unwrap_or_default()) })
+}
+
 /// The undos of one reaction that wait for their step.
 pub(crate) struct Waiting {
     step_ended: Arc<Notify>,

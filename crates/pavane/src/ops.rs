@@ -1,6 +1,7 @@
 //! What every service shows to those who operate it: logs, traces, health, readiness, metrics, and errors over HTTP.
 //! Feature `ops`; traces are exported with the feature `otel`.
 
+mod gauges;
 mod health;
 mod http;
 mod limits;

@@ -1,6 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane_bus::{Bus, Error, topology::EVENTS};
+#[cfg(feature = "ops")]
+use pavane_inbox::{WaitingUndos, waiting_undos};
 use pavane_outbox::{Backlog, Database, Db, relay::Relay};
 use tokio::sync::Mutex;
 
@@ -82,6 +84,13 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
     /// When the database fails.
     pub async fn backlog(&self) -> Result<Backlog, pavane_outbox::relay::Error> {
         Relay::<DB, B>::backlog(&self.db).await
+    }
+
+    /// What stands in the outbox, and what waits in the inbox.
+    #[cfg(feature = "ops")]
+    pub(crate) async fn waiting(&self) -> Result<(Backlog, WaitingUndos), pavane_outbox::relay::Error> {
+        let undos = self.db.within(waiting_undos(&self.db)).await?;
+        Ok((self.backlog().await?, undos))
     }
 
     /// What keeps events from being published and consumed, although the server is connected.

@@ -99,6 +99,14 @@ pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Resul
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
+/// How many undos wait, and since when the oldest does.
+pub(crate) async fn count<DB: Database>(db: &Db<DB>) -> Result<(i64, Option<i64>), Error> {
+    const COUNT: &str = "select count(*), min(since) from pavane_waiting";
+    let rows = DB::fetch(&mut *db.reader().await?, COUNT, Vec::new()).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok((int::<DB>(row, 0)?, DB::int(row, 1)?))
+}
+
 /// Forgets an undo that was handled, or given up on.
 pub(crate) async fn end<DB: Database>(db: &Db<DB>, reaction: &str, event: &str) -> Result<(), Error> {
     const END: Statement = Statement {

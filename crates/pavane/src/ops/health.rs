@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use pavane_inbox::metric::{HANDLER_SECONDS, HANDLER_SECONDS_BUCKETS};
 use pavane_outbox::Database;
 use serde::Serialize;
 
+use super::gauges::Gauges;
 use crate::{Readiness, metric};
 
 /// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200) and `/metrics`
@@ -26,10 +27,15 @@ use crate::{Readiness, metric};
 /// When the process has another metrics recorder than ours.
 pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Router, BuildError> {
     let metrics = recorder()?;
+    let gauges = Arc::new(Gauges::new(readiness.clone()));
+    let render = async move || {
+        gauges.refresh().await;
+        metrics.render()
+    };
     Ok(Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz::<DB, B>))
-        .route("/metrics", get(move |state| render(metrics, state)))
+        .route("/metrics", get(render))
         .with_state(readiness))
 }
 
@@ -43,16 +49,6 @@ async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>)
     let missing = readiness.missing().await;
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready: missing.is_empty(), missing }))
-}
-
-async fn render<DB: Database, B: Bus>(
-    handle: &'static PrometheusHandle,
-    State(readiness): State<Readiness<DB, B>>,
-) -> String {
-    if let Ok(backlog) = readiness.backlog().await {
-        metric::record_backlog(readiness.service(), &backlog, readiness.now());
-    }
-    handle.render()
 }
 
 /// The process's one recorder.
