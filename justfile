@@ -9,6 +9,10 @@ _default:
 up:
     {{ compose }} up --build --detach --wait
 
+# build the images, start the shop in containers, order from it, audit the books and stop it; for example: just check-containers --orders 2000
+check-containers *arguments:
+    docker/check.sh {{ arguments }}
+
 # start the shop in containers with Prometheus (:9090), Grafana (:3000) and a viewer for traces (:16686)
 observe:
     OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318 {{ compose }} --profile observe up --build --detach --wait
@@ -28,6 +32,14 @@ down:
 # run every test; for example: just test -p order
 test *arguments:
     cargo xtest {{ arguments }}
+
+# feed many broken events, subjects, dead letters and HTTP bodies, by a seed of its own; for example: just fuzz 100000
+fuzz cases="20000":
+    FUZZ_CASES={{ cases }} FUZZ_SEED="${FUZZ_SEED:-$(date +%s)}" cargo xtest fuzz:: -- --nocapture
+
+# make many requests of every service's OpenAPI description, by a seed of its own; for example: just api 1000
+api examples="300":
+    SCHEMATHESIS_EXAMPLES={{ examples }} SCHEMATHESIS_SEED="${SCHEMATHESIS_SEED:-$(date +%s)}" cargo xtest openapi:: -- --nocapture
 
 # simulate the shop under faults; for example: just sim --total 100000, or just sim 42 to replay a seed
 sim *arguments:

@@ -1,15 +1,16 @@
 //! What operators see of a process: its metrics and its logs.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration};
 
 use demo::{customer, scenario::Scenario};
-use pavane_testkit::servers::{Nats, Process, ProcessOptions, Tools, free_port};
+use pavane_testkit::servers::{Nats, Postgres, Process, ProcessOptions, Tools, free_port};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     alerts::program,
-    house::{House, On},
+    house::{House, On, until},
 };
 
 /// What promtool says of a page of metrics; empty when it has no objection.
@@ -97,6 +98,50 @@ fn every_metric_is_described_and_documented() {
         }
     }
     assert!(names.contains("pavane_handler_seconds") && names.len() > 10, "{names:?}");
+}
+
+/// The value of a gauge of one service.
+fn gauge(page: &str, name: &str, service: &str) -> Option<f64> {
+    let start = format!("{name}{{service=\"{service}\"}} ");
+    page.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_what_waits_and_never_wait_for_the_database() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
+    let environment = [("NATS_URL", nats.url()), ("DATABASE_URL", url.clone())];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let shipping = Process::start("shipping", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
+    let metrics = async || {
+        let page = reqwest::get(format!("{}/metrics", shipping.url())).await.unwrap().error_for_status().unwrap();
+        page.text().await.unwrap()
+    };
+    let mut own = PgConnection::connect(&url).await.unwrap();
+    // Of a reaction that no process runs, so that it stays.
+    let undo = "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at) \
+                values ('of-nobody', gen_random_uuid(), gen_random_uuid(), 'a', 's', '[]', '', 1, 1, 1)";
+    own.execute(undo).await.unwrap();
+    until("the undo to be counted", async || {
+        let page = metrics().await;
+        let is_old = gauge(&page, "pavane_undos_oldest_seconds", "shipping").is_some_and(|seconds| seconds > 1e9);
+        let none_else = gauge(&page, "pavane_outbox_unsent", "shipping") == Some(0.0);
+        (gauge(&page, "pavane_undos_waiting", "shipping") == Some(1.0) && is_old && none_else).then_some(())
+    })
+    .await;
+
+    // What counts them waits from now on.
+    let mut holding = own.begin().await.unwrap();
+    holding.execute("lock table pavane_waiting in access exclusive mode").await.unwrap();
+    for _ in 0..5 {
+        let answer = tokio::time::timeout(Duration::from_mins(1), metrics()).await;
+        let page = answer.expect("an answer while the database does not answer");
+        assert_eq!(gauge(&page, "pavane_undos_waiting", "shipping"), Some(1.0), "{page}");
+    }
+    let counting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
+                    and query like 'select count(*), min(since)%'";
+    let counting: i64 = sqlx::query_scalar(counting).fetch_one(&mut *holding).await.unwrap();
+    assert_eq!(counting, 1, "connections that count");
 }
 
 #[tokio::test(flavor = "multi_thread")]
