@@ -1,5 +1,8 @@
 //! `docker/nats.conf` gives each service what its wiring table needs, and no more; and the shop runs on that.
 
+mod everything;
+mod wire;
+
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use demo::scenario::Scenario;
@@ -81,6 +84,23 @@ fn each_service_may_do_what_its_wiring_table_needs_and_no_more() {
     }
 }
 
+/// What who observes needs, and may decide.
+fn needed_to_observe(user: &str) -> BTreeSet<String> {
+    let requests = ["INFO", "STREAM.INFO.*", "STREAM.MSG.GET.*", "CONSUMER.LIST.EVENTS"];
+    let decisions = ["STREAM.CREATE.AUDIT", "STREAM.MSG.DELETE.DEAD_LETTERS"];
+    let mut needed: BTreeSet<String> = ["redrive.>", "audit.>"].map(str::to_owned).into();
+    needed.insert(format!("_INBOX_{user}.>"));
+    needed.extend(requests.into_iter().chain(decisions).map(|request| format!("$JS.API.{request}")));
+    needed
+}
+
+#[test]
+fn who_observes_may_do_what_that_needs_and_no_more() {
+    for user in ["monitor", "pavane"] {
+        assert_eq!(allowed(&configuration(), user), needed_to_observe(user), "{user}");
+    }
+}
+
 /// A shop on a server with these users.
 async fn guarded(configuration: &str) -> House {
     let config = configuration[configuration.find("authorization").unwrap()..].to_owned();
@@ -95,7 +115,11 @@ fn as_user(user: &str) -> [(&str, &str); 2] {
 
 /// A connection as this user, under the name that the user's programs have.
 async fn connected(house: &House, user: &str) -> JetStream {
-    let mut config = Config::new(house.nats.url(), user);
+    connected_to(&house.nats, user).await
+}
+
+async fn connected_to(nats: &Nats, user: &str) -> JetStream {
+    let mut config = Config::new(nats.url(), user);
     config.user = Some((user.to_owned(), user.to_owned()));
     JetStream::connect(config).await.unwrap()
 }

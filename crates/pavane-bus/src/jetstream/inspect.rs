@@ -4,9 +4,9 @@ mod answer;
 
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage};
 use pavane_contract::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use answer::{Account, Consumers, Deleted, StreamInfo};
 
@@ -237,20 +237,51 @@ impl JetStream {
 }
 
 impl Inner {
-    async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Failure> {
+    /// One message of a stream; `None` when nothing is stored there (any more).
+    pub(super) async fn stored(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Failure> {
         // Sequences begin at 1; the server takes 0 for a request without one, and refuses it.
         if sequence == 0 {
             return Ok(None);
         }
-        let request = json!({ "seq": sequence });
-        let asked = self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
-        let stored = match asked {
-            Ok(stored) => stored,
-            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
-            Err(failure) => return Err(failure),
+        self.message(stream, &json!({ "seq": sequence })).await
+    }
+
+    /// The first message behind a sequence that a filter matches.
+    pub(super) async fn stored_behind(
+        &self,
+        stream: &str,
+        filter: &str,
+        after: u64,
+    ) -> Result<Option<Stored>, Failure> {
+        self.message(stream, &json!({ "seq": after + 1, "next_by_subj": filter })).await
+    }
+
+    /// The first sequence that a stream has, and the last one that it gave out.
+    pub(super) async fn bounds(&self, stream: &str) -> Result<(u64, u64), Failure> {
+        let info: StreamInfo = self.api(&format!("STREAM.INFO.{stream}"), &()).await?;
+        let StreamReport { first_sequence, last_sequence, .. } = info.into();
+        Ok((first_sequence, last_sequence))
+    }
+
+    async fn message(&self, stream: &str, request: &Value) -> Result<Option<Stored>, Failure> {
+        let ask = || async {
+            match self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), request).await {
+                Ok(stored) => Ok(Some(stored.message)),
+                Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
+                Err(failure) => Err(failure),
+            }
         };
-        let message = async_nats::jetstream::message::StreamMessage::try_from(stored.message)
-            .map_err(|error| Failure::NoAnswer(Error::Other(format!("message {sequence} can't be read: {error}"))))?;
+        let Some(raw) = ask().await? else { return Ok(None) };
+        let sequence = raw.sequence;
+        let message = if let Ok(message) = StreamMessage::try_from(raw) {
+            message
+        } else {
+            // Whoever may publish may publish headers that nobody can read. Without them it says nothing.
+            let Some(again) = ask().await? else { return Ok(None) };
+            StreamMessage::try_from(RawMessage { headers: None, ..again }).map_err(|error| {
+                Failure::NoAnswer(Error::Other(format!("message {sequence} can't be read: {error}")))
+            })?
+        };
         let at = timestamp(message.time.unix_timestamp_nanos()).map_err(Failure::NoAnswer)?;
         let headers = decode(Some(&message.headers));
         let message = Message { subject: message.subject.into_string(), headers, payload: message.payload };

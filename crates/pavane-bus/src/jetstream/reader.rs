@@ -1,16 +1,18 @@
 //! Reading a stream in its own order, and leaving nothing behind on the server.
+//!
+//! Message by message, without a consumer. A consumer would be faster, but who may use one can do more than read: the server sends
+//! the status of a pull, which has no body, to whatever reply subject the pull names, and takes it for a request of its own where
+//! that is one. With `CONSUMER.MSG.NEXT` on any consumer of one's own that is enough to purge or delete any stream. And NATS'
+//! wildcards match whole tokens, so a consumer with a name made for the occasion could only be permitted together with all
+//! others. `STREAM.MSG.GET` answers with a body, which no request of the API takes.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{DeliverPolicy, pull},
-};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::future::try_join_all;
 use pavane_contract::Timestamp;
-use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Inner, JetStream, api::timestamp, link::Mark, subscription::decode};
+use super::{Inner, JetStream};
 use crate::{Error, Message};
 
 /// Where reading begins.
@@ -44,141 +46,162 @@ impl Stored {
 
 /// Reads a stream in order, from anywhere, as often as anybody likes: nothing is acked and nobody else is disturbed.
 ///
-/// It survives lost connections: the server's consumer behind it lives in memory and is made anew where it stopped.
+/// It survives lost connections. What is new is found by looking for it, several times a second.
 pub struct Reader {
     inner: Arc<Inner>,
     stream: String,
     filters: Vec<String>,
-    /// Where to go on when a consumer has to be made anew.
-    start: Start,
-    open: Option<Open>,
-    remaining: u64,
+    /// The sequence to go on with.
+    position: u64,
+    /// The stream's last sequence, when it was asked for.
+    last: u64,
+    /// Read, and not handed out yet.
+    ready: VecDeque<Stored>,
+    /// When to look for something new.
+    look_at: Instant,
+    /// How long nothing new was waited for the last time.
+    pause: Duration,
 }
 
-/// A consumer that is being read, and the connection that it was made over.
-struct Open {
-    messages: pull::Ordered,
-    since: Mark,
-}
-
-/// What the names of readers' consumers begin with.
-const READER: &str = "reader";
+/// So many messages are asked for at once.
+const WINDOW: u64 = 64;
+/// How often a stream is looked at in which something happens, and in which nothing does.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 /// How often to look whether the connection is back.
 const CONNECTION_POLL: Duration = Duration::from_millis(250);
 
 impl JetStream {
     /// Reads what a stream has on the subjects that one of `filters` matches (all of them when there is none), in order.
     ///
+    /// With filters each message takes a round trip: they are for few among many.
+    ///
     /// # Errors
     ///
-    /// When the bus can't be reached, the stream doesn't exist, or permissions forbid it.
+    /// When the bus can't be reached, the stream doesn't exist, or permissions forbid it (`$JS.API.STREAM.INFO` and
+    /// `$JS.API.STREAM.MSG.GET`).
     pub async fn read(&self, stream: &str, filters: &[&str], start: Start) -> Result<Reader, Error> {
         let mut reader = Reader {
             inner: Arc::clone(&self.inner),
             stream: stream.to_owned(),
             filters: filters.iter().map(ToString::to_string).collect(),
-            start,
-            open: None,
-            remaining: 0,
+            position: match start {
+                Start::First => 1,
+                Start::Sequence(sequence) => sequence.max(1),
+            },
+            last: 0,
+            ready: VecDeque::new(),
+            look_at: Instant::now(),
+            pause: PAUSES.0,
         };
-        Box::pin(reader.open()).await?;
+        Box::pin(reader.fill()).await?;
         Ok(reader)
     }
 }
 
 impl Reader {
-    /// Waits for at least one message and returns up to `max` that are there. Cancel-safe.
+    /// Waits for at least one message and returns up to `max` that are there. Cancel-safe: what was read is kept for the next call.
     ///
     /// # Errors
     ///
     /// When the stream can't be read. Calling it again tries it again, where it stopped.
     pub async fn next(&mut self, max: usize) -> Result<Vec<Stored>, Error> {
         loop {
-            let inner = Arc::clone(&self.inner);
-            let open = match &mut self.open {
-                Some(open) => open,
-                // Boxed, because what asks the server is large, and this is seldom.
-                None => Box::pin(self.open()).await?,
-            };
-            let since = open.since;
-            let next = tokio::select! {
-                biased;
-                next = open.messages.next() => next,
-                // The consumer doesn't outlive its server, and only half a minute of silence would tell.
-                _ = inner.link.troubled(since, &[]) => None,
-            };
-            let first = match next {
-                Some(Ok(first)) => first,
-                Some(Err(error)) if inner.link.trouble(since, &[]).is_none() => {
-                    self.open = None;
-                    return Err(self.cannot(&error));
-                }
-                Some(Err(_)) | None => {
-                    self.open = None;
-                    self.connected().await?;
-                    continue;
-                }
-            };
-            let mut stored = vec![self.stored(first)?];
-            while stored.len() < max
-                // Unconstrained, because tokio's cooperation would end the batch early.
-                && let Some(Some(Ok(next))) = self.open.as_mut().and_then(|open| unconstrained(open.messages.next()).now_or_never())
-            {
-                stored.push(self.stored(next)?);
+            if self.ready.is_empty() {
+                sleep_until(self.look_at).await;
             }
-            return Ok(stored);
+            // Should this be cancelled, the next look isn't at once.
+            self.look_at = Instant::now() + PAUSES.0;
+            // One more than is wanted, so that `remaining` is known.
+            while self.ready.len() <= max && self.fill_patiently().await? {}
+            if !self.ready.is_empty() {
+                self.pause = PAUSES.0;
+                self.look_at = Instant::now();
+                return Ok(self.ready.drain(..max.min(self.ready.len())).collect());
+            }
+            self.pause = (self.pause * 2).min(PAUSES.1);
+            self.look_at = Instant::now() + self.pause;
         }
     }
 
-    /// How many messages were behind the last one that was read, when the server sent it: zero means that the end was
+    /// How many messages may be behind the last one that was handed out, as far as it was looked: zero means that the end was
     /// reached, not that nothing came since.
-    pub const fn remaining(&self) -> u64 {
-        self.remaining
-    }
-
-    async fn open(&mut self) -> Result<&mut Open, Error> {
-        let deliver_policy = match self.start {
-            Start::First => DeliverPolicy::All,
-            Start::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
-        };
-        // Named, so that permissions can be given: a consumer without a name is made by another request.
-        let inbox = self.inner.client.new_inbox();
-        let config = pull::OrderedConfig {
-            name: inbox.rsplit('.').next().map(|unique| format!("{READER}-{unique}")),
-            filter_subjects: self.filters.clone(),
-            deliver_policy,
-            ..pull::OrderedConfig::default()
-        };
-        let since = self.inner.link.mark();
-        let made = self.inner.context.create_consumer_on_stream(config, self.stream.clone()).await;
-        let consumer = made.map_err(|error| self.cannot(&error))?;
-        self.remaining = consumer.cached_info().num_pending;
-        let messages = consumer.messages().await.map_err(|error| self.cannot(&error))?;
-        Ok(self.open.insert(Open { messages, since }))
-    }
-
-    async fn connected(&mut self) -> Result<(), Error> {
-        while !self.inner.connected() {
-            if self.inner.link.is_closed() {
-                return Err(self.cannot(&"the connection is closed"));
-            }
-            tokio::time::sleep(CONNECTION_POLL).await;
+    pub fn remaining(&self) -> u64 {
+        if self.ready.is_empty() {
+            return 0;
         }
-        Ok(())
+        self.ready.len() as u64 + (self.last + 1).saturating_sub(self.position)
     }
 
-    fn stored(&mut self, message: jetstream::Message) -> Result<Stored, Error> {
-        let info = message.info().map_err(|error| self.cannot(&error))?;
-        let (sequence, at) = (info.stream_sequence, timestamp(info.published.unix_timestamp_nanos())?);
-        self.remaining = info.pending;
-        self.start = Start::Sequence(sequence + 1);
-        let async_nats::Message { subject, payload, headers, .. } = message.message;
-        let message = Message { subject: subject.into_string(), headers: decode(headers.as_ref()), payload };
-        Ok(Stored { sequence, at, message })
+    /// As [`fill`](Self::fill), and waits for a connection that was lost.
+    async fn fill_patiently(&mut self) -> Result<bool, Error> {
+        let mut patience = None;
+        loop {
+            let since = self.inner.link.mark();
+            // Boxed, because what asks the server is large.
+            let error = match Box::pin(self.fill()).await {
+                Err(error) if error.is_passing() => error,
+                filled => return filled,
+            };
+            if self.inner.link.is_closed() {
+                return Err(error);
+            }
+            if self.inner.connected() && self.inner.link.trouble(since, &[]).is_none() {
+                // A server that comes back takes a moment to find its streams.
+                let until = *patience.get_or_insert_with(|| Instant::now() + self.inner.request_timeout);
+                if Instant::now() >= until {
+                    return Err(error);
+                }
+            }
+            sleep(CONNECTION_POLL).await;
+        }
     }
 
-    fn cannot(&self, error: &dyn fmt::Display) -> Error {
-        Error::Unavailable(format!("{} can't be read: {error}", self.stream))
+    /// Reads the next messages that are there. `false` when there are none. Cancel-safe.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        if !self.filters.is_empty() {
+            return self.fill_filtered().await;
+        }
+        loop {
+            if self.position > self.last && !self.look().await? {
+                return Ok(false);
+            }
+            let end = self.last.min(self.position + WINDOW - 1);
+            let asked = (self.position..=end).map(|sequence| self.inner.stored(&self.stream, sequence));
+            let found: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
+            if found.is_empty() {
+                // Deleted, and perhaps many more behind.
+                let next = self.inner.stored_behind(&self.stream, ">", end).await?;
+                self.position = next.map_or(self.last, |next| next.sequence - 1).max(end) + 1;
+                continue;
+            }
+            self.position = end + 1;
+            self.ready.extend(found);
+            return Ok(true);
+        }
+    }
+
+    /// The next message of those that the filters match: of each filter the first one, and of these the first.
+    async fn fill_filtered(&mut self) -> Result<bool, Error> {
+        if self.position > self.last && !self.look().await? {
+            return Ok(false);
+        }
+        let asked = self.filters.iter().map(|filter| self.inner.stored_behind(&self.stream, filter, self.position - 1));
+        let found = try_join_all(asked).await?.into_iter().flatten().min_by_key(|stored| stored.sequence);
+        let Some(found) = found else {
+            self.position = self.last + 1;
+            return Ok(false);
+        };
+        self.position = found.sequence + 1;
+        self.ready.push_back(found);
+        Ok(true)
+    }
+
+    /// Looks where the stream begins and ends. `false` when nothing is there that was not read.
+    async fn look(&mut self) -> Result<bool, Error> {
+        let (first, last) = self.inner.bounds(&self.stream).await?;
+        self.last = last;
+        self.position = self.position.max(first);
+        Ok(self.position <= self.last)
     }
 }
 
@@ -186,7 +209,7 @@ impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
             .field("stream", &self.stream)
-            .field("remaining", &self.remaining)
+            .field("remaining", &self.remaining())
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@ mod consumers;
 mod observing;
 mod outages;
 mod permissions;
+mod reading;
 mod streams;
 mod volume;
 
