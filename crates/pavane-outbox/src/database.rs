@@ -52,6 +52,30 @@ pub enum Arg {
     Bytes(Vec<u8>),
 }
 
+impl From<i64> for Arg {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<Vec<u8>> for Arg {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
 mod sealed {
     #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}

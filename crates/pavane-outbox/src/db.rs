@@ -1,117 +1,23 @@
+mod config;
+mod pools;
+
 use std::{
-    fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
-use pavane_contract::{Cause, Clock, Envelope, EventId, SagaId, SystemClock, Timestamp, TraceContext};
-use sqlx::{Pool, pool::PoolOptions};
+use pavane_contract::{Cause, Clock};
+use sqlx::Pool;
 use tokio::sync::Notify;
 
+pub use config::Config;
+use config::redact;
+use pools::{postgres, sqlite};
+
 use crate::{
-    Arg, Bounds, Connection, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx, bounds::started,
+    Arg, Bounds, Connection, Correlation, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx,
     deadline::Distrust, migration::Schema, pressure::Full, reference::Skew, store as tables, transaction::Transaction,
 };
-
-/// How to open a database.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Config {
-    /// `postgres://…` or `sqlite:…`. A SQLite file is created when it doesn't exist.
-    pub url: String,
-    /// Name of the service: the `ce-source` of what it emits.
-    pub service: String,
-    /// Connections that write, on PostgreSQL. Default 10. SQLite always has one: it has one writer, and a second one would
-    /// only wait, with tails of half a second.
-    pub connections: u32,
-    /// How long to wait for a connection. Default 10 s.
-    pub acquire_timeout: Duration,
-    /// How long PostgreSQL may take to answer, before it counts as gone and the connection is closed. Default 30 s. SQLite has
-    /// no network to lose an answer on.
-    pub answer_timeout: Duration,
-    /// Where time and ids come from.
-    pub clock: Arc<dyn Clock>,
-    /// For tests and simulations: what happens at crash points. Default none.
-    pub crash_points: Option<Arc<dyn CrashPoints>>,
-}
-
-impl Config {
-    /// The defaults for a service and a database.
-    pub fn new(service: impl Into<String>, url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            service: service.into(),
-            connections: 10,
-            acquire_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(30),
-            clock: Arc::new(SystemClock),
-            crash_points: None,
-        }
-    }
-}
-
-/// Without the password.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("url", &redact(&self.url))
-            .field("service", &self.service)
-            .field("connections", &self.connections)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where a transaction at the edge stands: it starts a saga, or goes on with one.
-#[derive(Debug, Clone)]
-pub struct Correlation {
-    saga: Option<SagaId>,
-    started: Option<Timestamp>,
-    event: Option<EventId>,
-    trace: Option<TraceContext>,
-}
-
-impl Correlation {
-    /// Starts a new saga.
-    pub const fn start() -> Self {
-        Self { saga: None, started: None, event: None, trace: None }
-    }
-
-    /// Goes on with a saga, from outside: a customer cancels, a person decides.
-    ///
-    /// The saga's id tells when it started. An id that is no UUID of version 7 doesn't, and beginning fails: whether the saga is
-    /// still remembered can't be known then. Say it with [`started_at`](Self::started_at).
-    pub const fn of(saga: SagaId) -> Self {
-        Self { saga: Some(saga), started: None, event: None, trace: None }
-    }
-
-    /// Says when the saga started, where its id doesn't tell: now, for one that starts here under an id of your own.
-    #[must_use]
-    pub const fn started_at(mut self, at: Timestamp) -> Self {
-        self.started = Some(at);
-        self
-    }
-
-    /// Goes on with what an event started.
-    pub fn caused_by<E>(event: &Envelope<E>) -> Self {
-        let Cause { saga, started, event, trace } = event.as_cause();
-        Self { saga: Some(saga), started: Some(started), event, trace }
-    }
-
-    /// Continues a trace, usually the request's.
-    #[must_use]
-    pub fn traced(mut self, trace: Option<TraceContext>) -> Self {
-        self.trace = trace;
-        self
-    }
-
-    fn resolve<DB: Database>(self, db: &Db<DB>) -> Result<Cause, Error> {
-        let (saga, started) = match self.saga {
-            Some(saga) => (saga, started(saga, self.started)?),
-            None => (SagaId::new(db.clock()), self.started.unwrap_or_else(|| db.reference_now())),
-        };
-        Ok(Cause { saga, started, event: self.event, trace: self.trace })
-    }
-}
 
 /// A service's database: where transactions begin. Cheap to clone.
 #[derive(Debug)]
@@ -358,96 +264,7 @@ impl<DB: Database> Db<DB> {
     }
 }
 
-fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
-    // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
-    // which is retried anyway.
-    PoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(config.acquire_timeout.min(config.answer_timeout))
-        .test_before_acquire(false)
-}
-
-/// Opens connections to PostgreSQL, and looks whether they lead to it alone.
-async fn postgres<DB: Database>(config: &Config, distrusted: Distrust) -> Result<Pool<DB>, Error> {
-    let released = distrusted.clone();
-    let options = options(config, config.connections)
-        .before_acquire(move |_, connection| {
-            let trusted = !distrusted.covers(connection.age);
-            Box::pin(async move { Ok(trusted) })
-        })
-        // Closed at once. To look whether it still answers could take for ever.
-        .after_release(move |_, connection| {
-            let trusted = !released.covers(connection.age);
-            Box::pin(async move { Ok(trusted) })
-        });
-    let pool: Pool<DB> = options.connect(&config.url).await?;
-    if config.connections > 1 {
-        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
-        tables::look_for_pooler::<DB>(&mut one, &mut other).await?;
-    }
-    Ok(pool)
-}
-
-async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), sqlx::Error> {
-    const PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
-                           pragma busy_timeout = 10000; pragma temp_store = memory;";
-    let in_memory = config.url.contains(":memory:") || config.url.contains("mode=memory");
-    let url = match (in_memory, config.url.contains("mode=")) {
-        (false, false) if config.url.contains('?') => format!("{}&mode=rwc", config.url),
-        (false, false) => format!("{}?mode=rwc", config.url),
-        _ => config.url.clone(),
-    };
-    let open = |connections| {
-        options::<DB>(config, connections)
-            // A connection to memory *is* the database: it must never be closed for being idle or old.
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .after_connect(|conn, _| {
-                Box::pin(async move {
-                    DB::script(conn, PRAGMAS).await?;
-                    DB::script(conn, tables::MARKER).await
-                })
-            })
-    };
-    let writers = open(1).connect(&url).await?;
-    let readers = if in_memory { writers.clone() } else { open(4).min_connections(0).connect_lazy(&url)? };
-    Ok((writers, readers))
-}
-
-/// A URL without its password, for messages. Its options go, too: one of them may be the password.
-fn redact(url: &str) -> String {
-    let url = url.split_once('?').map_or(url, |(url, _)| url);
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}…{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
-}
-
 /// Turns times into the microseconds that are stored.
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-impl From<i64> for Arg {
-    fn from(int: i64) -> Self {
-        Self::Int(int)
-    }
-}
-
-impl From<Vec<u8>> for Arg {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
-impl From<String> for Arg {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<&str> for Arg {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
 }

@@ -8,11 +8,13 @@
 
 mod bounds;
 mod connection;
+mod correlation;
 mod crash_point;
 mod database;
 mod db;
 mod deadline;
 mod emissions;
+mod error;
 mod failure;
 pub mod metric;
 pub mod migration;
@@ -27,11 +29,13 @@ mod tx;
 
 pub use bounds::Bounds;
 pub use connection::Connection;
+pub use correlation::Correlation;
 pub use crash_point::{CrashPoint, CrashPoints};
 pub use database::{Arg, Database, Dialect, Statement};
-pub use db::{Config, Correlation, Db};
+pub use db::{Config, Db};
 pub use emissions::Emissions;
+pub use error::Error;
 pub use failure::Failure;
 pub use refused::RefusedEvent;
 pub use store::Backlog;
-pub use tx::{Error, Tx, Verdict};
+pub use tx::{Tx, Verdict};

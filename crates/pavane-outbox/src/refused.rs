@@ -1,8 +1,10 @@
 //! What the broker refused for good, for an operator to look at and to send again when the cause is gone.
 
+mod store;
+
 use pavane_contract::{EventId, Timestamp};
 
-use crate::{Database, Db, Error, store};
+use crate::{Database, Db, Error};
 
 /// An event that the broker refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

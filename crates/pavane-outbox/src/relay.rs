@@ -7,102 +7,19 @@
 //! broker still has what it acknowledged, and publishes again what it lost.
 
 mod answers;
+mod config;
 mod durability;
+mod progress;
+mod run;
 mod store;
 
-use std::time::Duration;
+use pavane_bus::{Bus, PublishError, StreamState};
 
-use pavane_bus::{Bus, PublishError, StreamState, Wakes};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tracing::{debug, info, warn};
-
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, Failure, db::micros, metric, store as tables};
+use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
 use answers::Answers;
+pub use config::Config;
+pub use progress::{Error, Progress};
 use store::Unsent;
-
-/// How the relay works.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Config {
-    /// Most rows published in one step. Default 2048; fewer when the rows are large. Three times as many are in memory while
-    /// the relay is busy: those that are being published, those before them and those after them.
-    pub batch_max: u16,
-    /// How long sent rows are kept for a broker that loses what it acknowledged. Default 10 minutes; must be well over
-    /// the broker's sync interval (2 minutes by default).
-    pub durability_horizon: Duration,
-    /// How long a relay that died keeps others from publishing. Default 5 s.
-    pub lease: Duration,
-    /// How often the broker is asked whether it still has what it acknowledged, when nothing makes it urgent. Default 30 s.
-    pub verify_every: Duration,
-    /// Longest pause between two looks at an empty outbox, and of a standby at the lease. A commit ends it at once, in this
-    /// process or, as long as the bus carries the wake, in another instance. Default 500 ms.
-    pub poll_max: Duration,
-    /// How long the verdict of a saga is kept. Default 45 days; a saga must not live longer.
-    pub verdict_retention: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            batch_max: 2048,
-            durability_horizon: Duration::from_mins(10),
-            lease: Duration::from_secs(5),
-            verify_every: Duration::from_secs(30),
-            poll_max: Duration::from_millis(500),
-            verdict_retention: Duration::from_hours(45 * 24),
-        }
-    }
-}
-
-/// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress {
-    /// Published some rows; there may be more.
-    Sent {
-        /// How many the broker acknowledged.
-        sent: usize,
-        /// How many it refused for good.
-        refused: usize,
-    },
-    /// Nothing to publish.
-    Idle {
-        /// Microseconds until the next timer is due, if there is one.
-        next_due: Option<i64>,
-    },
-    /// Another instance holds the lease.
-    Standby,
-}
-
-/// Why a step didn't succeed. The next one tries again; nothing is lost. Each reads after "failed to relay events: ".
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The broker is unavailable.
-    #[error(transparent)]
-    Bus(#[from] pavane_bus::Error),
-    /// The broker didn't acknowledge.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-}
-
-impl Error {
-    fn is_read_only(&self) -> bool {
-        matches!(self, Self::Store(error) if error.failure() == Failure::ReadOnly)
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-/// From one look to the next under load: what is committed meanwhile goes out together, at the price of one.
-const GATHER: Duration = Duration::from_millis(1);
 
 /// Publishes one database's outbox to one bus.
 #[derive(Debug)]
@@ -202,87 +119,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         // Last, so that no event waits for it.
         self.keep_house(now).await?;
         Ok(progress)
-    }
-
-    /// Steps for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
-    /// pause that grows. Stops when dropped; call [`release`](Self::release) then.
-    pub async fn run(&mut self) {
-        const POLL_MIN: Duration = Duration::from_millis(5);
-        let mut wakes = self.listen().await;
-        let mut pause = POLL_MIN;
-        let mut failing = false;
-        let mut gathered = Instant::now();
-        loop {
-            match self.step().await {
-                Ok(Progress::Sent { .. }) => {
-                    if failing {
-                        info!(service = self.db.service(), "the relay publishes again");
-                    }
-                    (pause, failing) = (POLL_MIN, false);
-                    if self.may_be_more {
-                        continue;
-                    }
-                    gathered = Instant::now() + GATHER;
-                }
-                Ok(Progress::Idle { next_due }) => {
-                    failing = false;
-                    let due = next_due.map_or(self.config.poll_max, |due| Duration::from_micros(due.unsigned_abs()));
-                    pause = (pause * 2).min(self.config.poll_max).min(due.max(POLL_MIN));
-                }
-                Ok(Progress::Standby) => {
-                    self.stand_by().await;
-                    continue;
-                }
-                Err(cause) => {
-                    if cause.is_read_only() {
-                        self.db.distrust();
-                    }
-                    // Logged once per outage, not once per attempt.
-                    if failing {
-                        debug!(service = self.db.service(), %cause, "still failed to relay events");
-                    } else {
-                        warn!(service = self.db.service(), %cause, "failed to relay events; trying again");
-                    }
-                    (pause, failing) = ((pause * 2).min(self.config.poll_max), true);
-                    sleep(pause).await;
-                    continue;
-                }
-            }
-            // A commit makes it worth looking at once.
-            let worth_a_look = async {
-                tokio::select! {
-                    () = self.db.committed() => {}
-                    () = wakes.next() => {}
-                }
-            };
-            if timeout(pause, worth_a_look).await.is_ok() {
-                pause = POLL_MIN;
-                sleep_until(gathered).await;
-            }
-        }
-    }
-
-    /// Listens to the other instances. Without that their commits wait for the next look.
-    async fn listen(&self) -> Wakes {
-        self.bus.listen(self.db.service()).await.unwrap_or_else(|cause| {
-            warn!(service = self.db.service(), %cause, "failed to listen to the other instances; their events go out later");
-            Wakes::never()
-        })
-    }
-
-    /// Leaves the lease alone until it is worth another look, and tells the instance that has it what is committed here.
-    async fn stand_by(&self) {
-        let until = Instant::now() + self.config.poll_max;
-        while timeout_at(until, self.db.committed()).await.is_ok() {
-            if let Err(cause) = self.bus.wake(self.db.service()).await {
-                debug!(service = self.db.service(), %cause, "failed to wake the instance that publishes");
-            }
-            // Commits without end must not keep it from the look.
-            if Instant::now() >= until {
-                return;
-            }
-            sleep(GATHER).await;
-        }
     }
 
     /// Gives the lease back, so that another instance goes on at once.

@@ -1,10 +1,8 @@
 use std::time::Duration;
 
-use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, codec};
+use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId};
 
-use crate::{
-    CrashPoint, Database, Db, Emissions, bounds::days, db::micros, failure, store, trace, transaction::Transaction,
-};
+use crate::{CrashPoint, Database, Db, Emissions, Error, db::micros, store, trace, transaction::Transaction};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,122 +13,6 @@ pub enum Verdict {
     Won,
     /// The saga had a verdict before; nothing was emitted.
     Lost,
-}
-
-/// Why a transaction can't do what was asked. Each reads after "failed to …: ".
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The database failed.
-    #[error("the database failed: {0}")]
-    Database(#[source] sqlx::Error),
-    /// The database didn't answer in time.
-    #[error("the database did not answer within {0:?}, the database_timeout")]
-    NoAnswer(Duration),
-    /// A connection pooler mixes up prepared statements.
-    #[error(
-        "a connection pooler between here and PostgreSQL mixes up prepared statements ({0}): set max_prepared_statements to \
-         200 in PgBouncer 1.21 or newer, or use pool_mode = session"
-    )]
-    Pooler(#[source] sqlx::Error),
-    /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
-    #[error(
-        "a statement of the transaction failed and the error was not passed on, so PostgreSQL keeps nothing of the \
-         transaction: return the error, or run what may fail in a savepoint, tx.conn().begin()"
-    )]
-    Aborted,
-    /// Whoever was given the transaction committed it or rolled it back with a statement of their own.
-    #[error(
-        "the handler ended its transaction itself, with a commit or rollback of its own: leave that to the framework; \
-         for a savepoint, use tx.conn().begin()"
-    )]
-    Ended,
-    /// A migration of the framework's tables failed.
-    #[error("the framework's tables can't be brought up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The URL isn't one of a database that Pavane runs on.
-    #[error(
-        "{0:?} is not a database URL understood here; use postgres://user:password@host/database or sqlite:file.db"
-    )]
-    Url(String),
-    /// The event isn't declared by whoever emits it.
-    #[error("{who} does not declare that it emits {event}: add .{method}::<…>() to its line in the wiring table")]
-    Undeclared {
-        /// The reaction or edge.
-        who: String,
-        /// The event.
-        event: EventRef,
-        /// The method that declares it.
-        method: &'static str,
-    },
-    /// The event's key is too long for a subject.
-    #[error("the key of {event} has {bytes} bytes, over the limit of {}", Key::MAX_BYTES)]
-    KeyTooLong {
-        /// The event.
-        event: EventRef,
-        /// Length of its key.
-        bytes: usize,
-    },
-    /// The saga is older than its memory, so what was done in it is no longer known.
-    #[error(
-        "the saga {saga} started {} ago, and what it did is remembered for {}: decide by hand what has to be done, \
-         or raise inbox_retention and relay.verdict_retention for the sagas to come",
-        days(*age),
-        days(*memory)
-    )]
-    Forgotten {
-        /// The saga.
-        saga: SagaId,
-        /// How old it is.
-        age: Duration,
-        /// How long it is remembered.
-        memory: Duration,
-    },
-    /// An event is scheduled for when its saga is forgotten.
-    #[error(
-        "{event} can't be scheduled in {}: the saga is {} old, and what it did is remembered for {}; use \
-         {} at most, or raise inbox_retention and relay.verdict_retention",
-        days(*delay),
-        days(*age),
-        days(*memory),
-        days(*longest)
-    )]
-    TooLate {
-        /// The event.
-        event: EventRef,
-        /// The delay that was asked for.
-        delay: Duration,
-        /// How old the saga is.
-        age: Duration,
-        /// How long it is remembered.
-        memory: Duration,
-        /// The longest delay that would work.
-        longest: Duration,
-    },
-    /// The id of a saga doesn't tell when it started.
-    #[error("the id {0} does not tell when the saga started, as it is no UUIDv7: say it with Correlation::started_at")]
-    StartUnknown(SagaId),
-    /// More waits in the outbox than its limit allows. Nothing was done: try again when the broker is back.
-    #[error("the outbox is full: {why}")]
-    OutboxFull {
-        /// What waits, and the limit.
-        why: String,
-    },
-    /// The event can't be written as JSON.
-    #[error("the event can't be encoded: {0}")]
-    Encode(#[from] codec::Error),
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        if failure::is_aborted(&error) {
-            Self::Aborted
-        } else if failure::is_poolers(&error) {
-            Self::Pooler(error)
-        } else {
-            Self::Database(error)
-        }
-    }
 }
 
 /// A local transaction that may emit events: business rows and outbox rows commit together or not at all.

@@ -1,21 +1,22 @@
 //! The faults, and what is expected under each.
 
+mod difference;
+mod undos;
+
 use std::sync::Arc;
 
 use pavane::{
     choreography::{Manifest, Reaction},
-    contract::{EventId, RawEnvelope},
+    contract::RawEnvelope,
     outbox::{CrashPoint, Database},
 };
 
+use self::difference::{difference, other_than_dead};
 use super::{
     Case, FaultMatrix, store,
     trial::{Failure, Trial},
 };
-use crate::{
-    VirtualClock,
-    script::{Stop, phrase},
-};
+use crate::script::{Stop, phrase};
 
 type Contents = Vec<String>;
 
@@ -194,75 +195,6 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.expect_dead("an unknown version", before, version);
     }
 
-    /// An undo is given one event: of a second one nobody would ever hear again.
-    fn emitted_once(&mut self, undo: &Reaction, clean: &Contents) {
-        let Some(undoes) = undo.undoes() else { return };
-        let line = format!("event {undoes} ");
-        let times = clean.iter().filter(|found| found.starts_with(&line)).count();
-        let mut case = self.case("what its undo takes back is emitted once");
-        case.difference = (times > 1).then(|| format!("{} takes back one of {times} {undoes}", undo.name));
-        self.cases.push(case);
-    }
-
-    /// The step and its undo, in every other order than the usual.
-    async fn undone(&mut self, (undo, trigger): (&'m Reaction, &'m RawEnvelope), reached: &[CrashPoint]) {
-        let (step, back) = (self.reaction.name.as_str(), undo.name.as_str());
-        let barred = self.play(async |trial| {
-            let event = trial.envelope(trigger);
-            trial.deliver(&event);
-            trial.rest(&[back]).await
-        });
-        let usual = self.play(async |trial| {
-            self.happen(trial).await?;
-            let event = trial.envelope(trigger);
-            trial.deliver(&event);
-            trial.rest(&[back]).await
-        });
-        let (barred, usual) = match (barred.await, usual.await) {
-            (Ok((barred, ())), Ok((usual, ()))) => (barred, usual),
-            (Err(failure), _) | (_, Err(failure)) => {
-                let case = self.case("undone without a fault").failed(failure);
-                return self.cases.push(case);
-            }
-        };
-        let early = self.play(async |trial| {
-            let (event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
-            trial.deliver(&trigger);
-            trial.rest(&[back]).await?;
-            trial.deliver(&event);
-            trial.rest(&[step]).await
-        });
-        let early = early.await;
-        self.expect("the undo before the step", &barred, early);
-        let again = self.play(async |trial| {
-            let (mut event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
-            trial.deliver(&event);
-            trial.rest(&[step]).await?;
-            trial.deliver(&trigger);
-            trial.rest(&[back]).await?;
-            trial.deliver(&event);
-            trial.rest(&[step]).await?;
-            // Redriven with another id, by somebody who knows no better.
-            Arc::make_mut(&mut event.meta).id = EventId::new(&VirtualClock::new(u64::MAX));
-            trial.deliver(&event);
-            trial.rest(&[step]).await
-        });
-        let again = again.await;
-        self.expect("the step again after its undo", &usual, again);
-        if self.reaction.effect {
-            // After a call that is rejected there is nothing that could be interrupted.
-            for at in [CrashPoint::BeforeCall, CrashPoint::AfterCall].into_iter().filter(|at| reached.contains(at)) {
-                let running = self.play(async |trial| {
-                    let (event, trigger) = (trial.envelope(self.example), trial.envelope(trigger));
-                    trial.deliver(&event);
-                    trial.interleave(step, at, (back, &trigger)).await
-                });
-                let running = running.await;
-                self.expect(&format!("the undo while the step runs, {}", phrase(at)), &usual, running);
-            }
-        }
-    }
-
     /// Plays one trial: what must come before, the step when this is an undo, and then what `act` says.
     async fn play<T>(
         &self,
@@ -320,63 +252,6 @@ async fn arm<S: Send + Sync + 'static, DB: Database>(
     store::arm_fault(&trial.db, fail_at).await.map_err(|error| error.to_string())
 }
 
-/// What there is besides a dead letter of a reaction, or that there is none.
-fn other_than_dead(reaction: &str, before: &Contents, found: Contents) -> Option<String> {
-    let letter = format!("dead letter of {reaction}: ");
-    let (dead, rest): (Contents, Contents) = found.into_iter().partition(|line| line.starts_with(&letter));
-    difference(before, &rest).or_else(|| dead.is_empty().then(|| "- a dead letter".to_owned()))
-}
-
-/// What is expected and isn't there, and what is there and isn't expected.
-fn difference(expected: &Contents, found: &Contents) -> Option<String> {
-    let mut lines = Vec::new();
-    let (mut wanted, mut had) = (expected.iter().peekable(), found.iter().peekable());
-    loop {
-        match (wanted.peek(), had.peek()) {
-            (Some(want), Some(have)) if want == have => {
-                wanted.next();
-                had.next();
-            }
-            (Some(want), have) if have.is_none_or(|have| want < have) => {
-                lines.push(format!("- {want}"));
-                wanted.next();
-            }
-            (_, Some(have)) => {
-                lines.push(format!("+ {have}"));
-                had.next();
-            }
-            (_, None) => break,
-        }
-    }
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
 fn nth_time(point: CrashPoint, nth: usize, times: usize) -> String {
     if times == 1 { phrase(point).to_owned() } else { format!("{} ({nth} of {times})", phrase(point)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Garbage never reaches a service's code, so no service in a test can do harm with it.
-    #[test]
-    fn a_dead_letter_is_to_be_all_that_comes_of_what_is_no_event() {
-        const DEAD: &str = "dead letter of note: failed to decode the event";
-        let cases: [(&[&str], Option<&str>); 5] = [
-            (&[DEAD, "row of notes: '6'"], None),
-            (&["row of notes: '6'"], Some("- a dead letter")),
-            (&[DEAD], Some("- row of notes: '6'")),
-            (&[DEAD, "row of notes: '6'", "row of notes: '7'"], Some("+ row of notes: '7'")),
-            (
-                &["dead letter of notes: it is another", "row of notes: '6'"],
-                Some("+ dead letter of notes: it is another"),
-            ),
-        ];
-        for (found, difference) in cases {
-            let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Contents>();
-            let told = other_than_dead("note", &lines(&["row of notes: '6'"]), lines(found));
-            assert_eq!(told.as_deref(), difference, "{found:?}");
-        }
-    }
 }

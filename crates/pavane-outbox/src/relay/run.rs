@@ -1,0 +1,96 @@
+//! When a relay takes its next step.
+
+use std::time::Duration;
+
+use pavane_bus::{Bus, Wakes};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tracing::{debug, info, warn};
+
+use super::{Progress, Relay};
+use crate::Database;
+
+/// From one look to the next under load: what is committed meanwhile goes out together, at the price of one.
+const GATHER: Duration = Duration::from_millis(1);
+
+impl<DB: Database, B: Bus> Relay<DB, B> {
+    /// Steps for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
+    /// pause that grows. Stops when dropped; call [`release`](Self::release) then.
+    pub async fn run(&mut self) {
+        const POLL_MIN: Duration = Duration::from_millis(5);
+        let mut wakes = self.listen().await;
+        let mut pause = POLL_MIN;
+        let mut failing = false;
+        let mut gathered = Instant::now();
+        loop {
+            match self.step().await {
+                Ok(Progress::Sent { .. }) => {
+                    if failing {
+                        info!(service = self.db.service(), "the relay publishes again");
+                    }
+                    (pause, failing) = (POLL_MIN, false);
+                    if self.may_be_more {
+                        continue;
+                    }
+                    gathered = Instant::now() + GATHER;
+                }
+                Ok(Progress::Idle { next_due }) => {
+                    failing = false;
+                    let due = next_due.map_or(self.config.poll_max, |due| Duration::from_micros(due.unsigned_abs()));
+                    pause = (pause * 2).min(self.config.poll_max).min(due.max(POLL_MIN));
+                }
+                Ok(Progress::Standby) => {
+                    self.stand_by().await;
+                    continue;
+                }
+                Err(cause) => {
+                    if cause.is_read_only() {
+                        self.db.distrust();
+                    }
+                    // Logged once per outage, not once per attempt.
+                    if failing {
+                        debug!(service = self.db.service(), %cause, "still failed to relay events");
+                    } else {
+                        warn!(service = self.db.service(), %cause, "failed to relay events; trying again");
+                    }
+                    (pause, failing) = ((pause * 2).min(self.config.poll_max), true);
+                    sleep(pause).await;
+                    continue;
+                }
+            }
+            // A commit makes it worth looking at once.
+            let worth_a_look = async {
+                tokio::select! {
+                    () = self.db.committed() => {}
+                    () = wakes.next() => {}
+                }
+            };
+            if timeout(pause, worth_a_look).await.is_ok() {
+                pause = POLL_MIN;
+                sleep_until(gathered).await;
+            }
+        }
+    }
+
+    /// Listens to the other instances. Without that their commits wait for the next look.
+    async fn listen(&self) -> Wakes {
+        self.bus.listen(self.db.service()).await.unwrap_or_else(|cause| {
+            warn!(service = self.db.service(), %cause, "failed to listen to the other instances; their events go out later");
+            Wakes::never()
+        })
+    }
+
+    /// Leaves the lease alone until it is worth another look, and tells the instance that has it what is committed here.
+    async fn stand_by(&self) {
+        let until = Instant::now() + self.config.poll_max;
+        while timeout_at(until, self.db.committed()).await.is_ok() {
+            if let Err(cause) = self.bus.wake(self.db.service()).await {
+                debug!(service = self.db.service(), %cause, "failed to wake the instance that publishes");
+            }
+            // Commits without end must not keep it from the look.
+            if Instant::now() >= until {
+                return;
+            }
+            sleep(GATHER).await;
+        }
+    }
+}
