@@ -126,12 +126,12 @@ impl Choreography {
     /// };
     /// let seat = reaction("seat", Role::React, event::<Held>(), Emission::Verdict(vec![event::<Seated>()]));
     /// let wait = reaction("wait", Role::React, event::<Due>(), Emission::Verdict(vec![event::<NoShow>()]));
-    /// let guest = Manifest { service: "guest".into(), edges: vec![call], reactions: vec![seat, wait] };
+    /// let guest = Manifest { service: "guest".into(), edges: vec![call], reactions: vec![seat, wait], events: vec![] };
     ///
     /// let hold = reaction("hold", Role::React, event::<Called>(), Emission::All(vec![event::<Held>()]));
     /// let undoes = Role::Undo { undoes: event::<Held>() };
     /// let give_back = reaction("give-back", undoes, event::<NoShow>(), Emission::All(vec![event::<GivenBack>()]));
-    /// let table = Manifest { service: "table".into(), edges: vec![], reactions: vec![hold, give_back] };
+    /// let table = Manifest { service: "table".into(), edges: vec![], reactions: vec![hold, give_back], events: vec![] };
     ///
     /// let evening = Saga::new("evening")
     ///     .starts_with::<Called>()

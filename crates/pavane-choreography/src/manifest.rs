@@ -1,4 +1,7 @@
-use pavane_contract::EventRef;
+use pavane_contract::{
+    EventRef,
+    personal::{EventFields, Fields},
+};
 use serde::{Deserialize, Serialize};
 
 /// A service's part of the choreography, as plain data.
@@ -10,6 +13,10 @@ pub struct Manifest {
     pub edges: Vec<Edge>,
     /// What the service does on events.
     pub reactions: Vec<Reaction>,
+    /// The fields of the events that it may emit: which are personal, and which may be shown. A service of an older version
+    /// says nothing, so nothing of its events' bodies is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventFields>,
 }
 
 /// Where a service emits without an event that led to it: a request handler, say.
@@ -102,6 +109,12 @@ impl Manifest {
     pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
         let edges = self.edges.iter().flat_map(|edge| &edge.emits).flat_map(Emission::events);
         edges.chain(self.reactions.iter().flat_map(Reaction::emitted))
+    }
+
+    /// The fields of an event. `None` where the event isn't the service's own, or the service doesn't declare it.
+    pub fn fields(&self, event: &EventRef) -> Option<&Fields> {
+        let mut declared = self.events.iter().filter(|_| event.owner() == self.service);
+        declared.find(|declared| declared.event == *event).map(|declared| &declared.fields)
     }
 
     /// The reaction that `undo` takes back: the forward reaction of this service that emits the event it undoes.

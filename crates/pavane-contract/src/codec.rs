@@ -6,12 +6,14 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3132-http-header-values>.
 
 mod headers;
+mod misfit;
 mod structured;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 pub use headers::Headers;
+pub use misfit::Misfit;
 pub use structured::{from_json, to_json};
 
 use crate::{Cause, Envelope, EventRef, Key, Meta, RawEnvelope, TraceContext};
@@ -59,25 +61,28 @@ pub mod header {
     /// So many bytes the values of its headers usually have.
     pub(super) const USUAL_BYTES: usize = 416;
 
+    /// All of them.
+    pub const ALL: [&str; 15] = [
+        SPEC_VERSION,
+        ID,
+        TYPE,
+        SOURCE,
+        SUBJECT,
+        TIME,
+        DATA_CONTENT_TYPE,
+        DATA_SCHEMA,
+        EVENT_VERSION,
+        CORRELATION_ID,
+        SAGA_TIME,
+        CAUSATION_ID,
+        TRACE_PARENT,
+        TRACE_STATE,
+        CONTENT_TYPE,
+    ];
+
     /// A name that can be kept: one that events usually have needs no memory of its own.
     pub fn name(name: &str) -> Cow<'static, str> {
-        const NAMES: [&str; 14] = [
-            SPEC_VERSION,
-            ID,
-            TYPE,
-            SOURCE,
-            SUBJECT,
-            TIME,
-            DATA_CONTENT_TYPE,
-            DATA_SCHEMA,
-            EVENT_VERSION,
-            CORRELATION_ID,
-            SAGA_TIME,
-            CAUSATION_ID,
-            TRACE_PARENT,
-            TRACE_STATE,
-        ];
-        let known = NAMES.into_iter().find(|known| *known == name);
+        let known = ALL.into_iter().find(|known| *known == name);
         known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
     }
 }
@@ -109,7 +114,7 @@ pub enum Error {
     },
     /// The body isn't JSON, or not the JSON that the event's type wants.
     #[error("the body does not fit the contract: {0}")]
-    Body(serde_json::Error),
+    Body(#[from] Misfit),
     /// The event is another one than the reaction wants, or another version of it.
     #[error("expected {wanted}, found {found}")]
     OtherEvent {
@@ -133,6 +138,12 @@ pub enum Error {
         /// What it says that it is about.
         key: Key,
     },
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Body(error.into())
+    }
 }
 
 /// What the HTTP binding escapes in a header value: everything but printable ASCII without space, `"` and `%`.

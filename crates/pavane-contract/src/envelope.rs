@@ -97,7 +97,7 @@ impl<E: Event> Envelope<&E> {
     ///
     /// When the body can't be written as JSON (a map with keys that aren't strings, say).
     pub fn into_raw(self) -> Result<RawEnvelope, codec::Error> {
-        let body = serde_json::to_vec(self.body).map_err(codec::Error::Body)?;
+        let body = serde_json::to_vec(self.body)?;
         Ok(Envelope { meta: self.meta, body: body.into() })
     }
 }
@@ -112,7 +112,7 @@ impl RawEnvelope {
         if !self.meta.event.is::<E>() {
             return Err(codec::Error::OtherEvent { wanted: EventRef::of::<E>(), found: self.meta.event.clone() });
         }
-        let body = serde_json::from_slice(&self.body).map_err(codec::Error::Body)?;
+        let body = serde_json::from_slice(&self.body)?;
         Ok(Envelope { meta: Arc::clone(&self.meta), body })
     }
 }

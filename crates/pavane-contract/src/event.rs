@@ -3,7 +3,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Key;
+use crate::{Key, personal::EventFields};
 
 /// An immutable fact that a service tells the others, in the past tense.
 ///
@@ -78,11 +78,18 @@ impl fmt::Display for EventRef {
 pub trait EventSet {
     /// The members, in the order in which they are written.
     fn refs() -> Vec<EventRef>;
+
+    /// Their fields, in the same order.
+    fn fields() -> Vec<EventFields>;
 }
 
 impl<E: Event> EventSet for E {
     fn refs() -> Vec<EventRef> {
         vec![EventRef::of::<E>()]
+    }
+
+    fn fields() -> Vec<EventFields> {
+        vec![EventFields::of::<E>()]
     }
 }
 
@@ -91,6 +98,10 @@ macro_rules! event_set {
         impl<$($name: Event),+> EventSet for ($($name,)+) {
             fn refs() -> Vec<EventRef> {
                 vec![$(EventRef::of::<$name>()),+]
+            }
+
+            fn fields() -> Vec<EventFields> {
+                vec![$(EventFields::of::<$name>()),+]
             }
         }
     };

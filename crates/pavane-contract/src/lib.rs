@@ -10,6 +10,7 @@ mod event;
 pub mod golden;
 mod id;
 mod key;
+pub mod personal;
 pub mod schema;
 pub mod subject;
 

@@ -14,6 +14,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alternatives::{is_annotation, resolve};
+
 use std::fmt;
 
 use serde::Serialize;

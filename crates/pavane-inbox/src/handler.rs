@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, fmt, future::Future, time::Duration};
 
-use pavane_contract::Envelope;
+use pavane_contract::{Envelope, Event, personal::Fields};
 use pavane_outbox::{Database, Failure, Tx};
 
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
@@ -15,6 +15,8 @@ pub type Handled = Result<(), HandlerError>;
 pub struct HandlerError {
     kind: Kind,
     cause: Box<dyn StdError + Send + Sync>,
+    /// What is said in place of the cause's own words, which quote personal data.
+    told: Option<Box<str>>,
 }
 
 /// A handler's time is up.
@@ -43,18 +45,28 @@ impl HandlerError {
     /// From an effect it says more: that the effect did *not* happen. Where that isn't known, say
     /// [`unavailable`](Self::unavailable).
     pub fn reject(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Reject, cause: cause.into() }
+        Self::new(Kind::Reject, cause.into())
     }
 
     /// Something that the handler needs (a provider, a server) isn't there, or didn't answer. The event waits for it
     /// without using up its attempts, and the reaction pauses when this goes on.
     pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unavailable, cause: cause.into() }
+        Self::new(Kind::Unavailable, cause.into())
     }
 
     /// The handler failed; it is tried again with backoff, a limited number of times. The same as `?`.
     pub fn transient(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Transient, cause: cause.into() }
+        Self::new(Kind::Transient, cause.into())
+    }
+
+    fn new(kind: Kind, cause: Box<dyn StdError + Send + Sync>) -> Self {
+        Self { kind, cause, told: None }
+    }
+
+    /// The same failure, told without the personal values of the event that it was about.
+    pub(crate) fn without_personal<E: Event>(mut self, body: &[u8]) -> Self {
+        self.told = Some(Fields::of::<E>().scrub(&self.chain(), body).into());
+        self
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -78,6 +90,9 @@ impl HandlerError {
 
     /// The failure and what caused it, as one line.
     pub(crate) fn chain(&self) -> String {
+        if let Some(told) = &self.told {
+            return told.to_string();
+        }
         let mut line = self.cause.to_string();
         let mut source = self.cause.source();
         while let Some(cause) = source {
@@ -96,7 +111,7 @@ impl HandlerError {
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
         let kind = classify(&error);
-        Self { kind, cause: Box::new(error) }
+        Self::new(kind, Box::new(error))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use pavane_choreography::{Emission, ReactionSettings, Role};
-use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec};
+use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec, personal::EventFields};
 use pavane_outbox::Database;
 
 use crate::{
@@ -76,6 +76,8 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     /// For an undo: the events that make it run.
     pub(crate) triggers: Vec<EventRef>,
     pub(crate) emits: Vec<Emission>,
+    /// Those of the events that it may emit.
+    pub(crate) fields: Vec<EventFields>,
     pub(crate) farewell: Option<Farewell>,
     pub(crate) tuning: Tuning,
     /// How long the provider knows an idempotency key, if that is declared.
@@ -175,9 +177,10 @@ impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
     {
         let make: MakeFarewell = Arc::new(move |event| {
             let farewell = make(&event.decode::<E>()?);
-            let body = serde_json::to_vec(&farewell).map_err(codec::Error::Body)?;
+            let body = serde_json::to_vec(&farewell)?;
             Ok((farewell.key(), body))
         });
+        self.fields.push(EventFields::of::<G>());
         self.farewell = Some(Farewell { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
         self
     }
@@ -219,6 +222,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             work: vec![(event, work)],
             triggers: Vec::new(),
             emits: Vec::new(),
+            fields: Vec::new(),
             farewell: None,
             tuning: Tuning::default(),
             key_life: None,
@@ -228,37 +232,42 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, emits, farewell, tuning, key_life, look_up, kind: _ } = self;
-        Reaction { role, work, triggers, emits, farewell, tuning, key_life, look_up, kind: PhantomData }
+        let Self { role, work, triggers, emits, fields, farewell, tuning, key_life, look_up, kind: _ } = self;
+        Reaction { role, work, triggers, emits, fields, farewell, tuning, key_life, look_up, kind: PhantomData }
     }
 
     /// Declares that all of these events are emitted, each time.
     pub fn emits<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::All(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// Declares that exactly one of these events is emitted, each time.
     pub fn emits_one_of<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::OneOf(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// Declares that any of these events may be emitted.
     pub fn may_emit<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Maybe(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// Declares that the saga's verdict may be one of these events.
     pub fn decides<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Verdict(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// Declares that these events may be emitted later.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
@@ -289,6 +298,11 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     /// where that makes no difference, or a look-up is declared.
     pub fn asks_a_person_after(&self) -> Option<Duration> {
         self.key_life.filter(|_| self.look_up.is_none())
+    }
+
+    /// The fields of the events that it may emit.
+    pub fn fields(&self) -> &[EventFields] {
+        &self.fields
     }
 
     /// Its declaration as data.

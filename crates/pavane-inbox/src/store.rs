@@ -368,5 +368,5 @@ pub(crate) fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>)
 }
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Encode(codec::Error::Body(error)))
+    serde_json::to_string(value).map_err(|error| Error::Encode(error.into()))
 }

@@ -108,8 +108,8 @@ where
         event: &'a RawEnvelope,
     ) -> Pending<'a, Option<Answer>> {
         Box::pin(async move {
-            let event = event.decode::<E>().map_err(HandlerError::reject)?;
-            let found = caught(self.0.call(state, key, &event)).await?;
+            let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
+            let found = caught::<E, _>(body, self.0.call(state, key, &event)).await?;
             Ok(found.map(|answer| Box::new(answer) as Answer))
         })
     }
@@ -124,8 +124,8 @@ where
 {
     fn handle<'a>(&'a self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a RawEnvelope) -> Pending<'a, ()> {
         Box::pin(async move {
-            let event = event.decode::<E>().map_err(HandlerError::reject)?;
-            caught(self.0.handle(state, tx, &event)).await
+            let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
+            caught::<E, _>(body, self.0.handle(state, tx, &event)).await
         })
     }
 }
@@ -141,8 +141,8 @@ where
 {
     fn call<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, Answer> {
         Box::pin(async move {
-            let event = event.decode::<E>().map_err(HandlerError::reject)?;
-            let answer = caught(self.0.call(state, key, &event)).await?;
+            let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
+            let answer = caught::<E, _>(body, self.0.call(state, key, &event)).await?;
             Ok(Box::new(answer) as Answer)
         })
     }
@@ -155,21 +155,26 @@ where
         answer: Answer,
     ) -> Pending<'a, ()> {
         Box::pin(async move {
-            let event = event.decode::<E>().map_err(HandlerError::reject)?;
+            let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
             // `call` of the same value boxed it.
             let Ok(answer) = answer.downcast::<T>() else {
                 return Err(HandlerError::reject("the effect's answer has another type than the record wants"));
             };
-            caught(self.1.record(state, tx, &event, *answer)).await
+            caught::<E, _>(body, self.1.record(state, tx, &event, *answer)).await
         })
     }
 }
 
-/// A handler that panics has failed on this event; the others go on.
-async fn caught<T>(work: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+/// A handler that panics has failed on this event; the others go on. Whatever it says of its failure goes into logs and dead
+/// letters, so it goes without the event's personal values.
+async fn caught<E: Event, T>(
+    body: &[u8],
+    work: impl Future<Output = Result<T, HandlerError>>,
+) -> Result<T, HandlerError> {
+    let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Err(HandlerError::transient(format!("the handler panicked: {text}")))
-    })
+    });
+    result.map_err(|error| error.without_personal::<E>(body))
 }

@@ -273,5 +273,5 @@ pub(crate) fn int<DB: Database>(row: &DB::Row, index: usize) -> Result<i64, Erro
 }
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Encode(codec::Error::Body(error)))
+    serde_json::to_string(value).map_err(|error| Error::Encode(error.into()))
 }

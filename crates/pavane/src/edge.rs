@@ -1,5 +1,5 @@
 use pavane_choreography::Emission;
-use pavane_contract::EventSet;
+use pavane_contract::{EventSet, personal::EventFields};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Tx};
 
 /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
@@ -35,34 +35,37 @@ impl<DB: Database> Edge<DB> {
 /// What an edge declares that it emits.
 #[derive(Debug, Default)]
 #[must_use = "return it from the closure"]
-pub struct Declared(Vec<Emission>);
+pub struct Declared {
+    pub(crate) emits: Vec<Emission>,
+    pub(crate) fields: Vec<EventFields>,
+}
 
 impl Declared {
     /// All of these events, each time.
     pub fn emits<Set: EventSet>(mut self) -> Self {
-        self.0.push(Emission::All(Set::refs()));
+        self.emits.push(Emission::All(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// Any of these events, or none.
     pub fn may_emit<Set: EventSet>(mut self) -> Self {
-        self.0.push(Emission::Maybe(Set::refs()));
+        self.emits.push(Emission::Maybe(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// One of these events as the saga's verdict, if it has none yet.
     pub fn decides<Set: EventSet>(mut self) -> Self {
-        self.0.push(Emission::Verdict(Set::refs()));
+        self.emits.push(Emission::Verdict(Set::refs()));
+        self.fields.extend(Set::fields());
         self
     }
 
     /// These events, later.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
-        self.0.push(Emission::Scheduled(Set::refs()));
+        self.emits.push(Emission::Scheduled(Set::refs()));
+        self.fields.extend(Set::fields());
         self
-    }
-
-    pub(crate) fn groups(self) -> Vec<Emission> {
-        self.0
     }
 }

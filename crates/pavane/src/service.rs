@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use pavane_bus::{Bus, Error as BusError, JetStream};
 use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
+use pavane_contract::personal::EventFields;
 use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
@@ -84,6 +85,8 @@ pub struct Service<S, DB: Database = sqlx::Any> {
     name: String,
     state: S,
     edges: Vec<pavane_choreography::Edge>,
+    /// Those of the events that may be emitted at the edges.
+    fields: Vec<EventFields>,
     sagas: Vec<Saga>,
     reactions: Vec<(String, Reaction<S, DB>)>,
     migrations: Option<Migrator>,
@@ -92,8 +95,8 @@ pub struct Service<S, DB: Database = sqlx::Any> {
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// A service that does nothing yet. The name owns events (`<name>.<fact>`), consumers and subjects: it is wire format.
     pub fn new(name: impl Into<String>, state: S) -> Self {
-        let (edges, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), state, edges, sagas, reactions, migrations: None }
+        let (edges, fields, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), state, edges, fields, sagas, reactions, migrations: None }
     }
 
     /// Brings the service's own tables up to date when it connects.
@@ -104,7 +107,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
 
     /// Declares where events enter from outside (a request, a schedule, a person) and what may be emitted there.
     pub fn edge(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
-        let emits = declare(Declared::default()).groups();
+        let Declared { emits, fields } = declare(Declared::default());
+        self.fields.extend(fields);
         self.edges.push(pavane_choreography::Edge { name: name.into(), emits });
         self
     }
@@ -125,11 +129,12 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
 
     /// The service's part of the choreography as plain data.
     pub fn manifest(&self) -> Manifest {
-        Manifest {
-            service: self.name.clone(),
-            edges: self.edges.clone(),
-            reactions: self.reactions.iter().map(|(name, reaction)| reaction.manifest(name)).collect(),
-        }
+        let reactions = self.reactions.iter().map(|(name, reaction)| reaction.manifest(name)).collect();
+        let emitted = self.reactions.iter().flat_map(|(_, reaction)| reaction.fields());
+        let mut events: Vec<_> = self.fields.iter().chain(emitted).cloned().collect();
+        events.sort_by(|one, other| one.event.cmp(&other.event));
+        events.dedup();
+        Manifest { service: self.name.clone(), edges: self.edges.clone(), reactions, events }
     }
 
     /// What it leaves at the bus about itself when it runs, with this configuration.

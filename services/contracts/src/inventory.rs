@@ -4,15 +4,15 @@ use pavane_contract::{Event, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderDetails, OrderId, Sku};
+use crate::{Address, OrderId, Sku};
 
 /// Everything ordered is held for the order. Undone by [`StockReleased`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReserved {
     /// Which order.
     pub order_id: OrderId,
-    /// The order, for whoever comes next.
-    pub details: OrderDetails,
+    /// Where it goes, for whoever ships it.
+    pub ship_to: Address,
 }
 
 impl Event for StockReserved {

@@ -11,11 +11,12 @@ use crate::{Money, OrderDetails, OrderId};
 pub struct OrderPlaced {
     /// Which order.
     pub order_id: OrderId,
-    /// What is ordered, for whom, and where it goes.
+    /// What is ordered, and where it goes.
     pub details: OrderDetails,
     /// What the customer is to pay.
     pub total: Money,
     /// The payment method's token, as the payment provider knows it; never a card number.
+    #[schemars(extend("x-personal" = true))]
     pub card: String,
 }
 
@@ -50,6 +51,7 @@ pub struct OrderConfirmed {
     /// Which order.
     pub order_id: OrderId,
     /// Where to write to the customer.
+    #[schemars(extend("x-personal" = true))]
     pub email: String,
     /// What the customer paid.
     pub total: Money,
@@ -70,6 +72,7 @@ pub struct OrderCancelled {
     /// Which order.
     pub order_id: OrderId,
     /// Where to write to the customer.
+    #[schemars(extend("x-personal" = true))]
     pub email: String,
     /// What the customer would have paid.
     pub total: Money,

@@ -26,13 +26,11 @@ impl Event for PaymentAuthorized {
     }
 }
 
-/// The payment provider refused the card.
+/// The payment provider refused the card. What it said stays with the payment service: it may say anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentDeclined {
     /// Which order.
     pub order_id: OrderId,
-    /// What the provider says, for people.
-    pub reason: String,
 }
 
 impl Event for PaymentDeclined {
@@ -67,8 +65,6 @@ impl Event for PaymentCaptured {
 pub struct PaymentCaptureFailed {
     /// Which order.
     pub order_id: OrderId,
-    /// What the provider says, for people.
-    pub reason: String,
 }
 
 impl Event for PaymentCaptureFailed {

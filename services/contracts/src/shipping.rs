@@ -6,13 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::OrderId;
 
-/// A carrier took the parcel on. Undone by [`ShipmentCancelled`].
+/// A carrier took the parcel on. Its tracking number stays with the shipping service: whoever has it is shown the address. Undone by [`ShipmentCancelled`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentCreated {
     /// Which order.
     pub order_id: OrderId,
-    /// The carrier's tracking number.
-    pub tracking: String,
 }
 
 impl Event for ShipmentCreated {
@@ -29,8 +27,6 @@ impl Event for ShipmentCreated {
 pub struct ShipmentRejected {
     /// Which order.
     pub order_id: OrderId,
-    /// Why not, for people.
-    pub reason: String,
 }
 
 impl Event for ShipmentRejected {

@@ -90,22 +90,25 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     /// Who receives it.
+    #[schemars(extend("x-personal" = true))]
     pub name: String,
     /// Street and number.
+    #[schemars(extend("x-personal" = true))]
     pub street: String,
     /// Town.
+    #[schemars(extend("x-personal" = true))]
     pub city: String,
     /// Postal code, as the country writes it.
+    #[schemars(extend("x-personal" = true))]
     pub postal_code: String,
-    /// ISO 3166-1 alpha-2 code of the country, in upper case: `DE`.
+    /// ISO 3166-1 alpha-2 code of the country, in upper case: `DE`. Names nobody.
     pub country: String,
 }
 
-/// What the services down the line need to know of an order, carried along so that none of them asks.
+/// What the services down the line need to know of an order, carried along so that none of them asks: the lines for the stock,
+/// the address for the parcel. Where the customer reads mail is none of their business.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderDetails {
-    /// Where the customer reads mail.
-    pub email: String,
     /// What is ordered, at least one line.
     pub lines: Vec<Line>,
     /// Where it goes.

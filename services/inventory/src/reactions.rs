@@ -15,7 +15,7 @@ pub(crate) async fn reserve_stock(_: &Inventory, tx: &mut Tx, order: &Envelope<P
     let order_id = order.order_id;
     let demand = domain::demand(&order.details.lines).map_err(HandlerError::reject)?;
     match store::reserve(tx, order_id, &demand).await? {
-        None => tx.emit(&StockReserved { order_id, details: order.details.clone() }).await?,
+        None => tx.emit(&StockReserved { order_id, ship_to: order.details.ship_to.clone() }).await?,
         Some(sku) => tx.emit(&StockRejected { order_id, sku }).await?,
     }
     Ok(())

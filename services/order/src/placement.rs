@@ -77,6 +77,7 @@ struct ShipTo {
 /// An order that can be accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Placement {
+    pub(crate) email: String,
     pub(crate) details: OrderDetails,
     pub(crate) total: Money,
     pub(crate) card: String,
@@ -98,7 +99,7 @@ impl Request {
             (Some(email), Some(lines), Some(total), Some(ship_to), Some(card), Some(deadline))
                 if found.0.is_empty() =>
             {
-                Ok(Placement { details: OrderDetails { email, lines, ship_to }, total, card, deadline })
+                Ok(Placement { email, details: OrderDetails { lines, ship_to }, total, card, deadline })
             }
             _ => Err(found.0),
         }

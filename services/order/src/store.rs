@@ -19,7 +19,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: &Order, placement: &Placement) ->
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(id.to_string())
-    .bind(&placement.details.email)
+    .bind(&placement.email)
     .bind(total.currency.as_str())
     .bind(total.minor)
     .bind(serde_json::to_string(&order.lines).map_err(encode)?)

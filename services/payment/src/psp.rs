@@ -10,7 +10,7 @@
 //! its answer lost; only the provider's answer under the same key tells.
 
 use contracts::{Money, OrderId};
-use pavane::{HandlerError, IdempotencyKey};
+use pavane::{HandlerError, IdempotencyKey, contract::codec::Misfit};
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -144,7 +144,7 @@ impl PspClient {
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {
             // It was done; trying again asks for the saved answer.
-            return Ok(Ok(serde_json::from_slice(&body).map_err(Error::Unreadable)?));
+            return Ok(Ok(serde_json::from_slice(&body).map_err(Misfit::from).map_err(Error::from)?));
         }
         let refusal = Refusal::read(status, &body);
         match status {
@@ -181,7 +181,7 @@ enum Error {
     #[error("it refuses the request ({})", .0.words())]
     Refused(Refusal),
     #[error("its answer can't be read")]
-    Unreadable(#[source] serde_json::Error),
+    Unreadable(#[from] Misfit),
     #[error("the intent {} has the unexpected status {}", .0.id, .0.status)]
     Unexpected(Intent),
 }

@@ -44,9 +44,9 @@ pub(crate) async fn record_authorization(
             tx.emit(&PaymentAuthorized { order_id, amount, details }).await?;
         }
         Authorization::Declined { intent_id, reason } => {
-            let account = Account::open(order.total.clone(), false, intent_id, Some(reason.clone()));
+            let account = Account::open(order.total.clone(), false, intent_id, Some(reason));
             store::open(tx, order_id, &account).await?;
-            tx.emit(&PaymentDeclined { order_id, reason }).await?;
+            tx.emit(&PaymentDeclined { order_id }).await?;
         }
     }
     Ok(())
@@ -82,7 +82,7 @@ pub(crate) async fn record_capture(
         }
         Capture::Failed { reason } => {
             store::capture_failed(tx, order_id, &reason).await?;
-            tx.emit(&PaymentCaptureFailed { order_id, reason }).await?;
+            tx.emit(&PaymentCaptureFailed { order_id }).await?;
         }
     }
     Ok(())

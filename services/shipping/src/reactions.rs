@@ -11,22 +11,21 @@ use crate::{Shipment, Shipping, Status, domain, store};
 
 /// Finds a carrier for the order's parcel.
 pub(crate) async fn create_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<StockReserved>) -> Handled {
-    let (order_id, country) = (order.order_id, order.details.ship_to.country.clone());
+    let (order_id, country) = (order.order_id, order.ship_to.country.clone());
     match domain::carrier(&country) {
-        Ok(carrier) => {
+        Some(carrier) => {
             let (carrier, tracking) = (carrier.to_owned(), domain::tracking(&country, order.meta.id));
-            let created = ShipmentCreated { order_id, tracking: tracking.clone() };
             store::insert(tx, Shipment { order_id, country, carrier, tracking, status: Status::Created }).await?;
-            tx.emit(&created).await?;
+            tx.emit(&ShipmentCreated { order_id }).await?;
         }
-        Err(no) => tx.emit(&ShipmentRejected { order_id, reason: no.to_string() }).await?,
+        None => tx.emit(&ShipmentRejected { order_id }).await?,
     }
     Ok(())
 }
 
 /// What is said of an order when `create_shipment` fails for good.
 pub(crate) fn give_up(order: &Envelope<StockReserved>) -> ShipmentRejected {
-    ShipmentRejected { order_id: order.order_id, reason: "the parcel could not be registered".to_owned() }
+    ShipmentRejected { order_id: order.order_id }
 }
 
 /// Keeps the parcel here.

@@ -55,7 +55,7 @@ pub(crate) fn decides(names: &[&str]) -> Vec<Emission> {
 }
 
 pub(crate) fn manifest(service: &str, edges: Vec<Edge>, reactions: Vec<Reaction>) -> Manifest {
-    Manifest { service: service.to_owned(), edges, reactions }
+    Manifest { service: service.to_owned(), edges, reactions, events: Vec::new() }
 }
 
 pub(crate) fn edge(name: &str, emits: Vec<Emission>) -> Edge {

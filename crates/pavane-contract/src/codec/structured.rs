@@ -64,9 +64,9 @@ pub fn to_json(envelope: &RawEnvelope) -> Result<String, Error> {
         causationid: cause.event,
         traceparent: cause.trace.as_ref().map(|trace| trace.parent.clone()),
         tracestate: cause.trace.as_ref().and_then(|trace| trace.state.clone()),
-        data: serde_json::from_slice(&envelope.body).map_err(Error::Body)?,
+        data: serde_json::from_slice(&envelope.body)?,
     };
-    serde_json::to_string(&json).map_err(Error::Body)
+    Ok(serde_json::to_string(&json)?)
 }
 
 /// Reads an event from one `CloudEvents` JSON object.
@@ -75,7 +75,7 @@ pub fn to_json(envelope: &RawEnvelope) -> Result<String, Error> {
 ///
 /// When it isn't JSON, lacks an attribute, or has one that can't be used.
 pub fn from_json(json: &[u8]) -> Result<RawEnvelope, Error> {
-    let json: Json<'_> = serde_json::from_slice(json).map_err(Error::Body)?;
+    let json: Json<'_> = serde_json::from_slice(json)?;
     if json.specversion != SPEC_VERSION {
         return Err(super::bad("specversion", &json.specversion, "only 1.0 is understood"));
     }

@@ -68,7 +68,7 @@ fn follow<'s>(root: &'s Value, target: &'s str, refs: &mut Vec<&'s str>) -> Vec<
     shapes
 }
 
-fn resolve<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
+pub(crate) fn resolve<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
     root.pointer(&percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?)
 }
 
@@ -133,7 +133,7 @@ fn is_definitions(keyword: &str) -> bool {
 }
 
 /// Keywords that constrain nothing.
-fn is_annotation(keyword: &str) -> bool {
+pub(crate) fn is_annotation(keyword: &str) -> bool {
     matches!(
         keyword,
         "$schema"

@@ -68,6 +68,9 @@ async fn fill_shelf(world: World) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Where every customer reads mail.
+const EMAIL: &str = "ada@example.com";
+
 /// What the edge does when a customer orders.
 async fn place(world: World, number: usize) -> Result<SagaId, BoxError> {
     let mut tx = world.edge("order", "place-order").begin(Correlation::start()).await?;
@@ -79,7 +82,7 @@ async fn place(world: World, number: usize) -> Result<SagaId, BoxError> {
                   values ($1, $2, $3, $4, $5, 1, 'payment-pending', 1, $6, $6)";
     sqlx::query(insert)
         .bind(order_id.to_string())
-        .bind(&placed.details.email)
+        .bind(EMAIL)
         .bind(placed.total.currency.as_str())
         .bind(placed.total.minor)
         .bind(serde_json::to_string(&placed.details.lines)?)
@@ -115,16 +118,16 @@ fn placement(saga: SagaId, number: usize) -> Result<OrderPlaced, BoxError> {
         postal_code: text("10115"),
         country: text(country),
     };
-    let details = OrderDetails { email: text("ada@example.com"), lines: vec![line("tea"), line("cup")], ship_to };
+    let details = OrderDetails { lines: vec![line("tea"), line("cup")], ship_to };
     Ok(OrderPlaced { order_id: saga.as_uuid().into(), details, total, card: text(card) })
 }
 
 /// What the edge does when a customer cancels.
 async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
-    let OrderPlaced { order_id, details, total, .. } = placement(saga.id, saga.number)?;
+    let OrderPlaced { order_id, total, .. } = placement(saga.id, saga.number)?;
     let mut tx = world.edge("order", "cancel-order").begin(Correlation::of(saga.id)).await?;
     let reason = CancelReason::CustomerRequest;
-    let _verdict = tx.decide(&OrderCancelled { order_id, email: details.email, total, reason }).await?;
+    let _verdict = tx.decide(&OrderCancelled { order_id, email: EMAIL.to_owned(), total, reason }).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -72,6 +72,11 @@ impl Process {
         self.leash.log_tail()
     }
 
+    /// Everything that it wrote so far.
+    pub fn log(&self) -> String {
+        self.leash.log()
+    }
+
     /// Kills the process with SIGKILL: what it did not commit is lost.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod given;
 mod matrix;
 mod nats;
 mod orphans;
+mod personal;
 mod postgres;
 mod process;
 mod proxy;

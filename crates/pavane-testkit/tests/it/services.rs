@@ -34,7 +34,6 @@ fn details() -> OrderDetails {
     let text = ToOwned::to_owned;
     let unit_price = Money { minor: 499, currency: "EUR".parse().unwrap() };
     OrderDetails {
-        email: text("ada@example.com"),
         lines: vec![Line { sku: "tea".into(), quantity: 2, unit_price }],
         ship_to: Address {
             name: text("Ada"),
@@ -48,11 +47,11 @@ fn details() -> OrderDetails {
 
 fn cancelled() -> OrderCancelled {
     let reason = CancelReason::CustomerRequest;
-    OrderCancelled { order_id: order_id(), email: details().email, total: total(), reason }
+    OrderCancelled { order_id: order_id(), email: "ada@example.com".to_owned(), total: total(), reason }
 }
 
 fn confirmed() -> OrderConfirmed {
-    OrderConfirmed { order_id: order_id(), email: details().email, total: total() }
+    OrderConfirmed { order_id: order_id(), email: "ada@example.com".to_owned(), total: total() }
 }
 
 /// What every reaction is tried with.
@@ -104,7 +103,7 @@ fn kind(fault: &str) -> &str {
 
 #[tokio::test]
 async fn order() {
-    let (order_id, reason) = (order_id(), String::from("no"));
+    let order_id = order_id();
     let start = || order::service(Orders::default());
     let manifest = start().manifest();
     let matrix = fault_matrix(start)
@@ -115,17 +114,17 @@ async fn order() {
             sqlx::query(order).bind(self::order_id().to_string()).execute(db.writers()).await.unwrap();
         })
         .event(&PaymentAuthorized { order_id, amount: total(), details: details() })
-        .event(&StockReserved { order_id, details: details() })
-        .event(&ShipmentCreated { order_id, tracking: "DE1".into() })
+        .event(&StockReserved { order_id, ship_to: details().ship_to })
+        .event(&ShipmentCreated { order_id })
         .event(&PaymentVoided { order_id, amount: total() })
         .event(&PaymentRefunded { order_id, amount: total() })
         .event(&StockReleased { order_id })
         .event(&ShipmentCancelled { order_id })
         .event(&PaymentCaptured { order_id, amount: total() })
-        .event(&PaymentDeclined { order_id, reason: reason.clone() })
-        .event(&PaymentCaptureFailed { order_id, reason: reason.clone() })
+        .event(&PaymentDeclined { order_id })
+        .event(&PaymentCaptureFailed { order_id })
         .event(&StockRejected { order_id, sku: "tea".into() })
-        .event(&ShipmentRejected { order_id, reason })
+        .event(&ShipmentRejected { order_id })
         .event(&OrderDeadlinePassed { order_id })
         ;
     assert_whole(manifest, matrix).await;
@@ -149,7 +148,7 @@ async fn payment() {
         .event(&placed("pm_card_visa"))
         .event(&placed("pm_card_declined"))
         .event(&placed("pm_card_error_once"))
-        .event(&ShipmentCreated { order_id: order_id(), tracking: "DE1".into() })
+        .event(&ShipmentCreated { order_id: order_id() })
         .event(&cancelled())
         .before("capture-payment", &placed("pm_card_visa"));
     assert_whole(manifest, matrix).await;
@@ -178,16 +177,16 @@ async fn inventory() {
 
 #[tokio::test]
 async fn shipping() {
-    let mut nowhere = details();
-    nowhere.ship_to.country = "AQ".into();
+    let mut nowhere = details().ship_to;
+    nowhere.country = "AQ".into();
     let start = || shipping::service(Shipping);
     let manifest = start().manifest();
     let matrix = fault_matrix(start)
-        .event(&StockReserved { order_id: order_id(), details: details() })
-        .event(&StockReserved { order_id: order_id(), details: nowhere })
+        .event(&StockReserved { order_id: order_id(), ship_to: details().ship_to })
+        .event(&StockReserved { order_id: order_id(), ship_to: nowhere })
         .event(&cancelled())
         .event(&confirmed())
-        .before("dispatch-shipment", &StockReserved { order_id: order_id(), details: details() });
+        .before("dispatch-shipment", &StockReserved { order_id: order_id(), ship_to: details().ship_to });
     assert_whole(manifest, matrix).await;
 }
 

@@ -17,7 +17,7 @@ async fn an_order_is_held_then_shipped() {
         stage.settle().await;
         assert_eq!([stage.shelf("mug").await, stage.shelf("cup").await], [[10, 3, 0], [5, 5, 0]]);
         let reserved = stage.said(&order)[0].decode::<StockReserved>().unwrap().body;
-        assert_eq!(reserved, StockReserved { order_id: order.id, details: order.authorized().details });
+        assert_eq!(reserved, StockReserved { order_id: order.id, ship_to: order.authorized().details.ship_to });
 
         stage.publish(&order, &order.confirmed()).await;
         stage.settle().await;

@@ -41,7 +41,7 @@ async fn create_shipment(carrier: &Carrier, tx: &mut Tx, order: &Envelope<StockR
     if carrier.on_strike.load(Ordering::Relaxed) {
         return Err(HandlerError::reject("the carrier is on strike"));
     }
-    tx.emit(&ShipmentCreated { order_id: order.order_id, tracking: "FR-1588".to_owned() }).await?;
+    tx.emit(&ShipmentCreated { order_id: order.order_id }).await?;
     Ok(())
 }
 

@@ -51,7 +51,7 @@ async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_servic
 
         // Said while the order service is down.
         let bus = JetStream::connect(jetstream::Config::new(nats.url(), "payment")).await.unwrap();
-        let declined = PaymentDeclined { order_id: id, reason: "no funds".to_owned() };
+        let declined = PaymentDeclined { order_id: id };
         let declined = outgoing(&envelope(SagaId::from(id.as_uuid()), &declined));
         bus.publish(vec![declined.clone()]).await.remove(0).unwrap();
         bus.publish(vec![declined]).await.remove(0).unwrap();

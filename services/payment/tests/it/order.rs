@@ -39,12 +39,12 @@ impl Order {
             country: "DE".into(),
         };
         let line = Line { sku: "tea".into(), quantity: 1, unit_price: total.clone() };
-        let details = OrderDetails { email: "ada@example.com".into(), lines: vec![line], ship_to };
+        let details = OrderDetails { lines: vec![line], ship_to };
         self.event(&OrderPlaced { order_id: self.id, details, total, card: card.into() })
     }
 
     pub(crate) fn shipped(&self) -> Outgoing {
-        self.event(&ShipmentCreated { order_id: self.id, tracking: "T1".into() })
+        self.event(&ShipmentCreated { order_id: self.id })
     }
 
     pub(crate) fn cancelled(&self) -> Outgoing {

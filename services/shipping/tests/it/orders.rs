@@ -18,7 +18,7 @@ async fn a_parcel_is_created_then_dispatched() {
         stage.settle().await;
         let created = stage.said(&order)[0].decode::<ShipmentCreated>().unwrap().body;
         let tracking = format!("GB{:X}", event.meta.id.as_uuid().as_simple());
-        assert_eq!(created, ShipmentCreated { order_id: order.id, tracking: tracking.clone() });
+        assert_eq!(created, ShipmentCreated { order_id: order.id });
         assert_eq!(stage.parcel(&order).await, Some(["Royal Mail".to_owned(), tracking, "created".to_owned()]));
 
         stage.publish(&order, &order.confirmed()).await;
@@ -57,8 +57,7 @@ async fn nobody_delivers_to_antarctica() {
         stage.settle().await;
         let said = stage.said(&order);
         let rejected = said[0].decode::<ShipmentRejected>().unwrap().body;
-        let reason = "no carrier delivers to \"AQ\"".to_owned();
-        assert_eq!(rejected, ShipmentRejected { order_id: order.id, reason });
+        assert_eq!(rejected, ShipmentRejected { order_id: order.id });
         assert_eq!(said.len(), 1, "there is nothing to cancel");
         assert_eq!(stage.parcel(&order).await, None);
     }

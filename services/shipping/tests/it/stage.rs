@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use contracts::{
-    Address, Line, Money, OrderDetails, OrderId,
+    Address, Money, OrderId,
     inventory::StockReserved,
     order::{CancelReason, OrderCancelled, OrderConfirmed},
 };
@@ -131,7 +131,7 @@ impl Stage {
 pub(crate) struct Order {
     pub(crate) saga: SagaId,
     pub(crate) id: OrderId,
-    details: OrderDetails,
+    ship_to: Address,
 }
 
 impl Order {
@@ -146,21 +146,19 @@ impl Order {
             postal_code: text("10115"),
             country: text(country),
         };
-        let line = Line { sku: "mug".into(), quantity: 1, unit_price: euros(500) };
-        let details = OrderDetails { email: text("ada@example.org"), lines: vec![line], ship_to };
-        Self { saga, id: saga.as_uuid().into(), details }
+        Self { saga, id: saga.as_uuid().into(), ship_to }
     }
 
     pub(crate) fn reserved(&self) -> StockReserved {
-        StockReserved { order_id: self.id, details: self.details.clone() }
+        StockReserved { order_id: self.id, ship_to: self.ship_to.clone() }
     }
 
     pub(crate) fn confirmed(&self) -> OrderConfirmed {
-        OrderConfirmed { order_id: self.id, email: self.details.email.clone(), total: euros(500) }
+        OrderConfirmed { order_id: self.id, email: "ada@example.org".to_owned(), total: euros(500) }
     }
 
     pub(crate) fn cancelled(&self) -> OrderCancelled {
-        let (email, reason) = (self.details.email.clone(), CancelReason::CustomerRequest);
+        let (email, reason) = ("ada@example.org".to_owned(), CancelReason::CustomerRequest);
         OrderCancelled { order_id: self.id, email, total: euros(500), reason }
     }
 

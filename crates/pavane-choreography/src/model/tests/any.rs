@@ -43,7 +43,7 @@ fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
             reaction.name = format!("reaction-{number}");
         }
         let edge = Edge { name: "edge".to_owned(), emits: edge };
-        Manifest { service: service.to_owned(), edges: vec![edge], reactions }
+        Manifest { service: service.to_owned(), edges: vec![edge], reactions, events: Vec::new() }
     })
 }
 

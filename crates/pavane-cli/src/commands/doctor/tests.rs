@@ -31,7 +31,7 @@ fn bank() -> Declaration {
         effect: true,
         gives_up_with: None,
     };
-    let manifest = Manifest { service: "bank".to_owned(), edges: Vec::new(), reactions: vec![pay] };
+    let manifest = Manifest { service: "bank".to_owned(), edges: Vec::new(), reactions: vec![pay], events: Vec::new() };
     let mut settings = Settings::default();
     settings.reactions = BTreeMap::from([("pay".to_owned(), ReactionSettings::new("bank_pay"))]);
     Declaration::new(manifest, Vec::new(), settings)
