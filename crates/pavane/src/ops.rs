@@ -1,6 +1,7 @@
 //! What every service shows to those who operate it: logs, traces, health, readiness, metrics, and errors over HTTP.
 //! Feature `ops`; traces are exported with the feature `otel`.
 
+mod description;
 mod gauges;
 mod health;
 mod http;
@@ -11,6 +12,7 @@ mod serve;
 mod telemetry;
 mod trace;
 
+pub use description::may_answer;
 pub use health::router;
 pub use http::{serve, serve_within};
 pub use limits::HttpLimits;

@@ -11,7 +11,7 @@ use axum::{
 };
 use pavane::{
     Correlation, Edge,
-    ops::{FieldError, PROBLEM_JSON, Problem},
+    ops::{self, FieldError, PROBLEM_JSON, Problem},
     outbox::Db,
 };
 use serde::{Deserialize, Serialize};
@@ -37,10 +37,11 @@ struct Warehouse {
 
 /// What the API answers to requests.
 pub(crate) fn router(db: Db, stocktaking: Edge) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(list_stock))
         .routes(routes!(show_stock, set_stock))
         .split_for_parts();
+    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .layer(DefaultBodyLimit::max(BODY_MAX))

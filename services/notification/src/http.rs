@@ -3,10 +3,11 @@
 use axum::{
     Json, Router,
     extract::{Path, State},
+    http::StatusCode,
     routing::get,
 };
 use contracts::OrderId;
-use pavane::ops::{PROBLEM_JSON, Problem};
+use pavane::ops::{self, PROBLEM_JSON, Problem};
 use serde::Serialize;
 use sqlx::AnyPool;
 use utoipa::{OpenApi, ToSchema};
@@ -19,8 +20,9 @@ use crate::store::{self, Mail};
 struct Description;
 
 pub(crate) fn router(readers: AnyPool) -> Router {
-    let (router, description) =
+    let (router, mut description) =
         OpenApiRouter::with_openapi(Description::openapi()).routes(routes!(notifications)).split_for_parts();
+    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router.route("/openapi.json", get(async move || Json(description))).with_state(readers)
 }
 

@@ -24,7 +24,7 @@ use contracts::{
 use pavane::{
     App, Correlation, Edge, Verdict,
     bus::Bus,
-    ops::{FieldError, Problem, trace_of},
+    ops::{self, FieldError, Problem, trace_of},
     outbox::Db,
 };
 use tokio::sync::Semaphore;
@@ -91,12 +91,13 @@ pub(crate) type Shared = State<Arc<Shop>>;
 struct Description;
 
 pub(crate) fn router(shop: Arc<Shop>) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(place, list))
         .routes(routes!(show))
         .routes(routes!(cancel))
         .routes(routes!(events::follow))
         .split_for_parts();
+    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))

@@ -7,7 +7,7 @@ use axum::{
     routing::get,
 };
 use contracts::OrderId;
-use pavane::ops::{PROBLEM_JSON, Problem};
+use pavane::ops::{self, PROBLEM_JSON, Problem};
 use serde::Serialize;
 use sqlx::AnyPool;
 use utoipa::{OpenApi, ToSchema};
@@ -23,10 +23,11 @@ use crate::{
 struct Description;
 
 pub(crate) fn router(readers: AnyPool) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(summary))
         .routes(routes!(payment))
         .split_for_parts();
+    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router.route("/openapi.json", get(async move || Json(description))).with_state(readers)
 }
 

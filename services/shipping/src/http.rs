@@ -10,7 +10,7 @@ use axum::{
 };
 use contracts::OrderId;
 use pavane::{
-    ops::{PROBLEM_JSON, Problem},
+    ops::{self, PROBLEM_JSON, Problem},
     outbox::Db,
 };
 use serde::Deserialize;
@@ -28,10 +28,11 @@ struct Description;
 
 /// What the API answers to requests.
 pub(crate) fn router(db: Db) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(show_shipment))
         .routes(routes!(count_shipments))
         .split_for_parts();
+    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router.route("/openapi.json", get(async move || Json(description))).with_state(db)
 }
 
