@@ -22,6 +22,7 @@ impl Action {
             Self::Redrive => "operator.redriven",
             Self::Discard => "operator.discarded",
             Self::Resolve => "operator.resolved",
+            Self::Reveal => "operator.revealed",
         }
     }
 }
@@ -74,6 +75,23 @@ pub(crate) fn about(clock: &dyn Clock, action: Action, letter: &DeadLetter, beca
     }
 }
 
+/// Somebody looks at the whole of a stored message, which is at this sequence; not kept yet.
+pub(crate) fn revealed(
+    clock: &dyn Clock,
+    (sequence, meta, letter): (u64, Option<&Meta>, Option<&DeadLetter>),
+    because: &Because,
+) -> Decision {
+    if let Some(letter) = letter {
+        return about(clock, Action::Reveal, letter, because);
+    }
+    Decision {
+        saga: meta.map(|meta| meta.cause.saga),
+        event_sequence: Some(sequence),
+        event_id: meta.map(|meta| meta.id),
+        ..decision(clock, Action::Reveal, because)
+    }
+}
+
 fn decision(clock: &dyn Clock, action: Action, because: &Because) -> Decision {
     Decision {
         id: EventId::new(clock),
@@ -83,6 +101,7 @@ fn decision(clock: &dyn Clock, action: Action, because: &Because) -> Decision {
         at: clock.now(),
         saga: None,
         dead_letter: None,
+        event_sequence: None,
         service: None,
         reaction: None,
         event_id: None,
@@ -114,7 +133,7 @@ fn encode(decision: &Decision) -> Result<Outgoing, Error> {
     let event = EventRef { name: decision.action.event_name().to_owned(), version: 1 };
     let key = match (decision.saga, decision.dead_letter) {
         (Some(saga), _) => Key::from(saga.as_uuid()),
-        (None, letter) => Key::from(letter.unwrap_or_default().to_string()),
+        (None, letter) => Key::from(letter.or(decision.event_sequence).unwrap_or_default().to_string()),
     };
     let saga = decision.saga.unwrap_or_else(|| uuid::Uuid::nil().into());
     let cause = Cause { event: decision.event_id, ..Cause::new(saga, decision.at) };
@@ -132,5 +151,5 @@ fn encode(decision: &Decision) -> Result<Outgoing, Error> {
 
 pub(crate) fn decode(message: &Message) -> Result<Decision, codec::Error> {
     let envelope = codec::decode(&message.headers, message.payload.clone(), PAYLOAD_MAX)?;
-    serde_json::from_slice(&envelope.body).map_err(codec::Error::Body)
+    Ok(serde_json::from_slice(&envelope.body)?)
 }

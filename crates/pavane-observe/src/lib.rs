@@ -36,6 +36,11 @@
 //! # Acting
 //!
 //! [`redrive`] gives dead letters to their reaction again, after a look at each; [`audit`] keeps who decided what and why.
+//!
+//! # Personal data
+//!
+//! A view keeps no bodies. [`event_at`] and [`dead_letter_at`] read one, [sealed](Sealed): it is shown without what the services
+//! declare as personal, or in full to somebody who says who they are and why.
 
 pub mod audit;
 mod error;
@@ -49,7 +54,7 @@ mod view;
 
 pub use error::Error;
 pub use feed::Feed;
-pub use message::{StoredMessage, dead_letter_at, event_at};
+pub use message::{Sealed, StoredMessage, dead_letter_at, event_at};
 pub use report::{SagaReport, SagaSummary, State};
 pub use update::{SeenEvent, Update, dead_letter, decision, declaration, event};
 pub use view::{Changes, Filter, LetterFilter, Limits, Page, View};

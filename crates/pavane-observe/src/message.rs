@@ -1,15 +1,29 @@
-//! One stored message with its body, read when somebody looks at it: a view keeps none.
+//! One stored message, read when somebody looks at it: a view keeps no bodies.
+//!
+//! A body may hold personal data, so what is read is [sealed](Sealed): it is shown without it, or in full to somebody who says
+//! who they are and why, which is kept.
+
+use std::fmt;
 
 use pavane_bus::{
     JetStream,
+    dead_letter::{Address, header},
     jetstream::Stored,
     topology::{DEAD_LETTERS, EVENTS},
 };
-use pavane_contract::{Timestamp, codec};
+use pavane_contract::{
+    Clock, Envelope, RawEnvelope, Timestamp, codec,
+    personal::{Fields, UNDECLARED},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Error;
+use crate::{
+    Error, View,
+    audit::{self, Because},
+    report::Decision,
+    update,
+};
 
 /// A stored message as a person reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,41 +40,157 @@ pub struct StoredMessage {
     /// Its headers, each a name and a value.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<String>>))]
     pub headers: Vec<(String, String)>,
-    /// The event's body; `None` when it isn't JSON.
+    /// The event's body; `None` when it isn't JSON, or isn't shown.
     pub body: Option<Value>,
-    /// The payload as text, when `body` is `None`.
+    /// The payload as text, when it isn't JSON.
     pub text: Option<String>,
     /// The trace that the event belongs to, as 32 hexadecimal digits.
     pub trace: Option<String>,
+    /// Whether personal data, and what nobody declared, is left out.
+    pub redacted: bool,
+    /// Why nothing of the body is shown, if so.
+    pub hidden: Option<String>,
 }
 
-/// An event with its body, from the events stream; `None` when it isn't there any more.
+/// A stored message that nobody has looked at yet.
+#[derive(Clone)]
+pub struct Sealed {
+    stored: Stored,
+    /// The event, if it is one.
+    event: Option<RawEnvelope>,
+    is_letter: bool,
+}
+
+/// An event from the events stream; `None` when it isn't there any more.
 ///
 /// # Errors
 ///
 /// When the bus can't be reached.
-pub async fn event_at(bus: &JetStream, sequence: u64) -> Result<Option<StoredMessage>, Error> {
-    Ok(bus.stored(EVENTS, sequence).await?.map(StoredMessage::from))
+pub async fn event_at(bus: &JetStream, sequence: u64) -> Result<Option<Sealed>, Error> {
+    Ok(bus.stored(EVENTS, sequence).await?.map(|stored| Sealed::new(stored, false)))
 }
 
-/// A dead letter with its body; `None` when it isn't there any more.
+/// A dead letter; `None` when it isn't there any more.
 ///
 /// # Errors
 ///
 /// When the bus can't be reached.
-pub async fn dead_letter_at(bus: &JetStream, sequence: u64) -> Result<Option<StoredMessage>, Error> {
-    Ok(bus.stored(DEAD_LETTERS, sequence).await?.map(StoredMessage::from))
+pub async fn dead_letter_at(bus: &JetStream, sequence: u64) -> Result<Option<Sealed>, Error> {
+    Ok(bus.stored(DEAD_LETTERS, sequence).await?.map(|stored| Sealed::new(stored, true)))
 }
 
-impl From<Stored> for StoredMessage {
-    fn from(Stored { sequence, at, message, .. }: Stored) -> Self {
-        let event = codec::decode(&message.headers, message.payload.clone(), usize::MAX).ok();
-        let trace = event.as_ref().and_then(|event| event.meta.cause.trace.as_ref());
-        let trace = trace.and_then(|trace| trace.parent.split('-').nth(1)).map(str::to_owned);
-        let payload = event.map_or(message.payload, |event| event.body);
-        let body: Option<Value> = serde_json::from_slice(&payload).ok();
-        let text = body.is_none().then(|| String::from_utf8_lossy(&payload).into_owned());
+impl Sealed {
+    fn new(stored: Stored, is_letter: bool) -> Self {
+        let message = &stored.message;
+        let address = if is_letter { Address::of_letter(&message.subject) } else { None };
+        let subject = address.map_or(message.subject.as_str(), |address| address.subject);
+        // What isn't where it says that it belongs may be anything.
+        let event = codec::decode_on(subject, &message.headers, message.payload.clone(), usize::MAX).ok();
+        Self { stored, event, is_letter }
+    }
+
+    /// The trace that the event belongs to, as 32 hexadecimal digits.
+    pub fn trace(&self) -> Option<String> {
+        let trace = self.event.as_ref()?.meta.cause.trace.as_ref()?;
+        Some(trace.trace_id().to_owned()).filter(|trace| !trace.is_empty())
+    }
+
+    /// The message without personal data, going by what the event's owner declares. Where that can't be told, nothing of the
+    /// body is shown.
+    pub fn redacted(&self, view: &View) -> StoredMessage {
+        let mut message = self.told();
+        message.redacted = true;
+        for (name, value) in &mut message.headers {
+            if !is_known(name) {
+                UNDECLARED.clone_into(value);
+            }
+        }
+        match self.body(view) {
+            Ok((fields, body)) => {
+                let shown = fields.redact(&body);
+                message.redacted = shown != body || message.headers.iter().any(|(_, value)| value == UNDECLARED);
+                message.body = Some(shown);
+            }
+            Err(why) => message.hidden = Some(why),
+        }
+        message
+    }
+
+    /// The event without personal data, as it would be published; or why it can't be told what of it is.
+    ///
+    /// # Errors
+    ///
+    /// When nothing of it may be shown, with the reason.
+    pub fn redacted_event(&self, view: &View) -> Result<RawEnvelope, String> {
+        let (fields, body) = self.body(view)?;
+        let event = self.event.as_ref().ok_or(UNREADABLE)?;
+        Ok(Envelope { meta: event.meta.clone(), body: fields.redact(&body).to_string().into() })
+    }
+
+    /// The whole message, for somebody who says who they are and why: that is kept first.
+    ///
+    /// # Errors
+    ///
+    /// When the decision can't be kept; nothing is shown then.
+    pub async fn reveal(
+        self,
+        bus: &JetStream,
+        clock: &dyn Clock,
+        because: &Because,
+    ) -> Result<(StoredMessage, Decision), Error> {
+        let meta = self.event.as_ref().map(|event| &*event.meta);
+        let letter = if self.is_letter { update::dead_letter(&self.stored) } else { None };
+        let decision = audit::revealed(clock, (self.stored.sequence, meta, letter.as_ref()), because);
+        audit::keep(bus, &decision).await?;
+        let mut message = self.told();
+        let payload = self.event.map_or(self.stored.message.payload, |event| event.body);
+        message.body = serde_json::from_slice(&payload).ok();
+        message.text = message.body.is_none().then(|| String::from_utf8_lossy(&payload).into_owned());
+        Ok((message, decision))
+    }
+
+    /// Everything but the body.
+    fn told(&self) -> StoredMessage {
+        let Stored { sequence, at, message, .. } = &self.stored;
         let headers = message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { sequence, stored_at: at, subject: message.subject, headers: headers.collect(), body, text, trace }
+        StoredMessage {
+            sequence: *sequence,
+            stored_at: *at,
+            subject: message.subject.clone(),
+            headers: headers.collect(),
+            body: None,
+            text: None,
+            trace: self.trace(),
+            redacted: false,
+            hidden: None,
+        }
+    }
+
+    /// The body, and which fields of it may be shown; or why it can't be told.
+    fn body<'v>(&self, view: &'v View) -> Result<(&'v Fields, Value), String> {
+        let event = self.event.as_ref().ok_or(UNREADABLE)?;
+        let fields = view.fields(&event.meta.event).ok_or_else(|| {
+            format!("{} does not declare the fields of {}", event.meta.event.owner(), event.meta.event)
+        })?;
+        let body = serde_json::from_slice(&event.body).map_err(|_| "the body is not JSON".to_owned())?;
+        Ok((fields, body))
+    }
+}
+
+const UNREADABLE: &str = "it can't be read as an event";
+
+/// Whether a header is one of those that events, dead letters and the server have.
+fn is_known(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    codec::header::ALL.contains(&name.as_str())
+        || name.starts_with("nats-")
+        || name.starts_with("pavane-dead-")
+        || name == header::LETTER
+}
+
+/// Without headers and body.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("sequence", &self.stored.sequence).finish_non_exhaustive()
     }
 }

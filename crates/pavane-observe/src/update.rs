@@ -158,6 +158,11 @@ pub fn declaration(stored: &Stored) -> Option<Update> {
         return Some(Update::Undeclared(service.to_owned()));
     }
     match serde_json::from_slice::<Declaration>(&stored.message.payload) {
+        // Only the service itself may write under its name, so only there it speaks for itself.
+        Ok(declaration) if declaration.manifest.service != service => {
+            tracing::warn!(service, says = declaration.manifest.service, "a declaration of another service is ignored");
+            None
+        }
         Ok(declaration) if declaration.schema == Declaration::SCHEMA => Some(Update::Declared(Box::new(declaration))),
         Ok(declaration) => {
             tracing::warn!(service, schema = declaration.schema, "a declaration of another form is ignored");

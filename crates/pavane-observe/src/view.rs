@@ -14,7 +14,7 @@ mod tell;
 use std::collections::{BTreeMap, HashSet};
 
 use pavane_choreography::{Choreography, Declaration};
-use pavane_contract::{SagaId, Timestamp};
+use pavane_contract::{EventRef, SagaId, Timestamp, personal::Fields};
 
 use crate::{
     report::{DeadLetter, Decision, Histogram},
@@ -157,6 +157,11 @@ impl View {
     /// What each service declares.
     pub fn declarations(&self) -> impl Iterator<Item = &Declaration> {
         self.rules.declarations.values()
+    }
+
+    /// The fields of an event, as its owner declares them; `None` where it doesn't.
+    pub fn fields(&self, event: &EventRef) -> Option<&Fields> {
+        self.rules.declarations.get(event.owner())?.manifest.fields(event)
     }
 
     fn now(&self) -> Micros {

@@ -10,10 +10,10 @@ use axum::{
 };
 use pavane::{
     contract::{Clock as _, SystemClock},
-    ops::Problem,
+    ops::{Problem, may_answer},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::OpenApi};
 
 use crate::{Monitor, Settings};
 
@@ -110,6 +110,15 @@ pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, 
     }
     request.extensions_mut().insert(visitor);
     next.run(request).await
+}
+
+/// Says in the API's description what [`guard`] answers.
+pub(crate) fn describe(api: &mut OpenApi) {
+    let (guarded, api_only) = (|path: &str| !PUBLIC.contains(&path), |path: &str| path.starts_with(API));
+    may_answer(api, StatusCode::MISDIRECTED_REQUEST, "The monitor is not known by this name", guarded);
+    may_answer(api, StatusCode::TOO_MANY_REQUESTS, "Too many wrong tokens came from this address", api_only);
+    let reads = |path: &str| api_only(path) && path != ACCESS;
+    may_answer(api, StatusCode::UNAUTHORIZED, "This needs a token, or the token is nobody's", reads);
 }
 
 /// A page elsewhere can have its own name point here, and a browser then lets it read what the monitor answers; but the

@@ -49,7 +49,7 @@ pub(crate) fn operators() -> OpenApiRouter<Monitor> {
 
 /// Everything that the monitor answers; the [operators'](operators) routes too, unless they have a port of their own.
 pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Router {
-    let (mut router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (mut router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(system::overview))
         .routes(routes!(system::access))
         .routes(routes!(system::live))
@@ -59,11 +59,13 @@ pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Rou
         .routes(routes!(sagas::resolve))
         .routes(routes!(sagas::stuck))
         .routes(routes!(events::show))
+        .routes(routes!(events::reveal))
         .routes(routes!(choreography::graph))
         .routes(routes!(choreography::flow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::groups))
         .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::reveal))
         .routes(routes!(dead_letters::discard))
         .routes(routes!(redrives::preflight))
         .routes(routes!(redrives::list, redrives::start))
@@ -72,6 +74,7 @@ pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Rou
         .routes(routes!(redrives::retry_undo))
         .merge(operators)
         .split_for_parts();
+    access::describe(&mut description);
     for page in PAGES {
         router = router.route(page, get(assets::page));
     }

@@ -1,10 +1,10 @@
 //! A saga as a test case for `pavane-testkit`: one service is given what it reacted to, and must say what it said.
 
 use pavane::{
-    bus::{JetStream, topology::EVENTS},
+    bus::JetStream,
     contract::{RawEnvelope, codec},
 };
-use pavane_observe::{Error, SagaReport, View};
+use pavane_observe::{Error, SagaReport, Sealed, View, event_at};
 
 /// What a service saw and said in a saga.
 #[derive(Debug)]
@@ -33,31 +33,38 @@ impl Recording {
         (!saw.is_empty()).then_some(Self { saga, service, saw, said })
     }
 
-    /// Reads the events and writes the test.
+    /// Reads the events.
     ///
     /// # Errors
     ///
     /// When the bus can't be reached.
-    pub(crate) async fn read(&self, bus: &JetStream) -> Result<String, Error> {
+    pub(crate) async fn read(&self, bus: &JetStream) -> Result<Vec<Sealed>, Error> {
         let mut events = Vec::new();
         for sequence in &self.saw {
-            // What the stream has forgotten, or what is no event, can't be replayed.
-            let stored = bus.stored(EVENTS, *sequence).await?;
-            let event = stored.and_then(|it| codec::decode(&it.message.headers, it.message.payload, usize::MAX).ok());
-            events.extend(event.as_ref().map(line));
+            // What the stream has forgotten can't be replayed.
+            events.extend(event_at(bus, *sequence).await?);
         }
-        Ok(self.source(&events))
+        Ok(events)
     }
 
-    fn source(&self, events: &[String]) -> String {
+    /// Writes the test. Tests are kept for long and seen by many, so personal data is left out.
+    pub(crate) fn source(&self, events: &[Sealed], view: &View) -> String {
         let Self { saga, service, said, .. } = self;
+        let (lines, hidden): (Vec<_>, Vec<_>) =
+            events.iter().map(|event| event.redacted_event(view)).partition(Result::is_ok);
+        let events: Vec<String> = lines.iter().flatten().map(line).collect();
+        let mut hidden: Vec<String> = hidden.into_iter().filter_map(Result::err).collect();
+        hidden.dedup();
+        let missing = hidden.iter().map(|why| format!("//! An event is missing here: {why}.\n"));
+        let missing = missing.collect::<Vec<_>>().concat();
         let function = saga.replace('-', "_");
         format!(
             r"//! Saga {saga} as {service} saw it.
 //!
 //! Put it into the tests of {service} as a module, beside `async fn stage()`, which returns the service on a stage of
 //! `pavane-testkit` with what its tables had: `given(service()).await` where that was nothing.
-
+//! Personal data is left out: it is `(personal)`, whatever its type. Where a type of its own refuses that, make something up.
+{missing}
 use pavane::contract::codec;
 
 use super::stage;

@@ -108,11 +108,14 @@ pub struct Decision {
     pub saga: Option<SagaId>,
     /// The dead letter that it is about.
     pub dead_letter: Option<u64>,
+    /// The event in the events stream that it is about.
+    #[serde(default)]
+    pub event_sequence: Option<u64>,
     /// The service of the dead letter.
     pub service: Option<String>,
     /// The reaction of the dead letter.
     pub reaction: Option<String>,
-    /// The event of the dead letter.
+    /// The event, or that of the dead letter.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
     pub event_id: Option<EventId>,
 }
@@ -129,4 +132,6 @@ pub enum Action {
     Discard,
     /// Say that nothing more has to happen in a saga.
     Resolve,
+    /// Look at the personal data of an event.
+    Reveal,
 }

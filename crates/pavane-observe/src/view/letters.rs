@@ -63,7 +63,8 @@ impl Letters {
     }
 
     pub(super) fn decide(&mut self, decision: &Decision) {
-        let Some(sequence) = decision.dead_letter else { return };
+        // Who only looked at a letter has decided nothing about it.
+        let Some(sequence) = decision.dead_letter.filter(|_| decision.action != Action::Reveal) else { return };
         if let Some(letter) = self.letters.get_mut(&sequence) {
             letter.fate = fate(letter, Some(decision));
         }
@@ -97,7 +98,7 @@ fn fate(letter: &DeadLetter, decision: Option<&Decision>) -> LetterFate {
     match decision.filter(about_it).map(|decision| decision.action) {
         Some(Action::Redrive) => LetterFate::Redriven,
         Some(Action::Discard) => LetterFate::Discarded,
-        Some(Action::Resolve) | None => LetterFate::Open,
+        Some(Action::Resolve | Action::Reveal) | None => LetterFate::Open,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The fold on sagas that are told event by event, and the feed and redrives on a real server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod declarations;
 mod letters;
 mod live;
 mod paths;

@@ -2,9 +2,10 @@
 import { html, useState } from "./lib.js";
 import { useApi } from "./api.js";
 import { time } from "./format.js";
-import { Failure, Message, Service } from "./parts.js";
+import { Failure, Service } from "./parts.js";
+import { Stored } from "./reveal.js";
 
-export function LetterRow({ letter, startsOpen = false }) {
+export function LetterRow({ letter, access, startsOpen = false }) {
   const [open, setOpen] = useState(startsOpen);
   return html`<li class="letter ${letter.fate}">
     <button class="row" aria-expanded=${open} onClick=${() => setOpen(!open)}>
@@ -16,15 +17,16 @@ export function LetterRow({ letter, startsOpen = false }) {
       <span class="quiet">${letter.attempts} attempts</span>
     </button>
     <p class="cause">${letter.cause}</p>
-    ${open && html`<${Opened} letter=${letter} />`}
+    ${open && html`<${Opened} letter=${letter} access=${access} />`}
   </li>`;
 }
 
-function Opened({ letter }) {
-  const { data, error } = useApi(`/api/dead-letters/${letter.sequence}`);
+function Opened({ letter, access }) {
+  const path = `/api/dead-letters/${letter.sequence}`;
+  const { data, error } = useApi(path);
   return html`<div class="opened">
     <p class="quiet">${letter.saga && html`<a href=${`/sagas/${letter.saga}`}>its saga</a> · `}
       ${letter.first_failed_at && html`first failed ${time(letter.first_failed_at)} · `}${letter.last_failed_at && html`last failed ${time(letter.last_failed_at)} · `}
       ${letter.event_sequence && html`event ${letter.event_sequence} of the stream`}</p>
-    <${Failure} error=${error} />${data && html`<${Message} message=${data.message} />`}</div>`;
+    <${Failure} error=${error} />${data && html`<${Stored} path=${path} message=${data.message} access=${access} />`}</div>`;
 }

@@ -61,7 +61,8 @@ export function Copy({ text, children }) {
 
 /** A stored message: its body, and its headers when asked for. */
 export const Message = ({ message }) => html`<div class="message">
-  <pre>${message.body === null ? message.text : JSON.stringify(message.body, null, 2)}</pre>
+  ${message.hidden && html`<p class="quiet">The body is not shown, as it can't be told what of it is personal: ${message.hidden}.</p>`}
+  ${!message.hidden && html`<pre>${message.body === null ? message.text : JSON.stringify(message.body, null, 2)}</pre>`}
   <details>
     <summary>headers, subject ${message.subject}</summary>
     <dl class="headers">${message.headers.map(([name, value]) => [html`<dt>${name}</dt>`, html`<dd>${value}</dd>`])}</dl>

@@ -1,13 +1,14 @@
 // What happened in a saga, in the stream's order, and why.
 import { html, useState } from "./lib.js";
-import { Failure, Message, Service } from "./parts.js";
+import { Failure, Service } from "./parts.js";
+import { Stored } from "./reveal.js";
 import { useApi } from "./api.js";
 import { between, duration, time } from "./format.js";
 import { hued } from "./palette.js";
 
 const ROLES = { start: "starts", step: "step", undo: "undo", completes: "completes", aborts: "aborts", other: "" };
 
-export function Timeline({ report }) {
+export function Timeline({ report, access }) {
   const [open, setOpen] = useState(null);
   const [marked, setMarked] = useState(null);
   const byId = new Map(report.timeline.map((event) => [event.id, event]));
@@ -29,15 +30,16 @@ export function Timeline({ report }) {
           <p class="quiet"><${Service} name=${event.source} />${event.emitted_by && html` ${event.emitted_by.split("/").at(-1)}`}
             ${cause && html` because of <span class="event">${cause.event}</span>`}${event.took_ms !== null && html`, ${duration(event.took_ms)} later`}
             ${event.caused_by && !cause && html` because of an event that is not kept`}</p>
-          ${isOpen && html`<${Body} event=${event} />`}
+          ${isOpen && html`<${Body} event=${event} access=${access} />`}
         </div>
       </li>`;
     })}
   </ol>`;
 }
 
-function Body({ event }) {
-  const { data, error } = useApi(`/api/events/${event.sequence}`);
+function Body({ event, access }) {
+  const path = `/api/events/${event.sequence}`;
+  const { data, error } = useApi(path);
   return html`<div class="opened"><p class="quiet">sequence ${event.sequence} · id ${event.id} · version ${event.version} · emitted ${time(event.emitted_at)} by its clock</p>
-    <${Failure} error=${error} />${data && html`<${Message} message=${data} />`}</div>`;
+    <${Failure} error=${error} />${data && html`<${Stored} path=${path} message=${data} access=${access} />`}</div>`;
 }

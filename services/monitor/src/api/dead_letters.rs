@@ -19,7 +19,7 @@ use pavane_observe::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{because, failed, unreadable_body, unreadable_path, unreadable_query};
+use super::{because, failed, sagas::Decided, unreadable_body, unreadable_path, unreadable_query};
 use crate::{Monitor, access::Person};
 
 /// Letters on one page.
@@ -99,11 +99,11 @@ pub(super) async fn groups(
 pub(super) struct Opened {
     /// What is known about it.
     letter: Option<DeadLetter>,
-    /// What is stored: headers and body.
+    /// What is stored: headers and body, without personal data.
     message: StoredMessage,
 }
 
-/// Shows one dead letter as it is stored: headers and body.
+/// Shows one dead letter: headers and body, without personal data.
 #[utoipa::path(get, path = "/api/dead-letters/{sequence}", params(("sequence" = u64, Path)),
     responses((status = 200, body = Opened), (status = 400, body = Problem, content_type = PROBLEM_JSON),
         (status = 404, body = Problem, content_type = PROBLEM_JSON),
@@ -113,10 +113,30 @@ pub(super) async fn show(
     path: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Opened>, Problem> {
     let Path(sequence) = path.map_err(|rejection| unreadable_path(&rejection))?;
-    let letter = monitor.observer.view().await.dead_letter(sequence);
-    let message = dead_letter_at(&monitor.bus, sequence).await.map_err(|error| failed(&error))?;
-    let message = message.ok_or_else(|| failed(&Error::NoDeadLetter(sequence)))?;
-    Ok(Json(Opened { letter, message }))
+    let sealed = dead_letter_at(&monitor.bus, sequence).await.map_err(|error| failed(&error))?;
+    let sealed = sealed.ok_or_else(|| failed(&Error::NoDeadLetter(sequence)))?;
+    let view = monitor.observer.view().await;
+    Ok(Json(Opened { letter: view.dead_letter(sequence), message: sealed.redacted(&view) }))
+}
+
+/// Shows one dead letter as it is stored, personal data included. Who wanted to see it and why is kept as an event.
+#[utoipa::path(post, path = "/api/dead-letters/{sequence}/reveal", params(("sequence" = u64, Path)),
+    request_body = Decided,
+    responses((status = 200, body = StoredMessage), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
+pub(super) async fn reveal(
+    person: Person,
+    State(monitor): State<Monitor>,
+    path: Result<Path<u64>, PathRejection>,
+    body: Result<Json<Decided>, JsonRejection>,
+) -> Result<Json<StoredMessage>, Problem> {
+    let Path(sequence) = path.map_err(|rejection| unreadable_path(&rejection))?;
+    let Json(Decided { reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
+    let because = because(person, &reason)?;
+    let sealed = dead_letter_at(&monitor.bus, sequence).await.map_err(|error| failed(&error))?;
+    let sealed = sealed.ok_or_else(|| failed(&Error::NoDeadLetter(sequence)))?;
+    let revealed = sealed.reveal(&monitor.bus, &SystemClock, &because).await;
+    Ok(Json(revealed.map_err(|error| failed(&error))?.0))
 }
 
 /// Which dead letters somebody acts on. At least one condition must be given.

@@ -65,7 +65,7 @@ pub(super) async fn show(State(monitor): State<Monitor>, Path(wanted): Path<Stri
     let (report, also) = found(&*monitor.observer.view().await, &wanted)?;
     // A message that can't be read costs the link to the trace, not the page.
     let trace = match report.timeline.first() {
-        Some(first) => event_at(&monitor.bus, first.sequence).await.ok().flatten().and_then(|first| first.trace),
+        Some(first) => event_at(&monitor.bus, first.sequence).await.ok().flatten().and_then(|first| first.trace()),
         None => None,
     };
     let trace_url = trace.as_deref().and_then(|trace| monitor.settings.link_to(trace));
@@ -80,7 +80,7 @@ pub(super) struct For {
     service: String,
 }
 
-/// Exports a saga, as one service saw it, as a test case for `pavane-testkit`.
+/// Exports a saga, as one service saw it, as a test case for `pavane-testkit`, without personal data.
 #[utoipa::path(get, path = "/api/sagas/{saga}/test-case", params(("saga" = String, Path), For),
     responses((status = 200, body = String, content_type = "text/plain", description = "Rust"),
         (status = 400, body = Problem, content_type = PROBLEM_JSON),
@@ -99,7 +99,8 @@ pub(super) async fn test_case(
     };
     let recording = recording
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("{service} reacted to nothing in this saga")))?;
-    let source = recording.read(&monitor.bus).await.map_err(|error| failed(&error))?;
+    let events = recording.read(&monitor.bus).await.map_err(|error| failed(&error))?;
+    let source = recording.source(&events, &*monitor.observer.view().await);
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
 }
 

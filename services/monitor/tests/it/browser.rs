@@ -62,7 +62,7 @@ async fn the_graph_moves(shop: &Shop, browser: &Browser) {
         browser.until(&format!("document.querySelector('svg.sequence').textContent.includes({})", json!(event))).await;
     }
     browser.click(".timeline li:first-child button.event").await;
-    browser.until_says(".timeline .message pre", "Thoinot Arbeau").await;
+    browser.until_says(".timeline .message pre", "(personal)").await;
     browser.click(".timeline li:first-child button.event").await;
     browser.evaluate("document.activeElement.blur(); return null").await;
     picture(browser, "saga", Scheme::Light).await;
@@ -134,6 +134,13 @@ async fn a_dead_letter_is_redriven(shop: &Shop, browser: &Browser) {
     browser.write(".search input", &format!("{order}{ENTER}")).await;
     browser.until_says(".verdict", "completed").await;
     browser.until_says(".decisions", "the strike is over").await;
+    browser.click(".timeline li:first-child button.event").await;
+    browser.until_says(".timeline .message pre", "(personal)").await;
+    browser.click(".reveal button.link").await;
+    browser.write(".reveal input[name=reason]", "the street is missing").await;
+    browser.click(".reveal button.primary").await;
+    browser.until_says(".timeline .message pre", "1 Rue de la Pavane").await;
+    browser.until_says(".decisions", "the street is missing").await;
     assert_eq!(browser.errors().await, [""; 0], "the console complains");
 }
 

@@ -1,7 +1,7 @@
 //! A recorded saga, exported as a test case for the shipping service; and that test case, which runs here.
 //!
 //! `exported/recording.jsonl` is a saga of the shop's demo whose money could not be taken, in the form of the `record` example
-//! of `pavane-cli`. `PAVANE_BLESS=1` writes the export anew.
+//! of `pavane-cli`, and what the services declare. The export has no personal data, and is a test all the same. `PAVANE_BLESS=1` writes the export anew.
 
 mod saga;
 
@@ -56,7 +56,8 @@ impl Recording {
                 let message = Outgoing { subject, headers, payload: payload.into(), message_id: number.to_string() };
                 bus.publish(vec![message]).await.remove(0).unwrap();
             } else {
-                bus.declare(&Topology::default(), shipping::NAME, payload.into()).await.unwrap();
+                let service = subject.rsplit('.').next().unwrap();
+                bus.declare(&Topology::default(), service, payload.into()).await.unwrap();
             }
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,8 +4,11 @@ use std::fmt;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use pavane_contract::SystemClock;
 use pavane_observe::{
-    LetterFilter, StoredMessage, dead_letter_at,
+    LetterFilter, StoredMessage,
+    audit::Because,
+    dead_letter_at,
     redrive::Preflight,
     report::{DeadLetter, LetterFate},
 };
@@ -15,13 +18,30 @@ use crate::{
     columns::Columns,
     deployment::Deployment,
     output::{Outcome, Output},
-    style::{BAD, CAREFUL, GOOD, STRONG, Styled},
+    style::{BAD, CAREFUL, FAINT, GOOD, STRONG, Styled},
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Its number.
     number: u64,
+    #[command(flatten)]
+    revealing: Revealing,
+}
+
+/// Who wants to see more, and why.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Personal data")]
+struct Revealing {
+    /// Show personal data and what nobody declared, too. Who looked and why is kept in the stream AUDIT.
+    #[arg(long, requires = "reason")]
+    reveal: bool,
+    /// Why. It is kept.
+    #[arg(long, requires = "reveal")]
+    reason: Option<String>,
+    /// Who looks. It is kept.
+    #[arg(long, value_name = "NAME", env = "USER")]
+    by: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,12 +55,28 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     let mut filter = LetterFilter::default();
     filter.sequences = vec![arguments.number];
     filter.decided = true;
-    let mut plan = deployment.view().await?.plan(&filter);
+    let view = deployment.view().await?;
+    let mut plan = view.plan(&filter);
     plan.look_at_bodies(&deployment.bus).await?;
     let Some(looked_at) = plan.letters.pop() else { bail!("there is no dead letter {}", arguments.number) };
-    let message = dead_letter_at(&deployment.bus, arguments.number).await.context("failed to read the dead letter")?;
+    let sealed = dead_letter_at(&deployment.bus, arguments.number).await.context("failed to read the dead letter")?;
+    let message = match (sealed, arguments.revealing.because()?) {
+        (Some(sealed), Some(because)) => Some(sealed.reveal(&deployment.bus, &SystemClock, &because).await?.0),
+        (sealed, _) => sealed.map(|sealed| sealed.redacted(&view)),
+    };
     output.answer(&Answer { looked_at, message })?;
     Ok(Outcome::Fine)
+}
+
+impl Revealing {
+    /// `None` when nothing is to be revealed.
+    fn because(&self) -> anyhow::Result<Option<Because>> {
+        if !self.reveal {
+            return Ok(None);
+        }
+        let (by, reason) = (self.by.as_deref().unwrap_or_default(), self.reason.as_deref().unwrap_or_default());
+        Ok(Some(Because::new(by, reason)?))
+    }
 }
 
 impl fmt::Display for Answer {
@@ -96,10 +132,15 @@ fn stored(f: &mut fmt::Formatter<'_>, message: &StoredMessage) -> fmt::Result {
         headers.row([name, value]);
     }
     writeln!(f, "\n{}\n{headers}", Styled(STRONG, "headers"))?;
-    let body = match (&message.body, &message.text) {
-        (Some(body), _) => format!("{body:#}"),
-        (None, text) => text.clone().unwrap_or_default(),
+    let body = match (&message.body, &message.text, &message.hidden) {
+        (Some(body), ..) => format!("{body:#}"),
+        (None, _, Some(why)) => format!("not shown, as it can't be told what of it is personal: {why}"),
+        (None, text, None) => text.clone().unwrap_or_default(),
     };
     writeln!(f, "{}", Styled(STRONG, "body"))?;
-    body.lines().try_for_each(|line| writeln!(f, "  {line}"))
+    body.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+    if message.redacted {
+        writeln!(f, "  {}", Styled(FAINT, "--reveal --reason … shows everything, and keeps who looked and why"))?;
+    }
+    Ok(())
 }

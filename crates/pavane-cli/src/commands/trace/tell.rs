@@ -129,10 +129,13 @@ fn steps(saga: &SagaReport) -> Columns {
 fn decisions(saga: &SagaReport) -> Columns {
     let mut decisions = Columns::indented(2);
     for decision in &saga.decisions {
-        let letter = decision.dead_letter.map(|letter| format!(" dead letter {letter}")).unwrap_or_default();
+        let letter = decision.dead_letter.map(|letter| format!(" dead letter {letter}"));
+        let event = decision.event_sequence.map(|event| format!(" event {event}"));
+        let letter = letter.or(event).unwrap_or_default();
         let action = match decision.action {
             Action::Redrive => "redrove",
             Action::Discard => "discarded",
+            Action::Reveal => "looked at personal data of",
             Action::Resolve | _ => "resolved it",
         };
         let done = format!("{} {action}{letter}: {}", decision.by, decision.reason);

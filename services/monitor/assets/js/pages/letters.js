@@ -23,17 +23,17 @@ export function DeadLetters({ parameters, access }) {
       ${filtered && html` <a class="clear" href="/dead-letters">Show all</a>`}
       <label class="check"><input type="checkbox" checked=${decided === "true"} onChange=${(event) => navigate(withParameters({ decided: event.target.checked ? "true" : "", group: "" }))} /> decided ones too</label></p>
     <${Failure} error=${error} />
-    ${parameters.sequence && html`<${One} sequence=${parameters.sequence} />`}
+    ${parameters.sequence && html`<${One} sequence=${parameters.sequence} access=${access} />`}
     ${groups && (groups.length ? html`<${Groups} groups=${groups} chosen=${chosen} />` : html`<p class="fine big">There are none.</p>`)}
     ${chosen && html`<${Group} key=${chosen.id} group=${chosen} decided=${decided} access=${access} version=${`${beats}/${acted}`} onDone=${done} />`}
     <${Redrives} access=${access} version=${`${beats}/${acted}`} />
   `;
 }
 
-function One({ sequence }) {
+function One({ sequence, access }) {
   const { data, error } = useApi(`/api/dead-letters/${encodeURIComponent(sequence)}`);
   return html`<section class="panel"><h2>Dead letter ${sequence}</h2><${Failure} error=${error} />
-    ${data?.letter && html`<ul class="letters"><${LetterRow} letter=${data.letter} startsOpen=${true} /></ul>`}
+    ${data?.letter && html`<ul class="letters"><${LetterRow} letter=${data.letter} access=${access} startsOpen=${true} /></ul>`}
     ${data?.letter && html`<p><a href=${`/dead-letters?service=${data.letter.service}&reaction=${data.letter.reaction}`}>All of ${data.letter.service}/${data.letter.reaction}</a></p>`}</section>`;
 }
 
@@ -60,7 +60,7 @@ function Group({ group, decided, access, version, onDone }) {
       ([id, name]) => html`<button key=${id} role="tab" aria-selected=${tab === id} onClick=${() => setTab(id)}>${name}</button>`,
     )}</div>
     <${Failure} error=${error} />
-    ${tab === "letters" && data && html`<${Letters} data=${data} />`}
+    ${tab === "letters" && data && html`<${Letters} data=${data} access=${access} />`}
     ${tab === "redrive" && html`<${Redrive} selection=${selection} access=${access} onStarted=${onDone} />`}
     ${tab === "discard" && html`<${Decide} access=${access} verb="Discard ${counted(group.count, "letter")}" danger=${true}
       onDecide=${(who) => post("/api/discards", { selection, ...who }).then(discarded).then(onDone)}>
@@ -72,8 +72,8 @@ const discarded = ({ failed, error }) => {
   if (failed) throw new Error(`${counted(failed, "letter")} could not be discarded: ${error}`);
 };
 
-const Letters = ({ data }) =>
+const Letters = ({ data, access }) =>
   data.letters.length
     ? html`${data.total > data.letters.length && html`<p class="count">the oldest ${data.letters.length} of ${count(data.total)}</p>`}
-        <ul class="letters">${data.letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} />`)}</ul>`
+        <ul class="letters">${data.letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} access=${access} />`)}</ul>`
     : html`<${Empty}>None.</${Empty}>`;

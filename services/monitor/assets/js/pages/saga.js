@@ -28,13 +28,13 @@ export function Saga({ id, access }) {
     ${report.outstanding.length > 0 && html`<${Waits} report=${report} />`}
     <div class="two">
       <div class="main">
-        <section class="panel"><h2>Timeline</h2><${Timeline} report=${report} /></section>
+        <section class="panel"><h2>Timeline</h2><${Timeline} report=${report} access=${access} /></section>
         <section class="panel"><h2>Who told whom</h2><${Sequence} report=${report} /></section>
       </div>
       <div class="side">
         <section class="panel"><h2>Done and undone</h2><${Effects} effects=${report.effects} /></section>
         ${report.dead_letters.length > 0 && html`<section class="panel"><h2>Dead letters</h2>
-          <ul class="letters">${report.dead_letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} />`)}</ul></section>`}
+          <ul class="letters">${report.dead_letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} access=${access} />`)}</ul></section>`}
         <section class="panel"><h2>Declared against observed</h2><${Deviations} deviations=${report.deviations} /></section>
         <section class="panel"><h2>Decisions</h2><${Decisions} decisions=${report.decisions} />
           ${summary.state === "needs-review" && html`<${RetryUndo} saga=${summary.saga} access=${access} onDone=${() => setActed(acted + 1)} />`}

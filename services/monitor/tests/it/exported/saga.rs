@@ -2,6 +2,7 @@
 //!
 //! Put it into the tests of shipping as a module, beside `async fn stage()`, which returns the service on a stage of
 //! `pavane-testkit` with what its tables had: `given(service()).await` where that was nothing.
+//! Personal data is left out: it is `(personal)`, whatever its type. Where a type of its own refuses that, make something up.
 
 use pavane::contract::codec;
 
@@ -10,8 +11,8 @@ use super::stage;
 /// What shipping reacts to: headers and body, in the stream's order.
 #[rustfmt::skip]
 const SAW: [(&[(&str, &str)], &str); 2] = [
-    (&[("ce-specversion", "1.0"), ("ce-id", "01a2029d-5ada-776b-b52c-3e2578854168"), ("ce-type", "inventory.reserved"), ("ce-source", "inventory"), ("ce-subject", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-time", "2026-11-22T09:36:36.570184548Z"), ("ce-datacontenttype", "application/json"), ("ce-dataschema", "urn:pavane:inventory.reserved:1"), ("ce-eventversion", "1"), ("ce-correlationid", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-sagatime", "2026-11-22T09:36:36.291Z"), ("ce-causationid", "01a2029d-5aa5-7451-a44b-7a7632c02cd8")], "{\"order_id\":\"01a2029d-59c3-7945-8ab7-cb84f4a8c636\",\"details\":{\"email\":\"customer-19@example.com\",\"lines\":[{\"sku\":\"lamp\",\"quantity\":2,\"unit_price\":{\"minor\":4950,\"currency\":\"EUR\"}}],\"ship_to\":{\"name\":\"Thoinot Arbeau\",\"street\":\"1 Rue de la Pavane\",\"city\":\"Langres\",\"postal_code\":\"52200\",\"country\":\"FR\"}}}"),
-    (&[("ce-specversion", "1.0"), ("ce-id", "01a2029d-5c27-7f06-be46-1b2b0b1fd16b"), ("ce-type", "order.cancelled"), ("ce-source", "order"), ("ce-subject", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-time", "2026-11-22T09:36:36.90392542Z"), ("ce-datacontenttype", "application/json"), ("ce-dataschema", "urn:pavane:order.cancelled:1"), ("ce-eventversion", "1"), ("ce-correlationid", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-sagatime", "2026-11-22T09:36:36.291Z"), ("ce-causationid", "01a2029d-5bc5-780e-9e59-7ddb4603cd09")], "{\"order_id\":\"01a2029d-59c3-7945-8ab7-cb84f4a8c636\",\"email\":\"customer-19@example.com\",\"total\":{\"minor\":9900,\"currency\":\"EUR\"},\"reason\":\"capture-failed\"}"),
+    (&[("ce-specversion", "1.0"), ("ce-id", "01a2029d-5ada-776b-b52c-3e2578854168"), ("ce-type", "inventory.reserved"), ("ce-source", "inventory"), ("ce-subject", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-time", "2026-11-22T09:36:36.570184548Z"), ("ce-datacontenttype", "application/json"), ("ce-dataschema", "urn:pavane:inventory.reserved:1"), ("ce-eventversion", "1"), ("ce-correlationid", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-sagatime", "2026-11-22T09:36:36.291Z"), ("ce-causationid", "01a2029d-5aa5-7451-a44b-7a7632c02cd8")], "{\"order_id\":\"01a2029d-59c3-7945-8ab7-cb84f4a8c636\",\"ship_to\":{\"city\":\"(personal)\",\"country\":\"FR\",\"name\":\"(personal)\",\"postal_code\":\"(personal)\",\"street\":\"(personal)\"}}"),
+    (&[("ce-specversion", "1.0"), ("ce-id", "01a2029d-5c27-7f06-be46-1b2b0b1fd16b"), ("ce-type", "order.cancelled"), ("ce-source", "order"), ("ce-subject", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-time", "2026-11-22T09:36:36.90392542Z"), ("ce-datacontenttype", "application/json"), ("ce-dataschema", "urn:pavane:order.cancelled:1"), ("ce-eventversion", "1"), ("ce-correlationid", "01a2029d-59c3-7945-8ab7-cb84f4a8c636"), ("ce-sagatime", "2026-11-22T09:36:36.291Z"), ("ce-causationid", "01a2029d-5bc5-780e-9e59-7ddb4603cd09")], "{\"email\":\"(personal)\",\"order_id\":\"01a2029d-59c3-7945-8ab7-cb84f4a8c636\",\"reason\":\"capture-failed\",\"total\":{\"currency\":\"EUR\",\"minor\":9900}}"),
 ];
 
 /// What it answered, in the alphabet's order.
