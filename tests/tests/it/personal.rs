@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use async_nats::HeaderMap;
+use demo::customer;
 use pavane::contract::{Clock as _, EventId, SagaId, SystemClock};
 use pavane_testkit::servers::{Process, ProcessOptions};
 use serde_json::{Value, json};
 
 use crate::{
     command::{Ran, pavane},
-    house::{House, On, count, messages, stocked, until},
+    house::{House, On, count, messages, until},
     invariants::manifests,
 };
 
@@ -102,7 +103,7 @@ impl Told {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let monitor = Process::start("monitor", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
-        stocked(&house.shop, 10).await;
+        customer::fill_shelves(&house.shop, 10).await.unwrap();
         let order = json!({
             "email": SECRETS[0], "currency": "EUR", "card": SECRETS[5],
             "lines": [{ "sku": "book", "quantity": 1, "unit_price_minor": 1999 }],
