@@ -34,7 +34,8 @@ pub(crate) enum Databases {
 /// A running shop.
 #[derive(Debug)]
 pub(crate) struct Shop {
-    orders: String,
+    /// Of each instance.
+    orders: Vec<String>,
     inventory: String,
     http: reqwest::Client,
     settled: Arc<Settled>,
@@ -55,48 +56,55 @@ enum Slot {
 }
 
 impl Shop {
-    /// Starts all services and waits until they are ready.
+    /// Starts all services, so many instances of each, and waits until they are ready.
     ///
     /// # Errors
     ///
     /// When one can't start.
-    pub(crate) async fn start(stage: &Stage, broker: &Broker, databases: Databases) -> Result<Self> {
+    pub(crate) async fn start(stage: &Stage, broker: &Broker, databases: Databases, instances: usize) -> Result<Self> {
         let folder = TempDir::with_prefix("pavane-bench-")?;
         let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
-        let mut urls = HashMap::new();
+        let (mut urls, mut orders) = (HashMap::new(), Vec::new());
         for name in ["psp", "order", "payment", "inventory", "shipping", "notification"] {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            urls.insert(name, format!("http://{}", listener.local_addr()?));
             let database = match databases {
                 Databases::Postgres => stage.postgres().await?.fresh_database().await?,
                 Databases::Sqlite => format!("sqlite:{}", folder.path().join(format!("{name}.db")).display()),
             };
-            let (config, stopped) = (Config::new(broker.url(), database), stop.clone().cancelled_owned());
-            match name {
-                "psp" => {
-                    let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
-                    let psp = psp::Psp::open("sqlite::memory:", Arc::new(SystemClock), faults).await?;
-                    running.spawn(async move { Ok(psp::serve(listener, psp, stopped).await?) });
+            let instances = if name == "psp" { 1 } else { instances };
+            for instance in 0..instances {
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let url = format!("http://{}", listener.local_addr()?);
+                if name == "order" {
+                    orders.push(url.clone());
                 }
-                "order" => drop(running.spawn(order::run(config, order::Settings::default(), listener, stopped))),
-                "payment" => {
-                    let mut settings = payment::Settings::default();
-                    settings.psp_url.clone_from(&urls["psp"]);
-                    running.spawn(payment::run(config, settings, listener, stopped));
+                let (config, stopped) = (Config::new(broker.url(), &database), stop.clone().cancelled_owned());
+                match name {
+                    "psp" => {
+                        let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
+                        let psp = psp::Psp::open("sqlite::memory:", Arc::new(SystemClock), faults).await?;
+                        running.spawn(async move { Ok(psp::serve(listener, psp, stopped).await?) });
+                    }
+                    "order" => drop(running.spawn(order::run(config, order::Settings::default(), listener, stopped))),
+                    "payment" => {
+                        let mut settings = payment::Settings::default();
+                        settings.psp_url.clone_from(&urls[&("psp", 0)]);
+                        running.spawn(payment::run(config, settings, listener, stopped));
+                    }
+                    "inventory" => drop(running.spawn(inventory::run(config, listener, stopped))),
+                    "shipping" => drop(running.spawn(shipping::run(config, listener, stopped))),
+                    _ => {
+                        let mut settings = notification::Settings::default();
+                        settings.maildir = folder.path().join("mail");
+                        running.spawn(notification::run(config, settings, listener, stopped));
+                    }
                 }
-                "inventory" => drop(running.spawn(inventory::run(config, listener, stopped))),
-                "shipping" => drop(running.spawn(shipping::run(config, listener, stopped))),
-                _ => {
-                    let mut settings = notification::Settings::default();
-                    settings.maildir = folder.path().join("mail");
-                    running.spawn(notification::run(config, settings, listener, stopped));
-                }
+                urls.insert((name, instance), url);
             }
         }
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
         let settled = Arc::new(Settled::default());
         running.spawn(listen(broker.url(), Arc::clone(&settled), stop.clone()));
-        let [orders, inventory] = ["order", "inventory"].map(|service| urls[service].clone());
+        let inventory = urls[&("inventory", 0)].clone();
         let mut started = Self { orders, inventory, http, settled, stop, services: running, _folder: folder };
         tokio::select! {
             ready = ready(started.http.clone(), urls) => ready?,
@@ -115,7 +123,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Places an order and waits until it is confirmed. Returns when that was.
+    /// Places an order, at the instances in turn, and waits until it is confirmed. Returns when that was.
     ///
     /// # Errors
     ///
@@ -134,7 +142,8 @@ impl Shop {
             },
             "card": "pm_card_visa",
         });
-        let placed = self.http.post(format!("{}/orders", self.orders)).json(&order).send().await?;
+        let placed =
+            self.http.post(format!("{}/orders", self.orders[number % self.orders.len()])).json(&order).send().await?;
         let status = placed.status();
         let view: Value = placed.json().await?;
         ensure!(status.is_success(), "an order was not taken: {status} {view}");
@@ -196,9 +205,9 @@ async fn listen(url: String, settled: Arc<Settled>, stop: CancellationToken) -> 
     }
 }
 
-async fn ready(http: reqwest::Client, urls: HashMap<&str, String>) -> Result<()> {
+async fn ready(http: reqwest::Client, urls: HashMap<(&str, usize), String>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    for (service, url) in urls {
+    for ((service, _), url) in urls {
         let url = format!("{url}/readyz");
         while !http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
             ensure!(Instant::now() < deadline, "{service} isn't ready");

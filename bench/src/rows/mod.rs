@@ -7,9 +7,11 @@ mod durable_sqlite;
 mod growth;
 mod hop;
 mod idle;
+mod instances;
 mod relay;
 mod saga;
 mod scale;
+mod takeover;
 
 use std::pin::Pin;
 
@@ -81,6 +83,16 @@ const ALL: &[Bench] = &[
         name: "scale",
         about: "several processes of one service, beside one",
         run: |stage| Box::pin(scale::run(stage)),
+    },
+    Bench {
+        name: "instances",
+        about: "time to settle with two instances of each service, beside one",
+        run: |stage| Box::pin(instances::run(stage)),
+    },
+    Bench {
+        name: "takeover",
+        about: "until another instance has handled what one had in hand whose database vanished, beside what the settings allow",
+        run: |stage| Box::pin(takeover::run(stage)),
     },
     Bench {
         name: baseline::NAME,

@@ -42,7 +42,7 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (databases, label) in [(Databases::Postgres, ""), (Databases::Sqlite, " (sqlite)")] {
         let broker = Broker::start(stage).await?;
-        let shop = Arc::new(Shop::start(stage, &broker, databases).await?);
+        let shop = Arc::new(Shop::start(stage, &broker, databases, 1).await?);
         let customers = best(&shop, stage).await?;
         let mut runs = Runs::default();
         for _ in 0..stage.runs {
@@ -75,13 +75,13 @@ async fn best(shop: &Arc<Shop>, stage: &Stage) -> Result<usize> {
 
 /// What one run measured.
 #[derive(Debug)]
-struct Measured {
+pub(super) struct Measured {
     /// Sagas in a second.
     rate: f64,
     /// Median milliseconds from the request to the confirmation.
-    p50: f64,
+    pub(super) p50: f64,
     /// 99th percentile of the same.
-    p99: f64,
+    pub(super) p99: f64,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ async fn closed(shop: &Arc<Shop>, sagas: usize, customers: usize) -> Result<Meas
 }
 
 /// Orders come at a fixed rate, whether earlier ones are confirmed or not; the time counts from when one was due.
-async fn open(shop: &Arc<Shop>, sagas: usize, rate: f64) -> Result<Measured> {
+pub(super) async fn open(shop: &Arc<Shop>, sagas: usize, rate: f64) -> Result<Measured> {
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for number in 0..sagas {

@@ -32,7 +32,7 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// exists with another configuration and the change isn't a safe one.
     fn subscribe(&self, consumer: &ConsumerConfig) -> impl Future<Output = Result<Self::Subscription, Error>> + Send;
 
-    /// The events stream's identity and end.
+    /// The events stream's identity, beginning and end.
     ///
     /// # Errors
     ///
@@ -56,6 +56,15 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// When the bus can't be reached, doesn't answer in time, or permissions forbid it.
     fn dead_letter_at(&self, sequence: u64) -> impl Future<Output = Result<Option<Message>, Error>> + Send;
+
+    /// How far a durable consumer of the events stream is; `None` when it doesn't exist.
+    ///
+    /// Ask before the consumer is opened to learn what it missed: the first request for messages moves it past what expired.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached; [`Error::NoStream`] when the stream doesn't exist.
+    fn consumer_position(&self, durable: &str) -> impl Future<Output = Result<Option<ConsumerPosition>, Error>> + Send;
 
     /// Leaves a service's declaration of itself, as JSON, where whoever looks at the whole system finds it.
     ///
@@ -136,15 +145,45 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
-/// Identity and end of a stream.
+/// Identity, beginning and end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamState {
     /// When the stream was created. Another time means another stream: the old one's messages are gone.
     pub created: Timestamp,
+    /// The oldest sequence that it still has; one more than the last when it is empty.
+    pub first_sequence: u64,
     /// The last sequence that it gave out.
     pub last_sequence: u64,
     /// The time by the server's clock when it said so; `None` from a server that doesn't tell.
     pub now: Option<Timestamp>,
+}
+
+/// How far a durable consumer is in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerPosition {
+    /// The last sequence that it delivered, or passed over because nobody wanted it.
+    pub delivered: u64,
+    /// Up to here everything that it delivered is settled.
+    pub settled: u64,
+    /// How many deliveries are not settled.
+    pub unsettled: u64,
+    /// How many messages that it wants were not delivered yet.
+    pub undelivered: u64,
+}
+
+impl ConsumerPosition {
+    /// Up to which sequence everything that it wants was delivered and settled.
+    pub const fn read_to(&self) -> u64 {
+        if self.unsettled == 0 { self.delivered } else { self.settled }
+    }
+
+    /// Up to which sequence nothing is left for it, in a stream that had this last sequence before the consumer was asked.
+    ///
+    /// What it has read, or what never was for it, or what expired: only whoever knew how far it was before can tell.
+    pub fn done_to(&self, last_sequence: u64) -> u64 {
+        let is_idle = self.unsettled == 0 && self.undelivered == 0;
+        if is_idle { self.delivered.max(last_sequence) } else { self.read_to() }
+    }
 }
 
 /// How the connection is.

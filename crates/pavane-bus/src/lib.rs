@@ -16,7 +16,7 @@ pub mod metric;
 pub mod topology;
 mod wake;
 
-pub use bus::{Bus, Error, Health, PublishError, Receipt, StreamState, Subscription};
+pub use bus::{Bus, ConsumerPosition, Error, Health, PublishError, Receipt, StreamState, Subscription};
 pub use delivery::{Delivery, Settle};
 pub use jetstream::JetStream;
 pub use memory::Memory;

@@ -17,6 +17,7 @@ pub mod metric;
 mod reaction;
 mod retention;
 mod store;
+pub mod unread;
 mod waiting;
 pub mod wiring;
 mod work;

@@ -8,6 +8,8 @@ pub const RETRIES: &str = "pavane_retries_total";
 pub const DEAD_LETTERS: &str = "pavane_dead_letters_total";
 /// Gauge: dead letters that wait in the database to be published, by `service`.
 pub const DEAD_LETTERS_WAITING: &str = "pavane_dead_letters_waiting";
+/// Gauge: events that expired in the stream before the reaction read them, at most, by `service` and `reaction`; told for a week.
+pub const EXPIRED_UNREAD: &str = "pavane_expired_unread";
 /// Histogram: seconds from the start of a run to its settling, by `service` and `reaction`.
 pub const HANDLER_SECONDS: &str = "pavane_handler_seconds";
 /// The upper bounds of its buckets in seconds: from a local transaction to twice the ack wait.
@@ -20,5 +22,9 @@ pub fn describe() {
     metrics::describe_counter!(RETRIES, "Failed attempts to handle an event.");
     metrics::describe_counter!(DEAD_LETTERS, "Events that a reaction gave up on.");
     metrics::describe_gauge!(DEAD_LETTERS_WAITING, "Dead letters in the database that wait to be published.");
+    metrics::describe_gauge!(
+        EXPIRED_UNREAD,
+        "Events that expired before the reaction read them, at most; told for a week."
+    );
     metrics::describe_histogram!(HANDLER_SECONDS, "Seconds from the start of a reaction's run to its settling.");
 }

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{Config, Edge, Error, Readiness, janitor, pressure, supervisor, supervisor::Tasks};
+use crate::{Config, Edge, Error, Readiness, janitor, pressure, supervisor, supervisor::Tasks, unread::Unread};
 
 /// A connected service, ready to run.
 #[must_use = "it does nothing until it is run"]
@@ -26,6 +26,7 @@ pub struct App<S, DB: Database, B: Bus> {
     pub(crate) consumers: Vec<Consumer<S, DB, B>>,
     pub(crate) config: Config,
     pub(crate) tasks: Tasks,
+    pub(crate) unread: Unread,
 }
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
@@ -54,7 +55,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
 
     /// Tells whether the service can do its work right now. Cheap to clone: give it to your `/readyz`.
     pub fn readiness(&self) -> Readiness<DB, B> {
-        Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone())
+        Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone(), self.unread.clone())
     }
 
     /// What [`run_until`](Self::run_until) runs, for a test or a simulation that steps it by hand.
@@ -72,7 +73,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     ///
     /// When a task panics again and again: it ends as at a shutdown then, and the process should end, too.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { declaration, state, db, bus, consumers, config, tasks } = self;
+        let Self { declaration, state, db, bus, consumers, config, tasks, unread } = self;
         let service = declaration.manifest.service.clone();
         info!(service, reactions = consumers.len(), "running");
         let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
@@ -94,6 +95,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         let (of, until) = (db.clone(), stop.clone());
         keep(&mut running, &tasks, "maintenance", move || {
             janitor::run(of.clone(), config.inbox_retention, until.clone())
+        });
+        let (of, until) = ((db.clone(), bus.clone()), stop.clone());
+        keep(&mut running, &tasks, "the look for what expires unread", move || {
+            unread.clone().run(of.clone(), until.clone())
         });
         let (of, until) = (db.clone(), stop.clone());
         keep(&mut running, &tasks, "the look at the outbox", move || pressure::run(of.clone(), until.clone()));

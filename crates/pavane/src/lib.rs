@@ -13,6 +13,7 @@ mod pressure;
 mod readiness;
 mod service;
 mod supervisor;
+mod unread;
 
 pub use app::{App, shutdown_signal};
 pub use config::Config;

@@ -6,7 +6,7 @@ use pavane_inbox::{WaitingUndos, waiting_undos};
 use pavane_outbox::{Backlog, Database, Db, relay::Relay};
 use tokio::sync::Mutex;
 
-use crate::supervisor::Tasks;
+use crate::{supervisor::Tasks, unread::Unread};
 
 /// How long to wait for an answer about the stream, and of the database: it takes milliseconds, unless something is wrong.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -21,6 +21,7 @@ pub struct Readiness<DB: Database, B: Bus> {
     /// Locked while the server is asked: of many probes at once, one asks.
     stream: Arc<Mutex<Option<Seen>>>,
     tasks: Tasks,
+    unread: Unread,
 }
 
 /// The events stream as it was seen last.
@@ -32,13 +33,15 @@ struct Seen {
 
 impl<DB: Database, B: Bus> Clone for Readiness<DB, B> {
     fn clone(&self) -> Self {
-        Self { db: self.db.clone(), bus: self.bus.clone(), stream: Arc::clone(&self.stream), tasks: self.tasks.clone() }
+        let Self { db, bus, stream, tasks, unread } = self;
+        let (db, bus, stream) = (db.clone(), bus.clone(), Arc::clone(stream));
+        Self { db, bus, stream, tasks: tasks.clone(), unread: unread.clone() }
     }
 }
 
 impl<DB: Database, B: Bus> Readiness<DB, B> {
-    pub(crate) fn new(db: Db<DB>, bus: B, tasks: Tasks) -> Self {
-        Self { db, bus, stream: Arc::default(), tasks }
+    pub(crate) fn new(db: Db<DB>, bus: B, tasks: Tasks, unread: Unread) -> Self {
+        Self { db, bus, stream: Arc::default(), tasks, unread }
     }
 
     /// What isn't ready, each as a sentence; empty when all is.
@@ -60,6 +63,11 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         // Last: one of the above is often why.
         missing.extend(self.tasks.missing());
         missing
+    }
+
+    /// What somebody should know although the service does its work, each as a sentence. Asks nobody.
+    pub fn warnings(&self) -> Vec<String> {
+        self.unread.told()
     }
 
     /// What keeps the database from being used. Reads no table: a million events that wait in the outbox take time to count,

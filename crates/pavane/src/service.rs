@@ -3,11 +3,11 @@ use std::{fmt, sync::Arc};
 use pavane_bus::{Bus, Error as BusError, JetStream};
 use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
 use pavane_contract::personal::EventFields;
-use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, wiring};
+use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{App, Config, edge::Declared, patience::Patience, supervisor::Tasks};
+use crate::{App, Config, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
 
 /// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum Error {
         /// Why.
         cause: consumer::Error,
     },
+    /// It can't be told whether events expired before they were read.
+    #[error("failed to look for events that expired unread: {0}")]
+    Unread(#[from] unread::Error),
     /// A background task can't be kept running.
     #[error("{task} can't be kept running: {cause}")]
     Task {
@@ -223,6 +226,10 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let provisioned =
             patience.outlast("make sure of the streams", BusError::is_passing, || bus.provision(&config.topology));
         provisioned.await?;
+        let reactions: Vec<_> = wired.iter().map(|reaction| reaction.name().to_owned()).collect();
+        let unread = Unread::new(reactions);
+        let what = "look for events that expired unread";
+        patience.outlast(what, unread::Error::is_passing, || unread.look(&db, &bus)).await?;
         let state = Arc::new(self.state);
         let mut consumers = Vec::with_capacity(wired.len());
         for reaction in wired {
@@ -233,7 +240,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             let opened = opened.await.map_err(|cause| Error::Consumer { reaction: reaction.name().to_owned(), cause });
             consumers.push(opened?);
         }
-        Ok(App { declaration, state, db, bus, consumers, config, tasks: Tasks::default() })
+        Ok(App { declaration, state, db, bus, consumers, config, tasks: Tasks::default(), unread })
     }
 }
 

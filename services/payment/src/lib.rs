@@ -15,7 +15,7 @@ mod reactions;
 mod settings;
 mod store;
 
-use std::{future::Future, sync::OnceLock};
+use std::{future::Future, sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
 use contracts::{
@@ -66,25 +66,39 @@ pub fn service(payment: Payment) -> Service<Payment> {
             "authorize-payment",
             on_effect(reactions::authorize, reactions::record_authorization)
                 .emits_one_of::<(PaymentAuthorized, PaymentDeclined)>()
+                .key_lives(KEY_LIFE)
+                .look_up(reactions::find_authorization)
                 .tuned(many_at_once),
         )
         .react(
             "capture-payment",
             on_effect(reactions::capture, reactions::record_capture)
                 .emits_one_of::<(PaymentCaptured, PaymentCaptureFailed)>()
+                .key_lives(KEY_LIFE)
+                .look_up(reactions::find_capture)
                 .tuned(many_at_once),
         )
         .react(
             "void-payment",
-            undo_effect(reactions::void, reactions::record_void).when::<OrderCancelled>().may_emit::<PaymentVoided>(),
+            undo_effect(reactions::void, reactions::record_void)
+                .when::<OrderCancelled>()
+                .may_emit::<PaymentVoided>()
+                .key_lives(KEY_LIFE)
+                .look_up(reactions::find_void),
         )
         .react(
             "refund-payment",
             undo_effect(reactions::refund, reactions::record_refund)
                 .when::<OrderCancelled>()
-                .emits::<PaymentRefunded>(),
+                .emits::<PaymentRefunded>()
+                .key_lives(KEY_LIFE)
+                .look_up(reactions::find_refund),
         )
 }
+
+/// How long providers know an idempotency key at least: Stripe's may go after 24 hours
+/// (<https://docs.stripe.com/api/idempotent_requests>).
+const KEY_LIFE: Duration = Duration::from_hours(24);
 
 /// A call mostly waits for the provider. With one that takes 300 ms, so many at once are 200 orders a second.
 fn many_at_once(tuning: &mut Tuning) {

@@ -11,13 +11,14 @@
 
 use contracts::{Money, OrderId};
 use pavane::{HandlerError, IdempotencyKey, contract::codec::Misfit};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::Settings;
 
 /// Header that names a request, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+const DECLINED: &str = "requires_payment_method";
 const REQUIRES_CAPTURE: &str = "requires_capture";
 const CANCELED: &str = "canceled";
 const SUCCEEDED: &str = "succeeded";
@@ -130,14 +131,65 @@ impl PspClient {
         }
     }
 
-    /// Sends one request, and returns what it made or the provider's "no".
+    /// What came of an order's authorisation, if there was one.
+    pub(crate) async fn find_authorization(&self, order_id: OrderId) -> Result<Option<Authorization>, HandlerError> {
+        let mut url = self.endpoint(&["payment_intents"]);
+        url.query_pairs_mut().append_pair("order_id", &order_id.to_string());
+        let intents = self.get::<Intents>(url).await?.data;
+        let answer = |intent: Intent| match intent.status.as_str() {
+            DECLINED => {
+                Authorization::Declined { intent_id: Some(intent.id), reason: "the card was declined".to_owned() }
+            }
+            _ => Authorization::Authorized { intent_id: intent.id },
+        };
+        Ok(intents.into_iter().next().map(answer))
+    }
+
+    /// Whether what was set aside was charged, or can't be any more.
+    pub(crate) async fn find_capture(&self, intent_id: &str) -> Result<Option<Capture>, HandlerError> {
+        let intent = self.intent(intent_id).await?;
+        Ok(match intent.status.as_str() {
+            SUCCEEDED => Some(Capture::Captured),
+            CANCELED => Some(Capture::Failed { reason: "the authorisation was cancelled".to_owned() }),
+            _ => None,
+        })
+    }
+
+    /// Whether what was set aside is free again, or charged.
+    pub(crate) async fn find_cancellation(&self, intent_id: &str) -> Result<Option<Cancellation>, HandlerError> {
+        let intent = self.intent(intent_id).await?;
+        Ok(match intent.status.as_str() {
+            CANCELED => Some(Cancellation::Canceled),
+            SUCCEEDED => Some(Cancellation::Captured),
+            _ => None,
+        })
+    }
+
+    /// Whether all that was charged was given back.
+    pub(crate) async fn find_refund(&self, intent_id: &str) -> Result<Option<()>, HandlerError> {
+        let intent = self.intent(intent_id).await?;
+        Ok((intent.amount_captured > 0 && intent.amount_refunded >= intent.amount_captured).then_some(()))
+    }
+
+    async fn intent(&self, intent_id: &str) -> Result<Intent, HandlerError> {
+        self.get(self.endpoint(&["payment_intents", intent_id])).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, HandlerError> {
+        self.ask(self.http.get(url)).await?.map_err(|no| HandlerError::transient(Error::Refused(no)))
+    }
+
+    /// Sends one command, and returns what it made or the provider's "no".
     async fn post<T: DeserializeOwned>(
         &self,
         key: &IdempotencyKey,
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<Result<T, Refusal>, HandlerError> {
-        let request = self.http.post(self.endpoint(path)).header(IDEMPOTENCY_KEY, key.as_str()).json(body);
+        self.ask(self.http.post(self.endpoint(path)).header(IDEMPOTENCY_KEY, key.as_str()).json(body)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Result<T, Refusal>, HandlerError> {
         let unreachable = |error: reqwest::Error| HandlerError::unavailable(Error::Unreachable(error));
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -212,6 +264,15 @@ struct Empty {}
 struct Intent {
     id: String,
     status: String,
+    #[serde(default)]
+    amount_captured: i64,
+    #[serde(default)]
+    amount_refunded: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Intents {
+    data: Vec<Intent>,
 }
 
 #[derive(Debug, Deserialize)]

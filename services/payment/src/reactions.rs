@@ -3,6 +3,8 @@
 //! A cancellation may meet a capture under way. The provider lets one of them win. If the void wins, the capture is
 //! refused and said to have failed. If the capture wins, the void finds the money charged and leaves it to the refund,
 //! which waits until the capture is recorded.
+//!
+//! A call that may have been carried out longer ago than the provider knows its key is not repeated: a `find_…` looks first.
 
 use contracts::{
     Money, OrderId,
@@ -27,6 +29,14 @@ pub(crate) async fn authorize(
     order: &Envelope<OrderPlaced>,
 ) -> Result<Authorization, HandlerError> {
     payment.psp.authorize(key, order.order_id, &order.total, &order.card).await
+}
+
+pub(crate) async fn find_authorization(
+    payment: &Payment,
+    _: &IdempotencyKey,
+    order: &Envelope<OrderPlaced>,
+) -> Result<Option<Authorization>, HandlerError> {
+    payment.psp.find_authorization(order.order_id).await
 }
 
 pub(crate) async fn record_authorization(
@@ -68,6 +78,15 @@ pub(crate) async fn capture(
     Ok(Captured { amount, answer })
 }
 
+pub(crate) async fn find_capture(
+    payment: &Payment,
+    _: &IdempotencyKey,
+    shipment: &Envelope<ShipmentCreated>,
+) -> Result<Option<Captured>, HandlerError> {
+    let Authorized { intent_id, amount } = payment.authorized(shipment.order_id).await?;
+    Ok(payment.psp.find_capture(&intent_id).await?.map(|answer| Captured { amount, answer }))
+}
+
 pub(crate) async fn record_capture(
     _: &Payment,
     tx: &mut Tx,
@@ -97,6 +116,15 @@ pub(crate) async fn void(
     payment.psp.cancel(key, &intent_id).await
 }
 
+pub(crate) async fn find_void(
+    payment: &Payment,
+    _: &IdempotencyKey,
+    authorized: &Envelope<PaymentAuthorized>,
+) -> Result<Option<Cancellation>, HandlerError> {
+    let Authorized { intent_id, .. } = payment.authorized(authorized.order_id).await?;
+    payment.psp.find_cancellation(&intent_id).await
+}
+
 pub(crate) async fn record_void(
     _: &Payment,
     tx: &mut Tx,
@@ -122,6 +150,15 @@ pub(crate) async fn refund(
 ) -> Result<(), HandlerError> {
     let Authorized { intent_id, .. } = payment.authorized(captured.order_id).await?;
     payment.psp.refund(key, &intent_id).await
+}
+
+pub(crate) async fn find_refund(
+    payment: &Payment,
+    _: &IdempotencyKey,
+    captured: &Envelope<PaymentCaptured>,
+) -> Result<Option<()>, HandlerError> {
+    let Authorized { intent_id, .. } = payment.authorized(captured.order_id).await?;
+    payment.psp.find_refund(&intent_id).await
 }
 
 pub(crate) async fn record_refund(_: &Payment, tx: &mut Tx, captured: &Envelope<PaymentCaptured>, (): ()) -> Handled {

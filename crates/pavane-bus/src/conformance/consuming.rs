@@ -8,7 +8,7 @@ use super::{
     LONG, SOON, World, ack_all, consumer, message, messages, numbers, provisioned, publish, receive, receive_nothing,
     receive_one,
 };
-use crate::{Bus, ConsumerConfig, Outgoing, Subscription};
+use crate::{Bus, ConsumerConfig, ConsumerPosition, Outgoing, Subscription, Topology};
 
 /// A new consumer reads what was published before it existed.
 pub async fn starts_at_the_beginning(world: &impl World) {
@@ -130,4 +130,63 @@ pub async fn remembers_its_position(world: &impl World) {
     let other = world.connect().await;
     let mut subscription = other.subscribe(&consumer(LONG)).await.expect("subscribe");
     assert_eq!(numbers(&[receive_one(&mut subscription).await]), [1]);
+}
+
+/// How far a consumer is: what it was given, what it settled, and what was not for it.
+pub async fn says_how_far_it_is(world: &impl World) {
+    let bus = provisioned(world).await;
+    let durable = consumer(LONG).durable;
+    assert_eq!(bus.consumer_position(&durable).await.expect("position"), None);
+    let mut subscription = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
+    publish(&bus, messages(0..3)).await;
+    let mut held = receive(&mut subscription, 3).await;
+    let last = held.pop().expect("three");
+    ack_all(held).await;
+    let partly = position_when(&bus, |position| position.settled == 2).await;
+    assert_eq!((partly.read_to(), partly.done_to(3), partly.unsettled), (2, 2, 1));
+    last.ack().await.expect("ack");
+    let foreign = Outgoing { subject: "events.payment.authorized.1".to_owned(), ..message(3) };
+    publish(&bus, vec![foreign]).await;
+    let done = position_when(&bus, |position| position.unsettled == 0).await;
+    assert!(done.read_to() >= 3, "{done:?}");
+    assert_eq!((done.done_to(4), done.undelivered), (4, 0));
+}
+
+/// What expires before it was asked for counts as not read, until it is asked for something else.
+pub async fn has_not_read_what_expired(world: &impl World) {
+    let bus = world.connect().await;
+    let second = Duration::from_secs(1);
+    let short = Topology { max_age: second, duplicate_window: second, ..Topology::default() };
+    bus.provision(&short).await.expect("provision");
+    let durable = consumer(LONG).durable;
+    let mut subscription = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
+    publish(&bus, messages(0..2)).await;
+    ack_all(receive(&mut subscription, 2).await).await;
+    subscription.close().await.expect("close");
+    publish(&bus, messages(2..5)).await;
+    let expired = async {
+        while bus.stream_state().await.expect("state").first_sequence <= 5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, expired).await.expect("nothing expires");
+    let position = bus.consumer_position(&durable).await.expect("position").expect("a consumer");
+    assert_eq!((position.read_to(), position.undelivered), (2, 0), "{position:?}");
+    publish(&bus, messages(5..6)).await;
+    let mut subscription = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
+    assert_eq!(numbers(&receive(&mut subscription, 1).await), [5]);
+}
+
+async fn position_when<B: Bus>(bus: &B, condition: impl Fn(&ConsumerPosition) -> bool) -> ConsumerPosition {
+    let durable = consumer(LONG).durable;
+    let reached = async {
+        loop {
+            let position = bus.consumer_position(&durable).await.expect("position").expect("a consumer");
+            if condition(&position) {
+                return position;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, reached).await.expect("it does not get there")
 }

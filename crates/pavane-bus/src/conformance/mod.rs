@@ -47,7 +47,8 @@ macro_rules! conformance_tests {
         ]);
         $crate::conformance_tests!(@module $start, consuming: [
             starts_at_the_beginning, never_exceeds_the_credits, gives_nothing_without_credits, takes_several_filters,
-            shares_the_work, bounds_what_is_unsettled, loses_nothing_when_cancelled, remembers_its_position
+            shares_the_work, bounds_what_is_unsettled, loses_nothing_when_cancelled, remembers_its_position,
+            says_how_far_it_is, has_not_read_what_expired
         ]);
         $crate::conformance_tests!(@module $start, settling: [
             an_ack_ends_it, a_rejection_ends_it, silence_brings_it_back, a_retry_waits, a_retry_without_delay_is_immediate,

@@ -113,12 +113,15 @@ impl Inner {
 
         #[derive(Deserialize)]
         struct End {
+            first_seq: u64,
             last_seq: u64,
         }
 
         let answer = self.api::<Info>(&format!("STREAM.INFO.{EVENTS}"), &()).await;
         let Info { ts, created, state } = answer.map_err(Failure::about_events)?;
-        Ok(StreamState { created, last_sequence: state.last_seq, now: ts })
+        let End { first_seq, last_seq } = state;
+        // A stream that never had a message says 0.
+        Ok(StreamState { created, first_sequence: first_seq.max(1), last_sequence: last_seq, now: ts })
     }
 
     /// Asks the stream's leader. A direct get may be answered by a replica that lags, and would look like a loss.

@@ -4,7 +4,7 @@ use async_nats::jetstream::{
 };
 
 use super::{Inner, api::Failure};
-use crate::{ConsumerConfig, Error, drift::Drift, topology::EVENTS};
+use crate::{ConsumerConfig, ConsumerPosition, Error, drift::Drift, topology::EVENTS};
 
 /// How often a look and a creation may miss each other while several instances start at once.
 const RACES_MAX: usize = 4;
@@ -34,6 +34,20 @@ impl Inner {
 
     pub(super) async fn consumer_info(&self, durable: &str) -> Result<Info, Failure> {
         self.api(&format!("CONSUMER.INFO.{EVENTS}.{durable}"), &serde_json::json!({})).await
+    }
+
+    pub(super) async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, Error> {
+        let info = match self.consumer_info(durable).await {
+            Ok(info) => info,
+            Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => return Ok(None),
+            Err(failure) => return Err(failure.about_events()),
+        };
+        Ok(Some(ConsumerPosition {
+            delivered: info.delivered.stream_sequence,
+            settled: info.ack_floor.stream_sequence,
+            unsettled: u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX),
+            undelivered: info.num_pending,
+        }))
     }
 
     async fn update_consumer(&self, found: Info, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {

@@ -55,8 +55,8 @@ use pavane_contract::codec::header;
 
 use crate::message::MESSAGE_ID;
 use crate::{
-    Bus, ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
-    topology::wake_subject,
+    Bus, ConsumerConfig, ConsumerPosition, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState,
+    Topology, Wakes, topology::wake_subject,
 };
 use link::Link;
 
@@ -158,6 +158,10 @@ impl Bus for JetStream {
 
     async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
         self.inner.dead_letter_at(sequence).await
+    }
+
+    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, Error> {
+        self.inner.consumer_position(durable).await
     }
 
     async fn declare(&self, topology: &Topology, service: &str, declaration: Bytes) -> Result<(), Error> {

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use pavane_contract::Timestamp;
 
 use super::{Faults, after, random::Random, stream::Stream};
-use crate::{ConsumerConfig, Message, topology};
+use crate::{ConsumerConfig, ConsumerPosition, Message, topology};
 
 /// A durable consumer: how far it read, and what it handed out without an answer.
 #[derive(Debug)]
@@ -129,6 +129,17 @@ impl Consumer {
             return Some(now);
         }
         self.unsettled.values().map(|entry| entry.due.max(now)).min()
+    }
+
+    pub(super) fn position(&self, stream: &Stream) -> ConsumerPosition {
+        let delivered = self.position - 1;
+        let oldest = self.unsettled.keys().next();
+        ConsumerPosition {
+            delivered,
+            settled: oldest.map_or(delivered, |oldest| oldest - 1),
+            unsettled: self.unsettled.len() as u64,
+            undelivered: self.undelivered(stream) as u64,
+        }
     }
 
     pub(super) fn unsettled(&self) -> usize {

@@ -25,7 +25,8 @@ pub use stream::Stored;
 pub use subscription::Subscription;
 
 use crate::{
-    Bus, ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology, Wakes,
+    Bus, ConsumerConfig, ConsumerPosition, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState,
+    Topology, Wakes,
 };
 use consumer::{Answer, DeliveryId, Taken};
 use state::State;
@@ -187,6 +188,10 @@ impl Bus for Memory {
 
     async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
         self.shared.state().dead_letter_at(sequence, self.shared.clock.now())
+    }
+
+    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, Error> {
+        self.shared.state().consumer_position(durable, self.shared.clock.now())
     }
 
     fn message_max(&self) -> usize {

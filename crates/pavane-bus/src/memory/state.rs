@@ -12,7 +12,7 @@ use super::{
     stream::{Limits, Stream},
 };
 use crate::{
-    ConsumerConfig, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology,
+    ConsumerConfig, ConsumerPosition, Error, Health, Message, Outgoing, PublishError, Receipt, StreamState, Topology,
     drift::{Drift, set},
     topology::{DEAD_LETTERS, DEAD_LETTERS_SUBJECTS, EVENTS, EVENTS_SUBJECTS},
 };
@@ -162,6 +162,17 @@ impl State {
 
     pub(super) fn stream_state(&self, now: Timestamp) -> Result<StreamState, Error> {
         Ok(self.events()?.state(now))
+    }
+
+    pub(super) fn consumer_position(
+        &mut self,
+        durable: &str,
+        now: Timestamp,
+    ) -> Result<Option<ConsumerPosition>, Error> {
+        self.check_connected()?;
+        let stream = self.streams.get_mut(EVENTS).ok_or(Error::NoStream(EVENTS))?;
+        stream.expire(now);
+        Ok(self.consumers.get(durable).map(|consumer| consumer.position(stream)))
     }
 
     pub(super) fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {

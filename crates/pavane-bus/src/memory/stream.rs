@@ -60,7 +60,13 @@ impl Stream {
     }
 
     pub(super) fn state(&self, now: Timestamp) -> StreamState {
-        StreamState { created: self.created, last_sequence: self.last_sequence, now: Some(now) }
+        let oldest = self.messages.values().find(|stored| after(stored.time, self.limits.max_age) > now);
+        StreamState {
+            created: self.created,
+            first_sequence: oldest.map_or(self.last_sequence + 1, |stored| stored.sequence),
+            last_sequence: self.last_sequence,
+            now: Some(now),
+        }
     }
 
     pub(super) fn store(&mut self, now: Timestamp, outgoing: Outgoing) -> Result<Receipt, PublishError> {

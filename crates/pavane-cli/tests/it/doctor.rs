@@ -46,6 +46,24 @@ async fn a_service_that_is_away_is_named() {
 }
 
 #[tokio::test]
+async fn what_expired_before_a_service_that_is_away_read_it_is_counted() {
+    let stage = Stage::recorded().await;
+    let last = stage.bus.stream_state().await.unwrap().last_sequence;
+    let read_to = stage.bus.consumer_position("shipping_create-shipment").await.unwrap().unwrap().read_to();
+    let mut config = api(&stage, "STREAM.INFO.EVENTS", &json!({})).await["config"].clone();
+    (config["max_age"], config["duplicate_window"]) = (json!(100_000_000), json!(100_000_000));
+    api(&stage, "STREAM.UPDATE.EVENTS", &config).await;
+    while stage.bus.stream_state().await.unwrap().first_sequence <= last {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let ran = pavane(&stage.url(), &["doctor", "--json"]).await;
+    assert_eq!(ran.code, 1);
+    let lost = last - read_to;
+    has(&ran, "fault", &format!("up to {lost} events expired before shipping/create-shipment read them"));
+    assert!(found(&ran).iter().all(|(_, what)| !what.contains("before payment")), "who is there has read all");
+}
+
+#[tokio::test]
 async fn missing_renamed_and_foreign_consumers_are_told_apart() {
     let mut stage = Stage::empty().await;
     for service in ["order", "payment", "inventory", "shipping", "notification"] {

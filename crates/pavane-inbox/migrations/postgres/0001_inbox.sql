@@ -88,3 +88,15 @@ create table pavane_call (
     primary key (reaction, event_id)
 );
 create index pavane_call_called on pavane_call (last_called_at);
+
+-- How far each reaction has read the stream of events, to notice what expired before it was read. Never pruned.
+create table pavane_read (
+    reaction text primary key,
+    -- When the stream was created: another time is another stream.
+    stream bigint not null,
+    -- Up to this sequence nothing is left to read.
+    read_to bigint not null,
+    -- At most so many events expired unread, and when that was noticed last.
+    expired bigint not null default 0,
+    expired_at bigint not null default 0
+);

@@ -9,8 +9,8 @@ use std::{
 
 use pavane::{
     bus::{
-        Bus, ConsumerConfig, Delivery, Error, Health, Memory, Message, Outgoing, PublishError, Receipt, Settle,
-        StreamState, Subscription, Topology, memory,
+        Bus, ConsumerConfig, ConsumerPosition, Delivery, Error, Health, Memory, Message, Outgoing, PublishError,
+        Receipt, Settle, StreamState, Subscription, Topology, memory,
     },
     contract::{
         SagaId,
@@ -135,6 +135,10 @@ impl Bus for SimulatedBus {
 
     async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
         self.memory.dead_letter_at(sequence).await
+    }
+
+    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, Error> {
+        self.memory.consumer_position(durable).await
     }
 
     fn message_max(&self) -> usize {

@@ -16,7 +16,8 @@ use serde::Serialize;
 use super::gauges::Gauges;
 use crate::{Readiness, metric};
 
-/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200) and `/metrics`
+/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200; in both cases
+/// with warnings) and `/metrics`
 /// (Prometheus text).
 ///
 /// [`run`](super::run) serves them and condenses what the histograms gathered. Where they are served by other means, only a
@@ -43,12 +44,13 @@ pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Route
 struct Ready {
     ready: bool,
     missing: Vec<String>,
+    warnings: Vec<String>,
 }
 
 async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>) -> impl IntoResponse {
     let missing = readiness.missing().await;
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready: missing.is_empty(), missing }))
+    (status, Json(Ready { ready: missing.is_empty(), missing, warnings: readiness.warnings() }))
 }
 
 /// The process's one recorder.

@@ -20,3 +20,4 @@ mod redrives;
 mod stage;
 mod starts;
 mod swallowed;
+mod unread;

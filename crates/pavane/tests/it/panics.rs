@@ -10,8 +10,8 @@ use bytes::Bytes;
 use pavane::{
     App, Config, Correlation, Edge, Error, Readiness,
     bus::{
-        Bus, ConsumerConfig, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt, StreamState,
-        Subscription, Topology,
+        Bus, ConsumerConfig, ConsumerPosition, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt,
+        StreamState, Subscription, Topology,
     },
     contract::SystemClock,
     outbox::{Config as DbConfig, Db},
@@ -73,6 +73,10 @@ impl Bus for Brittle {
 
     async fn stream_state(&self) -> Result<StreamState, pavane::bus::Error> {
         self.bus.stream_state().await
+    }
+
+    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, pavane::bus::Error> {
+        self.bus.consumer_position(durable).await
     }
 
     async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, pavane::bus::Error> {

@@ -109,7 +109,7 @@ async fn the_edge_answers_as_it_is_described() -> Result<()> {
     let url = format!("sqlite:{}", folder.path().join("notification.db").display());
     let running = Running::start(Config::new(nats.url(), url), &folder).await?;
     assert_eq!(running.get("/healthz").await?.0, 200);
-    assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [] }));
+    assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [], "warnings": [] }));
     assert_eq!(running.get("/metrics").await?.0, 200);
     let (status, kind, problem) = running.get("/notifications/7").await?;
     assert_eq!(

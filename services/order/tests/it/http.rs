@@ -154,7 +154,7 @@ async fn operators_and_clients_can_look_at_the_service() {
     let world = World::start_on(sqlite()).await;
     world.place().await;
     assert_eq!(world.get("/healthz").await.text, "ok");
-    assert_eq!(world.get("/readyz").await.body, json!({ "ready": true, "missing": [] }));
+    assert_eq!(world.get("/readyz").await.body, json!({ "ready": true, "missing": [], "warnings": [] }));
     assert_eq!(world.get("/metrics").await.status, 200);
     let description = world.get("/openapi.json").await.body;
     let paths: Vec<_> = description["paths"].as_object().unwrap().keys().collect();

@@ -3,6 +3,7 @@
 mod books;
 mod cancels;
 mod cards;
+mod keys;
 mod manifest;
 mod order;
 mod outages;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const ORDERS: usize = 4;
-const QUICK: Duration = Duration::from_millis(500);
+pub(crate) const QUICK: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn orders_placed_while_the_provider_is_down_are_authorised_once_it_is_up() -> Result<()> {

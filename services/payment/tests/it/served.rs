@@ -135,7 +135,7 @@ async fn the_edge_answers_as_it_is_described() -> Result<()> {
     let running = Running::start(&nats, &provider, &url).await?;
 
     assert_eq!(running.get("/healthz").await?.0, 200);
-    assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [] }));
+    assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [], "warnings": [] }));
     assert_eq!(running.get("/metrics").await?.0, 200);
     let (status, kind, problem) = running.get("/payments/not-a-uuid").await?;
     assert_eq!(

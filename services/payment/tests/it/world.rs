@@ -119,6 +119,18 @@ impl World {
         Ok(sqlx::query(sql).fetch_one(self.db.readers()).await?.try_get(0)?)
     }
 
+    /// Lets a day pass since each call was made: the provider knows no key of before.
+    pub(crate) async fn a_day_later(&self) -> Result<()> {
+        const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+        for sql in [
+            "update pavane_ledger set changed_at = changed_at - $1",
+            "update pavane_call set first_called_at = first_called_at - $1",
+        ] {
+            sqlx::query(sql).bind(DAY).execute(self.db.writers()).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn dead_letters(&self) -> usize {
         self.bus.messages(DEAD_LETTERS).len()
     }

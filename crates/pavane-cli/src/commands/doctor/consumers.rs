@@ -1,6 +1,6 @@
 //! The consumers: each declared reaction has one, it is as it must be, somebody attends it; and there are no others.
 
-use pavane_bus::jetstream::ConsumerReport;
+use pavane_bus::jetstream::{ConsumerReport, StreamReport};
 use pavane_choreography::{Declaration, ReactionSettings};
 
 use super::{
@@ -21,7 +21,10 @@ pub(super) fn check(evidence: &Evidence) -> Check {
         for (reaction, settings) in &declaration.settings.reactions {
             let name = format!("{}/{reaction}", declaration.manifest.service);
             match evidence.consumer(&settings.durable) {
-                Some(consumer) => findings.extend(as_it_must_be(&name, consumer, settings)),
+                Some(consumer) => {
+                    findings.extend(as_it_must_be(&name, consumer, settings));
+                    findings.extend(evidence.events.as_ref().and_then(|events| expired(&name, consumer, events)));
+                }
                 None => findings.push(missing(&name, &settings.durable)),
             }
         }
@@ -136,6 +139,26 @@ fn as_it_must_be(name: &str, consumer: &ConsumerReport, settings: &ReactionSetti
         ));
     }
     findings
+}
+
+/// What expired before it was read. A consumer that somebody attends was moved past it: its service says what that was.
+fn expired(name: &str, consumer: &ConsumerReport, events: &StreamReport) -> Option<Finding> {
+    if is_attended(consumer) {
+        return None;
+    }
+    let read_to = if consumer.in_flight == 0 { consumer.delivered.sequence } else { consumer.settled.sequence };
+    let lost = events.first_sequence.saturating_sub(1).saturating_sub(read_to);
+    (lost > 0).then(|| {
+        Finding::fault(
+            format!("up to {} expired before {name} read them", words::counted(lost, "event")),
+            "they are lost for it: steps that never run, undos that are never made; each day that nobody takes events, more expire",
+            format!(
+                "start its service, which says how many on /readyz; raise the age until it runs: nats stream edit {} --max-age 30d; \
+                 pavane stuck names the sagas that wait",
+                events.name
+            ),
+        )
+    })
 }
 
 /// Declared consumers that nobody takes events from, by service: one that is down misses all of its own.
