@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{durable, relay};
 use crate::{
-    harness::pair,
+    harness::{Sample, pair},
     load::{self, Broker},
     report::{Reach, Row},
     stage::Stage,
@@ -23,6 +23,7 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
     };
     let empty = durable::database(stage).await?;
     let mut rows = Vec::new();
+    rows.extend(memory(&empty, stage.size(1_000_000, 10_000)).await?);
     let sizes: &[usize] = if stage.smoke { &[10_000] } else { &[1_000_000, 10_000_000] };
     for &size in sizes {
         let grown = durable::database(stage).await?;
@@ -76,6 +77,36 @@ impl Growth<'_> {
         drop_database(&url).await?;
         rate
     }
+}
+
+/// What it takes to remember an event, and a step with the event that it emitted, on disk.
+async fn memory(url: &str, size: usize) -> Result<Vec<Row>> {
+    handled_before(url, size).await?;
+    let mut conn = PgConnection::connect(url).await?;
+    conn.execute("create table bare (id uuid primary key); insert into bare select event_id from pavane_inbox").await?;
+    // An event of 500 bytes, as CloudEvents JSON.
+    let step = "insert into pavane_ledger (saga, step, state, event_id, kept, changed_at) \
+                select gen_random_uuid(), 'book', 'done', gen_random_uuid(), \
+                repeat(md5(n::text), 28), n from generate_series(1, $1) as n";
+    sqlx::query(step).bind(i64::try_from(size)?).execute(&mut conn).await?;
+    let (inbox, ledger, bare): (i64, i64, i64) = sqlx::query_as(
+        "select (select sum(pg_total_relation_size(relid))::bigint from pg_partition_tree('pavane_inbox')), \
+         pg_total_relation_size('pavane_ledger'), pg_total_relation_size('bare')",
+    )
+    .fetch_one(&mut conn)
+    .await?;
+    conn.execute("truncate pavane_inbox, pavane_ledger; drop table bare").await?;
+    conn.close().await?;
+    let each =
+        |bytes: i64| Ok::<_, anyhow::Error>(Sample::once(load::float(usize::try_from(bytes)?) / load::float(size)));
+    let row = |name: &str, what: &str, bytes| {
+        let work = format!("{what} that is remembered, of {size}, with its indexes; a table of ids");
+        Ok::<_, anyhow::Error>(Row::new(name, &work, "bytes", (each(bytes)?, each(bare)?), Reach::Stated))
+    };
+    Ok(vec![
+        row("growth memory event", "an event", inbox)?,
+        row("growth memory step", "a step and the event of 500 bytes that it emitted", ledger)?,
+    ])
 }
 
 /// Fills the inbox with what was handled before: in the partition where today's events go too.
