@@ -41,7 +41,7 @@ pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Route
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct Probed {
     ready: bool,
     missing: Vec<String>,
     warnings: Vec<String>,
@@ -50,7 +50,7 @@ struct Ready {
 async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>) -> impl IntoResponse {
     let missing = readiness.missing().await;
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready: missing.is_empty(), missing, warnings: readiness.warnings() }))
+    (status, Json(Probed { ready: missing.is_empty(), missing, warnings: readiness.warnings() }))
 }
 
 /// The process's one recorder.
