@@ -29,7 +29,7 @@ pub(crate) async fn run(stage: &Stage) -> Result<Vec<Row>> {
     broker.fill(events).await?;
     let mut taken = Vec::new();
     for _ in 0..stage.runs {
-        taken.push(take_over(stage, &broker, events).await?);
+        taken.push(Box::pin(take_over(stage, &broker, events)).await?);
     }
     let allowed = Sample::new(taken.iter().map(|_| DATABASE_TIMEOUT.as_secs_f64()).collect());
     let work = format!(
