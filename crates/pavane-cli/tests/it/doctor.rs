@@ -58,8 +58,8 @@ async fn what_expired_before_a_service_that_is_away_read_it_is_counted() {
     }
     let ran = pavane(&stage.url(), &["doctor", "--json"]).await;
     assert_eq!(ran.code, 1);
-    let lost = last - read_to;
-    has(&ran, "fault", &format!("up to {lost} events expired before shipping/create-shipment read them"));
+    let missed = last - read_to;
+    has(&ran, "fault", &format!("up to {missed} events expired before shipping/create-shipment read them"));
     assert!(found(&ran).iter().all(|(_, what)| !what.contains("before payment")), "who is there has read all");
 }
 
