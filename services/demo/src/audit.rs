@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{customer::Settled, scenario::End, shop::Shop};
 
@@ -78,7 +78,7 @@ impl Audit {
             if audit.passed() || Instant::now() > deadline {
                 return Ok(audit);
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            sleep(Duration::from_millis(250)).await;
         }
     }
 
@@ -152,15 +152,19 @@ impl Books {
     }
 }
 
-/// How many events wait in a service's outbox, as its metrics say.
+/// How many events wait in a service's outbox, as its metrics say. One that has just started may not have counted yet.
 async fn unsent(shop: &Shop, service: &str) -> Result<i64> {
-    let metrics = shop.http().get(shop.url(service, "/metrics")).send().await?.error_for_status()?.text().await?;
+    const PATIENCE: Duration = Duration::from_secs(20);
     let wanted = format!("pavane_outbox_unsent{{service=\"{service}\"}} ");
-    let value = metrics.lines().find_map(|line| line.strip_prefix(&wanted));
-    value
-        .with_context(|| format!("{service} does not tell how many events wait in its outbox"))?
-        .parse()
-        .context("not a number")
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = shop.http().get(shop.url(service, "/metrics")).send().await?.error_for_status()?.text().await?;
+        if let Some(value) = metrics.lines().find_map(|line| line.strip_prefix(&wanted)) {
+            return value.parse().context("not a number");
+        }
+        ensure!(Instant::now() < deadline, "{service} does not tell how many events wait in its outbox");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// How many orders have ended this way, counted page by page.
