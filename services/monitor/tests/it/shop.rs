@@ -185,6 +185,15 @@ impl Shop {
         (answer.status(), answer.json().await.unwrap())
     }
 
+    /// Waits until the monitor has read of a saga.
+    pub(crate) async fn known(&self, key: &str) {
+        self.until(&format!("the monitor to know {key}"), async || {
+            let answer = self.http.get(self.url("monitor", &format!("/api/sagas/{key}"))).send().await.unwrap();
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the monitor shows a saga in this state, and returns its report.
     pub(crate) async fn saga(&self, key: &str, state: &str) -> Value {
         self.until(&format!("{key} to be {state}"), async || {
