@@ -13,7 +13,8 @@ use std::{
 use pavane::{
     Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
     bus::{
-        Bus as _, Memory, Outgoing,
+        Bus as _, Memory,
+        dead_letter::{Address, redrive},
         topology::{DEAD_LETTERS, EVENTS},
     },
     on_effect,
@@ -204,11 +205,9 @@ impl Till {
 
     /// Gives the dead letter to its reaction again, as a person does.
     async fn redrive(&self) {
-        let dead = self.bus.messages(DEAD_LETTERS).remove(0).message;
-        let subject = dead.headers.get("pavane-dead-subject").unwrap().to_owned();
-        let subject = format!("redrive.bank.{}.{subject}", self.reaction);
-        let (headers, payload) = (dead.headers, dead.payload);
-        let redriven = Outgoing { subject, headers, payload, message_id: "redrive-1".into() };
+        let dead = self.bus.messages(DEAD_LETTERS).remove(0);
+        let address = Address::of_letter(&dead.message.subject).unwrap();
+        let redriven = redrive(address, dead.sequence, "redrive-1".to_owned());
         self.bus.publish(vec![redriven]).await.remove(0).unwrap();
     }
 
