@@ -7,6 +7,7 @@ use std::{
     collections::{HashSet, VecDeque},
     fmt,
     future::Future,
+    mem,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -152,13 +153,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.paused_until = Some(Instant::now() + OUTBOX_FULL);
         }
         self.start_runs();
-        let credits = self.engine.credits().saturating_sub(self.in_hand);
+        let credits = self.limited(self.engine.credits()).saturating_sub(self.in_hand);
         let sign_of_life = self.engine.wired.reaction.tuning.ack_wait / 3;
         let pause = self.paused_until;
         let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
         tokio::select! {
             biased;
-            Some(finished) = self.running.join_next() => self.finish(finished)?,
+            Some(finished) = self.running.join_next() => self.finish(finished).await?,
             () = async { tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)).await }, if pause.is_some() => {
                 self.paused_until = None;
             }
@@ -188,7 +189,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     ///
     /// When the durable consumer is gone for good.
     pub async fn turn(&mut self, batch_max: usize) -> Result<usize, Error> {
-        let credits = batch_max.saturating_sub(self.queue.len());
+        let credits = self.limited(batch_max).saturating_sub(self.queue.len());
         if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
             self.enqueue(deliveries?);
         }
@@ -200,7 +201,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             let handled = self.engine.run(&batch, self.outages).await;
             let unavailable = handled.unavailable;
             settle_all(&self.engine, batch, handled).await;
-            self.finish(Ok(Finished { lanes: Vec::new(), events, unavailable }))?;
+            self.finish(Ok(Finished { lanes: Vec::new(), events, unavailable })).await?;
         }
         Ok(events)
     }
@@ -276,16 +277,17 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
 
     /// How many runs may be under way: one as a probe while something is unavailable, none during a pause.
     fn room(&self) -> usize {
-        match (self.paused_until, self.outages) {
-            (Some(_), _) => 0,
-            (None, 0..OUTAGE) => self.engine.concurrency(),
-            (None, _) => 1,
-        }
+        if self.paused_until.is_some() { 0 } else { self.limited(self.engine.concurrency()) }
+    }
+
+    /// So many of something, or one as a probe while something is unavailable.
+    fn limited(&self, most: usize) -> usize {
+        if self.outages >= OUTAGE { most.min(1) } else { most }
     }
 
     /// Takes the oldest waiting events whose keys are free. Events of one key stay together and in order.
     fn take_batch(&mut self) -> Vec<Arrived> {
-        let most = if self.outages >= OUTAGE { 1 } else { self.engine.batch_max() };
+        let most = self.limited(self.engine.batch_max());
         let mut batch: Vec<Arrived> = Vec::new();
         // Keys seen in this pass whose events must wait behind an earlier one.
         let mut behind: HashSet<Lane> = HashSet::new();
@@ -305,7 +307,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         batch
     }
 
-    fn finish(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
+    async fn finish(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
         // Handlers' panics are caught where they happen, so this one is ours: which keys it held is no longer known.
         let finished = finished.map_err(|error| Error::Crashed(error.to_string()))?;
         for lane in &finished.lanes {
@@ -316,18 +318,44 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             (false, _) => self.outages = 0,
             // One of many that were under way when the outage was noticed: it says nothing new.
             (true, Some(_)) => {}
-            (true, None) => self.outage(),
+            (true, None) => self.outage().await,
         }
         Ok(())
     }
 
     /// Counts a failure of the infrastructure; after some in a row the reaction pauses, longer each time.
-    fn outage(&mut self) {
+    async fn outage(&mut self) {
         self.outages = self.outages.saturating_add(1);
-        if self.outages >= OUTAGE {
-            let pause = self.engine.backoff(Duration::from_millis(200), self.outages - OUTAGE + 1);
-            debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
-            self.paused_until = Some(Instant::now() + pause);
+        if self.outages < OUTAGE {
+            return;
+        }
+        let pause = self.engine.backoff(Duration::from_millis(200), self.outages - OUTAGE + 1);
+        debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
+        self.paused_until = Some(Instant::now() + pause);
+        if self.outages == OUTAGE {
+            self.give_back().await;
+        }
+    }
+
+    /// Gives back what waits here, and what was asked for and is still to come: another instance may be able to handle it.
+    /// Cancel-safe: what isn't given back then comes again after the ack wait.
+    async fn give_back(&mut self) {
+        let queue = mem::take(&mut self.queue);
+        self.in_hand -= queue.len();
+        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await {
+            // What was asked for is asked for by the old one.
+            Ok(new) => {
+                if let Err(error) = mem::replace(&mut self.subscription, new).close().await {
+                    debug!(reaction = self.engine.wired.name, %error, "what arrived isn't given back; it comes again");
+                }
+            }
+            Err(error) => {
+                debug!(reaction = self.engine.wired.name, %error, "what was asked for can't be called off; it comes again");
+            }
+        }
+        // What came from the database is due again by itself.
+        for arrived in queue.into_iter().filter(|arrived| !arrived.is_local) {
+            settle(arrived.delivery, Outcome::Again { after: Duration::ZERO }).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
-use tracing::{Span, field::Empty, info_span};
+use tracing::{Span, field::Empty, info_span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};
 
@@ -57,6 +57,17 @@ pub(crate) enum Failure {
     StepRunning,
 }
 
+/// What wasn't there to handle an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lacks {
+    /// It was handled, or failed by itself.
+    Nothing,
+    /// What its handler needs; other events may not need it.
+    Something,
+    /// The database, and so the place to handle any event.
+    Database,
+}
+
 impl<E: Into<HandlerError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Handler(error.into())
@@ -64,8 +75,12 @@ impl<E: Into<HandlerError>> From<E> for Failure {
 }
 
 impl Failure {
-    fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Handler(error) if error.is_unavailable())
+    fn lacks(&self) -> Lacks {
+        match self {
+            Self::Handler(error) if error.is_databases() => Lacks::Database,
+            Self::Handler(error) if error.is_unavailable() => Lacks::Something,
+            Self::Handler(_) | Self::StepRunning => Lacks::Nothing,
+        }
     }
 
     fn is_conflict(&self) -> bool {
@@ -89,49 +104,58 @@ pub(crate) struct Engine<S, DB: Database, B: Bus> {
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles events that may share one transaction, and says what became of each.
     pub(crate) async fn run(&self, batch: &[Arrived], outages: u32) -> Run {
-        let mut ended = false;
+        let (mut ended, mut lacks) = (false, Lacks::Nothing);
         if batch.len() > 1 && !self.wired.reaction.has_effect() {
             match self.all_at_once(batch).await {
                 Some(Ok(())) => {
                     let outcomes = batch.iter().map(|_| Outcome::Done).collect();
                     return Run { outcomes, unavailable: false };
                 }
+                Some(Err(Failure::Handler(error))) if error.is_databases() => {
+                    self.distrust_after(&error);
+                    warn!(reaction = self.wired.name, events = batch.len(), %error, "unavailable; trying again");
+                    lacks = Lacks::Database;
+                }
                 Some(Err(failure)) => ended = failure.is_ended(),
                 None => {}
             }
         }
-        // One by one, only the event that fails is affected.
-        let mut run = Run::default();
+        // One by one, only the event that fails is affected. Without a database none can be handled, and each would wait for it.
+        let mut outcomes = Vec::with_capacity(batch.len());
         for arrived in batch {
-            let (outcome, unavailable) = match self.marked_without_us(arrived, ended).await {
+            if lacks == Lacks::Database {
+                outcomes.push(self.again_after_outage(outages));
+                continue;
+            }
+            let (outcome, lacked) = match self.marked_without_us(arrived, ended).await {
                 Ok(None) => self.one(arrived, outages).await,
-                Ok(Some((event, failure))) => (self.failed(arrived, event, failure, outages).await, false),
-                Err(failure) => (self.not_known(&failure, outages), true),
+                Ok(Some((event, failure))) => (self.failed(arrived, event, failure, outages).await, Lacks::Nothing),
+                Err(failure) => (self.not_known(&failure, outages), Lacks::Database),
             };
-            run.unavailable |= unavailable;
-            run.outcomes.push(outcome);
+            lacks = lacks.max(lacked);
+            outcomes.push(outcome);
         }
-        run
+        Run { outcomes, unavailable: lacks > Lacks::Nothing }
     }
 
-    async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, bool) {
+    async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, Lacks) {
         if let Err(Unusable::NotFetched) = arrived.event {
-            return (self.again_after_outage(outages), true);
+            return (self.again_after_outage(outages), Lacks::Something);
         }
         let Some(event) = self.accepts(arrived) else {
             let outcome = self.refuse(arrived, outages).await;
-            let unavailable = matches!(outcome, Outcome::Again { .. });
-            return (outcome, unavailable);
+            let lacks = if matches!(outcome, Outcome::Again { .. }) { Lacks::Database } else { Lacks::Nothing };
+            return (outcome, lacks);
         };
         let result = match self.forget_if_redriven(arrived, event).await {
             Err(error) => Err(error.into()),
             Ok(()) => self.unless_in_conflict(event).await,
         };
         match result {
-            Ok(()) => (Outcome::Done, false),
+            Ok(()) => (Outcome::Done, Lacks::Nothing),
             Err(failure) => {
-                let unavailable = failure.is_unavailable();
-                (self.failed(arrived, event, failure, outages).await, unavailable)
+                let lacks = failure.lacks();
+                (self.failed(arrived, event, failure, outages).await, lacks)
             }
         }
     }

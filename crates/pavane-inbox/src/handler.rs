@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, fmt, future::Future, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, iter::successors, time::Duration};
 
 use pavane_contract::{Envelope, Event, personal::Fields};
 use pavane_outbox::{Database, Failure, Tx};
@@ -76,6 +76,13 @@ impl HandlerError {
     /// Whether to wait for something; this doesn't count as an attempt.
     pub(crate) const fn is_unavailable(&self) -> bool {
         matches!(self.kind, Kind::Unavailable | Kind::ReadOnly)
+    }
+
+    /// Whether it is the database that isn't there.
+    pub(crate) fn is_databases(&self) -> bool {
+        let cause: &(dyn StdError + 'static) = &*self.cause;
+        let mut causes = successors(Some(cause), |&error| error.source());
+        self.is_unavailable() && causes.any(|error| error.is::<sqlx::Error>() || error.is::<pavane_outbox::Error>())
     }
 
     /// Whether the handler's time was up.

@@ -39,9 +39,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 }
             },
             Failure::Handler(error) if error.is_unavailable() => {
-                if error.kind() == Kind::ReadOnly {
-                    self.db.distrust();
-                }
+                self.distrust_after(&error);
                 warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
                 self.again_after_outage(outages)
             }
@@ -181,6 +179,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             .increment(1);
         self.wired.letter_kept.notify_one();
         Outcome::Dead { reason: cause }
+    }
+
+    /// Connections to a database that can't be written to are not used again.
+    pub(super) fn distrust_after(&self, error: &HandlerError) {
+        if error.kind() == Kind::ReadOnly {
+            self.db.distrust();
+        }
     }
 
     pub(super) fn again_after_outage(&self, outages: u32) -> Outcome {

@@ -29,6 +29,8 @@ use crate::stage::{Started, Stepped, until};
 const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 /// How long the stuck instance waits for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
+/// Most events in one transaction. To wait for each of them would take longer than any test here waits.
+const BATCH: usize = 100;
 
 async fn step((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
     let key = started.key.clone();
@@ -52,7 +54,11 @@ impl Instance {
         let table = "create table steps (key text not null)".into_sql_str();
         let tables =
             Migrator::with_migrations(vec![Migration::new(1, "s".into(), MigrationType::Simple, table, false)]);
-        let hasty = |tuning: &mut pavane::inbox::Tuning| tuning.timeout = Duration::from_millis(400);
+        let hasty = |tuning: &mut pavane::inbox::Tuning| {
+            tuning.timeout = Duration::from_millis(400);
+            tuning.concurrency = Some(1);
+            tuning.batch_max = BATCH;
+        };
         let service = Service::new("stage", ())
             .migrations(tables)
             .edge("start", pavane::Declared::emits::<Started>)
@@ -88,7 +94,7 @@ impl Instance {
     async fn handle_all(&mut self, bus: &Memory) {
         let consumer = Mutex::new(&mut self.consumer);
         until("everything to be handled", || async {
-            consumer.lock().await.turn(1).await.unwrap();
+            consumer.lock().await.turn(BATCH).await.unwrap();
             let pending = bus.pending("stage_step").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
@@ -115,6 +121,15 @@ impl Pair {
         let other = Instance::open(&url, &bus, Duration::from_secs(10)).await;
         let stuck = Instance::open(&through, &bus, ANSWER).await;
         Self { bus, proxy, stuck, other }
+    }
+
+    /// More than one instance has room for.
+    async fn place_many(&self) -> Vec<String> {
+        let keys: Vec<_> = (0..3 * BATCH).map(|number| format!("many-{number}")).collect();
+        for key in &keys {
+            self.other.place(key).await;
+        }
+        keys
     }
 
     /// How often each of the keys was handled, and how often that was published.
@@ -164,6 +179,48 @@ async fn an_event_whose_database_vanishes_at_any_statement_is_taken_over_and_han
     let counted: i64 =
         sqlx::query_scalar("select count(*) from pavane_attempt").fetch_one(pair.other.db.readers()).await.unwrap();
     assert_eq!(counted, 0, "an outage is nobody's failed attempt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_database_vanishes_waits_for_it_once() {
+    let mut pair = Pair::open().await;
+    let keys = pair.place_many().await;
+    pair.other.publish_all().await;
+    for direction in BOTH {
+        pair.proxy.black_hole(direction);
+    }
+    let turn = tokio::time::timeout(Duration::from_secs(30), pair.stuck.consumer.turn(BATCH)).await;
+    assert_eq!(turn.expect("a batch waits once").unwrap(), BATCH);
+    pair.other.handle_all(&pair.bus).await;
+    pair.other.publish_all().await;
+    assert!(pair.books(&keys).await.iter().all(|entry| *entry == (1, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_an_instance_whose_database_vanishes_is_given_back() {
+    let mut pair = Pair::open().await;
+    let keys = pair.place_many().await;
+    pair.other.publish_all().await;
+    for direction in BOTH {
+        pair.proxy.black_hole(direction);
+    }
+    let Pair { bus, stuck, other, .. } = &mut pair;
+    let stuck = &mut stuck.consumer;
+    // It has a batch in hand, and as many events again that wait for their turn.
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while bus.pending("stage_step").unwrap().unsettled < 2 * BATCH {
+            stuck.step().await.unwrap();
+        }
+    })
+    .await
+    .expect("it takes what it has room for");
+    // It goes on and on, and so keeps alive what it keeps.
+    tokio::select! {
+        () = other.handle_all(bus) => {}
+        () = async { loop { stuck.step().await.unwrap() } } => {}
+    }
+    other.publish_all().await;
+    assert!(pair.books(&keys).await.iter().all(|entry| *entry == (1, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
