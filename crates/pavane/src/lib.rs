@@ -3,6 +3,7 @@
 mod app;
 mod config;
 mod edge;
+mod event;
 mod janitor;
 #[cfg(feature = "ops")]
 mod metric;
@@ -18,10 +19,30 @@ mod unread;
 pub use app::{App, shutdown_signal};
 pub use config::Config;
 pub use edge::{Declared, Edge};
+pub use event::*;
 pub use pavane_bus as bus;
 pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;
-pub use pavane_contract::{Envelope, Event, Key};
+pub use pavane_contract::{Envelope, Key};
+/// Declares an event: its name, its version and its key.
+///
+/// ```
+/// use pavane::Event;
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+/// #[event(name = "payment.authorized", version = 2, key = order_id)]
+/// struct PaymentAuthorized {
+///     order_id: String,
+///     cents: u64,
+/// }
+///
+/// assert_eq!((PaymentAuthorized::NAME, PaymentAuthorized::VERSION), ("payment.authorized", 2));
+/// let event = PaymentAuthorized { order_id: "order 7".into(), cents: 300 };
+/// assert_eq!(event.key(), "order 7".into());
+/// ```
+pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox as inbox;
 pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
