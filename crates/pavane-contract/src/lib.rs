@@ -6,7 +6,9 @@
 mod clock;
 pub mod codec;
 mod envelope;
-mod event;
+/// For `pavane`, which exports the trait beside a derive of its own. At the root, the name stands for the derive of this crate, too.
+#[doc(hidden)]
+pub mod event;
 pub mod golden;
 mod id;
 mod key;

@@ -3,7 +3,6 @@
 mod app;
 mod config;
 mod edge;
-mod event;
 mod janitor;
 #[cfg(feature = "ops")]
 mod metric;
@@ -19,11 +18,10 @@ mod unread;
 pub use app::{App, shutdown_signal};
 pub use config::Config;
 pub use edge::{Declared, Edge};
-pub use event::*;
 pub use pavane_bus as bus;
 pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;
-pub use pavane_contract::{Envelope, Key};
+pub use pavane_contract::{Envelope, Key, event::Event};
 /// Declares an event: its name, its version and its key.
 ///
 /// ```
