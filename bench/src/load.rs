@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service,
+    Config, Envelope, Event, Handled, Service,
     bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
     contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
     inbox::on,
@@ -31,35 +31,21 @@ pub(crate) const REACTION: &str = "book";
 pub(crate) const SERVICE: &str = "ledger";
 
 /// The event that is consumed.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "teller.deposited", key = account)]
 pub(crate) struct Deposited {
     pub(crate) account: String,
     pub(crate) amount: i64,
     pub(crate) note: String,
 }
 
-impl Event for Deposited {
-    const NAME: &'static str = "teller.deposited";
-    const VERSION: u16 = 1;
-    fn key(&self) -> Key {
-        self.account.as_str().into()
-    }
-}
-
 /// The event that is emitted for it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "ledger.booked", key = account)]
 pub(crate) struct Booked {
     pub(crate) account: String,
     pub(crate) amount: i64,
     pub(crate) note: String,
-}
-
-impl Event for Booked {
-    const NAME: &'static str = "ledger.booked";
-    const VERSION: u16 = 1;
-    fn key(&self) -> Key {
-        self.account.as_str().into()
-    }
 }
 
 /// The table that the service updates, on either database.

@@ -12,22 +12,40 @@ use crate::{Key, personal::EventFields};
 ///
 /// # Examples
 ///
+/// The derive writes the implementation for a struct with a field that is its key.
+///
 /// ```
-/// use pavane_contract::{Event, Key};
+/// use pavane_contract::Event;
 /// use schemars::JsonSchema;
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+/// #[event(name = "payment.authorized", version = 1, key = order_id)]
 /// struct PaymentAuthorized {
 ///     order_id: String,
 ///     amount_cents: u64,
 /// }
+/// ```
 ///
-/// impl Event for PaymentAuthorized {
-///     const NAME: &'static str = "payment.authorized";
+/// Any other event says it by itself.
+///
+/// ```
+/// use pavane_contract::{Event, Key};
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// struct SeatTaken {
+///     row: u8,
+///     seat: char,
+/// }
+///
+/// impl Event for SeatTaken {
+///     const NAME: &'static str = "seat.taken";
 ///     const VERSION: u16 = 1;
+///
 ///     fn key(&self) -> Key {
-///         self.order_id.as_str().into()
+///         format!("{}{}", self.row, self.seat).into()
 ///     }
 /// }
 /// ```

@@ -40,6 +40,19 @@ impl From<Uuid> for Key {
     }
 }
 
+/// In decimal.
+macro_rules! from_whole_numbers {
+    ($($number:ty)+) => {
+        $(impl From<$number> for Key {
+            fn from(key: $number) -> Self {
+                Self(key.to_string())
+            }
+        })+
+    };
+}
+
+from_whole_numbers!(i16 i32 i64 u16 u32 u64);
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

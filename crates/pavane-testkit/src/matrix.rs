@@ -53,17 +53,13 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Event, Key, Service};
+/// # use pavane::{Event, Service};
 /// # use pavane_testkit::fault_matrix;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+/// # #[event(name = "order.confirmed", key = order_id)]
 /// # struct OrderConfirmed { order_id: String }
-/// # impl Event for OrderConfirmed {
-/// #     const NAME: &'static str = "order.confirmed";
-/// #     const VERSION: u16 = 1;
-/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
-/// # }
 /// # fn service() -> Service<()> { Service::new("loyalty", ()) }
 /// #[tokio::test]
 /// async fn nothing_that_fails_does_harm() {

@@ -25,24 +25,16 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # Examples
 ///
 /// ```
-/// # use pavane::{Envelope, Event, Handled, Key, Service, Tx, on};
+/// # use pavane::{Envelope, Event, Handled, Service, Tx, on};
 /// # use pavane_testkit::given;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+/// # #[event(name = "order.confirmed", key = order_id)]
 /// # struct OrderConfirmed { order_id: String }
-/// # impl Event for OrderConfirmed {
-/// #     const NAME: &'static str = "order.confirmed";
-/// #     const VERSION: u16 = 1;
-/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
-/// # }
-/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+/// # #[event(name = "loyalty.points-added", key = order_id)]
 /// # struct PointsAdded { order_id: String, points: u32 }
-/// # impl Event for PointsAdded {
-/// #     const NAME: &'static str = "loyalty.points-added";
-/// #     const VERSION: u16 = 1;
-/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
-/// # }
 /// async fn add_points((): &(), tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
 ///     tx.emit(&PointsAdded { order_id: order.order_id.clone(), points: 10 }).await?;
 ///     Ok(())

@@ -61,16 +61,12 @@ pub enum Error {
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Envelope, Event, Handled, Key, Service, Tx, on};
+/// # use pavane::{Envelope, Event, Handled, Service, Tx, on};
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+/// # #[event(name = "order.confirmed", key = order_id)]
 /// # struct OrderConfirmed { order_id: String }
-/// # impl Event for OrderConfirmed {
-/// #     const NAME: &'static str = "order.confirmed";
-/// #     const VERSION: u16 = 1;
-/// #     fn key(&self) -> Key { self.order_id.as_str().into() }
-/// # }
 /// struct Loyalty;
 ///
 /// async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {

@@ -1,13 +1,14 @@
 //! What the inventory service says: stock held for an order, or not.
 
-use pavane_contract::{Event, Key};
+use pavane_contract::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Address, OrderId, Sku};
 
 /// Everything ordered is held for the order. Undone by [`StockReleased`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "inventory.reserved", version = 1, key = order_id)]
 pub struct StockReserved {
     /// Which order.
     pub order_id: OrderId,
@@ -15,17 +16,9 @@ pub struct StockReserved {
     pub ship_to: Address,
 }
 
-impl Event for StockReserved {
-    const NAME: &'static str = "inventory.reserved";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
-}
-
 /// There is not enough of something; nothing is held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "inventory.rejected", version = 1, key = order_id)]
 pub struct StockRejected {
     /// Which order.
     pub order_id: OrderId,
@@ -33,27 +26,10 @@ pub struct StockRejected {
     pub sku: Sku,
 }
 
-impl Event for StockRejected {
-    const NAME: &'static str = "inventory.rejected";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
-}
-
 /// What was held for the order is for sale again. Undoes [`StockReserved`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "inventory.released", version = 1, key = order_id)]
 pub struct StockReleased {
     /// Which order.
     pub order_id: OrderId,
-}
-
-impl Event for StockReleased {
-    const NAME: &'static str = "inventory.released";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
 }

@@ -3,8 +3,8 @@
 //! The events carry the state that whoever comes next needs, so no service ever asks another. Their names, fields and
 //! subjects are wire format: `golden/` holds one committed example and schema of each, and a test keeps them.
 //!
-//! Contracts grow additively within a version: readers ignore fields that they don't know. A breaking change raises
-//! `VERSION`, and with it the name of the golden file.
+//! Contracts grow additively within a version: readers ignore fields that they don't know. A breaking change raises the
+//! version, and with it the name of the golden file.
 
 pub mod inventory;
 mod money;

@@ -1,13 +1,14 @@
 //! What the order service says: an order begins, and how it ends.
 
-use pavane_contract::{Event, Key};
+use pavane_contract::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Money, OrderDetails, OrderId};
 
 /// A customer placed an order. Starts the saga.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "order.placed", version = 1, key = order_id)]
 pub struct OrderPlaced {
     /// Which order.
     pub order_id: OrderId,
@@ -20,33 +21,17 @@ pub struct OrderPlaced {
     pub card: String,
 }
 
-impl Event for OrderPlaced {
-    const NAME: &'static str = "order.placed";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
-}
-
 /// The time allowed for an order is over. Emitted for every order when it is placed, to arrive at its deadline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "order.deadline-passed", version = 1, key = order_id)]
 pub struct OrderDeadlinePassed {
     /// Which order.
     pub order_id: OrderId,
 }
 
-impl Event for OrderDeadlinePassed {
-    const NAME: &'static str = "order.deadline-passed";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
-}
-
 /// Everything worked: the order is paid and on its way. Excludes [`OrderCancelled`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "order.confirmed", version = 1, key = order_id)]
 pub struct OrderConfirmed {
     /// Which order.
     pub order_id: OrderId,
@@ -57,17 +42,9 @@ pub struct OrderConfirmed {
     pub total: Money,
 }
 
-impl Event for OrderConfirmed {
-    const NAME: &'static str = "order.confirmed";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
-}
-
 /// The order will not be fulfilled, and whatever was done for it is undone. Excludes [`OrderConfirmed`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "order.cancelled", version = 1, key = order_id)]
 pub struct OrderCancelled {
     /// Which order.
     pub order_id: OrderId,
@@ -78,15 +55,6 @@ pub struct OrderCancelled {
     pub total: Money,
     /// Why.
     pub reason: CancelReason,
-}
-
-impl Event for OrderCancelled {
-    const NAME: &'static str = "order.cancelled";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.order_id.into()
-    }
 }
 
 /// Why an order was cancelled.

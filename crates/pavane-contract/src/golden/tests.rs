@@ -1,21 +1,12 @@
 use schemars::JsonSchema;
 
 use super::*;
-use crate::Key;
 
 macro_rules! event {
     ($name:ident, $version:literal, $key:ident, { $($body:tt)* }) => {
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = "payment.authorized", version = $version, key = $key)]
         struct $name { $($body)* }
-
-        impl Event for $name {
-            const NAME: &'static str = "payment.authorized";
-            const VERSION: u16 = $version;
-
-            fn key(&self) -> Key {
-                self.$key.as_str().into()
-            }
-        }
     };
 }
 
@@ -84,7 +75,7 @@ fn a_breaking_change_is_refused_and_named() {
     let error = check(&Shrunk { order: order() }, Some(&committed())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "payment.authorized v1 changed in a way that breaks its readers; take it back, or raise VERSION:\n  \
+        "payment.authorized v1 changed in a way that breaks its readers; take it back, or raise its version:\n  \
          an old reader can't read new events at $.cents: the reader requires a field that is not always written"
     );
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service, Tx,
+    Config, Envelope, Event, Handled, Service, Tx,
     bus::{Bus as _, Memory, Outgoing},
     contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
     on,
@@ -17,18 +17,10 @@ use sqlx::Any;
 
 use crate::clock::Ahead;
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "writer.noted", key = what)]
 struct Noted {
     what: String,
-}
-
-impl Event for Noted {
-    const NAME: &'static str = "writer.noted";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.what.as_str().into()
-    }
 }
 
 async fn file((): &(), tx: &mut Tx, noted: &Envelope<Noted>) -> Handled {

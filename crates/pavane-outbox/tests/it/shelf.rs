@@ -11,7 +11,7 @@ use std::{
 
 use pavane_bus::{Bus as _, Memory, Outgoing, Topology, topology::EVENTS};
 use pavane_choreography::Emission;
-use pavane_contract::{Clock, Event, EventRef, Key, SystemClock, Timestamp, codec};
+use pavane_contract::{Clock, Event, EventRef, SystemClock, Timestamp, codec};
 use pavane_outbox::{
     Config, Correlation, CrashPoint, CrashPoints, Db, Dialect, Emissions, Tx,
     migration::OUTBOX,
@@ -24,19 +24,11 @@ use sqlx::Any;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "shelf.noted", key = key)]
 pub(crate) struct Noted {
     pub(crate) key: String,
     pub(crate) text: String,
-}
-
-impl Event for Noted {
-    const NAME: &'static str = "shelf.noted";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.key.as_str().into()
-    }
 }
 
 /// A clock that stands still until a test moves it.

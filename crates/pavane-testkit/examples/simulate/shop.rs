@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
     contract::Timestamp,
     on, on_effect,
     sqlx::{
@@ -26,20 +26,12 @@ use serde::{Deserialize, Serialize};
 macro_rules! event {
     ($name:ident, $wire:literal $(, $field:ident: $type:ty)*) => {
         #[doc = concat!("`", $wire, "`")]
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = $wire, key = order)]
         #[allow(missing_docs, reason = "the names say it")]
         pub(crate) struct $name {
             pub(crate) order: String,
             $(pub(crate) $field: $type,)*
-        }
-
-        impl Event for $name {
-            const NAME: &'static str = $wire;
-            const VERSION: u16 = 1;
-
-            fn key(&self) -> Key {
-                self.order.as_str().into()
-            }
         }
     };
 }

@@ -1,6 +1,6 @@
 //! Handlers that quote personal data in what they say of their failures.
 
-use pavane::{Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx, on, on_effect, undo};
+use pavane::{Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx, on, on_effect, undo};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,20 +9,12 @@ const EMAIL: &str = "ada.king@example.org";
 
 macro_rules! event {
     ($name:ident, $wire:literal) => {
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = $wire, key = room)]
         struct $name {
             room: u16,
             #[schemars(extend("x-personal" = true))]
             email: String,
-        }
-
-        impl Event for $name {
-            const NAME: &'static str = $wire;
-            const VERSION: u16 = 1;
-
-            fn key(&self) -> Key {
-                self.room.to_string().into()
-            }
         }
     };
 }

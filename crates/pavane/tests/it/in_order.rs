@@ -6,7 +6,7 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service, Tx,
+    Config, Envelope, Event, Handled, Service, Tx,
     bus::{Bus as _, Memory, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
@@ -18,29 +18,21 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::stage::{databases, envelope, until};
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "notes.noted", key = key)]
 struct Noted {
-    key: usize,
+    key: u32,
     number: u32,
-}
-
-impl Event for Noted {
-    const NAME: &'static str = "notes.noted";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.key.to_string().into()
-    }
 }
 
 /// What was noted of each key, and a gate that key 0 has to pass.
 struct Notes {
-    noted: Mutex<BTreeMap<usize, Vec<u32>>>,
+    noted: Mutex<BTreeMap<u32, Vec<u32>>>,
     gate: Semaphore,
 }
 
 impl Notes {
-    fn of(&self, key: usize) -> Vec<u32> {
+    fn of(&self, key: u32) -> Vec<u32> {
         self.noted.lock().unwrap().get(&key).cloned().unwrap_or_default()
     }
 }

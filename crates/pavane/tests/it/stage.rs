@@ -8,7 +8,7 @@ use std::{
 };
 
 use pavane::{
-    App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},
@@ -34,18 +34,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 macro_rules! event {
     ($name:ident, $wire:literal) => {
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = $wire, key = key)]
         pub(crate) struct $name {
             pub(crate) key: String,
-        }
-
-        impl Event for $name {
-            const NAME: &'static str = $wire;
-            const VERSION: u16 = 1;
-
-            fn key(&self) -> Key {
-                self.key.as_str().into()
-            }
         }
     };
 }

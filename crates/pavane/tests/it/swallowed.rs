@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    App, Config, Envelope, Event, Handled, Key, Service, Tx,
+    App, Config, Envelope, Event, Handled, Service, Tx,
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     inbox::{Consumer, dead_letter::Progress},
@@ -22,32 +22,16 @@ use tempfile::TempDir;
 
 use crate::stage::{databases, envelope, until};
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "writer.noted", key = key)]
 struct Noted {
     key: String,
 }
 
-impl Event for Noted {
-    const NAME: &'static str = "writer.noted";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.key.as_str().into()
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "clerk.filed", key = key)]
 struct Filed {
     key: String,
-}
-
-impl Event for Filed {
-    const NAME: &'static str = "clerk.filed";
-    const VERSION: u16 = 1;
-
-    fn key(&self) -> Key {
-        self.key.as_str().into()
-    }
 }
 
 const INSERT: &str = "insert into filed (key) values ($1)";

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
     choreography::Saga, inbox::Tuning, on, on_effect,
 };
 use pavane_testkit::servers::Nats;
@@ -21,18 +21,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 macro_rules! event {
     ($name:ident, $wire:literal) => {
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = $wire, key = key)]
         pub(crate) struct $name {
             key: String,
-        }
-
-        impl Event for $name {
-            const NAME: &'static str = $wire;
-            const VERSION: u16 = 1;
-
-            fn key(&self) -> Key {
-                self.key.as_str().into()
-            }
         }
     };
 }

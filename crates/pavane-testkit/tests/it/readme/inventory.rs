@@ -1,6 +1,15 @@
 //! The README's first example, and what it leaves out.
 
-use pavane::{Envelope, Handled, Service, Tx, on, undo};
+use pavane::{Envelope, Event, Handled, Service, Tx, on, undo};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+// A fact that the service tells the others, and what it is about.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "inventory.reserved", key = order_id)]
+struct StockReserved {
+    order_id: String,
+}
 
 // One local transaction: dedupe mark, ledger, your rows and the emitted event commit together, or none of them.
 async fn reserve_stock(_: &Inventory, tx: &mut Tx, payment: &Envelope<PaymentAuthorized>) -> Handled {
@@ -29,40 +38,26 @@ fn service() -> Service<Inventory> {
 
 // What the README leaves out.
 
-use pavane::{
-    Event, Key,
-    sqlx::{
-        SqlSafeStr as _,
-        migrate::{Migration, MigrationType, Migrator},
-    },
+use pavane::sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
 };
 use pavane_testkit::fault_matrix;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 struct Inventory;
 
 macro_rules! event {
     ($name:ident, $wire:literal) => {
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
+        #[event(name = $wire, key = order_id)]
         struct $name {
             order_id: String,
-        }
-
-        impl Event for $name {
-            const NAME: &'static str = $wire;
-            const VERSION: u16 = 1;
-
-            fn key(&self) -> Key {
-                self.order_id.as_str().into()
-            }
         }
     };
 }
 
 event!(PaymentAuthorized, "payment.authorized");
 event!(OrderCancelled, "order.cancelled");
-event!(StockReserved, "inventory.reserved");
 event!(StockRejected, "inventory.rejected");
 event!(StockReleased, "inventory.released");
 
