@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use pavane_bus::{Bus as _, Memory};
-use pavane_outbox::relay::{self, Progress, Relay};
+use pavane_outbox::{
+    Correlation, Emissions,
+    relay::{self, Progress, Relay},
+};
 use sqlx::Any;
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, everything, noted};
 
 /// Longer than any test: nothing is found by looking now and then.
 const NEVER: Duration = Duration::from_hours(1);
@@ -111,4 +114,35 @@ async fn a_standby_takes_over_however_much_is_committed() {
         };
         timeout(SOON, took_over).await.expect("commits keep the standby from taking over");
     }
+}
+
+#[tokio::test]
+async fn a_nudge_after_the_users_commit_wakes_the_relay_here_and_in_the_instance_that_publishes() {
+    let shelf = Shelf::on_postgres().await;
+    let second = shelf.second_instance().await;
+    let _leads = run(leader(&shelf, NEVER).await);
+    let _stands_by = run(relay(&second, NEVER));
+    let commit = async |shelf: &Shelf, text| {
+        let mut tx = shelf.db.writers().begin().await.unwrap();
+        let emissions = Emissions::new("shelf/test", everything());
+        let mut guest = shelf.db.join(&mut *tx, Correlation::start(), emissions).unwrap();
+        guest.emit(&noted("a", text)).await.unwrap();
+        tx.commit().await.unwrap();
+        shelf.db.nudge();
+    };
+    commit(&shelf, "one").await;
+    stored(&shelf, &["one"]).await;
+    commit(&second, "two").await;
+    stored(&shelf, &["one", "two"]).await;
+}
+
+#[tokio::test]
+async fn what_a_user_commits_without_a_nudge_goes_out_with_the_next_look() {
+    let shelf = Shelf::on_postgres().await;
+    let _leads = run(leader(&shelf, Duration::from_millis(20)).await);
+    let mut tx = shelf.db.writers().begin().await.unwrap();
+    let mut guest = shelf.db.join(&mut *tx, Correlation::start(), Emissions::new("shelf/test", everything())).unwrap();
+    guest.emit(&noted("a", "one")).await.unwrap();
+    tx.commit().await.unwrap();
+    stored(&shelf, &["one"]).await;
 }
