@@ -119,7 +119,7 @@ begin
     if wrong is not null then
         perform pavane_refuse('22023', format('pavane_emit needs the field "%s"', wrong), 'it needs entry, type, key and data');
     end if;
-    select min(format('"%s" is a %s, not a %s', field, jsonb_typeof(value), form ->> field)) into wrong
+    select min(format('"%s" has the type %s, not %s', field, jsonb_typeof(value), form ->> field)) into wrong
     from jsonb_each(document) as it (field, value)
     where jsonb_typeof(value) <> 'null' and jsonb_typeof(value) <> all (string_to_array(form ->> field, ' or '));
     if wrong is not null then

@@ -302,13 +302,13 @@ fn misshapen() -> Vec<Refusal> {
         ),
         (
             json!({ "key": 7 }),
-            "pavane_emit: \"key\" is a number, not a string",
+            "pavane_emit: \"key\" has the type number, not string",
             "docs/from-sql.md has the fields and their types",
         ),
         (json!({ "key": null }), "pavane_emit needs the field \"key\"", "it needs entry, type, key and data"),
         (
             json!({ "data": "{}" }),
-            "pavane_emit: \"data\" is a string, not a object",
+            "pavane_emit: \"data\" has the type string, not object",
             "docs/from-sql.md has the fields and their types",
         ),
         (
