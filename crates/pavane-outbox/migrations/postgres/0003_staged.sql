@@ -40,3 +40,5 @@ alter table pavane_staged enable always trigger pavane_staged_moves;
 do $$ begin
     execute format('alter function pavane_move_staged() set search_path = %I, pg_temp', current_schema());
 end $$;
+-- On a table of their own, others could have it move what they like.
+revoke execute on function pavane_move_staged() from public;

@@ -448,10 +448,15 @@ async fn a_role_that_may_call_the_function_needs_no_other_right_and_can_not_lead
     sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut *teller.writer().await.unwrap()).await.unwrap();
     let (said, _) = refusal(&open("stranger").await, &document("a", "x", &json!({}))).await;
     assert_eq!(said, "permission denied for function pavane_emit");
-    for table in ["pavane_staged", "pavane_outbox", "pavane_entry"] {
-        let write = format!("delete from public.{table}");
-        let refused =
-            sqlx::raw_sql(sqlx::AssertSqlSafe(write)).execute(open("teller").await.writers()).await.unwrap_err();
+    let attach = "create temp table forged (id integer); create trigger forge after insert on forged for each row \
+                  execute function public.pavane_move_staged()";
+    for write in [
+        attach,
+        "insert into public.pavane_staged (event_id, subject, headers, payload) values (gen_random_uuid(), '', '', '')",
+        "delete from public.pavane_outbox",
+        "update public.pavane_entry_event set decides = true",
+    ] {
+        let refused = sqlx::raw_sql(write).execute(open("teller").await.writers()).await.unwrap_err();
         assert!(refused.to_string().contains("permission denied"), "{refused}");
     }
     assert_eq!(published(&shelf).await, ["told"]);
