@@ -1,11 +1,11 @@
-//! Connections that die around the commit of a user's transaction.
+//! Connections that die around the commit of a user's transaction, and a database that does.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use pavane_choreography::{Edge, Manifest};
 use pavane_contract::{Clock as _, SystemClock};
-use pavane_outbox::{Config, Correlation, Db, Emissions};
-use pavane_testkit::servers::{Direction, Proxy};
+use pavane_outbox::{Config, Correlation, Db, Emissions, migration::OUTBOX};
+use pavane_testkit::servers::{self, Direction, Proxy, Tools};
 use sqlx::{Connection as _, PgConnection, Postgres, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
 
@@ -149,21 +149,72 @@ async fn emit(db: &Db<Postgres>, tx: &mut PgConnection, id: i64) -> Result<(), p
         let mut guest = db.join(tx, Correlation::start(), Emissions::new("shelf/pay", everything()))?;
         return guest.emit(&noted(&id.to_string(), "paid")).await;
     }
+    emit_from_sql(tx, id).await
+}
+
+async fn emit_from_sql(conn: &mut PgConnection, id: i64) -> Result<(), pavane_outbox::Error> {
     let emit = "select pavane_emit(jsonb_build_object('entry', 'pay', 'type', 'shelf.noted', 'key', $1, \
                 'data', jsonb_build_object('key', $1, 'text', 'paid')))";
-    sqlx::query(emit).bind(id.to_string()).execute(tx).await?;
+    sqlx::query(emit).bind(id.to_string()).execute(conn).await?;
     Ok(())
+}
+
+/// The database of a service that has told of its entry point.
+async fn service(url: &str) -> Db<Postgres> {
+    let pay = Edge { name: "pay".to_owned(), emits: everything() };
+    let manifest =
+        Manifest { service: "shelf".to_owned(), edges: vec![pay], reactions: Vec::new(), events: Vec::new() };
+    let db = Db::open(Config::new("shelf", url)).await.unwrap();
+    db.migrate(&OUTBOX).await.unwrap();
+    db.declare_entries(&manifest).await.unwrap();
+    db
+}
+
+/// The rows, and the rows that events tell of.
+async fn books(db: &Db<Postgres>) -> (Vec<i64>, Vec<i64>) {
+    let rows = sqlx::query_scalar("select id from business order by id").fetch_all(db.writers()).await.unwrap();
+    let events =
+        "select (payload::json ->> 'key')::bigint from pavane_outbox join pavane_unsent using (seq) order by 1";
+    (rows, sqlx::query_scalar(events).fetch_all(db.writers()).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_crash_of_the_database_loses_no_event_that_was_committed_or_prepared() {
+    let mut server = servers::Postgres::start(&Tools::from_env()).await.unwrap();
+    let url = server.create_database("shelf").await.unwrap();
+    let db = service(&url).await;
+    let run = async |db: &Db<Postgres>, sql| sqlx::raw_sql(sql).execute(db.writers()).await.map(drop);
+    run(&db, "create table business (id bigint primary key)").await.unwrap();
+    run(&db, "alter system set max_prepared_transactions = 1").await.unwrap();
+    server.restart().await.unwrap();
+    let db = service(&url).await;
+    for (id, end) in [(1, "commit"), (2, "commit"), (3, "prepare transaction 'three'"), (4, "savepoint unfinished")] {
+        let mut conn = db.writers().acquire().await.unwrap().detach();
+        run_on(&mut conn, "begin").await;
+        insert(&mut conn, id).await.unwrap();
+        emit_from_sql(&mut conn, id).await.unwrap();
+        run_on(&mut conn, end).await;
+    }
+    server.restart().await.unwrap();
+    let db = service(&url).await;
+    assert_eq!(books(&db).await, (vec![1, 2], vec![1, 2]));
+    run(&db, "commit prepared 'three'").await.unwrap();
+    assert_eq!(books(&db).await, (vec![1, 2, 3], vec![1, 2, 3]));
+    let mut conn = db.writers().acquire().await.unwrap();
+    insert(&mut conn, 5).await.unwrap();
+    emit_from_sql(&mut conn, 5).await.unwrap();
+    assert_eq!(books(&db).await, (vec![1, 2, 3, 5], vec![1, 2, 3, 5]));
+}
+
+async fn run_on(conn: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(conn).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_ten_thousand_transactions_that_are_killed_around_their_commit_none_has_a_ghost_and_none_loses_its_event() {
     let shelf = Shelf::on_postgres().await;
     shelf.run("create table business (id bigint primary key)").await;
-    let pay = Edge { name: "pay".to_owned(), emits: everything() };
-    let manifest =
-        Manifest { service: "shelf".to_owned(), edges: vec![pay], reactions: Vec::new(), events: Vec::new() };
-    let db = Db::<Postgres>::open(Config::new("shelf", shelf.url())).await.unwrap();
-    db.declare_entries(&manifest).await.unwrap();
+    let db = service(shelf.url()).await;
     let url: Arc<str> = shelf.url().into();
     let mut workers = JoinSet::new();
     for worker in 0..WORKERS {
@@ -187,10 +238,7 @@ async fn of_ten_thousand_transactions_that_are_killed_around_their_commit_none_h
     while shelf.count(busy).await > 0 {
         tokio::task::yield_now().await;
     }
-    let rows: Vec<i64> =
-        sqlx::query_scalar("select id from business order by id").fetch_all(db.writers()).await.unwrap();
-    let events = "select (payload::json ->> 'key')::bigint from pavane_outbox order by 1";
-    let events: Vec<i64> = sqlx::query_scalar(events).fetch_all(db.writers()).await.unwrap();
+    let (rows, events) = books(&db).await;
     let kept: BTreeSet<i64> = rows.iter().copied().collect();
     assert_eq!(rows, events, "a row without its event, or an event without its row");
     assert!(told.is_subset(&kept), "what was committed is gone");
