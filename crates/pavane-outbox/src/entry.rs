@@ -3,7 +3,7 @@
 mod store;
 
 use pavane_choreography::{Emission, Manifest};
-use pavane_contract::EventRef;
+use pavane_contract::{EventRef, codec, subject};
 use serde::Serialize;
 
 use crate::{Database, Db, Dialect, Error, db::micros};
@@ -14,6 +14,10 @@ struct Row<'m> {
     entry: &'m str,
     event: &'m str,
     version: u16,
+    /// Its subjects up to the key.
+    subject: String,
+    /// Names the schema of its body.
+    schema: String,
     emits: bool,
     schedules: bool,
     decides: bool,
@@ -47,7 +51,9 @@ fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
         let decides = has(|group| matches!(group, Emission::Verdict(_)));
         let schedules = has(|group| matches!(group, Emission::Scheduled(_)));
         let emits = has(|group| !matches!(group, Emission::Verdict(_) | Emission::Scheduled(_)));
-        Row { entry, event: &event.name, version: event.version, emits, schedules, decides }
+        let subject = subject::filter(event).trim_end_matches('*').to_owned();
+        let schema = codec::data_schema(event);
+        Row { entry, event: &event.name, version: event.version, subject, schema, emits, schedules, decides }
     };
     events.into_iter().map(row).collect()
 }

@@ -18,6 +18,9 @@ create table pavane_entry_event (
     entry text not null references pavane_entry (name) on delete cascade,
     event text not null,
     version integer not null,
+    -- Its subjects up to the key's token, and the name of its body's schema.
+    subject text not null,
+    schema text not null,
     emits boolean not null,
     schedules boolean not null,
     decides boolean not null,
@@ -287,12 +290,12 @@ begin
         end if;
     end if;
     insert into pavane_staged (event_id, subject, headers, payload, due_at) values (
-        id, 'events.' || declared.event || '.' || pavane_token(document ->> 'key'),
+        id, declared.subject || pavane_token(document ->> 'key'),
         pavane_headers(array[
-            ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', declared.event], ['ce-source', pavane_percent(entry.service)],
+            ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)], ['ce-source', pavane_percent(entry.service)],
             ['ce-subject', pavane_percent(document ->> 'key')], ['ce-time', pavane_rfc3339(now)],
             ['ce-datacontenttype', 'application/json'],
-            ['ce-dataschema', format('urn:pavane:%s:%s', declared.event, declared.version)],
+            ['ce-dataschema', pavane_percent(declared.schema)],
             ['ce-eventversion', declared.version::text], ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
             ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
             ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]),

@@ -18,9 +18,11 @@ pub(super) async fn replace<DB: Database>(
                            select name, $1, memory, askable, schedulable, outbox_rows, outbox_age \
                            from json_array_elements_text($2::json) as name, json_to_record($3::json) as limits \
                            (memory bigint, askable bigint, schedulable bigint, outbox_rows bigint, outbox_age bigint)";
-    const EVENTS: &str = "insert into pavane_entry_event (entry, event, version, emits, schedules, decides) \
-                          select entry, event, version, emits, schedules, decides from json_to_recordset($1::json) as rows \
-                          (entry text, event text, version integer, emits boolean, schedules boolean, decides boolean)";
+    const EVENTS: &str = "insert into pavane_entry_event \
+                          (entry, event, version, subject, schema, emits, schedules, decides) \
+                          select entry, event, version, subject, schema, emits, schedules, decides \
+                          from json_to_recordset($1::json) as rows (entry text, event text, version integer, \
+                          subject text, schema text, emits boolean, schedules boolean, decides boolean)";
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
