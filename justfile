@@ -33,6 +33,10 @@ down:
 test *arguments:
     cargo xtest {{ arguments }}
 
+# emit from programs that know nothing of Pavane (tokio-postgres, Diesel, SeaORM, psycopg), over real servers
+from-sql *arguments:
+    cargo test --manifest-path examples/from-sql/Cargo.toml --target-dir target --locked {{ arguments }}
+
 # feed many broken events, subjects, dead letters and HTTP bodies, by a seed of its own; for example: just fuzz 100000
 fuzz cases="20000":
     FUZZ_CASES={{ cases }} FUZZ_SEED="${FUZZ_SEED:-$(date +%s)}" cargo xtest fuzz:: -- --nocapture

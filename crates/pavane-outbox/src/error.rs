@@ -103,6 +103,15 @@ pub enum Error {
         /// What waits, and the limit.
         why: String,
     },
+    /// A transaction of the caller's can't be joined on SQLite, which has no trigger that waits for the commit.
+    #[error("a transaction of your own can be joined on PostgreSQL only: on SQLite let the entry point begin it")]
+    NoGuest,
+    /// The connection isn't in a transaction, so what is emitted would be committed apart from the state that it tells of.
+    #[error(
+        "the connection is in no transaction that sqlx began: begin one with pool.begin() or conn.begin(), and pass it as \
+         &mut *tx"
+    )]
+    NoTransaction,
     /// The event can't be written as JSON.
     #[error("the event can't be encoded: {0}")]
     Encode(#[from] codec::Error),

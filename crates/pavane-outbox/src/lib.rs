@@ -2,7 +2,8 @@
 //!
 //! A [`Tx`] is a local transaction that can also [`emit`](Tx::emit): the event becomes a row of the outbox, committed
 //! with the business rows or not at all. The [`Relay`](relay::Relay) publishes committed rows. So there is no event for a
-//! state that rolled back, and no state change whose event is never published.
+//! state that rolled back, and no state change whose event is never published. A [`Guest`] does the same in a transaction that
+//! the user began and commits, and the SQL function `pavane_emit` in one of any program's.
 //!
 //! See <https://microservices.io/patterns/data/transactional-outbox.html>.
 
@@ -13,9 +14,12 @@ mod crash_point;
 mod database;
 mod db;
 mod deadline;
+mod draft;
 mod emissions;
+mod entry;
 mod error;
 mod failure;
+mod guest;
 pub mod metric;
 pub mod migration;
 mod pressure;
@@ -36,6 +40,7 @@ pub use db::{Config, Db};
 pub use emissions::Emissions;
 pub use error::Error;
 pub use failure::Failure;
+pub use guest::Guest;
 pub use refused::RefusedEvent;
 pub use store::Backlog;
 pub use tx::{Tx, Verdict};

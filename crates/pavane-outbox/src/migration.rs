@@ -37,6 +37,20 @@ pub const OUTBOX: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0002_acknowledged.sql"),
             },
         ),
+        (
+            "staged",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0003_staged.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_staged.sql"),
+            },
+        ),
+        (
+            "emit",
+            Statement {
+                postgres: include_str!("../migrations/postgres/0004_emit.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_emit.sql"),
+            },
+        ),
     ],
 };
 

@@ -10,10 +10,10 @@ use crate::{Arg, Database, Db, Dialect, Error, Statement, db::micros};
 /// An event as a row, ready to be published.
 #[derive(Debug, Serialize)]
 pub(crate) struct NewRow {
-    event_id: EventId,
-    subject: String,
-    headers: String,
-    payload: String,
+    pub(crate) event_id: EventId,
+    pub(crate) subject: String,
+    pub(crate) headers: String,
+    pub(crate) payload: String,
 }
 
 /// An event whose time has not come.

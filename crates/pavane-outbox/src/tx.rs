@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope, SagaId};
+use pavane_contract::{Cause, Envelope, Event, EventRef, Key, RawEnvelope, SagaId};
 
-use crate::{CrashPoint, Database, Db, Emissions, Error, db::micros, store, trace, transaction::Transaction};
+use crate::{CrashPoint, Database, Db, Emissions, Error, db::micros, draft, store, transaction::Transaction};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl<DB: Database> Tx<DB> {
     ///
     /// As [`emit`](Self::emit).
     pub async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
-        let envelope = Envelope { meta: self.meta(event, key).into(), body: body.into() };
+        let envelope = Envelope { meta: draft::meta(&self.db, &self.cause, event, key).into(), body: body.into() };
         self.push(envelope)?;
         self.flush_if_large().await
     }
@@ -182,18 +182,7 @@ impl<DB: Database> Tx<DB> {
     }
 
     fn envelope<E: Event>(&self, event: &E) -> Result<RawEnvelope, Error> {
-        let key = event.key();
-        if key.as_str().len() > Key::MAX_BYTES {
-            return Err(Error::KeyTooLong { event: EventRef::of::<E>(), bytes: key.as_str().len() });
-        }
-        Ok(Envelope { meta: self.meta(EventRef::of::<E>(), key).into(), body: event }.into_raw()?)
-    }
-
-    fn meta(&self, event: EventRef, key: Key) -> Meta {
-        let clock = self.db.clock();
-        let source = self.db.service().to_owned();
-        let cause = Cause { trace: trace::current(self.cause.trace.as_ref()), ..self.cause.clone() };
-        Meta { id: EventId::new(clock), event, key, source, time: clock.now(), cause }
+        draft::envelope(&self.db, &self.cause, event)
     }
 
     fn declared<E: Event>(
@@ -201,11 +190,7 @@ impl<DB: Database> Tx<DB> {
         allowed: impl Fn(&Emissions, &EventRef) -> bool,
         method: &'static str,
     ) -> Result<(), Error> {
-        let event = EventRef::of::<E>();
-        if allowed(&self.emissions, &event) {
-            return Ok(());
-        }
-        Err(Error::Undeclared { who: self.emissions.who().to_owned(), event, method })
+        draft::check_declared::<E>(&self.emissions, allowed, method)
     }
 
     /// A handler that emits without end must not fill the memory, nor make one statement of a million rows.

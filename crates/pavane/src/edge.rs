@@ -1,6 +1,6 @@
 use pavane_choreography::Emission;
 use pavane_contract::{EventSet, personal::EventFields};
-use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Tx};
+use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 
 /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
 #[derive(Debug)]
@@ -29,6 +29,40 @@ impl<DB: Database> Edge<DB> {
     pub async fn begin(&self, correlation: Correlation) -> Result<Tx<DB>, Error> {
         self.db.check_room()?;
         self.db.begin(correlation, self.emissions.clone()).await
+    }
+
+    /// Joins a transaction that you began, and that you commit: what is emitted there is published once you have committed it,
+    /// and there is nothing to call at the end. PostgreSQL only. See [`Guest`].
+    ///
+    /// Your commit does not wake the relay: an event waits for its next look, at most `relay.poll_max`. [`nudge`](Self::nudge)
+    /// after the commit where that is too long.
+    ///
+    /// # Errors
+    ///
+    /// When sqlx has begun no transaction on this connection, on SQLite, when the [outbox is full](Error::OutboxFull), or when
+    /// the saga's start [isn't known](Correlation::of).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pavane::{Correlation, Edge, Event, outbox::Error, sqlx::{PgPool, Postgres}};
+    /// async fn pay<E: Event>(pay: &Edge<Postgres>, pool: &PgPool, paid: &E) -> Result<(), Error> {
+    ///     let mut tx = pool.begin().await?;
+    ///     pavane::sqlx::query("update invoice set paid = true").execute(&mut *tx).await?;
+    ///     pay.within(&mut tx, Correlation::start())?.emit(paid).await?;
+    ///     tx.commit().await?;
+    ///     pay.nudge();
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn within<'c>(&self, conn: &'c mut DB::Connection, correlation: Correlation) -> Result<Guest<'c, DB>, Error> {
+        self.db.join(conn, correlation, self.emissions.clone())
+    }
+
+    /// Wakes the relay, in this process or in the instance that publishes, after a commit that went past the framework: one of
+    /// your own, or of somebody who emits from SQL. Optional: without it the relay looks by itself.
+    pub fn nudge(&self) {
+        self.db.nudge();
     }
 }
 

@@ -44,7 +44,7 @@ pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox as inbox;
 pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
-pub use pavane_outbox::{Correlation, Tx, Verdict};
+pub use pavane_outbox::{Correlation, Guest, Tx, Verdict};
 pub use readiness::Readiness;
 pub use service::{Error, Service};
 pub use sqlx;

@@ -218,6 +218,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self.name_what_asks_a_person(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
         self.migrate(&db).await?;
+        db.declare_entries(&manifest).await?;
         let patience = Patience::new(config.start_within);
         let provisioned =
             patience.outlast("make sure of the streams", BusError::is_passing, || bus.provision(&config.topology));

@@ -2,6 +2,9 @@
 #![cfg(test)]
 
 mod clocks;
+mod emit;
+mod guest;
+mod guest_killed;
 mod instances;
 mod memory;
 mod pressure;

@@ -143,6 +143,24 @@ impl Shelf {
         (db, relay)
     }
 
+    /// The one on PostgreSQL.
+    pub(crate) async fn on_postgres() -> Self {
+        let [_, shelf] = Self::each().await;
+        shelf
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn run(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(self.db.writers()).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.db.writers()).await.unwrap()
+    }
+
     pub(crate) fn relay(&self) -> Relay<Any, Memory> {
         Relay::new(self.db.clone(), self.bus.clone(), relay::Config::default())
     }

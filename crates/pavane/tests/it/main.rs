@@ -10,6 +10,7 @@ mod emits_once;
 mod full;
 mod gives_up;
 mod gone;
+mod guest;
 mod in_order;
 mod ledger;
 mod memory;

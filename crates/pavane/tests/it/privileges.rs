@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config,
+    Config, Correlation,
     bus::Memory,
     contract::SystemClock,
     inbox::{INBOX, forget, keep_partitions},
@@ -13,7 +13,7 @@ use pavane_testkit::servers::Postgres;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::stage::{Stage, State, service};
+use crate::stage::{Stage, Started, State, service};
 
 /// What the operations manual says, as the tables' owner.
 const GRANTS: &str = "alter default privileges grant select, insert, update, delete on tables to clerk; \
@@ -67,6 +67,12 @@ async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_one
     stage.start("reject-poor").await;
     stage.settle().await;
     assert!(stage.said("reject-poor").contains(&"stage.failed".to_owned()));
+    let mut tx = stage.db.writers().begin().await.unwrap();
+    let started = Started { key: "guest".to_owned() };
+    stage.edge().within(&mut tx, Correlation::start()).unwrap().emit(&started).await.unwrap();
+    tx.commit().await.unwrap();
+    stage.settle().await;
+    assert_eq!(stage.done("guest").await, ["charge", "step"]);
     // The weeks to come are there from the migration, so nothing has to be made yet.
     keep_partitions(&stage.db, Duration::from_hours(45 * 24)).await.unwrap();
     assert!(!forget(&stage.db, Duration::ZERO).await.unwrap());

@@ -1,0 +1,1 @@
+-- Transactions that aren't ours to commit are for PostgreSQL: SQLite has no triggers that wait for the commit.

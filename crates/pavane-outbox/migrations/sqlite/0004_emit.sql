@@ -1,0 +1,1 @@
+-- Emitting from SQL is for PostgreSQL: SQLite has no functions of its own.

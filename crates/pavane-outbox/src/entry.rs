@@ -1,0 +1,82 @@
+//! A service's entry points as rows, for whoever emits from SQL: `pavane_emit` holds its callers to them.
+
+mod store;
+
+use pavane_choreography::{Emission, Manifest};
+use pavane_contract::{EventRef, codec, subject};
+use serde::Serialize;
+
+use crate::{Database, Db, Dialect, Error, db::micros};
+
+/// One event that an entry point declares, and how it may be emitted there.
+#[derive(Debug, Serialize)]
+struct Row<'m> {
+    entry: &'m str,
+    event: &'m str,
+    version: u16,
+    /// Its subjects up to the key.
+    subject: String,
+    /// Names the schema of its body.
+    schema: String,
+    emits: bool,
+    schedules: bool,
+    decides: bool,
+}
+
+impl<DB: Database> Db<DB> {
+    /// Writes which events a service's entry points declare, in place of what was written before. A service does so when it
+    /// starts; of several versions that run at once, the one that started last counts. Does nothing on SQLite, where nobody
+    /// asks.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn declare_entries(&self, manifest: &Manifest) -> Result<(), Error> {
+        if self.dialect() != Dialect::Postgres {
+            return Ok(());
+        }
+        let names: Vec<_> = manifest.edges.iter().map(|entry| entry.name.as_str()).collect();
+        let rows: Vec<_> = manifest.edges.iter().flat_map(|entry| rows(&entry.name, &entry.emits)).collect();
+        self.within(store::replace(self, &manifest.service, &names, &rows)).await
+    }
+}
+
+/// One row for each event, however many groups have it.
+fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
+    let mut events: Vec<&EventRef> = groups.iter().flat_map(Emission::events).collect();
+    events.sort();
+    events.dedup();
+    let row = |event: &'m EventRef| {
+        let has = |kind: fn(&Emission) -> bool| groups.iter().any(|it| kind(it) && it.events().contains(event));
+        let decides = has(|group| matches!(group, Emission::Verdict(_)));
+        let schedules = has(|group| matches!(group, Emission::Scheduled(_)));
+        let emits = has(|group| !matches!(group, Emission::Verdict(_) | Emission::Scheduled(_)));
+        let subject = subject::filter(event).trim_end_matches('*').to_owned();
+        let schema = codec::data_schema(event);
+        Row { entry, event: &event.name, version: event.version, subject, schema, emits, schedules, decides }
+    };
+    events.into_iter().map(row).collect()
+}
+
+/// How long a service remembers sagas, and how much may wait, in microseconds and rows.
+#[derive(Debug, Serialize)]
+struct Limits {
+    memory: i64,
+    askable: i64,
+    schedulable: i64,
+    outbox_rows: i64,
+    outbox_age: i64,
+}
+
+impl Limits {
+    fn of<DB: Database>(db: &Db<DB>) -> Self {
+        let bounds = db.bounds();
+        Self {
+            memory: micros(bounds.memory),
+            askable: micros(bounds.askable()),
+            schedulable: micros(bounds.schedulable()),
+            outbox_rows: i64::from(bounds.outbox_rows),
+            outbox_age: micros(bounds.outbox_age),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Events in a transaction that isn't ours: the user began it, and commits it.
+
+mod store;
+
+use std::time::Duration;
+
+use pavane_contract::{Cause, Event, EventRef, SagaId};
+use sqlx_core::transaction::TransactionManager as _;
+
+use crate::{Correlation, Database, Db, Dialect, Emissions, Error, Verdict, db::micros, draft, store::NewRow};
+
+/// Emits in a transaction that you began and commit. `PostgreSQL` only.
+///
+/// Each event is written to a staging table at once, in your transaction; your commit moves it to the outbox, by a deferred
+/// constraint trigger. So there is nothing to call at the end and nothing to forget: commit, and what was emitted is published;
+/// roll back, or roll back to a savepoint, and what was emitted since is gone.
+///
+/// Your commit does not wake the relay, as it goes past the framework. An event waits for the relay's next look, at most
+/// [`poll_max`](crate::relay::Config::poll_max); wake it after the commit where that is too long.
+///
+/// The guest borrows the connection. Your own SQL goes through [`conn`](Self::conn), or to the transaction itself once the
+/// guest is no longer used.
+///
+/// # Errors of the database
+///
+/// An error of the database aborts your transaction, as any failed statement does on PostgreSQL: pass it on, or begin a
+/// savepoint before you emit. Where the event can't be moved at the commit (the disk is full, say), *your commit* fails with
+/// the database's error, whose context names `pavane_move_staged`, and nothing is committed. Any other error (an undeclared
+/// event, a key that is too long) is found before anything is sent, and leaves the transaction as it was.
+///
+/// # Order
+///
+/// The sequence of an event is given out at the commit: of two transactions that changed the same row, the one that commits
+/// first is published first. `set constraints all immediate` gives up that order, as it moves events at that moment; they
+/// still commit or roll back with the transaction. `prepare transaction` moves events as a commit does, and they are
+/// published after `commit prepared`.
+#[derive(Debug)]
+pub struct Guest<'c, DB: Database> {
+    conn: &'c mut DB::Connection,
+    db: Db<DB>,
+    cause: Cause,
+    emissions: Emissions,
+}
+
+impl<DB: Database> Db<DB> {
+    /// Joins the transaction that a connection is in. It may emit what `emissions` declares.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTransaction`] when sqlx has begun none on this connection: what is emitted would be committed apart from the
+    /// state that it tells of. [`Error::NoGuest`] on SQLite. [`Error::OutboxFull`]. [`Error::StartUnknown`] when the saga's
+    /// start [isn't known](Correlation::of).
+    pub fn join<'c>(
+        &self,
+        conn: &'c mut DB::Connection,
+        correlation: Correlation,
+        emissions: Emissions,
+    ) -> Result<Guest<'c, DB>, Error> {
+        if self.dialect() != Dialect::Postgres {
+            return Err(Error::NoGuest);
+        }
+        if DB::TransactionManager::get_transaction_depth(conn) == 0 {
+            return Err(Error::NoTransaction);
+        }
+        self.check_room()?;
+        let cause = correlation.resolve(self)?;
+        Ok(Guest { conn, db: self.clone(), cause, emissions })
+    }
+
+    /// Wakes the relay, in this process or in the instance that publishes: something was committed past the framework.
+    pub fn nudge(&self) {
+        self.announce_commit();
+    }
+}
+
+impl<DB: Database> Guest<'_, DB> {
+    /// The connection, for your own SQL.
+    pub const fn conn(&mut self) -> &mut DB::Connection {
+        self.conn
+    }
+
+    /// The saga that its events belong to.
+    pub const fn saga(&self) -> SagaId {
+        self.cause.saga
+    }
+
+    /// Emits an event: it is published once your transaction has committed, and only then.
+    ///
+    /// # Errors
+    ///
+    /// When the event isn't declared, its key is too long, or it can't be written as JSON; and when the database fails.
+    pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
+        draft::check_declared::<E>(&self.emissions, Emissions::allow_now, "emits")?;
+        let row = self.row(event)?;
+        store::stage::<DB>(self.conn, row, None).await
+    }
+
+    /// Emits an event after a delay, counted from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga would be older by then than it is remembered.
+    pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
+        draft::check_declared::<E>(&self.emissions, Emissions::allow_later, "schedules")?;
+        let timer = (EventRef::of::<E>(), delay);
+        self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
+        let row = self.row(event)?;
+        store::stage::<DB>(self.conn, row, Some(micros(delay))).await
+    }
+
+    /// Makes an event the saga's outcome, if it has none yet: the first one committed wins, for ever. Of two transactions that
+    /// decide at once, the second waits here until the first has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit), and when the saga is older than outcomes are remembered. In a transaction that is repeatable
+    /// read or serializable, losing is a serialization failure (40001): roll back and try again.
+    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
+        draft::check_declared::<E>(&self.emissions, Emissions::allow_verdict, "decides")?;
+        self.db.check_remembered(&self.cause)?;
+        let row = self.row(event)?;
+        let won = store::decide::<DB>(self.conn, (self.cause.saga, E::NAME), row).await?;
+        Ok(if won { Verdict::Won } else { Verdict::Lost })
+    }
+
+    fn row<E: Event>(&self, event: &E) -> Result<NewRow, Error> {
+        NewRow::of(&draft::envelope(&self.db, &self.cause, event)?)
+    }
+}

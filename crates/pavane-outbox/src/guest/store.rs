@@ -1,0 +1,44 @@
+//! The SQL of events in a transaction that isn't ours. `PostgreSQL` only.
+
+use pavane_contract::SagaId;
+
+use crate::{Arg, Database, Error, store::NewRow};
+
+/// Writes an event that the transaction's commit moves on: to the outbox, or to the timers when it is due later, in so many
+/// microseconds.
+pub(super) async fn stage<DB: Database>(
+    conn: &mut DB::Connection,
+    row: NewRow,
+    due_in: Option<i64>,
+) -> Result<(), Error> {
+    const NOW: &str = "insert into pavane_staged (event_id, subject, headers, payload) values ($1::uuid, $2, $3, $4)";
+    const LATER: &str = "insert into pavane_staged (event_id, subject, headers, payload, due_at) \
+                         values ($1::uuid, $2, $3, $4, pavane_now() + $5)";
+    let mut args = values(row);
+    args.extend(due_in.map(Arg::from));
+    DB::execute(conn, if due_in.is_some() { LATER } else { NOW }, args).await?;
+    Ok(())
+}
+
+/// Takes the saga's only outcome and writes its event, both or neither. `false` when the saga has one.
+///
+/// One statement, so that an error in between leaves no outcome without its event. Two that decide at once meet at the primary
+/// key: the second waits for the first to commit, and loses.
+pub(super) async fn decide<DB: Database>(
+    conn: &mut DB::Connection,
+    (saga, event): (SagaId, &str),
+    row: NewRow,
+) -> Result<bool, Error> {
+    const DECIDE: &str = "with won as (insert into pavane_verdict (saga, event, decided_at) values ($5::uuid, $6, pavane_now()) \
+                          on conflict (saga) do nothing returning 1) \
+                          insert into pavane_staged (event_id, subject, headers, payload) \
+                          select $1::uuid, $2, $3, $4 from won";
+    let mut args = values(row);
+    args.extend([saga.to_string().into(), event.into()]);
+    Ok(DB::execute(conn, DECIDE, args).await? == 1)
+}
+
+fn values(row: NewRow) -> Vec<Arg> {
+    let NewRow { event_id, subject, headers, payload } = row;
+    vec![event_id.to_string().into(), subject.into(), headers.into(), payload.into()]
+}
