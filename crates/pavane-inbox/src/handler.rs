@@ -3,6 +3,8 @@ use std::{error::Error as StdError, fmt, future::Future, iter::successors, time:
 use pavane_contract::{Envelope, Event, personal::Fields};
 use pavane_outbox::{Database, Failure, Tx};
 
+use crate::Call;
+
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
 ///
 /// A business "no" is none of these: it is an event.
@@ -168,29 +170,6 @@ fn kind_of(failure: Failure) -> Kind {
     }
 }
 
-/// Names one call of an effect. Every retry of the call has the same key, so that the provider does it once.
-///
-/// See <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    pub(crate) fn new(durable: &str, event: impl fmt::Display) -> Self {
-        Self(format!("{durable}-{event}"))
-    }
-
-    /// The key as text: printable ASCII, at most 255 characters.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`.
 ///
 /// Implemented for every such function; you never implement it.
@@ -217,29 +196,30 @@ where
     }
 }
 
-/// A function that calls something outside: `async fn(&State, &IdempotencyKey, &Envelope<E>) -> Result<T, HandlerError>`.
+/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`.
 ///
 /// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
 /// function.
-pub trait Effect<'a, S, E, T>: Send + Sync + 'static {
+pub trait Effect<'a, S, DB: Database, E, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<T, HandlerError>> + Send + 'a;
 
     /// Calls it.
-    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Self::Future;
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, event: &'a Envelope<E>) -> Self::Future;
 }
 
-impl<'a, S, E, T, F, Fut> Effect<'a, S, E, T> for F
+impl<'a, S, DB, E, T, F, Fut> Effect<'a, S, DB, E, T> for F
 where
     S: 'a,
+    DB: Database,
     E: 'a,
-    F: Fn(&'a S, &'a IdempotencyKey, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
+    F: Fn(&'a S, &'a Call<'a, DB>, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Fut {
-        self(state, key, event)
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, event: &'a Envelope<E>) -> Fut {
+        self(state, call, event)
     }
 }
 

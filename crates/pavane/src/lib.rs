@@ -23,7 +23,7 @@ pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;
 pub use pavane_contract::{Envelope, Event, Key};
 pub use pavane_inbox as inbox;
-pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
+pub use pavane_inbox::{Call, Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
 pub use pavane_outbox::{Correlation, Tx, Verdict};
 pub use readiness::Readiness;

@@ -1,6 +1,7 @@
 //! The inbox's stores, over real servers.
 #![cfg(test)]
 
+mod call;
 mod clock;
 mod dedupe;
 mod keys;
