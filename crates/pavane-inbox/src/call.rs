@@ -1,7 +1,13 @@
-use std::{fmt, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use pavane_outbox::{Connection, Database, Db, Error};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
+
+use crate::{
+    HandlerError,
+    dedupe::{self, SqlStore},
+};
 
 /// What an effect is given for its call: the idempotency key, the time that is left, and the service's database for reading.
 pub struct Call<'a, DB: Database = sqlx::Any> {
@@ -43,6 +49,24 @@ impl<'a, DB: Database> Call<'a, DB> {
     /// When no connection is free in time, or the database doesn't answer.
     pub async fn db(&self) -> Result<Connection<DB>, Error> {
         Ok(self.db.reader().await?)
+    }
+
+    /// Makes the call once, where the provider has no idempotency keys: the answer is kept in the service's database, and a
+    /// retry is given it instead of calling again. For a provider that has them this is a waste.
+    ///
+    /// It is *at least* once: after a crash between the call and the keeping of its answer, the call is made again. The page of
+    /// [`dedupe`] says what that leaves open.
+    ///
+    /// # Errors
+    ///
+    /// As [`dedupe::once`].
+    pub async fn once<T, F>(&self, work: impl FnOnce() -> F) -> Result<T, HandlerError>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        F: Future<Output = Result<T, HandlerError>>,
+    {
+        let store = SqlStore::new(self.db.clone(), self.db.bounds().memory);
+        dedupe::once(&store, self.key.as_str(), self.time_left(), work).await
     }
 }
 

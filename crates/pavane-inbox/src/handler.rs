@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, future::Future, iter::successors, time:
 use pavane_contract::{Envelope, Event, personal::Fields};
 use pavane_outbox::{Database, Failure, Tx};
 
-use crate::Call;
+use crate::{Call, dedupe};
 
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
 ///
@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     ReadOnly,
     /// The database rolled it back to let another transaction go on. Try again at once.
     Conflict,
+    /// Somebody else is at it, for so long. Try again then; this doesn't count as an attempt.
+    Busy(Duration),
 }
 
 impl HandlerError {
@@ -156,9 +158,25 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 error => kind_of(error.failure()),
             };
         }
+        if let Some(error) = error.downcast_ref::<dedupe::Error>()
+            && let Some(kind) = kind_of_claim(error)
+        {
+            return kind;
+        }
         next = error.source();
     }
     Kind::Transient
+}
+
+/// `None` where the cause tells.
+fn kind_of_claim(error: &dedupe::Error) -> Option<Kind> {
+    match error {
+        dedupe::Error::Busy { left, .. } => Some(Kind::Busy(*left)),
+        dedupe::Error::Full(_) | dedupe::Error::Bus(_) => Some(Kind::Unavailable),
+        // Not rejected, for that would say that it did not happen.
+        dedupe::Error::Lost(_) | dedupe::Error::Claim { .. } | dedupe::Error::Answer { .. } => Some(Kind::Transient),
+        dedupe::Error::Database(_) => None,
+    }
 }
 
 fn kind_of(failure: Failure) -> Kind {
@@ -260,6 +278,11 @@ mod tests {
         assert_eq!(HandlerError::from(sqlx::Error::RowNotFound).kind(), Kind::Transient);
         assert_eq!(HandlerError::from(fmt::Error).kind(), Kind::Transient);
         assert_eq!(HandlerError::reject("no").kind(), Kind::Reject);
+        let no_answer = pavane_outbox::Error::NoAnswer(Duration::from_secs(1));
+        assert_eq!(HandlerError::from(dedupe::Error::from(no_answer)).kind(), Kind::Unavailable);
+        let left = Duration::from_secs(7);
+        let busy = dedupe::Error::Busy { key: "text-1".to_owned(), left };
+        assert_eq!(HandlerError::from(busy).kind(), Kind::Busy(left));
     }
 
     #[test]

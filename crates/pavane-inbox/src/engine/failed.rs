@@ -38,16 +38,23 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     self.again_after_outage(outages)
                 }
             },
-            Failure::Handler(error) if error.is_unavailable() => {
-                self.distrust_after(&error);
-                warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
-                self.again_after_outage(outages)
-            }
-            Failure::Handler(error) => match self.db.within(self.count_failure(arrived, event, &error)).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
+            Failure::Handler(error) => match error.kind() {
+                Kind::Unavailable | Kind::ReadOnly => {
+                    self.distrust_after(&error);
+                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
                     self.again_after_outage(outages)
+                }
+                Kind::Busy(left) => {
+                    debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "trying again when that is over");
+                    // A little later, so that two that wait for the same don't meet again.
+                    Outcome::Again { after: left + self.backoff(Duration::from_millis(50), 1) }
+                }
+                Kind::Transient | Kind::Reject | Kind::Conflict => {
+                    let counted = self.db.within(self.count_failure(arrived, event, &error)).await;
+                    counted.unwrap_or_else(|error| {
+                        warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
+                        self.again_after_outage(outages)
+                    })
                 }
             },
         }

@@ -5,5 +5,6 @@ mod call;
 mod clock;
 mod dedupe;
 mod keys;
+mod once;
 mod partitions;
 mod stage;
