@@ -60,7 +60,7 @@ use crate::handler::{HandlerError, Overdue};
 ///
 /// # Errors
 ///
-/// Those of `work`. When somebody else is at it: in a reaction the event comes again when that lease is over, and this counts
+/// Those of `work`. When somebody else is at it: in a reaction the event comes again until that lease is over, and this counts
 /// neither as an attempt nor as an outage. When the store can't be asked: nothing is done then.
 pub async fn once<T, F>(
     store: &impl DedupeStore,

@@ -11,7 +11,7 @@ use crate::{
     handler::{Effect, Handler, HandlerError, Record},
 };
 
-type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
 
 /// What an effect answered, on its way from the call to the record.
 pub(crate) type Answer = Box<dyn Any + Send>;
@@ -172,7 +172,7 @@ where
 
 /// A handler that panics has failed on this event; the others go on. Whatever it says of its failure goes into logs and dead
 /// letters, so it goes without the event's personal values.
-async fn caught<E: Event, T>(
+pub(crate) async fn caught<E: Event, T>(
     body: &[u8],
     work: impl Future<Output = Result<T, HandlerError>>,
 ) -> Result<T, HandlerError> {

@@ -10,6 +10,9 @@ use super::{
 /// Remembers in a service's database, so that it survives restarts and is shared by all instances. In an effect
 /// [`Call::once`](crate::Call::once) is this, with the service's own database.
 ///
+/// A service makes its table and deletes what has expired. Without one, migrate the database with [`INBOX`](crate::INBOX), and
+/// call [`forget`](crate::forget) now and then.
+///
 /// It is no use against an outage of the database: then the answer can't be remembered. A [`BucketStore`](super::BucketStore)
 /// fails at other moments.
 #[derive(Debug)]

@@ -45,9 +45,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     self.again_after_outage(outages)
                 }
                 Kind::Busy(left) => {
-                    debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "trying again when that is over");
-                    // A little later, so that two that wait for the same don't meet again.
-                    Outcome::Again { after: left + self.backoff(Duration::from_millis(50), 1) }
+                    debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "looking again");
+                    // It may be done long before its lease is over. So look again, later each time.
+                    let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
+                    Outcome::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, times).min(left) }
                 }
                 Kind::Transient | Kind::Reject | Kind::Conflict => {
                     let counted = self.db.within(self.count_failure(arrived, event, &error)).await;
@@ -215,7 +216,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 }
 
 /// A uniformly random delay between the base and `base * 2^(attempt - 1)`, at most `max`.
-fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
+pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
     let ceiling = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(max);
     let span = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX).max(1);
     // A little more than nothing, or a failing event would come back at once.

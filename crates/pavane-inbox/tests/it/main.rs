@@ -8,3 +8,4 @@ mod keys;
 mod once;
 mod partitions;
 mod stage;
+mod subscriber;
