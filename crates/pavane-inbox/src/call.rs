@@ -1,4 +1,9 @@
-use std::{fmt, future::Future, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use pavane_outbox::{Connection, Database, Db, Error};
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,6 +19,8 @@ pub struct Call<'a, DB: Database = sqlx::Any> {
     key: &'a IdempotencyKey,
     db: &'a Db<DB>,
     until: Instant,
+    /// Its key stands for something that was done.
+    used: AtomicBool,
 }
 
 impl<'a, DB: Database> Call<'a, DB> {
@@ -22,7 +29,8 @@ impl<'a, DB: Database> Call<'a, DB> {
 
     /// A call that begins now, of a reaction with this timeout.
     pub(crate) fn new(key: &'a IdempotencyKey, db: &'a Db<DB>, timeout: Duration) -> Self {
-        Self { key, db, until: Instant::now() + timeout.saturating_sub(timeout / Self::KEPT) }
+        let until = Instant::now() + timeout.saturating_sub(timeout / Self::KEPT);
+        Self { key, db, until, used: AtomicBool::new(false) }
     }
 
     /// Names the call. Every retry has the same key.
@@ -57,14 +65,21 @@ impl<'a, DB: Database> Call<'a, DB> {
     /// It is *at least* once: after a crash between the call and the keeping of its answer, the call is made again. The page of
     /// [`dedupe`] says what that leaves open.
     ///
+    /// It is for one thing in an effect: a second one would have the same key, and be given the answer of the first.
+    ///
     /// # Errors
     ///
-    /// As [`dedupe::once`].
+    /// As [`dedupe::once`], and when it is used for a second time.
     pub async fn once<T, F>(&self, work: impl FnOnce() -> F) -> Result<T, HandlerError>
     where
         T: Serialize + DeserializeOwned + Send,
         F: Future<Output = Result<T, HandlerError>>,
     {
+        if self.used.swap(true, Ordering::Relaxed) {
+            return Err(HandlerError::transient(
+                "an effect uses call.once(…) twice: do all of it in one, or make it two reactions",
+            ));
+        }
         let store = SqlStore::new(self.db.clone(), self.db.bounds().memory);
         dedupe::once(&store, self.key.as_str(), self.time_left(), work).await
     }

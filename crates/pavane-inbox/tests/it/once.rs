@@ -97,6 +97,22 @@ async fn a_call_that_fails_is_made_again() {
     assert_eq!(numbers(&stage).await, [1]);
 }
 
+async fn text_twice(gateway: &State, call: &Call<'_>, _: &Envelope<Sent>) -> Result<u32, HandlerError> {
+    let send = || async { Ok(gateway.sent.fetch_add(1, Ordering::SeqCst) + 1) };
+    Ok(call.once(send).await? + call.once(send).await?)
+}
+
+#[tokio::test]
+async fn a_second_use_in_one_effect_is_not_given_the_answer_of_the_first() {
+    let gateway = State::default();
+    let service = Service::new("texts", Arc::clone(&gateway)).react("text", on_effect(text_twice, note));
+    let stage = given(service).receive(&Sent {}).await;
+    let letters = stage.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].cause.contains("uses call.once(…) twice"), "{}", letters[0].cause);
+    assert_eq!(gateway.sent.load(Ordering::SeqCst), 1, "not even by all its attempts");
+}
+
 /// What a process leaves that died between the call and the keeping of its answer: nobody knows whether it was made, so it is
 /// made again, once the dead one can't be at it any more.
 #[tokio::test]
