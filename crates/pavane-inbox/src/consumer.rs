@@ -23,6 +23,7 @@ use tokio::{
 use tracing::{Instrument as _, debug, debug_span, warn};
 
 use crate::{
+    Tuning,
     dead_letter::Publisher,
     engine::{Arrived, Engine, Lacks, Lane, Outcome, Run},
     metric,
@@ -97,10 +98,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     ///
     /// When the bus is unavailable, the consumer exists with another configuration, or a setting isn't one for this server.
     pub async fn open(wired: Arc<Wired<S, DB>>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
-        let (payload_max, limit) = (wired.reaction.tuning.payload_max, bus.message_max());
-        if payload_max >= limit {
-            return Err(Error::PayloadMax { reaction: wired.name.clone(), payload_max, limit });
-        }
+        check_payload_max(&bus, &wired.name, &wired.reaction.tuning)?;
         let engine = Engine { wired, state, db, bus };
         let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
         let is_undo = matches!(engine.wired.part, Part::Undo { .. });
@@ -420,7 +418,7 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     let events = batch.len();
     let started = Instant::now();
     engine.fetch_letters(&mut batch).await;
-    let handled = alive(&engine, &batch, engine.run(&batch, outages)).await;
+    let handled = alive(engine.wired.reaction.tuning.ack_wait, &batch, engine.run(&batch, outages)).await;
     let lacks = handled.lacks;
     settle_all(&engine, batch, handled).await;
     let (service, reaction) = (engine.wired.service.clone(), engine.wired.name.clone());
@@ -438,18 +436,23 @@ async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: V
     }
 }
 
+/// Refuses events that the server wouldn't take back.
+pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning) -> Result<(), Error> {
+    let (payload_max, limit) = (tuning.payload_max, bus.message_max());
+    if payload_max >= limit {
+        return Err(Error::PayloadMax { reaction: reaction.to_owned(), payload_max, limit });
+    }
+    Ok(())
+}
+
 /// Tells the broker that work goes on, as long as it does.
-async fn alive<S, DB: Database, B: Bus, T>(
-    engine: &Engine<S, DB, B>,
-    batch: &[Arrived],
-    work: impl Future<Output = T>,
-) -> T {
+pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
         tokio::select! {
             biased;
             result = &mut work => return result,
-            () = tokio::time::sleep(engine.wired.reaction.tuning.ack_wait / 3) => {
+            () = tokio::time::sleep(ack_wait / 3) => {
                 for arrived in batch {
                     signal_life(&arrived.delivery).await;
                 }
@@ -459,7 +462,7 @@ async fn alive<S, DB: Database, B: Bus, T>(
 }
 
 /// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
-async fn settle(delivery: Delivery, outcome: Outcome) {
+pub(crate) async fn settle(delivery: Delivery, outcome: Outcome) {
     let settled = match outcome {
         Outcome::Done => delivery.ack().await,
         Outcome::Again { after } => delivery.retry_after(after).await,

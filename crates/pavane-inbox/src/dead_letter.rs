@@ -10,6 +10,7 @@ pub use pavane_bus::dead_letter::{Address, DEAD, REDRIVE, header, redrive};
 use pavane_bus::{Delivery, Outgoing};
 use pavane_contract::{Timestamp, codec::Headers};
 use pavane_outbox::{Database, Db};
+pub(crate) use publisher::fit;
 pub use publisher::{Error, Progress, Publisher};
 
 use crate::store::Attempts;

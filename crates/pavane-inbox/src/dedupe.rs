@@ -1,9 +1,36 @@
-//! Dedupe for effects outside the local database, where the other side has no idempotency keys.
+//! Effects once, where the other side has no idempotency keys: an SMS gateway, a webhook, a mail server.
 //!
-//! Claim, work, confirm: the claim says that somebody is at it, the confirmation that it is done. A claim that isn't
-//! confirmed expires, so a crash in between leaves the effect to be done again: *at least once*, with a window as short as
-//! the time between effect and confirmation. Where the effect is a row of the local database, the inbox does better, and
-//! where the provider knows idempotency keys, [`on_effect`](crate::on_effect) does.
+//! [`once`] claims a key, does the work, and remembers the answer under the key. Who comes again is given the answer. What it is
+//! worth depends on where the claim is kept:
+//!
+//! | store | survives | shared by all instances | remembers |
+//! |---|---|---|---|
+//! | [`SqlStore`], by [`Call::once`](crate::Call::once) | all but the loss of the database | yes | as long as the service remembers sagas |
+//! | [`BucketStore`] | all but the loss of the bucket | yes | as long as the bucket's `max_age` |
+//! | [`MemoryStore`] | nothing: a restart forgets | no | its last so many keys |
+//!
+//! **It is at least once, not exactly once.** A process that dies after the work and before its answer is remembered leaves a
+//! claim that expires, and then the work is done again. The same goes for work whose answer was lost, and for a store that is
+//! gone at that moment. So the window is as short as the time between the two, and where it must be closed, the other side
+//! needs idempotency keys, or a way to [look up](crate::Reaction::look_up) what it did.
+//!
+//! Without this, an effect is done again also when only its record fails: the handler has a bug, the database is away, the
+//! answer is redriven by a person. And two instances could be at it at once, when the broker takes one of them for dead.
+//!
+//! # Examples
+//!
+//! An effect of a service that has a database:
+//!
+//! ```
+//! # use pavane_contract::Envelope;
+//! # use pavane_inbox::{Call, HandlerError};
+//! # struct Gateway;
+//! # impl Gateway { async fn text(&self, _: &str) -> Result<String, std::io::Error> { Ok(String::new()) } }
+//! # struct Parcel { phone: String }
+//! async fn text(gateway: &Gateway, call: &Call<'_>, parcel: &Envelope<Parcel>) -> Result<String, HandlerError> {
+//!     call.once(|| async { Ok(gateway.text(&parcel.phone).await?) }).await
+//! }
+//! ```
 
 mod bucket;
 #[cfg(feature = "conformance")]
@@ -15,10 +42,69 @@ mod store;
 use std::{future::Future, time::Duration};
 
 use pavane_contract::{Clock, EventId};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
 
 pub use bucket::BucketStore;
 pub use memory::MemoryStore;
 pub use sql::SqlStore;
+
+use crate::handler::{HandlerError, Overdue};
+
+/// Does some work that nobody has done under this key, or returns the answer of who has.
+///
+/// The work may take as long as the `lease`, and is dropped when it takes longer: from then on somebody else may be at it.
+/// Work that fails is forgotten, so that it can be tried again. An answer that the store doesn't take is returned all the same;
+/// a second call is then a second effect.
+///
+/// # Errors
+///
+/// Those of `work`. When somebody else is at it: in a reaction the event comes again until that lease is over, and this counts
+/// neither as an attempt nor as an outage. When the store can't be asked: nothing is done then.
+pub async fn once<T, F>(
+    store: &impl DedupeStore,
+    key: &str,
+    lease: Duration,
+    work: impl FnOnce() -> F,
+) -> Result<T, HandlerError>
+where
+    T: Serialize + DeserializeOwned + Send,
+    F: Future<Output = Result<T, HandlerError>>,
+{
+    // Before the claim: it must not expire while the work still runs.
+    let until = Instant::now() + lease;
+    let held = match store.claim(key, lease).await? {
+        Claim::Held(held) => held,
+        Claim::Done(answer) => {
+            let answer = serde_json::from_str(&answer);
+            return answer.map_err(|cause| Error::Answer { key: key.to_owned(), cause }.into());
+        }
+        Claim::Busy { left } => return Err(Error::Busy { key: key.to_owned(), left }.into()),
+    };
+    match timeout_at(until, work()).await {
+        Ok(Ok(answer)) => {
+            if let Err(error) = remember(store, held, &answer).await {
+                let error = HandlerError::from(error);
+                warn!(key, %error, "what was done can't be remembered; if it comes again, it is done again");
+            }
+            Ok(answer)
+        }
+        Ok(Err(failure)) => {
+            if let Err(error) = store.release(held).await {
+                let error = HandlerError::from(error);
+                debug!(key, %error, "a claim can't be given back; it expires");
+            }
+            Err(failure)
+        }
+        Err(_) => Err(HandlerError::transient(Overdue(lease))),
+    }
+}
+
+async fn remember(store: &impl DedupeStore, held: Held, answer: &impl Serialize) -> Result<(), Error> {
+    let answer = serde_json::to_string(answer).map_err(|cause| Error::Answer { key: held.key.clone(), cause })?;
+    store.confirm(held, answer).await
+}
 
 /// Remembers what was done, by key. Every implementation passes the conformance suite (feature `conformance`).
 pub trait DedupeStore: Send + Sync + 'static {
@@ -29,12 +115,12 @@ pub trait DedupeStore: Send + Sync + 'static {
     /// When the store can't be reached.
     fn claim(&self, key: &str, lease: Duration) -> impl Future<Output = Result<Claim, Error>> + Send;
 
-    /// Remembers that the work is done.
+    /// Remembers that the work is done, and its answer as JSON.
     ///
     /// # Errors
     ///
     /// [`Error::Lost`] when the lease ran out and somebody else claimed the key since.
-    fn confirm(&self, held: Held) -> impl Future<Output = Result<(), Error>> + Send;
+    fn confirm(&self, held: Held, answer: String) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Gives the key back, because the work failed.
     ///
@@ -51,10 +137,13 @@ pub trait DedupeStore: Send + Sync + 'static {
 pub enum Claim {
     /// It is yours: do the work, then confirm.
     Held(Held),
-    /// It is done.
-    Done,
-    /// Somebody else is at it. Come again when their lease has run out.
-    Busy,
+    /// It is done, with this answer.
+    Done(String),
+    /// Somebody else is at it.
+    Busy {
+        /// How long their lease lasts.
+        left: Duration,
+    },
 }
 
 /// A key that is claimed. Confirm or release it; dropped, it expires.
@@ -81,6 +170,14 @@ impl Held {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Somebody else is at it.
+    #[error("the key {key:?} is claimed for another {left:?}")]
+    Busy {
+        /// The key.
+        key: String,
+        /// How long their lease lasts.
+        left: Duration,
+    },
     /// The lease ran out, and somebody else claimed the key.
     #[error("the claim on {0:?} expired and was taken over")]
     Lost(String),
@@ -88,17 +185,27 @@ pub enum Error {
     #[error("the store holds {0} unexpired claims, its limit")]
     Full(usize),
     /// The database failed.
-    #[error(transparent)]
+    #[error("the claims can't be read or written in the database")]
     Database(#[from] pavane_outbox::Error),
     /// The bus failed.
-    #[error(transparent)]
+    #[error("the claims can't be read or written in the bucket")]
     Bus(#[from] pavane_bus::Error),
     /// A stored claim can't be read.
-    #[error("the stored claim on {key:?} can't be read: {cause}")]
-    Corrupt {
+    #[error("the stored claim on {key:?} can't be read")]
+    Claim {
         /// The key.
         key: String,
         /// Why.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// The work is done, but its answer is not of the type that is wanted now, or can't be stored.
+    #[error("the answer to what was done under the key {key:?} can't be read or written as JSON")]
+    Answer {
+        /// The key.
+        key: String,
+        /// Why.
+        #[source]
         cause: serde_json::Error,
     },
 }
@@ -112,4 +219,13 @@ impl From<sqlx::Error> for Error {
 /// A later time in microseconds since the Unix epoch.
 fn after(clock: &dyn Clock, wait: Duration) -> i64 {
     clock.now().as_microsecond().saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// How long until a time in microseconds since the Unix epoch.
+fn until(clock: &dyn Clock, time: i64) -> Duration {
+    micros(time.saturating_sub(clock.now().as_microsecond()))
+}
+
+fn micros(left: i64) -> Duration {
+    Duration::from_micros(u64::try_from(left).unwrap_or_default())
 }

@@ -19,6 +19,8 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
 use tracing::{Span, field::Empty, info_span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};
+pub(crate) use failed::full_jitter;
+pub(crate) use redrive::fetch_letter;
 
 use crate::{
     dead_letter,

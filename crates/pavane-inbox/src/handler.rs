@@ -3,6 +3,8 @@ use std::{error::Error as StdError, fmt, future::Future, iter::successors, time:
 use pavane_contract::{Envelope, Event, personal::Fields};
 use pavane_outbox::{Database, Failure, Tx};
 
+use crate::{Call, dedupe};
+
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
 ///
 /// A business "no" is none of these: it is an event.
@@ -37,6 +39,8 @@ pub(crate) enum Kind {
     ReadOnly,
     /// The database rolled it back to let another transaction go on. Try again at once.
     Conflict,
+    /// Somebody else is at it, for so long. Try again then; this doesn't count as an attempt.
+    Busy(Duration),
 }
 
 impl HandlerError {
@@ -154,9 +158,25 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 error => kind_of(error.failure()),
             };
         }
+        if let Some(error) = error.downcast_ref::<dedupe::Error>()
+            && let Some(kind) = kind_of_claim(error)
+        {
+            return kind;
+        }
         next = error.source();
     }
     Kind::Transient
+}
+
+/// `None` where the cause tells.
+fn kind_of_claim(error: &dedupe::Error) -> Option<Kind> {
+    match error {
+        dedupe::Error::Busy { left, .. } => Some(Kind::Busy(*left)),
+        dedupe::Error::Full(_) | dedupe::Error::Bus(_) => Some(Kind::Unavailable),
+        // Not rejected, for that would say that it did not happen.
+        dedupe::Error::Lost(_) | dedupe::Error::Claim { .. } | dedupe::Error::Answer { .. } => Some(Kind::Transient),
+        dedupe::Error::Database(_) => None,
+    }
 }
 
 fn kind_of(failure: Failure) -> Kind {
@@ -165,29 +185,6 @@ fn kind_of(failure: Failure) -> Kind {
         Failure::ReadOnly => Kind::ReadOnly,
         Failure::Conflict => Kind::Conflict,
         Failure::Statement => Kind::Transient,
-    }
-}
-
-/// Names one call of an effect. Every retry of the call has the same key, so that the provider does it once.
-///
-/// See <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    pub(crate) fn new(durable: &str, event: impl fmt::Display) -> Self {
-        Self(format!("{durable}-{event}"))
-    }
-
-    /// The key as text: printable ASCII, at most 255 characters.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -217,29 +214,30 @@ where
     }
 }
 
-/// A function that calls something outside: `async fn(&State, &IdempotencyKey, &Envelope<E>) -> Result<T, HandlerError>`.
+/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`.
 ///
 /// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
 /// function.
-pub trait Effect<'a, S, E, T>: Send + Sync + 'static {
+pub trait Effect<'a, S, DB: Database, E, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<T, HandlerError>> + Send + 'a;
 
     /// Calls it.
-    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Self::Future;
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, event: &'a Envelope<E>) -> Self::Future;
 }
 
-impl<'a, S, E, T, F, Fut> Effect<'a, S, E, T> for F
+impl<'a, S, DB, E, T, F, Fut> Effect<'a, S, DB, E, T> for F
 where
     S: 'a,
+    DB: Database,
     E: 'a,
-    F: Fn(&'a S, &'a IdempotencyKey, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
+    F: Fn(&'a S, &'a Call<'a, DB>, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, state: &'a S, key: &'a IdempotencyKey, event: &'a Envelope<E>) -> Fut {
-        self(state, key, event)
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, event: &'a Envelope<E>) -> Fut {
+        self(state, call, event)
     }
 }
 
@@ -280,6 +278,11 @@ mod tests {
         assert_eq!(HandlerError::from(sqlx::Error::RowNotFound).kind(), Kind::Transient);
         assert_eq!(HandlerError::from(fmt::Error).kind(), Kind::Transient);
         assert_eq!(HandlerError::reject("no").kind(), Kind::Reject);
+        let no_answer = pavane_outbox::Error::NoAnswer(Duration::from_secs(1));
+        assert_eq!(HandlerError::from(dedupe::Error::from(no_answer)).kind(), Kind::Unavailable);
+        let left = Duration::from_secs(7);
+        let busy = dedupe::Error::Busy { key: "text-1".to_owned(), left };
+        assert_eq!(HandlerError::from(busy).kind(), Kind::Busy(left));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use pavane_contract::{RawEnvelope, Timestamp};
 use pavane_outbox::{Database, Error};
 
 use crate::{
+    Call, IdempotencyKey,
     engine::{Engine, Failure},
-    handler::{HandlerError, IdempotencyKey},
+    handler::HandlerError,
     wiring::Part,
     work::Answer,
 };
@@ -35,7 +36,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Ok(None);
         }
         match &self.wired.reaction.look_up {
-            Some(look_up) => Ok(self.timed(look_up.look_up(&self.state, key, given)).await?),
+            Some(look_up) => {
+                let call = Call::new(key, &self.db, self.wired.reaction.tuning.timeout);
+                Ok(self.timed(look_up.look_up(&self.state, &call, given)).await?)
+            }
             None => Err(HandlerError::reject(asks_a_person(key, self.db.now().saturating_sub(age), life)).into()),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! See <https://microservices.io/patterns/communication-style/idempotent-consumer.html>.
 
+mod call;
 pub mod consumer;
 pub mod dead_letter;
 pub mod dedupe;
@@ -17,14 +18,17 @@ pub mod metric;
 mod reaction;
 mod retention;
 mod store;
+pub mod subscriber;
 pub mod unread;
 mod waiting;
 pub mod wiring;
 mod work;
 
+pub use call::{Call, IdempotencyKey};
 pub use consumer::Consumer;
-pub use handler::{Effect, Handled, Handler, HandlerError, IdempotencyKey, Record};
+pub use handler::{Effect, Handled, Handler, HandlerError, Record};
 pub use reaction::{Reaction, Tuning, on, on_effect, undo, undo_effect};
 pub use retention::{forget, keep_partitions};
 pub use store::INBOX;
+pub use subscriber::Subscriber;
 pub use waiting::{WaitingUndos, waiting_undos};

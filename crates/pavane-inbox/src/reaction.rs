@@ -82,7 +82,7 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) tuning: Tuning,
     /// How long the provider knows an idempotency key, if that is declared.
     pub(crate) key_life: Option<Duration>,
-    pub(crate) look_up: Option<Arc<dyn LookUp<S>>>,
+    pub(crate) look_up: Option<Arc<dyn LookUp<S, DB>>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -105,7 +105,7 @@ where
     DB: Database,
     E: Event,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, E, T>,
+    C: for<'a> Effect<'a, S, DB, E, T>,
     R: for<'a> Record<'a, S, DB, E, T>,
 {
     Reaction::new(Role::React, EventRef::of::<E>(), work::external(call, record))
@@ -130,7 +130,7 @@ where
     DB: Database,
     E: Event,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, E, T>,
+    C: for<'a> Effect<'a, S, DB, E, T>,
     R: for<'a> Record<'a, S, DB, E, T>,
 {
     Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::external(call, record))
@@ -201,7 +201,7 @@ impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
     /// recorded as the call's answer, `None` means that nothing was done, and calls anew.
     pub fn look_up<L>(mut self, look_up: L) -> Self
     where
-        L: for<'a> Effect<'a, S, K::Event, Option<K::Answer>>,
+        L: for<'a> Effect<'a, S, DB, K::Event, Option<K::Answer>>,
     {
         self.look_up = Some(work::look_up(look_up));
         self

@@ -147,7 +147,7 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
 
     /// The subject of events that are redriven to this reaction only.
     pub fn redrive_filter(&self) -> String {
-        format!("redrive.{}.{}.>", self.service, self.name)
+        redrive_filter(&self.service, &self.name)
     }
 
     /// Its durable consumer, given how many events it may have in hand.
@@ -167,6 +167,10 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
     }
 }
 
+pub(crate) fn redrive_filter(service: &str, reaction: &str) -> String {
+    format!("redrive.{service}.{reaction}.>")
+}
+
 /// The durable consumer's name of a service's reaction.
 pub fn durable(service: &str, reaction: &str) -> String {
     format!("{service}_{reaction}")
@@ -181,9 +185,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
     manifest: &Manifest,
     reactions: Vec<(String, Reaction<S, DB>)>,
 ) -> Result<Vec<Wired<S, DB>>, Error> {
-    check_names(manifest)?;
-    check_events(manifest)?;
-    check_undos(manifest)?;
+    check(manifest)?;
     let letter_kept = Arc::new(Notify::new());
     let mut steps: HashMap<String, Arc<Notify>> = HashMap::new();
     reactions
@@ -201,6 +203,13 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
             Ok(Wired { service, name, reaction, part, emissions, letter_kept, step_ended })
         })
         .collect()
+}
+
+/// Checks what can be told from the manifest alone.
+pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
+    check_names(manifest)?;
+    check_events(manifest)?;
+    check_undos(manifest)
 }
 
 fn check_names(manifest: &Manifest) -> Result<(), Error> {
@@ -297,7 +306,7 @@ fn check_keys<S, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result
     }
 }
 
-fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Error> {
+pub(crate) fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Error> {
     let setting = |setting, value: &dyn std::fmt::Debug, instead| {
         Err(Error::Setting { name: name.to_owned(), setting, value: format!("{value:?}"), instead })
     };

@@ -6,9 +6,12 @@ use futures_util::FutureExt as _;
 use pavane_contract::{Event, RawEnvelope};
 use pavane_outbox::{Database, Tx};
 
-use crate::handler::{Effect, Handler, HandlerError, IdempotencyKey, Record};
+use crate::{
+    Call,
+    handler::{Effect, Handler, HandlerError, Record},
+};
 
-type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
 
 /// What an effect answered, on its way from the call to the record.
 pub(crate) type Answer = Box<dyn Any + Send>;
@@ -35,7 +38,7 @@ pub(crate) trait Local<S, DB: Database>: Send + Sync {
 }
 
 pub(crate) trait External<S, DB: Database>: Send + Sync {
-    fn call<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, Answer>;
+    fn call<'a>(&'a self, state: &'a S, call: &'a Call<'a, DB>, event: &'a RawEnvelope) -> Pending<'a, Answer>;
 
     fn record<'a>(
         &'a self,
@@ -47,11 +50,11 @@ pub(crate) trait External<S, DB: Database>: Send + Sync {
 }
 
 /// Finds out whether a call was carried out.
-pub(crate) trait LookUp<S>: Send + Sync {
+pub(crate) trait LookUp<S, DB: Database>: Send + Sync {
     fn look_up<'a>(
         &'a self,
         state: &'a S,
-        key: &'a IdempotencyKey,
+        call: &'a Call<'a, DB>,
         event: &'a RawEnvelope,
     ) -> Pending<'a, Option<Answer>>;
 }
@@ -78,38 +81,40 @@ where
     DB: Database,
     E: Event,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, E, T>,
+    C: for<'a> Effect<'a, S, DB, E, T>,
     R: for<'a> Record<'a, S, DB, E, T>,
 {
     Work::External(Arc::new(ExternalOf(call, record, PhantomData)))
 }
 
-pub(crate) fn look_up<S, E, T, L>(look_up: L) -> Arc<dyn LookUp<S>>
+pub(crate) fn look_up<S, DB, E, T, L>(look_up: L) -> Arc<dyn LookUp<S, DB>>
 where
     S: Send + Sync + 'static,
+    DB: Database,
     E: Event,
     T: Send + 'static,
-    L: for<'a> Effect<'a, S, E, Option<T>>,
+    L: for<'a> Effect<'a, S, DB, E, Option<T>>,
 {
     Arc::new(LookUpOf(look_up, PhantomData))
 }
 
-impl<S, E, T, L> LookUp<S> for LookUpOf<L, E, T>
+impl<S, DB, E, T, L> LookUp<S, DB> for LookUpOf<L, E, T>
 where
     S: Send + Sync + 'static,
+    DB: Database,
     E: Event,
     T: Send + 'static,
-    L: for<'a> Effect<'a, S, E, Option<T>>,
+    L: for<'a> Effect<'a, S, DB, E, Option<T>>,
 {
     fn look_up<'a>(
         &'a self,
         state: &'a S,
-        key: &'a IdempotencyKey,
+        call: &'a Call<'a, DB>,
         event: &'a RawEnvelope,
     ) -> Pending<'a, Option<Answer>> {
         Box::pin(async move {
             let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
-            let found = caught::<E, _>(body, self.0.call(state, key, &event)).await?;
+            let found = caught::<E, _>(body, self.0.call(state, call, &event)).await?;
             Ok(found.map(|answer| Box::new(answer) as Answer))
         })
     }
@@ -136,13 +141,13 @@ where
     DB: Database,
     E: Event,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, E, T>,
+    C: for<'a> Effect<'a, S, DB, E, T>,
     R: for<'a> Record<'a, S, DB, E, T>,
 {
-    fn call<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, Answer> {
+    fn call<'a>(&'a self, state: &'a S, call: &'a Call<'a, DB>, event: &'a RawEnvelope) -> Pending<'a, Answer> {
         Box::pin(async move {
             let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
-            let answer = caught::<E, _>(body, self.0.call(state, key, &event)).await?;
+            let answer = caught::<E, _>(body, self.0.call(state, call, &event)).await?;
             Ok(Box::new(answer) as Answer)
         })
     }
@@ -167,7 +172,7 @@ where
 
 /// A handler that panics has failed on this event; the others go on. Whatever it says of its failure goes into logs and dead
 /// letters, so it goes without the event's personal values.
-async fn caught<E: Event, T>(
+pub(crate) async fn caught<E: Event, T>(
     body: &[u8],
     work: impl Future<Output = Result<T, HandlerError>>,
 ) -> Result<T, HandlerError> {

@@ -7,6 +7,7 @@
 //!
 //! See <https://microservices.io/patterns/data/transactional-outbox.html>.
 
+mod after_commit;
 mod bounds;
 mod connection;
 mod correlation;

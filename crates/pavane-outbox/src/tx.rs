@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use pavane_contract::{Cause, Envelope, Event, EventRef, Key, RawEnvelope, SagaId};
 
-use crate::{CrashPoint, Database, Db, Emissions, Error, db::micros, draft, store, transaction::Transaction};
+use crate::{
+    CrashPoint, Database, Db, Emissions, Error, after_commit::AfterCommit, db::micros, draft, store,
+    transaction::Transaction,
+};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +35,14 @@ pub struct Tx<DB: Database = sqlx::Any> {
     timers: Vec<store::NewTimer>,
     emitted: Vec<RawEnvelope>,
     wakes_relay: bool,
+    after_commit: AfterCommit,
 }
 
 impl<DB: Database> Tx<DB> {
     pub(crate) async fn begin(db: Db<DB>, cause: Cause, emissions: Emissions) -> Result<Self, Error> {
         let inner = Transaction::begin(&db).await?;
-        let (outbox, timers, emitted) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { inner, db, cause, emissions, outbox, timers, emitted, wakes_relay: false })
+        let (outbox, timers, emitted, after_commit) = (Vec::new(), Vec::new(), Vec::new(), AfterCommit::default());
+        Ok(Self { inner, db, cause, emissions, outbox, timers, emitted, wakes_relay: false, after_commit })
     }
 
     /// The connection, for your own SQL.
@@ -106,6 +110,32 @@ impl<DB: Database> Tx<DB> {
         }
     }
 
+    /// Calls a function once this transaction has committed: to wake whoever follows an order in this process, or to drop what a
+    /// cache has of it. Several are called in the order in which they were given.
+    ///
+    /// It is not called when the transaction is rolled back or fails, nor when nobody knows whether it committed. A handler
+    /// shares its transaction with those of other events: all their functions are called after the one commit, and when the
+    /// batch is undone and each event is handled by itself, none is called twice.
+    ///
+    /// **It is not durable.** A process that dies between the commit and the call never makes it. What must happen is an
+    /// [event](Self::emit). The call comes before the broker learns that the event was handled, so it must be short and must
+    /// not block. A panic in it is logged, and does no other harm.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use pavane_outbox::Tx;
+    /// # use tokio::sync::Notify;
+    /// fn wake(tx: &mut Tx, watchers: &Arc<Notify>) {
+    ///     let watchers = Arc::clone(watchers);
+    ///     tx.after_commit(move || watchers.notify_waiters());
+    /// }
+    /// ```
+    pub fn after_commit(&mut self, call: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(call);
+    }
+
     /// Commits the business rows and the emitted events together.
     ///
     /// # Errors
@@ -123,6 +153,7 @@ impl<DB: Database> Tx<DB> {
         if self.wakes_relay {
             self.db.announce_commit();
         }
+        self.after_commit.run();
         Ok(())
     }
 

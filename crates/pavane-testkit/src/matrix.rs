@@ -8,7 +8,7 @@ mod trial;
 use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::atomic::AtomicU64};
 
 use pavane::{
-    App, Event, Service,
+    Event, Service,
     bus::Memory,
     choreography::{Manifest, Reaction},
     contract::{EventRef, RawEnvelope, SagaId},
@@ -17,11 +17,7 @@ use pavane::{
 
 pub use report::{Case, Report};
 
-use crate::{
-    VirtualClock,
-    actor::Actor,
-    stage::{self, Connected},
-};
+use crate::{VirtualClock, actor::Actor, stage};
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
@@ -73,7 +69,6 @@ where
 {
     FaultMatrix {
         start: Box::new(start),
-        connected: None,
         examples: Vec::new(),
         given_up: Vec::new(),
         saga: None,
@@ -89,7 +84,6 @@ where
 #[must_use = "it does nothing until it is asserted"]
 pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
     start: Box<dyn Fn() -> Service<S, DB>>,
-    connected: Option<Connected<S, DB>>,
     examples: Vec<RawEnvelope>,
     /// Those of the examples that the service gives up on.
     given_up: Vec<RawEnvelope>,
@@ -105,12 +99,6 @@ pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
-    /// For a service whose process does something with the app before it runs it: `connected` is that.
-    pub fn connected(mut self, connected: impl Fn(&App<S, DB, Memory>) + 'static) -> Self {
-        self.connected = Some(Box::new(connected));
-        self
-    }
-
     /// An example of an event that the service reacts to. All examples belong to one saga. Give one for each event; of
     /// several for one event, each is tried.
     ///
@@ -207,9 +195,6 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     async fn connect(&self, db: &Db<DB>, bus: &Memory) -> Result<Actor<S, DB, Memory>, String> {
         let app = Actor::connect((self.start)(), db.clone(), bus.clone()).await;
         let app = app.map_err(|error| format!("it can't start: {error}"))?;
-        if let Some(connected) = &self.connected {
-            connected(&app);
-        }
         Ok(Actor::of(app))
     }
 

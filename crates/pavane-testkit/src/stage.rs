@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    App, Edge, Event, Service,
+    Edge, Event, Service,
     bus::{Memory, topology::EVENTS},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
     outbox::{Database, Db},
@@ -51,26 +51,16 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # }
 /// ```
 pub fn given<S: Send + Sync + 'static, DB: Database>(service: Service<S, DB>) -> Given<S, DB> {
-    Given { service, connected: None }
+    Given { service }
 }
 
 /// A service that is about to go on stage. Await it to have the [`Stage`].
 #[must_use = "await it"]
 pub struct Given<S, DB: Database = sqlx::Any> {
     service: Service<S, DB>,
-    connected: Option<Connected<S, DB>>,
 }
 
-/// What a process does with its app before it runs it.
-pub(crate) type Connected<S, DB> = Box<dyn Fn(&App<S, DB, Memory>)>;
-
 impl<S: Send + Sync + 'static, DB: Database> Given<S, DB> {
-    /// For a service whose process does something with the app before it runs it: `connected` is that.
-    pub fn connected(mut self, connected: impl Fn(&App<S, DB, Memory>) + 'static) -> Self {
-        self.connected = Some(Box::new(connected));
-        self
-    }
-
     /// [`Stage::receive`] as the first thing that happens.
     ///
     /// # Panics
@@ -115,16 +105,13 @@ pub struct Stage<S, DB: Database = sqlx::Any> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
-    async fn open(Given { service, connected }: Given<S, DB>) -> Self {
+    async fn open(Given { service }: Given<S, DB>) -> Self {
         let clock = VirtualClock::new(0);
         let bus = Memory::new(Arc::new(clock.clone()));
         let name = service.manifest().service;
         let db = open_database(&name, Arc::new(clock.clone()), None).await;
         let app = Actor::connect(service, db.clone(), bus.clone()).await;
         let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
-        if let Some(connected) = connected {
-            connected(&app);
-        }
         let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
         let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
         let actor = Actor::of(app);

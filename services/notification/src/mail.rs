@@ -17,7 +17,7 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
-use pavane::{HandlerError, IdempotencyKey, contract::Timestamp};
+use pavane::{Call, HandlerError, contract::Timestamp};
 use tempfile::NamedTempFile;
 use tokio::time::timeout;
 
@@ -78,10 +78,11 @@ impl Mailer {
     /// Unavailable when the server or the disk can't take it now; rejected when nobody ever will.
     pub(crate) async fn deliver(
         &self,
-        key: &IdempotencyKey,
+        call: &Call<'_>,
         letter: &Letter,
         written: Timestamp,
     ) -> Result<Sent, HandlerError> {
+        let key = call.key();
         let message_id = format!("<{key}@{MESSAGE_ID_DOMAIN}>");
         let to: Address = letter.to.parse().map_err(|error| HandlerError::reject(Error::Address(error)))?;
         let message = Message::builder()
@@ -95,10 +96,13 @@ impl Mailer {
             .map_err(|error| HandlerError::reject(Error::Message(error)))?;
         match &self.route {
             // The mail library limits the time to connect only.
-            Route::Smtp { server, limit } => match timeout(*limit, server.send(message)).await {
-                Ok(sent) => drop(sent.map_err(failed)?),
-                Err(_) => return Err(HandlerError::unavailable(Error::Slow(*limit))),
-            },
+            Route::Smtp { server, limit } => {
+                let limit = call.time_left().min(*limit);
+                match timeout(limit, server.send(message)).await {
+                    Ok(sent) => drop(sent.map_err(failed)?),
+                    Err(_) => return Err(HandlerError::unavailable(Error::Slow(limit))),
+                }
+            }
             Route::Maildir(folder) => {
                 let (folder, name) = (folder.clone(), key.to_string());
                 let stored = tokio::task::spawn_blocking(move || store(&folder, &name, &message.formatted())).await?;

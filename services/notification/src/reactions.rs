@@ -1,16 +1,16 @@
 //! What the service does: one letter for each outcome of an order.
 
 use contracts::order::{OrderCancelled, OrderConfirmed};
-use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, Tx};
+use pavane::{Call, Envelope, Handled, HandlerError, Tx};
 
 use crate::{Notification, domain::Letter, mail::Sent, store};
 
 pub(crate) async fn send_confirmation(
     notification: &Notification,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     order: &Envelope<OrderConfirmed>,
 ) -> Result<Sent, HandlerError> {
-    notification.mailer.deliver(key, &Letter::confirmation(order), order.meta.time).await
+    notification.mailer.deliver(call, &Letter::confirmation(order), order.meta.time).await
 }
 
 pub(crate) async fn record_confirmation(
@@ -24,10 +24,10 @@ pub(crate) async fn record_confirmation(
 
 pub(crate) async fn send_cancellation(
     notification: &Notification,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     order: &Envelope<OrderCancelled>,
 ) -> Result<Sent, HandlerError> {
-    notification.mailer.deliver(key, &Letter::cancellation(order), order.meta.time).await
+    notification.mailer.deliver(call, &Letter::cancellation(order), order.meta.time).await
 }
 
 pub(crate) async fn record_cancellation(

@@ -1,17 +1,21 @@
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+};
 
 use contracts::OrderId;
+use pavane::Tx;
 use tokio::sync::{Notify, futures::Notified};
 
 /// Orders share a bell with some others: a wake-up too many costs one read, and memory stays bounded.
 const BELLS: usize = 256;
 
-/// Wakes whoever follows an order in this process when something is about to change.
+/// Wakes whoever follows an order in this process when something has changed. Clones are the same.
 ///
-/// A hint and no more: it is given inside the transaction, just before the commit, and not at all when another instance
-/// handles the event. Whoever is woken looks again and again, at growing intervals.
-#[derive(Debug)]
-pub(crate) struct Changes(Box<[Notify]>);
+/// A hint and no more: it is not given when another instance handles the event, nor when this process dies right after the
+/// commit. Whoever follows looks again by itself, at growing intervals.
+#[derive(Debug, Clone)]
+pub(crate) struct Changes(Arc<[Notify]>);
 
 impl Default for Changes {
     fn default() -> Self {
@@ -20,8 +24,13 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Something about the order is changing.
-    pub(crate) fn announce(&self, order: OrderId) {
+    /// Announces that something about an order has changed, once the transaction that changes it has committed.
+    pub(crate) fn announce_after(&self, tx: &mut Tx, order: OrderId) {
+        let changes = self.clone();
+        tx.after_commit(move || changes.announce(order));
+    }
+
+    fn announce(&self, order: OrderId) {
         self.bell(order).notify_waiters();
     }
 

@@ -261,7 +261,7 @@ async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Resu
     }
     // Read again after the decision: whoever was faster has committed by now, and so has what it wrote.
     let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
+    shop.orders.changes.announce_after(&mut tx, id);
     tx.commit().await?;
-    shop.orders.changes.announce(id);
     Ok((order, verdict))
 }

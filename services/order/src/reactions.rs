@@ -69,7 +69,7 @@ ends! {
 pub(crate) async fn track<E: Tells>(orders: &Orders, tx: &mut Tx, event: &Envelope<E>) -> Handled {
     let order = order(event)?;
     record(tx, order, E::FACT).await?;
-    orders.changes.announce(order);
+    orders.changes.announce_after(tx, order);
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<Pa
     if verdict == Verdict::Won {
         record(tx, order, Fact::Confirmed).await?;
     }
-    orders.changes.announce(order);
+    orders.changes.announce_after(tx, order);
     Ok(())
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn cancel<E: Ends>(orders: &Orders, tx: &mut Tx, event: &Envelo
         store::set_cancel_reason(tx, order, E::REASON).await?;
         record(tx, order, Fact::Cancelled).await?;
     }
-    orders.changes.announce(order);
+    orders.changes.announce_after(tx, order);
     Ok(())
 }
 
@@ -134,3 +134,6 @@ async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Handled {
 fn no_such_order(order: OrderId) -> HandlerError {
     HandlerError::reject(format!("there is no order {order} here"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ mod reactions;
 mod settings;
 mod store;
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+use std::{future::Future, time::Duration};
 
 use anyhow::Context as _;
 use contracts::{
@@ -25,7 +25,6 @@ use contracts::{
     },
 };
 use pavane::{Config, Service, inbox::Tuning, on_effect, undo_effect};
-use sqlx::AnyPool;
 use tokio::net::TcpListener;
 
 pub use psp::PspClient;
@@ -38,23 +37,12 @@ pub const NAME: &str = "payment";
 #[derive(Debug)]
 pub struct Payment {
     psp: PspClient,
-    readers: OnceLock<AnyPool>,
 }
 
 impl Payment {
     /// A payment service that uses this provider.
     pub const fn new(psp: PspClient) -> Self {
-        Self { psp, readers: OnceLock::new() }
-    }
-
-    /// Lets effects read the service's own database.
-    ///
-    /// An effect has no transaction, yet capture, void and refund need the provider's id of what was authorised. The
-    /// service's own row has it: it was committed with `PaymentAuthorized`, which all of them follow. (Asking the provider
-    /// by order would depend on its search, which real ones update later.) The database is opened by
-    /// [`Service::connect`], after this state was made, so its connections are handed in before the app runs.
-    pub fn read_from(&self, readers: &AnyPool) {
-        self.readers.get_or_init(|| readers.clone());
+        Self { psp }
     }
 }
 
@@ -118,7 +106,6 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let payment = Payment::new(PspClient::new(&settings)?);
     let app = service(payment).connect(config).await.context("failed to start the service")?;
-    app.state().read_from(app.db().readers());
     let routes = http::router(app.db().readers().clone());
     pavane::ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

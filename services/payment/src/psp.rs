@@ -9,8 +9,10 @@
 //! Nothing is ever *rejected*, for that would say that nothing was done. An earlier attempt may have been carried out and
 //! its answer lost; only the provider's answer under the same key tells.
 
+use std::time::Duration;
+
 use contracts::{Money, OrderId};
-use pavane::{HandlerError, IdempotencyKey, contract::codec::Misfit};
+use pavane::{Call, HandlerError, contract::codec::Misfit};
 use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -29,6 +31,8 @@ const ALREADY_REFUNDED: &str = "charge_already_refunded";
 pub struct PspClient {
     http: Client,
     url: Url,
+    /// Longest wait for an answer.
+    timeout: Duration,
 }
 
 /// What came of an authorisation.
@@ -67,15 +71,14 @@ impl PspClient {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let url = settings.checked_url()?;
         // The provider is where PSP_URL says, whatever HTTP_PROXY says to others.
-        let http = Client::builder().timeout(settings.psp_timeout).redirect(redirect::Policy::none()).no_proxy();
-        let http = http.build()?;
-        Ok(Self { http, url })
+        let http = Client::builder().redirect(redirect::Policy::none()).no_proxy();
+        Ok(Self { http: http.build()?, url, timeout: settings.psp_timeout })
     }
 
     /// Asks to set an amount aside on a card.
     pub(crate) async fn authorize(
         &self,
-        key: &IdempotencyKey,
+        call: &Call<'_>,
         order_id: OrderId,
         amount: &Money,
         card: &str,
@@ -87,7 +90,7 @@ impl PspClient {
             capture_method: "manual",
             metadata: Metadata { order_id },
         };
-        match self.post::<Intent>(key, &["payment_intents"], &body).await? {
+        match self.post::<Intent>(call, &["payment_intents"], &body).await? {
             Ok(intent) if intent.status == REQUIRES_CAPTURE => Ok(Authorization::Authorized { intent_id: intent.id }),
             Ok(intent) => Err(HandlerError::transient(Error::Unexpected(intent))),
             // What the customer gave (the card, above all) is not what the provider takes: that is a "no" as well.
@@ -100,8 +103,8 @@ impl PspClient {
     }
 
     /// Asks to charge what was set aside.
-    pub(crate) async fn capture(&self, key: &IdempotencyKey, intent_id: &str) -> Result<Capture, HandlerError> {
-        match self.post::<Intent>(key, &["payment_intents", intent_id, "capture"], &Empty {}).await? {
+    pub(crate) async fn capture(&self, call: &Call<'_>, intent_id: &str) -> Result<Capture, HandlerError> {
+        match self.post::<Intent>(call, &["payment_intents", intent_id, "capture"], &Empty {}).await? {
             Ok(intent) if intent.status == SUCCEEDED => Ok(Capture::Captured),
             Ok(intent) => Err(HandlerError::transient(Error::Unexpected(intent))),
             Err(no) if no.found_it(SUCCEEDED) => Ok(Capture::Captured),
@@ -112,8 +115,8 @@ impl PspClient {
 
     /// Asks to set free what was set aside. The provider decides between this and a capture under way: whichever comes
     /// second is refused, with the state that the first one left.
-    pub(crate) async fn cancel(&self, key: &IdempotencyKey, intent_id: &str) -> Result<Cancellation, HandlerError> {
-        match self.post::<Intent>(key, &["payment_intents", intent_id, "cancel"], &Empty {}).await? {
+    pub(crate) async fn cancel(&self, call: &Call<'_>, intent_id: &str) -> Result<Cancellation, HandlerError> {
+        match self.post::<Intent>(call, &["payment_intents", intent_id, "cancel"], &Empty {}).await? {
             Ok(intent) if intent.status == CANCELED => Ok(Cancellation::Canceled),
             Ok(intent) => Err(HandlerError::transient(Error::Unexpected(intent))),
             Err(no) if no.found_it(CANCELED) => Ok(Cancellation::Canceled),
@@ -123,8 +126,8 @@ impl PspClient {
     }
 
     /// Asks to give back all that was charged.
-    pub(crate) async fn refund(&self, key: &IdempotencyKey, intent_id: &str) -> Result<(), HandlerError> {
-        match self.post::<Refund>(key, &["refunds"], &NewRefund { payment_intent: intent_id }).await? {
+    pub(crate) async fn refund(&self, call: &Call<'_>, intent_id: &str) -> Result<(), HandlerError> {
+        match self.post::<Refund>(call, &["refunds"], &NewRefund { payment_intent: intent_id }).await? {
             Ok(Refund {}) => Ok(()),
             Err(no) if no.code.as_deref() == Some(ALREADY_REFUNDED) => Ok(()),
             Err(no) => Err(HandlerError::transient(Error::Refused(no))),
@@ -132,10 +135,14 @@ impl PspClient {
     }
 
     /// What came of an order's authorisation, if there was one.
-    pub(crate) async fn find_authorization(&self, order_id: OrderId) -> Result<Option<Authorization>, HandlerError> {
+    pub(crate) async fn find_authorization(
+        &self,
+        call: &Call<'_>,
+        order_id: OrderId,
+    ) -> Result<Option<Authorization>, HandlerError> {
         let mut url = self.endpoint(&["payment_intents"]);
         url.query_pairs_mut().append_pair("order_id", &order_id.to_string());
-        let intents = self.get::<Intents>(url).await?.data;
+        let intents = self.get::<Intents>(call, url).await?.data;
         let answer = |intent: Intent| match intent.status.as_str() {
             DECLINED => {
                 Authorization::Declined { intent_id: Some(intent.id), reason: "the card was declined".to_owned() }
@@ -146,8 +153,8 @@ impl PspClient {
     }
 
     /// Whether what was set aside was charged, or can't be any more.
-    pub(crate) async fn find_capture(&self, intent_id: &str) -> Result<Option<Capture>, HandlerError> {
-        let intent = self.intent(intent_id).await?;
+    pub(crate) async fn find_capture(&self, call: &Call<'_>, intent_id: &str) -> Result<Option<Capture>, HandlerError> {
+        let intent = self.intent(call, intent_id).await?;
         Ok(match intent.status.as_str() {
             SUCCEEDED => Some(Capture::Captured),
             CANCELED => Some(Capture::Failed { reason: "the authorisation was cancelled".to_owned() }),
@@ -156,8 +163,12 @@ impl PspClient {
     }
 
     /// Whether what was set aside is free again, or charged.
-    pub(crate) async fn find_cancellation(&self, intent_id: &str) -> Result<Option<Cancellation>, HandlerError> {
-        let intent = self.intent(intent_id).await?;
+    pub(crate) async fn find_cancellation(
+        &self,
+        call: &Call<'_>,
+        intent_id: &str,
+    ) -> Result<Option<Cancellation>, HandlerError> {
+        let intent = self.intent(call, intent_id).await?;
         Ok(match intent.status.as_str() {
             CANCELED => Some(Cancellation::Canceled),
             SUCCEEDED => Some(Cancellation::Captured),
@@ -166,32 +177,39 @@ impl PspClient {
     }
 
     /// Whether all that was charged was given back.
-    pub(crate) async fn find_refund(&self, intent_id: &str) -> Result<Option<()>, HandlerError> {
-        let intent = self.intent(intent_id).await?;
+    pub(crate) async fn find_refund(&self, call: &Call<'_>, intent_id: &str) -> Result<Option<()>, HandlerError> {
+        let intent = self.intent(call, intent_id).await?;
         Ok((intent.amount_captured > 0 && intent.amount_refunded >= intent.amount_captured).then_some(()))
     }
 
-    async fn intent(&self, intent_id: &str) -> Result<Intent, HandlerError> {
-        self.get(self.endpoint(&["payment_intents", intent_id])).await
+    async fn intent(&self, call: &Call<'_>, intent_id: &str) -> Result<Intent, HandlerError> {
+        self.get(call, self.endpoint(&["payment_intents", intent_id])).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, HandlerError> {
-        self.ask(self.http.get(url)).await?.map_err(|no| HandlerError::transient(Error::Refused(no)))
+    async fn get<T: DeserializeOwned>(&self, call: &Call<'_>, url: Url) -> Result<T, HandlerError> {
+        self.ask(call, self.http.get(url)).await?.map_err(|no| HandlerError::transient(Error::Refused(no)))
     }
 
     /// Sends one command, and returns what it made or the provider's "no".
     async fn post<T: DeserializeOwned>(
         &self,
-        key: &IdempotencyKey,
+        call: &Call<'_>,
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<Result<T, Refusal>, HandlerError> {
-        self.ask(self.http.post(self.endpoint(path)).header(IDEMPOTENCY_KEY, key.as_str()).json(body)).await
+        let request = self.http.post(self.endpoint(path)).header(IDEMPOTENCY_KEY, call.key().as_str()).json(body);
+        self.ask(call, request).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Result<T, Refusal>, HandlerError> {
+    /// A provider that doesn't answer in time is waited for. So the client must give up before the reaction's own time is up,
+    /// which would count against the event.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        request: RequestBuilder,
+    ) -> Result<Result<T, Refusal>, HandlerError> {
         let unreachable = |error: reqwest::Error| HandlerError::unavailable(Error::Unreachable(error));
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.timeout(self.timeout.min(call.time_left())).send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {

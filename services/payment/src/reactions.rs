@@ -14,7 +14,7 @@ use contracts::{
     },
     shipping::ShipmentCreated,
 };
-use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, Tx};
+use pavane::{Call, Envelope, Handled, HandlerError, Tx};
 
 use crate::{
     Payment,
@@ -25,18 +25,18 @@ use crate::{
 
 pub(crate) async fn authorize(
     payment: &Payment,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     order: &Envelope<OrderPlaced>,
 ) -> Result<Authorization, HandlerError> {
-    payment.psp.authorize(key, order.order_id, &order.total, &order.card).await
+    payment.psp.authorize(call, order.order_id, &order.total, &order.card).await
 }
 
 pub(crate) async fn find_authorization(
     payment: &Payment,
-    _: &IdempotencyKey,
+    call: &Call<'_>,
     order: &Envelope<OrderPlaced>,
 ) -> Result<Option<Authorization>, HandlerError> {
-    payment.psp.find_authorization(order.order_id).await
+    payment.psp.find_authorization(call, order.order_id).await
 }
 
 pub(crate) async fn record_authorization(
@@ -70,21 +70,21 @@ pub(crate) struct Captured {
 
 pub(crate) async fn capture(
     payment: &Payment,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     shipment: &Envelope<ShipmentCreated>,
 ) -> Result<Captured, HandlerError> {
-    let Authorized { intent_id, amount } = payment.authorized(shipment.order_id).await?;
-    let answer = payment.psp.capture(key, &intent_id).await?;
+    let Authorized { intent_id, amount } = authorized(call, shipment.order_id).await?;
+    let answer = payment.psp.capture(call, &intent_id).await?;
     Ok(Captured { amount, answer })
 }
 
 pub(crate) async fn find_capture(
     payment: &Payment,
-    _: &IdempotencyKey,
+    call: &Call<'_>,
     shipment: &Envelope<ShipmentCreated>,
 ) -> Result<Option<Captured>, HandlerError> {
-    let Authorized { intent_id, amount } = payment.authorized(shipment.order_id).await?;
-    Ok(payment.psp.find_capture(&intent_id).await?.map(|answer| Captured { amount, answer }))
+    let Authorized { intent_id, amount } = authorized(call, shipment.order_id).await?;
+    Ok(payment.psp.find_capture(call, &intent_id).await?.map(|answer| Captured { amount, answer }))
 }
 
 pub(crate) async fn record_capture(
@@ -109,20 +109,20 @@ pub(crate) async fn record_capture(
 
 pub(crate) async fn void(
     payment: &Payment,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     authorized: &Envelope<PaymentAuthorized>,
 ) -> Result<Cancellation, HandlerError> {
-    let Authorized { intent_id, .. } = payment.authorized(authorized.order_id).await?;
-    payment.psp.cancel(key, &intent_id).await
+    let Authorized { intent_id, .. } = self::authorized(call, authorized.order_id).await?;
+    payment.psp.cancel(call, &intent_id).await
 }
 
 pub(crate) async fn find_void(
     payment: &Payment,
-    _: &IdempotencyKey,
+    call: &Call<'_>,
     authorized: &Envelope<PaymentAuthorized>,
 ) -> Result<Option<Cancellation>, HandlerError> {
-    let Authorized { intent_id, .. } = payment.authorized(authorized.order_id).await?;
-    payment.psp.find_cancellation(&intent_id).await
+    let Authorized { intent_id, .. } = self::authorized(call, authorized.order_id).await?;
+    payment.psp.find_cancellation(call, &intent_id).await
 }
 
 pub(crate) async fn record_void(
@@ -145,20 +145,20 @@ pub(crate) async fn record_void(
 
 pub(crate) async fn refund(
     payment: &Payment,
-    key: &IdempotencyKey,
+    call: &Call<'_>,
     captured: &Envelope<PaymentCaptured>,
 ) -> Result<(), HandlerError> {
-    let Authorized { intent_id, .. } = payment.authorized(captured.order_id).await?;
-    payment.psp.refund(key, &intent_id).await
+    let Authorized { intent_id, .. } = authorized(call, captured.order_id).await?;
+    payment.psp.refund(call, &intent_id).await
 }
 
 pub(crate) async fn find_refund(
     payment: &Payment,
-    _: &IdempotencyKey,
+    call: &Call<'_>,
     captured: &Envelope<PaymentCaptured>,
 ) -> Result<Option<()>, HandlerError> {
-    let Authorized { intent_id, .. } = payment.authorized(captured.order_id).await?;
-    payment.psp.find_refund(&intent_id).await
+    let Authorized { intent_id, .. } = authorized(call, captured.order_id).await?;
+    payment.psp.find_refund(call, &intent_id).await
 }
 
 pub(crate) async fn record_refund(_: &Payment, tx: &mut Tx, captured: &Envelope<PaymentCaptured>, (): ()) -> Handled {
@@ -174,18 +174,16 @@ struct Authorized {
     amount: Money,
 }
 
-impl Payment {
-    async fn authorized(&self, order_id: OrderId) -> Result<Authorized, HandlerError> {
-        let Some(readers) = self.readers.get() else {
-            return Err(HandlerError::unavailable("the service's database isn't handed in yet"));
-        };
-        let account = store::account(readers, order_id).await?;
-        match account {
-            Some(Account { intent_id: Some(intent_id), amount, authorized: 1.., .. }) => {
-                Ok(Authorized { intent_id, amount })
-            }
-            // A shipment without a payment: nobody of this choreography sends that, and no retry helps.
-            _ => Err(HandlerError::reject(format!("nothing was authorised for the order {order_id}"))),
+/// Reads what capture, void and refund need of the authorisation: the provider's id of it. The service's own row has it, for it
+/// was committed with `PaymentAuthorized`, which all of them follow. Asking the provider by order would depend on its search,
+/// which real ones update later.
+async fn authorized(call: &Call<'_>, order_id: OrderId) -> Result<Authorized, HandlerError> {
+    let account = store::account(&mut *call.db().await?, order_id).await?;
+    match account {
+        Some(Account { intent_id: Some(intent_id), amount, authorized: 1.., .. }) => {
+            Ok(Authorized { intent_id, amount })
         }
+        // A shipment without a payment: nobody of this choreography sends that, and no retry helps.
+        _ => Err(HandlerError::reject(format!("nothing was authorised for the order {order_id}"))),
     }
 }

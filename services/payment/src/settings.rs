@@ -44,8 +44,7 @@ impl Settings {
 
     /// The provider's URL, once the settings are known to be usable.
     pub(crate) fn checked_url(&self) -> Result<Url, Error> {
-        // Within the time that one attempt of a reaction may take (60 s), so that a slow provider is an outage, which is
-        // waited out, and not a failure of the event, which is counted.
+        // Within the time that one attempt of a reaction may take (60 s): the client never waits longer than is left of that.
         if self.psp_timeout.is_zero() || self.psp_timeout > Duration::from_secs(50) {
             return Err(bad_timeout(&self.psp_timeout.as_millis().to_string()));
         }

@@ -2,7 +2,7 @@
 
 use contracts::{Money, OrderId};
 use pavane::{Tx, contract::Timestamp};
-use sqlx::{AnyPool, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, AnyPool, Row as _, any::AnyRow};
 
 use crate::domain::{Account, Status};
 
@@ -92,10 +92,10 @@ fn one(rows: u64) -> Result<()> {
 }
 
 /// What is known of an order's payment; `None` before the provider's first answer.
-pub(crate) async fn account(readers: &AnyPool, order_id: OrderId) -> Result<Option<Account>> {
+pub(crate) async fn account(conn: &mut AnyConnection, order_id: OrderId) -> Result<Option<Account>> {
     let sql = "select intent_id, currency, amount, authorized, captured, voided, refunded, refusal \
                from payment where order_id = $1";
-    let row = sqlx::query(sql).bind(order_id.to_string()).fetch_optional(readers).await?;
+    let row = sqlx::query(sql).bind(order_id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(read_account).transpose()
 }
 

@@ -143,7 +143,7 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
 
 /// A dead letter as the server takes it, and whether it is cut: it goes without its body, and without the event's own headers,
 /// where they would not fit.
-fn fit(letter: Outgoing, limit: u64) -> (Outgoing, bool) {
+pub(crate) fn fit(letter: Outgoing, limit: u64) -> (Outgoing, bool) {
     /// The header with the message id, and what begins and ends the headers.
     const OVERHEAD: u64 = 64;
     let room = limit.saturating_sub(OVERHEAD + letter.message_id.len() as u64);

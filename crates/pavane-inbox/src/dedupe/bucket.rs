@@ -8,7 +8,8 @@ use super::{Claim, DedupeStore, Error, Held, after};
 
 /// Remembers in a NATS key-value bucket: for services that have no database of their own.
 ///
-/// Every change names the revision that it replaces, so of two claims one loses at the server.
+/// Every change names the revision that it replaces, so of two claims one loses at the server. Whether a lease is over goes by
+/// the process's clock: the clocks of all instances must agree to less than a lease.
 #[derive(Debug)]
 pub struct BucketStore {
     bucket: Bucket,
@@ -20,7 +21,7 @@ pub struct BucketStore {
 #[serde(tag = "state", rename_all = "lowercase")]
 enum Stored {
     Held { token: String, until: i64 },
-    Done,
+    Done { answer: String },
     Free,
 }
 
@@ -35,13 +36,13 @@ impl BucketStore {
             None => Ok((0, Stored::Free)),
             Some(Entry { revision, value, .. }) => {
                 let stored = serde_json::from_slice(&value);
-                Ok((revision, stored.map_err(|cause| Error::Corrupt { key: key.to_owned(), cause })?))
+                Ok((revision, stored.map_err(|cause| Error::Claim { key: key.to_owned(), cause })?))
             }
         }
     }
 
     async fn write(&self, key: &str, revision: u64, stored: &Stored) -> Result<bool, Error> {
-        let value = serde_json::to_vec(stored).map_err(|cause| Error::Corrupt { key: key.to_owned(), cause })?;
+        let value = serde_json::to_vec(stored).map_err(|cause| Error::Claim { key: key.to_owned(), cause })?;
         Ok(self.bucket.put(key, revision, value.into()).await?.is_some())
     }
 
@@ -63,17 +64,20 @@ impl DedupeStore for BucketStore {
         }
         let (revision, stored) = self.read(key).await?;
         match stored {
-            Stored::Done => Ok(Claim::Done),
-            Stored::Held { until, .. } if until > self.clock.now().as_microsecond() => Ok(Claim::Busy),
+            Stored::Done { answer } => Ok(Claim::Done(answer)),
+            Stored::Held { until, .. } if until > self.clock.now().as_microsecond() => {
+                Ok(Claim::Busy { left: super::until(&*self.clock, until) })
+            }
             Stored::Held { .. } | Stored::Free => {
                 let taken = self.write(key, revision, &fresh).await?;
-                Ok(if taken { Claim::Held(held) } else { Claim::Busy })
+                // Somebody else was faster, for a lease that may be as long as this one.
+                Ok(if taken { Claim::Held(held) } else { Claim::Busy { left: Duration::ZERO } })
             }
         }
     }
 
-    async fn confirm(&self, held: Held) -> Result<(), Error> {
-        self.replace(held, Stored::Done).await
+    async fn confirm(&self, held: Held, answer: String) -> Result<(), Error> {
+        self.replace(held, Stored::Done { answer }).await
     }
 
     async fn release(&self, held: Held) -> Result<(), Error> {

@@ -5,6 +5,12 @@ use std::{sync::Arc, time::Duration};
 use super::{Claim, DedupeStore, Error, Held};
 
 const LONG: Duration = Duration::from_hours(1);
+/// Text that is awkward to store.
+const ANSWER: &str = r#"{"id":"\u0000 'ünï'","cents":[1,2]}"#;
+
+fn is_done(claim: Result<Claim, Error>) -> bool {
+    matches!(claim, Ok(Claim::Done(answer)) if answer == ANSWER)
+}
 
 /// Runs the whole suite. `pass` lets a time pass on the store's clock.
 ///
@@ -31,23 +37,26 @@ async fn held<S: DedupeStore>(store: &S, key: &str, lease: Duration) -> Held {
 async fn a_confirmed_key_is_done<S: DedupeStore>(store: &S) {
     let first = held(store, "confirmed", LONG).await;
     assert_eq!(first.key(), "confirmed");
-    assert!(store.confirm(first).await.is_ok());
+    assert!(store.confirm(first, ANSWER.to_owned()).await.is_ok());
     for _ in 0..2 {
-        assert!(matches!(store.claim("confirmed", LONG).await, Ok(Claim::Done)));
+        assert!(is_done(store.claim("confirmed", LONG).await));
     }
 }
 
 async fn a_held_key_is_busy<S: DedupeStore>(store: &S) {
     let first = held(store, "busy", LONG).await;
-    assert!(matches!(store.claim("busy", LONG).await, Ok(Claim::Busy)));
-    assert!(store.confirm(first).await.is_ok(), "a failed claim must not take the key");
+    match store.claim("busy", LONG).await {
+        Ok(Claim::Busy { left }) => assert!(left > LONG / 2 && left <= LONG, "{left:?}"),
+        other => panic!("it is held: {other:?}"),
+    }
+    assert!(store.confirm(first, ANSWER.to_owned()).await.is_ok(), "a failed claim must not take the key");
 }
 
 async fn a_released_key_is_free<S: DedupeStore>(store: &S) {
     let first = held(store, "released", LONG).await;
     assert!(store.release(first).await.is_ok());
     let second = held(store, "released", LONG).await;
-    assert!(store.confirm(second).await.is_ok());
+    assert!(store.confirm(second, ANSWER.to_owned()).await.is_ok());
 }
 
 async fn an_expired_claim_is_taken_over<S: DedupeStore>(store: &S, pass: &impl Fn(Duration)) {
@@ -56,17 +65,23 @@ async fn an_expired_claim_is_taken_over<S: DedupeStore>(store: &S, pass: &impl F
     pass(Duration::from_secs(2));
     let second = held(store, "expired", LONG).await;
     let third = held(store, "expired-release", LONG).await;
-    assert!(matches!(store.confirm(slow).await, Err(Error::Lost(_))), "the first claim is no longer valid");
+    assert!(
+        matches!(store.confirm(slow, ANSWER.to_owned()).await, Err(Error::Lost(_))),
+        "the first claim is no longer valid"
+    );
     assert!(store.release(other).await.is_ok());
-    assert!(store.confirm(second).await.is_ok());
-    assert!(store.confirm(third).await.is_ok(), "a late release must not free somebody else's claim");
+    assert!(store.confirm(second, ANSWER.to_owned()).await.is_ok());
+    assert!(
+        store.confirm(third, ANSWER.to_owned()).await.is_ok(),
+        "a late release must not free somebody else's claim"
+    );
 }
 
 async fn any_key_will_do<S: DedupeStore>(store: &S) {
     for key in ["", " ", "a.b.*.>", "ключ", "'; drop table x; --", &"long".repeat(60)] {
         let claim = held(store, key, LONG).await;
-        assert!(store.confirm(claim).await.is_ok(), "{key:?}");
-        assert!(matches!(store.claim(key, LONG).await, Ok(Claim::Done)), "{key:?}");
+        assert!(store.confirm(claim, ANSWER.to_owned()).await.is_ok(), "{key:?}");
+        assert!(is_done(store.claim(key, LONG).await), "{key:?}");
     }
 }
 

@@ -28,7 +28,7 @@ struct Generations {
 #[derive(Debug, Clone)]
 enum Entry {
     Held { token: String, until: i64 },
-    Done,
+    Done { answer: String },
 }
 
 impl MemoryStore {
@@ -72,7 +72,7 @@ impl MemoryStore {
                         }
                         return Ok(());
                     }
-                    Entry::Held { .. } | Entry::Done => return Err(Error::Lost(held.key)),
+                    Entry::Held { .. } | Entry::Done { .. } => return Err(Error::Lost(held.key)),
                 }
             }
         }
@@ -94,8 +94,10 @@ impl DedupeStore for MemoryStore {
             Slot::Vacant(_) => generations.old.get(key).map(|entry| entry.clone()),
         };
         match known {
-            Some(Entry::Done) => Ok(Claim::Done),
-            Some(Entry::Held { until, .. }) if until > now => Ok(Claim::Busy),
+            Some(Entry::Done { answer }) => Ok(Claim::Done(answer)),
+            Some(Entry::Held { until, .. }) if until > now => {
+                Ok(Claim::Busy { left: super::until(&*self.clock, until) })
+            }
             _ => {
                 generations.old.remove(key);
                 slot.insert(fresh);
@@ -104,8 +106,8 @@ impl DedupeStore for MemoryStore {
         }
     }
 
-    async fn confirm(&self, held: Held) -> Result<(), Error> {
-        self.settle(held, Some(Entry::Done))
+    async fn confirm(&self, held: Held, answer: String) -> Result<(), Error> {
+        self.settle(held, Some(Entry::Done { answer }))
     }
 
     async fn release(&self, held: Held) -> Result<(), Error> {

@@ -2,9 +2,19 @@ use std::time::Duration;
 
 use pavane_outbox::{Database, Db};
 
-use super::{Claim, DedupeStore, Error, Held, store};
+use super::{
+    Claim, DedupeStore, Error, Held,
+    store::{self, Known},
+};
 
-/// Remembers in the service's own database, so that it survives restarts and is shared by all instances.
+/// Remembers in a service's database, so that it survives restarts and is shared by all instances. In an effect
+/// [`Call::once`](crate::Call::once) is this, with the service's own database.
+///
+/// A service makes its table and deletes what has expired. Without one, migrate the database with [`INBOX`](crate::INBOX), and
+/// call [`forget`](crate::forget) now and then.
+///
+/// It is no use against an outage of the database: then the answer can't be remembered. A [`BucketStore`](super::BucketStore)
+/// fails at other moments.
 #[derive(Debug)]
 pub struct SqlStore<DB: Database> {
     db: Db<DB>,
@@ -21,24 +31,27 @@ impl<DB: Database> SqlStore<DB> {
 impl<DB: Database> DedupeStore for SqlStore<DB> {
     async fn claim(&self, key: &str, lease: Duration) -> Result<Claim, Error> {
         let held = Held::new(key, self.db.clock());
-        if store::take(&self.db, key, &held.token, micros(lease)).await? {
-            return Ok(Claim::Held(held));
-        }
-        let mut conn = self.db.writer().await?;
-        Ok(if store::is_done::<DB>(&mut conn, key).await? { Claim::Done } else { Claim::Busy })
+        let claim = async {
+            if store::take(&self.db, key, &held.token, micros(lease)).await? {
+                return Ok(Claim::Held(held));
+            }
+            Ok(match store::look(&self.db, key).await? {
+                Some(Known::Done(answer)) => Claim::Done(answer),
+                Some(Known::Held { left }) => Claim::Busy { left: super::micros(left) },
+                // Given back since.
+                None => Claim::Busy { left: Duration::ZERO },
+            })
+        };
+        self.db.within(claim).await
     }
 
-    async fn confirm(&self, held: Held) -> Result<(), Error> {
-        if store::confirm(&self.db, &held.key, &held.token, micros(self.retention)).await? {
-            Ok(())
-        } else {
-            Err(Error::Lost(held.key))
-        }
+    async fn confirm(&self, held: Held, answer: String) -> Result<(), Error> {
+        let confirm = store::confirm(&self.db, (&held.key, &held.token), answer, micros(self.retention));
+        if self.db.within(confirm).await? { Ok(()) } else { Err(Error::Lost(held.key)) }
     }
 
     async fn release(&self, held: Held) -> Result<(), Error> {
-        let mut conn = self.db.writer().await?;
-        Ok(store::release::<DB>(&mut conn, &held.key, &held.token).await?)
+        Ok(self.db.within(store::release(&self.db, &held.key, &held.token)).await?)
     }
 }
 

@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 
 use super::{Engine, Failure, check_same_event, failing, nothing};
 use crate::{
-    handler::{HandlerError, IdempotencyKey, Kind},
+    Call, IdempotencyKey,
+    handler::{HandlerError, Kind},
     store,
     wiring::Part,
     work::{Answer, Work},
@@ -38,7 +39,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 return self.record(event, &given, found).await;
             }
             self.db.crash_point(CrashPoint::BeforeCall).await;
-            let answer = match self.timed(work.call(&self.state, &key, &given)).await {
+            let call = Call::new(&key, &self.db, self.wired.reaction.tuning.timeout);
+            let answer = match self.timed(work.call(&self.state, &call, &given)).await {
                 Ok(answer) => answer,
                 Err(error) => return Err(self.not_called(event, error).await),
             };

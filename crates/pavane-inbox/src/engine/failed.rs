@@ -38,16 +38,24 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     self.again_after_outage(outages)
                 }
             },
-            Failure::Handler(error) if error.is_unavailable() => {
-                self.distrust_after(&error);
-                warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
-                self.again_after_outage(outages)
-            }
-            Failure::Handler(error) => match self.db.within(self.count_failure(arrived, event, &error)).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
+            Failure::Handler(error) => match error.kind() {
+                Kind::Unavailable | Kind::ReadOnly => {
+                    self.distrust_after(&error);
+                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "unavailable; trying again");
                     self.again_after_outage(outages)
+                }
+                Kind::Busy(left) => {
+                    debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "looking again");
+                    // It may be done long before its lease is over. So look again, later each time.
+                    let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
+                    Outcome::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, times).min(left) }
+                }
+                Kind::Transient | Kind::Reject | Kind::Conflict => {
+                    let counted = self.db.within(self.count_failure(arrived, event, &error)).await;
+                    counted.unwrap_or_else(|error| {
+                        warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
+                        self.again_after_outage(outages)
+                    })
                 }
             },
         }
@@ -208,7 +216,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 }
 
 /// A uniformly random delay between the base and `base * 2^(attempt - 1)`, at most `max`.
-fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
+pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
     let ceiling = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(max);
     let span = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX).max(1);
     // A little more than nothing, or a failing event would come back at once.

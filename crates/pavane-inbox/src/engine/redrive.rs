@@ -19,63 +19,82 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Puts what is stored into the place of each redrive. When the bus doesn't answer, that one and those after it stay as
     /// they are, to be tried again.
     pub(crate) async fn fetch_letters(&self, batch: &mut [Arrived]) {
-        let redrives = batch.iter_mut().filter(|arrived| matches!(arrived.event, Err(Unusable::NotFetched)));
-        for arrived in redrives {
-            match self.letter(&arrived.delivery.message).await {
-                Ok(Ok(letter)) => self.put(letter, arrived),
-                Ok(Err(why)) => arrived.event = Err(Unusable::Refused(why)),
-                Err(error) => {
-                    warn!(reaction = self.wired.name, %error, "the dead letter to redrive can't be fetched; trying again");
-                    return;
-                }
+        let who = (&*self.wired.service, &*self.wired.name);
+        for arrived in batch {
+            if let Err(error) = fetch_letter(&self.bus, who, self.wired.reaction.tuning.payload_max, arrived).await {
+                warn!(reaction = self.wired.name, %error, "the dead letter to redrive can't be fetched; trying again");
+                return;
             }
         }
     }
+}
 
-    /// The dead letter that a redrive names, or why that is none that this reaction may handle.
-    async fn letter(&self, redrive: &Message) -> Result<Result<Message, String>, Error> {
-        let sequence = match letter_of(redrive) {
-            Ok(sequence) => sequence,
-            Err(why) => return Ok(Err(why)),
-        };
-        let letter = match self.bus.dead_letter_at(sequence).await {
-            Ok(Some(letter)) => letter,
-            Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
-            // It would not be another answer the next time.
-            Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
-            Err(error) => return Err(error),
-        };
-        let own = Address::of_letter(&letter.subject)
-            .is_some_and(|it| it.service == self.wired.service && it.reaction == self.wired.name);
-        if !own || letter.subject.strip_prefix(DEAD) != redrive.subject.strip_prefix(REDRIVE) {
-            return Ok(Err(format!(
-                "it came on {:?} and names the dead letter {sequence}, which is on {:?}: a redrive counts only where it is \
-                 about the letter's own reaction and event",
-                redrive.subject, letter.subject
-            )));
-        }
-        if let Some(bytes) = letter.headers.get(header::CUT) {
-            return Ok(Err(format!(
-                "the dead letter {sequence} lacks its body of {bytes} bytes, which did not fit into it: it is in the events \
-                 stream and in the table pavane_dead_letter"
-            )));
-        }
-        Ok(Ok(letter))
+/// Puts what is stored into the place of a redrive. What isn't one, or was fetched, stays as it is.
+///
+/// # Errors
+///
+/// When the bus doesn't answer.
+pub(crate) async fn fetch_letter<B: Bus>(
+    bus: &B,
+    who: (&str, &str),
+    payload_max: usize,
+    arrived: &mut Arrived,
+) -> Result<(), Error> {
+    if !matches!(arrived.event, Err(Unusable::NotFetched)) {
+        return Ok(());
     }
+    match letter(bus, who, &arrived.delivery.message).await? {
+        Ok(letter) => put(letter, payload_max, arrived),
+        Err(why) => arrived.event = Err(Unusable::Refused(why)),
+    }
+    Ok(())
+}
 
-    /// From here on it is the event of the letter, under the message id of the redrive: what is decided about it is decided
-    /// about this redrive.
-    fn put(&self, letter: Message, arrived: &mut Arrived) {
-        let Some(Address { subject, .. }) = Address::of_letter(&letter.subject) else { return };
-        let delivery = &mut arrived.delivery;
-        let payload_max = self.wired.reaction.tuning.payload_max;
-        arrived.event = codec::decode_on(subject, &letter.headers, letter.payload.clone(), payload_max)
-            .map_err(Unusable::Unreadable);
-        let mut headers = dead_letter::own_headers(&letter.headers);
-        headers.push(dead_letter::MESSAGE_ID, dead_letter::identity(delivery));
-        // Where the whole event is, for a letter that is made of it again.
-        let sequence = letter.headers.get(header::SEQUENCE).and_then(|sequence| sequence.parse().ok());
-        delivery.sequence = sequence.unwrap_or(delivery.sequence);
-        delivery.message = Message { subject: subject.to_owned(), headers, payload: letter.payload };
+/// The dead letter that a redrive names, or why that is none that this reaction may handle.
+async fn letter<B: Bus>(
+    bus: &B,
+    (service, reaction): (&str, &str),
+    redrive: &Message,
+) -> Result<Result<Message, String>, Error> {
+    let sequence = match letter_of(redrive) {
+        Ok(sequence) => sequence,
+        Err(why) => return Ok(Err(why)),
+    };
+    let letter = match bus.dead_letter_at(sequence).await {
+        Ok(Some(letter)) => letter,
+        Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
+        // It would not be another answer the next time.
+        Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
+        Err(error) => return Err(error),
+    };
+    let own = Address::of_letter(&letter.subject).is_some_and(|it| it.service == service && it.reaction == reaction);
+    if !own || letter.subject.strip_prefix(DEAD) != redrive.subject.strip_prefix(REDRIVE) {
+        return Ok(Err(format!(
+            "it came on {:?} and names the dead letter {sequence}, which is on {:?}: a redrive counts only where it is \
+             about the letter's own reaction and event",
+            redrive.subject, letter.subject
+        )));
     }
+    if let Some(bytes) = letter.headers.get(header::CUT) {
+        return Ok(Err(format!(
+            "the dead letter {sequence} lacks its body of {bytes} bytes, which did not fit into it: it is in the events \
+             stream and in the table pavane_dead_letter"
+        )));
+    }
+    Ok(Ok(letter))
+}
+
+/// From here on it is the event of the letter, under the message id of the redrive: what is decided about it is decided
+/// about this redrive.
+fn put(letter: Message, payload_max: usize, arrived: &mut Arrived) {
+    let Some(Address { subject, .. }) = Address::of_letter(&letter.subject) else { return };
+    let delivery = &mut arrived.delivery;
+    arrived.event =
+        codec::decode_on(subject, &letter.headers, letter.payload.clone(), payload_max).map_err(Unusable::Unreadable);
+    let mut headers = dead_letter::own_headers(&letter.headers);
+    headers.push(dead_letter::MESSAGE_ID, dead_letter::identity(delivery));
+    // Where the whole event is, for a letter that is made of it again.
+    let sequence = letter.headers.get(header::SEQUENCE).and_then(|sequence| sequence.parse().ok());
+    delivery.sequence = sequence.unwrap_or(delivery.sequence);
+    delivery.message = Message { subject: subject.to_owned(), headers, payload: letter.payload };
 }

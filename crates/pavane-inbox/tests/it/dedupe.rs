@@ -68,14 +68,14 @@ async fn memory_is_bounded_and_never_drops_a_held_claim() {
         let Claim::Held(claim) = store.claim(&number.to_string(), RETENTION).await.unwrap() else {
             panic!("it is free")
         };
-        store.confirm(claim).await.unwrap();
+        store.confirm(claim, String::new()).await.unwrap();
     }
     for number in 91..100 {
-        assert!(matches!(store.claim(&number.to_string(), RETENTION).await.unwrap(), Claim::Done), "{number}");
+        assert!(matches!(store.claim(&number.to_string(), RETENTION).await.unwrap(), Claim::Done(_)), "{number}");
     }
     assert!(matches!(store.claim("0", RETENTION).await.unwrap(), Claim::Held(_)), "the oldest are forgotten");
-    assert!(matches!(store.claim("held", RETENTION).await.unwrap(), Claim::Busy));
-    store.confirm(held).await.unwrap();
+    assert!(matches!(store.claim("held", RETENTION).await.unwrap(), Claim::Busy { .. }));
+    store.confirm(held, String::new()).await.unwrap();
     let full = MemoryStore::new(Arc::new(clock), 2);
     let mut refused = None;
     for number in 0..8 {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Call, Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, Key, Service, Tx,
     bus::{
         Bus as _, Memory,
         dead_letter::{Address, redrive},
@@ -67,13 +67,13 @@ struct Provider {
 }
 
 impl Provider {
-    fn carry_out(&self, what: &'static str, key: &IdempotencyKey) -> Result<(), HandlerError> {
+    fn carry_out(&self, what: &'static str, call: &Call<'_>) -> Result<(), HandlerError> {
         let is_lost = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if !(is_lost && self.deaf) {
             let now = self.clock.now();
             let mut keys = self.keys.lock().unwrap();
             keys.retain(|_, since| now.as_second() - since.as_second() < 24 * 60 * 60);
-            if keys.insert(key.to_string(), now).is_none() {
+            if keys.insert(call.key().to_string(), now).is_none() {
                 self.done.lock().unwrap().push(what);
             }
         }
@@ -87,11 +87,11 @@ impl Provider {
 
 type State = Arc<Provider>;
 
-async fn charge(bank: &State, key: &IdempotencyKey, _: &Envelope<Placed>) -> Result<(), HandlerError> {
-    bank.carry_out("charge", key)
+async fn charge(bank: &State, call: &Call<'_>, _: &Envelope<Placed>) -> Result<(), HandlerError> {
+    bank.carry_out("charge", call)
 }
 
-async fn find_charge(bank: &State, _: &IdempotencyKey, _: &Envelope<Placed>) -> Result<Option<()>, HandlerError> {
+async fn find_charge(bank: &State, _: &Call<'_>, _: &Envelope<Placed>) -> Result<Option<()>, HandlerError> {
     Ok(bank.done().contains(&"charge").then_some(()))
 }
 
@@ -99,11 +99,11 @@ async fn record_charge(_: &State, tx: &mut Tx, _: &Envelope<Placed>, (): ()) -> 
     Ok(tx.emit(&Charged {}).await?)
 }
 
-async fn refund(bank: &State, key: &IdempotencyKey, _: &Envelope<Charged>) -> Result<(), HandlerError> {
-    bank.carry_out("refund", key)
+async fn refund(bank: &State, call: &Call<'_>, _: &Envelope<Charged>) -> Result<(), HandlerError> {
+    bank.carry_out("refund", call)
 }
 
-async fn find_refund(bank: &State, _: &IdempotencyKey, _: &Envelope<Charged>) -> Result<Option<()>, HandlerError> {
+async fn find_refund(bank: &State, _: &Call<'_>, _: &Envelope<Charged>) -> Result<Option<()>, HandlerError> {
     Ok(bank.done().contains(&"refund").then_some(()))
 }
 

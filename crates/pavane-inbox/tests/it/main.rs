@@ -1,8 +1,11 @@
 //! The inbox's stores, over real servers.
 #![cfg(test)]
 
+mod call;
 mod clock;
 mod dedupe;
 mod keys;
+mod once;
 mod partitions;
 mod stage;
+mod subscriber;

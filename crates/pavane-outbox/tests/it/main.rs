@@ -1,6 +1,7 @@
 //! Transactions that emit, and the relay, step by step on a clock that the test moves.
 #![cfg(test)]
 
+mod after_commit;
 mod clocks;
 mod emit;
 mod guest;

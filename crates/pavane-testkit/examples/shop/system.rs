@@ -35,10 +35,7 @@ fn set_up(system: &mut System) -> Result<(), BoxError> {
     let mut settings = payment::Settings::default();
     provider.url().clone_into(&mut settings.psp_url);
     let client = PspClient::new(&settings)?;
-    system.service_connected(
-        move || payment::service(Payment::new(client.clone())),
-        |app| app.state().read_from(app.db().readers()),
-    );
+    system.service(move || payment::service(Payment::new(client.clone())));
     system.service(|| inventory::service(Inventory));
     system.service(|| shipping::service(Shipping));
     let mut settings = notification::Settings::default();

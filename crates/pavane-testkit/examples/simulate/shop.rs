@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
+    Call, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
     contract::Timestamp,
     on, on_effect,
     sqlx::{
@@ -93,8 +93,8 @@ pub(crate) fn payment(bank: Bank) -> Service<Bank> {
     service.react("refund", undo_effect(refund, record_refund).when::<OrderCancelled>().emits::<PaymentRefunded>())
 }
 
-async fn charge(bank: &Bank, key: &IdempotencyKey, placed: &Envelope<OrderPlaced>) -> Result<bool, HandlerError> {
-    bank.transfer(key, &placed.order, placed.cents).await
+async fn charge(bank: &Bank, call: &Call<'_>, placed: &Envelope<OrderPlaced>) -> Result<bool, HandlerError> {
+    bank.transfer(call.key(), &placed.order, placed.cents).await
 }
 
 async fn record_charge(_: &Bank, tx: &mut Tx, placed: &Envelope<OrderPlaced>, charged: bool) -> Handled {
@@ -107,8 +107,8 @@ async fn record_charge(_: &Bank, tx: &mut Tx, placed: &Envelope<OrderPlaced>, ch
     Ok(())
 }
 
-async fn refund(bank: &Bank, key: &IdempotencyKey, charged: &Envelope<PaymentCharged>) -> Result<bool, HandlerError> {
-    let refunded = bank.transfer(key, &charged.order, -charged.cents).await;
+async fn refund(bank: &Bank, call: &Call<'_>, charged: &Envelope<PaymentCharged>) -> Result<bool, HandlerError> {
+    let refunded = bank.transfer(call.key(), &charged.order, -charged.cents).await;
     if bank.bug == Some(Bug::RefundAssumed) { Ok(true) } else { refunded }
 }
 

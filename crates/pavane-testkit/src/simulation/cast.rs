@@ -1,9 +1,9 @@
 //! Services with their types erased: one shape for everything that takes steps.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{future::Future, pin::Pin};
 
 use pavane::{
-    App, Edge, Service,
+    Edge, Service,
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},
@@ -49,14 +49,11 @@ pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, SimulatedBus, relay::Config) ->
 
 pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
     start: impl Fn() -> Service<S, DB> + 'static,
-    connected: impl Fn(&App<S, DB, SimulatedBus>) + 'static,
 ) -> Connect<DB> {
-    let connected = Rc::new(connected);
     Box::new(move |db, bus, relay| {
-        let (service, connected) = (start(), Rc::clone(&connected));
+        let service = start();
         Box::pin(async move {
             let app = Actor::connect_relaying(service, db, bus, relay).await?;
-            connected(&app);
             let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
             let Actor { consumers, relay, dead_letters } = Actor::of(app);
             let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];

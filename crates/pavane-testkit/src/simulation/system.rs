@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use pavane::{
-    App, Edge, Service,
+    Edge, Service,
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
@@ -9,7 +9,7 @@ use pavane::{
 };
 
 use super::{
-    Bug, Network, SimulatedBus,
+    Bug, Network,
     cast::{Connect, connector},
     chaos::Chaos,
     store,
@@ -109,17 +109,7 @@ impl<DB: Database> System<DB> {
     /// Adds a service. `start` starts it as its process would, also after a crash: what it makes is lost then, what it
     /// only refers to survives.
     pub fn service<S: Send + Sync + 'static>(&mut self, start: impl Fn() -> Service<S, DB> + 'static) {
-        self.service_connected(start, |_| {});
-    }
-
-    /// As [`service`](Self::service), for one whose process does something with the app before it runs it: `connected` is
-    /// that.
-    pub fn service_connected<S: Send + Sync + 'static>(
-        &mut self,
-        start: impl Fn() -> Service<S, DB> + 'static,
-        connected: impl Fn(&App<S, DB, SimulatedBus>) + 'static,
-    ) {
-        self.services.push(Player { manifest: start().manifest(), connect: connector(start, connected) });
+        self.services.push(Player { manifest: start().manifest(), connect: connector(start) });
     }
 
     /// Says what must be there before the first saga begins: goods, accounts.

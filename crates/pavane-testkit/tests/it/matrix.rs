@@ -9,7 +9,7 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx,
     inbox::{
         Reaction,
         kind::{Local, Untriggered},
@@ -137,9 +137,9 @@ async fn note_any((): &(), tx: &mut Tx, charged: &Envelope<AnyCharged>) -> Handl
 
 type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-async fn call(calls: &Calls, key: &IdempotencyKey, _: &Envelope<PaymentCharged>) -> Result<u32, HandlerError> {
+async fn call(calls: &Calls, call: &Call<'_>, _: &Envelope<PaymentCharged>) -> Result<u32, HandlerError> {
     let mut calls = calls.lock().unwrap();
-    let calls = calls.entry(key.to_string()).or_default();
+    let calls = calls.entry(call.key().to_string()).or_default();
     *calls += 1;
     Ok(*calls)
 }
@@ -149,7 +149,7 @@ async fn note_answer(_: &Calls, tx: &mut Tx, _: &Envelope<PaymentCharged>, answe
     Ok(())
 }
 
-async fn answer((): &(), _: &IdempotencyKey, _: &Envelope<PaymentCharged>) -> Result<(), HandlerError> {
+async fn answer((): &(), _: &Call<'_>, _: &Envelope<PaymentCharged>) -> Result<(), HandlerError> {
     Ok(())
 }
 
@@ -219,7 +219,7 @@ fn till(back: impl Fn() -> Reaction<(), sqlx::Any, Untriggered<Local>> + 'static
     fault_matrix(service).event(&placed).event(&OrderCancelled { order: id() })
 }
 
-async fn take((): &(), _: &IdempotencyKey, placed: &Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+async fn take((): &(), _: &Call<'_>, placed: &Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     if placed.cents > 0 { Ok(()) } else { Err(HandlerError::reject("there is nothing to take")) }
 }
 

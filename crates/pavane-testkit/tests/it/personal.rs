@@ -1,6 +1,6 @@
 //! Handlers that quote personal data in what they say of their failures.
 
-use pavane::{Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx, on, on_effect, undo};
+use pavane::{Call, Envelope, Event, Handled, HandlerError, Service, Tx, on, on_effect, undo};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ async fn quote((): &(), _: &mut Tx, asked: &Envelope<Asked>) -> Handled {
     }
 }
 
-async fn call((): &(), _: &IdempotencyKey, asked: &Envelope<Asked>) -> Result<(), HandlerError> {
+async fn call((): &(), _: &Call<'_>, asked: &Envelope<Asked>) -> Result<(), HandlerError> {
     Err(HandlerError::reject(format!("the provider does not know {}", asked.email)))
 }
 

@@ -144,7 +144,6 @@ async fn payment() {
     let start = move || payment::service(Payment::new(client.clone()));
     let manifest = start().manifest();
     let matrix = fault_matrix(start)
-        .connected(|app| app.state().read_from(app.db().readers()))
         .event(&placed("pm_card_visa"))
         .event(&placed("pm_card_declined"))
         .event(&placed("pm_card_error_once"))

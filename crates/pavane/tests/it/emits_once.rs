@@ -1,8 +1,7 @@
 //! What a step emits for its undo is emitted once: the ledger keeps one event for it.
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx, inbox::Reaction, on, on_effect,
-    sqlx::Any, undo,
+    Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx, inbox::Reaction, on, on_effect, sqlx::Any, undo,
 };
 use pavane_testkit::given;
 use schemars::JsonSchema;
@@ -43,7 +42,7 @@ async fn record((): (), tx: &mut Tx, seats: u32) -> Handled {
     Ok(())
 }
 
-async fn call((): &(), _: &IdempotencyKey, _: &Envelope<SeatsWanted>) -> Result<(), HandlerError> {
+async fn call((): &(), _: &Call<'_>, _: &Envelope<SeatsWanted>) -> Result<(), HandlerError> {
     Ok(())
 }
 

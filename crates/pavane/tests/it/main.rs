@@ -1,6 +1,7 @@
 //! The framework as a whole, on a bus in memory and real databases.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod after_commit;
 mod arrives_once;
 mod black_hole;
 mod classes;

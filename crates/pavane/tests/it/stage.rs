@@ -8,7 +8,7 @@ use std::{
 };
 
 use pavane::{
-    App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
+    App, Call, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, Service, Tx,
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},
@@ -96,8 +96,8 @@ async fn take_back(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handl
     Ok(())
 }
 
-async fn charge(script: &State, key: &IdempotencyKey, started: &Envelope<Started>) -> Result<bool, HandlerError> {
-    script.calls.lock().unwrap().push(key.to_string());
+async fn charge(script: &State, call: &Call<'_>, started: &Envelope<Started>) -> Result<bool, HandlerError> {
+    script.calls.lock().unwrap().push(call.key().to_string());
     {
         let mut outages = script.outages.lock().unwrap();
         if *outages > 0 {
@@ -124,8 +124,8 @@ async fn record_charge(_: &State, tx: &mut Tx, started: &Envelope<Started>, char
     Ok(())
 }
 
-async fn refund(script: &State, key: &IdempotencyKey, _: &Envelope<Charged>) -> Result<(), HandlerError> {
-    script.calls.lock().unwrap().push(key.to_string());
+async fn refund(script: &State, call: &Call<'_>, _: &Envelope<Charged>) -> Result<(), HandlerError> {
+    script.calls.lock().unwrap().push(call.key().to_string());
     Ok(())
 }
 

@@ -30,7 +30,7 @@ async fn take_back((): &(), _: &mut Tx, _: &Envelope<Stepped>) -> Handled {
     Ok(())
 }
 
-async fn call((): &(), _: &pavane::IdempotencyKey, _: &Envelope<Started>) -> Result<(), pavane::HandlerError> {
+async fn call((): &(), _: &pavane::Call<'_>, _: &Envelope<Started>) -> Result<(), pavane::HandlerError> {
     Ok(())
 }
 

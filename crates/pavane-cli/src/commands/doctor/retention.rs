@@ -28,7 +28,12 @@ pub(super) fn check(evidence: &Evidence) -> Check {
         findings.extend(window(evidence, events));
     }
     let remembered = evidence.declarations.iter().map(|declaration| declaration.settings.inbox_retention);
-    seen.extend(remembered.min().map(|shortest| format!("inboxes {}", words::duration(shortest))));
+    seen.extend(
+        remembered
+            .filter(|remembers| !remembers.is_zero())
+            .min()
+            .map(|shortest| format!("inboxes {}", words::duration(shortest))),
+    );
     Check { about: "retention", seen: seen.join(", "), findings }
 }
 

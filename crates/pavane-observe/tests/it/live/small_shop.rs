@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
+    Call, Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, Service, Tx,
     choreography::Saga, inbox::Tuning, on, on_effect,
 };
 use pavane_testkit::servers::Nats;
@@ -55,7 +55,7 @@ impl Bank {
 
 type State = Arc<Bank>;
 
-async fn charge(bank: &State, _: &IdempotencyKey, order: &Envelope<Ordered>) -> Result<(), HandlerError> {
+async fn charge(bank: &State, _: &Call<'_>, order: &Envelope<Ordered>) -> Result<(), HandlerError> {
     if bank.refuses.load(Ordering::Relaxed) {
         return Err(HandlerError::reject("the bank is closed"));
     }
