@@ -252,7 +252,8 @@ pub(crate) async fn consume<DB: Database>(
 ) -> Result<f64> {
     let durable = format!("{SERVICE}_{REACTION}");
     broker.forget(&durable).await?;
-    let app = service.connect(Config::new(broker.url(), database_url)).await.context("the service can't start")?;
+    let app =
+        service.connect(Config::new(broker.url()).database(database_url)).await.context("the service can't start")?;
     let db = app.db().clone();
     let (consumers, relay) = app.into_parts();
     let started = Instant::now();

@@ -74,10 +74,10 @@ impl Services {
     async fn start(stage: &Stage, broker: &Broker) -> Result<Self> {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         let teller = Service::<(), Postgres>::new("teller", ()).edge("deposit", Declared::emits::<Deposited>);
-        let teller = teller.connect(Config::new(broker.url(), durable::database(stage).await?)).await?;
+        let teller = teller.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let edge = teller.edge("deposit");
         let ledger = Service::<Arrivals, Postgres>::new(load::SERVICE, arrivals).react("note", on(note));
-        let ledger = ledger.connect(Config::new(broker.url(), durable::database(stage).await?)).await?;
+        let ledger = ledger.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let (stop, stopped) = oneshot::channel();
         let teller = (stop, tokio::spawn(teller.run_until(async { drop(stopped.await) })));
         let (stop, stopped) = oneshot::channel();

@@ -107,6 +107,18 @@ pub(crate) async fn look_for_pooler<DB: Database>(
     Ok(())
 }
 
+/// Fails where a commit doesn't wait for the disk: a crash of the server would forget what an event tells of.
+pub(crate) async fn check_durability<DB: Database>(conn: &mut DB::Connection) -> Result<(), Error> {
+    let rows = DB::fetch(conn, "select current_setting('synchronous_commit')", Vec::new()).await?;
+    let value = text::<DB>(rows.first().ok_or(sqlx::Error::RowNotFound)?, 0)?;
+    if value != "off" {
+        return Ok(());
+    }
+    let why = "a crash of PostgreSQL would forget commits whose events were published or acknowledged; use on, also for the \
+               connections of the service's pool, its role and its database";
+    Err(Error::Setting { setting: "synchronous_commit", value, why })
+}
+
 /// The time by the database's clock, in microseconds since the Unix epoch. `PostgreSQL` only.
 pub(crate) async fn now<DB: Database>(conn: &mut DB::Connection) -> Result<i64, Error> {
     let rows = DB::fetch(conn, "select pavane_now()", Vec::new()).await?;

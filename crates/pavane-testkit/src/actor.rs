@@ -52,7 +52,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
         bus: B,
         relay: relay::Config,
     ) -> Result<App<S, DB, B>, pavane::Error> {
-        let mut config = Config::new("", "");
+        let mut config = Config::new("");
         config.relay = relay;
         // Whoever moves the clock tries again; here nothing may wait for time to pass.
         config.start_within = Duration::ZERO;

@@ -55,7 +55,7 @@ impl Stage {
         let db = database(url, &clock).await;
         let bus = Memory::new(Arc::new(clock.clone()));
         let service = Service::new("clerk", ()).react("file", on(file));
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("memory", "its own")).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("memory")).await.unwrap();
         sqlx::raw_sql("create table filed (id text not null)").execute(db.writers()).await.unwrap();
         let (consumers, _) = app.into_parts();
         let consumer = consumers.into_iter().next().unwrap();

@@ -143,7 +143,7 @@ mod tests {
     async fn histograms_are_condensed_where_nobody_scrapes() {
         let db: Db<sqlx::Any> = Db::open(DbConfig::new("bank", "sqlite::memory:")).await.unwrap();
         let bus = Memory::new(Arc::new(SystemClock));
-        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("", "")).await.unwrap();
+        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("")).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(app, listener, Router::new(), stop.clone().cancelled_owned()));

@@ -69,7 +69,7 @@ impl Bench {
             (tuning.max_attempts, tuning.backoff_base) = (2, Duration::from_millis(4));
         };
         let service = Service::new("bench", Arc::clone(&knobs)).react("act", on(act).tuned(quick));
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         Self { url, knobs, db, bus, consumer }
     }

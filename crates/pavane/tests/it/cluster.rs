@@ -30,7 +30,8 @@ fn service(name: &str) -> Service<()> {
 }
 
 fn config(nats: String, folder: &TempDir, name: &str) -> Config {
-    let mut config = Config::new(nats, format!("sqlite:{}", folder.path().join(format!("{name}.db")).display()));
+    let mut config =
+        Config::new(nats).database(format!("sqlite:{}", folder.path().join(format!("{name}.db")).display()));
     config.topology.replicas = 3;
     config
 }

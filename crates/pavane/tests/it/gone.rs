@@ -114,7 +114,7 @@ impl Running {
 }
 
 fn config(nats: &Nats, folder: &TempDir, service: &str) -> Config {
-    Config::new(nats.url(), format!("sqlite:{}", folder.path().join(format!("{service}.db")).display()))
+    Config::new(nats.url()).database(format!("sqlite:{}", folder.path().join(format!("{service}.db")).display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

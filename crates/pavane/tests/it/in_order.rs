@@ -74,7 +74,7 @@ async fn events_of_one_key_are_handled_in_order_and_others_go_on() {
     let db = Db::open(DbConfig::new("notes", &url)).await.unwrap();
     let service =
         Service::new("notes", Arc::clone(&notes)).react("note", on(note).tuned(|tuning| tuning.batch_max = 7));
-    let app = service.connect_to(db, bus.clone(), Config::new("", &url)).await.unwrap();
+    let app = service.connect_to(db, bus.clone(), Config::new("")).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
 

@@ -13,6 +13,7 @@ mod gone;
 mod in_order;
 mod ledger;
 mod memory;
+mod own_pool;
 mod panics;
 mod privileges;
 mod ready;

@@ -135,7 +135,7 @@ struct Running {
 impl Running {
     async fn start(bus: Brittle, (url, folder): (String, TempDir)) -> Self {
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
-        let mut config = Config::new("", &url);
+        let mut config = Config::new("");
         // A relay that is started anew waits for the lease of the one that panicked.
         config.relay.lease = Duration::from_secs(1);
         let connected = service(Arc::default()).connect_to(db.clone(), bus.clone(), config).await;

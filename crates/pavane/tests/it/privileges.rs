@@ -49,7 +49,7 @@ async fn run(db: &Db, sql: &str) {
 /// Why the service doesn't start.
 async fn refusal(url: &str) -> String {
     let bus = Memory::new(Arc::new(SystemClock));
-    let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("", url)).await;
+    let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("")).await;
     connected.unwrap_err().to_string()
 }
 

@@ -18,7 +18,7 @@ async fn readiness_does_not_read_the_outbox() {
     let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
     let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
-    let app = service(State::default()).connect_to(db, bus, Config::new("", &url)).await.unwrap();
+    let app = service(State::default()).connect_to(db, bus, Config::new("")).await.unwrap();
     let readiness = app.readiness();
 
     // Whoever reads one of these waits now.

@@ -230,8 +230,7 @@ impl Stage {
     async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, sqlx::Any, Memory>) {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
-        let app =
-            service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let (start, cancel) = (app.edge("start"), app.edge("cancel"));
         (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder, full: false }, app)
     }

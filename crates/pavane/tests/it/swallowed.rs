@@ -95,8 +95,7 @@ impl Desk {
             Migrator::with_migrations(vec![Migration::new(1, "f".into(), MigrationType::Simple, table, false)]);
         let service =
             Service::new("clerk", ()).migrations(tables).react("file", on(file).may_emit::<Filed>().tuned(quick));
-        let app: App<(), Any, Memory> =
-            service.connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app: App<(), Any, Memory> = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         sqlx::query(INSERT).bind("taken").execute(db.writers()).await.unwrap();
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         Self { db, bus, consumer, _folder: folder }

@@ -38,7 +38,7 @@ impl World {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(outbox::Config::new(NAME, &url)).await?;
         let notification = Notification::new(Mailer::new(&settings)?);
-        let config = Config::new("nats://not-used", &url);
+        let config = Config::new("nats://not-used");
         let app = service(notification).connect_to(db.clone(), bus.clone(), config).await?;
         let stop = CancellationToken::new();
         tokio::spawn(app.run_until(stop.clone().cancelled_owned()));

@@ -69,7 +69,7 @@ impl World {
     pub(crate) async fn join(bus: Memory, database: Database, settings: Settings) -> Self {
         let db = Db::open(DbConfig::new("order", &database.url)).await.unwrap();
         let service = order::service(Orders::default());
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("", &database.url)).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();

@@ -73,7 +73,7 @@ impl World {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(outbox::Config::new(NAME, &url)).await?;
         let payment = Payment::new(PspClient::new(&settings)?);
-        let app = service(payment).connect_to(db.clone(), bus.clone(), Config::new("nats://not-used", &url)).await?;
+        let app = service(payment).connect_to(db.clone(), bus.clone(), Config::new("nats://not-used")).await?;
         app.state().read_from(app.db().readers());
         let (readiness, stop) = (app.readiness(), CancellationToken::new());
         let running = tokio::spawn(app.run_until(stop.clone().cancelled_owned()));

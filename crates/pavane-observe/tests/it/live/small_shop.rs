@@ -144,7 +144,8 @@ impl SmallShop {
     pub(crate) async fn run(&mut self, name: &str) {
         let name = SERVICES.into_iter().find(|service| *service == name).unwrap();
         let database = format!("sqlite:{}", self.folder.path().join(format!("{name}.db")).display());
-        let app = service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats, database)).await.unwrap();
+        let app =
+            service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats).database(database)).await.unwrap();
         if name == "shop" {
             self.edge = Some(app.edge("order"));
         }
