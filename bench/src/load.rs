@@ -3,11 +3,12 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service,
+    Config, Envelope, Event, Handled, Key,
     bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
     contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
+    database::{Service, Tx},
     inbox::on,
-    outbox::{Database, Tx},
+    outbox::Database,
 };
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;

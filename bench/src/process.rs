@@ -8,7 +8,12 @@ use std::sync::{
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
-use pavane::{Config, Envelope, Handled, Service, bus::topology::EVENTS, inbox::on, outbox::Tx};
+use pavane::{
+    Config, Envelope, Handled,
+    bus::topology::EVENTS,
+    database::{Service, Tx},
+    inbox::on,
+};
 use sqlx::Sqlite;
 use tokio::{sync::Notify, task::JoinSet};
 

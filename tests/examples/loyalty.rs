@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use axum::Router;
 use contracts::order::OrderConfirmed;
-use pavane::{Config, Envelope, Handled, Service, Tx, on, ops, shutdown_signal};
+use pavane::any::{Service, Tx};
+use pavane::{Config, Envelope, Handled, on, ops, shutdown_signal};
 
 struct Loyalty;
 

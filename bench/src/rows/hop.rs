@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Handled, Service, bus::topology::EVENTS, inbox::on, outbox::Tx,
+    Config, Correlation, Declared, Envelope, Handled,
+    bus::topology::EVENTS,
+    database::{Edge, Service, Tx},
+    inbox::on,
 };
 use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::{

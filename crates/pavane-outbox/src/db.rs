@@ -7,7 +7,7 @@ use std::{
 };
 
 use pavane_contract::{Cause, Clock};
-use sqlx::{PgPool, Pool, Postgres};
+use sqlx::Pool;
 use tokio::sync::Notify;
 
 pub use config::Config;
@@ -21,7 +21,7 @@ use crate::{
 
 /// A service's database: where transactions begin. Cheap to clone.
 #[derive(Debug)]
-pub struct Db<DB: Database = sqlx::Any>(Arc<Inner<DB>>);
+pub struct Db<DB: Database>(Arc<Inner<DB>>);
 
 #[derive(Debug)]
 struct Inner<DB: Database> {
@@ -71,6 +71,7 @@ impl<DB: Database> Db<DB> {
     /// When the URL isn't one that this database understands, or nothing answers there.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
+        #[cfg(feature = "any")]
         sqlx::any::install_default_drivers();
         let (writers, readers) = match dialect {
             Dialect::Postgres => {
@@ -315,7 +316,8 @@ struct Pools<DB: Database> {
     is_borrowed: bool,
 }
 
-impl Db<Postgres> {
+#[cfg(feature = "postgres")]
+impl Db<sqlx::Postgres> {
     /// The database behind a pool that is yours: its size, its TLS, its options, and the schema that its `search_path` says. Your
     /// own code goes on using the pool. Nothing is asked of the database before the service connects.
     ///
@@ -333,7 +335,7 @@ impl Db<Postgres> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn from_pool(service: impl Into<String>, pool: PgPool) -> Self {
+    pub fn from_pool(service: impl Into<String>, pool: sqlx::PgPool) -> Self {
         let pools = Pools { writers: pool.clone(), readers: pool, is_borrowed: true };
         Self::on(pools, Dialect::Postgres, Config::new(service, String::new()))
     }

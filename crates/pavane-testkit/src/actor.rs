@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use pavane::{
-    App, Config, Service,
+    Config,
     bus::{Bus, Memory},
     contract::Clock as _,
+    database::{App, Db, Service},
     inbox::{
         Consumer, consumer,
         dead_letter::{self, Publisher},
     },
     outbox::{
-        Database, Db,
+        Database,
         relay::{self, Progress, Relay},
     },
 };

@@ -8,7 +8,7 @@ use crate::Error;
 
 /// Where a service runs, and how long it remembers.
 ///
-/// The defaults keep every guarantee; [`Service::connect`](crate::Service::connect) refuses a combination that doesn't.
+/// The defaults keep every guarantee; [`Service::connect`](crate::database::Service::connect) refuses a combination that doesn't.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -19,7 +19,7 @@ pub struct Config {
     /// Credentials file for the NATS server.
     pub nats_credentials: Option<PathBuf>,
     /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Not used by a service that is given
-    /// [its database](crate::Service::connect_with).
+    /// [its database](crate::database::Service::connect_with).
     pub database_url: Option<String>,
     /// The streams.
     pub topology: Topology,

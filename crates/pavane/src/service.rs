@@ -7,7 +7,7 @@ use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, 
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{App, Config, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
+use crate::{Config, database::App, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
 
 /// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum Error {
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Envelope, Event, Handled, Key, Service, Tx, on};
+/// # use pavane::{Envelope, Event, Handled, Key, any::{Service, Tx}, on};
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +84,7 @@ pub enum Error {
 /// }
 /// ```
 #[must_use = "a service does nothing until it is connected and run"]
-pub struct Service<S, DB: Database = sqlx::Any> {
+pub struct Service<S, DB: Database> {
     name: String,
     state: S,
     edges: Vec<pavane_choreography::Edge>,

@@ -1,7 +1,7 @@
 //! What the service does: one letter for each outcome of an order.
 
 use contracts::order::{OrderCancelled, OrderConfirmed};
-use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, Tx};
+use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, any::Tx};
 
 use crate::{Notification, domain::Letter, mail::Sent, store};
 

@@ -14,7 +14,7 @@ use contracts::{
     },
     shipping::ShipmentCreated,
 };
-use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, Tx};
+use pavane::{Envelope, Handled, HandlerError, IdempotencyKey, any::Tx};
 
 use crate::{
     Payment,

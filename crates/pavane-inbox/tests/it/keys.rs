@@ -11,14 +11,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory,
         dead_letter::{Address, redrive},
         topology::{DEAD_LETTERS, EVENTS},
     },
     on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo_effect,
 };
 use pavane_contract::{Clock as _, SystemClock, Timestamp};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service, Tx,
+    Config, Envelope, Event, Handled, Key,
+    any::{Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
     on,
@@ -38,7 +39,7 @@ async fn file((): &(), tx: &mut Tx, noted: &Envelope<Noted>) -> Handled {
 
 pub(crate) struct Stage {
     pub(crate) clock: Ahead,
-    pub(crate) db: Db,
+    pub(crate) db: Db<Any>,
     bus: Memory,
     consumer: Consumer<(), Any, Memory>,
     published: usize,
@@ -102,13 +103,13 @@ pub(crate) async fn fresh_url() -> String {
     Postgres::shared().await.unwrap().fresh_database().await.unwrap()
 }
 
-pub(crate) async fn database(url: &str, clock: &Ahead) -> Db {
+pub(crate) async fn database(url: &str, clock: &Ahead) -> Db<Any> {
     let mut config = DbConfig::new("clerk", url);
     config.clock = Arc::new(clock.clone());
     Db::open(config).await.unwrap()
 }
 
 /// The inbox as it was before it had partitions.
-pub(crate) async fn migrate_to_one_table(db: &Db) {
+pub(crate) async fn migrate_to_one_table(db: &Db<Any>) {
     db.migrate(&Schema { table: INBOX.table, scripts: &INBOX.scripts[..2] }).await.unwrap();
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Service, Tx},
     contract::Timestamp,
     on, on_effect,
     sqlx::{

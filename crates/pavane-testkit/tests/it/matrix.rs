@@ -9,7 +9,8 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Service, Tx},
     inbox::{
         Reaction,
         kind::{Local, Untriggered},

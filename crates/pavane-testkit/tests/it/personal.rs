@@ -1,6 +1,10 @@
 //! Handlers that quote personal data in what they say of their failures.
 
-use pavane::{Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx, on, on_effect, undo};
+use pavane::{
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Service, Tx},
+    on, on_effect, undo,
+};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{HttpLimits, health, process::bind, router, serve_within};
-use crate::App;
+use crate::database::App;
 
 /// How long requests under way may take at shutdown. A client that stalls must not keep the reactions from ending.
 pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
@@ -119,7 +119,7 @@ mod tests {
     use pavane_outbox::{Config as DbConfig, Db};
 
     use super::*;
-    use crate::{Config, Service};
+    use crate::{Config, any::Service};
 
     /// Waits until so many observations are condensed. What a histogram gathers can't be seen but here: to scrape would
     /// condense it.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Edge, Envelope, Handled, Service, Tx,
+    Config, Correlation, Envelope, Handled,
     bus::{Memory, topology::EVENTS},
     contract::SystemClock,
+    database::{Db, Edge, Service, Tx},
     inbox::Consumer,
     on,
     outbox::{
-        Config as DbConfig, Database, Db,
+        Config as DbConfig, Database,
         relay::{self, Progress, Relay},
     },
 };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pavane::{
-    Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{Service, Tx},
     bus::{Bus as _, ConsumerConfig, Error, JetStream, jetstream},
     on,
 };

@@ -1,8 +1,12 @@
 //! What a step emits for its undo is emitted once: the ledger keeps one event for it.
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx, inbox::Reaction, on, on_effect,
-    sqlx::Any, undo,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Service, Tx},
+    inbox::Reaction,
+    on, on_effect,
+    sqlx::Any,
+    undo,
 };
 use pavane_testkit::given;
 use schemars::JsonSchema;

@@ -6,11 +6,12 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service, Tx,
+    Config, Envelope, Event, Handled, Key,
+    any::{Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use pavane::{
-    App, Config, Correlation, Edge, Envelope, Handled, Service, Tx,
-    bus::{JetStream, Memory},
+    Config, Correlation, Envelope, Handled,
+    bus::Memory,
     contract::SystemClock,
     on,
-    outbox::Db,
+    postgres::{App, Db, Edge, Service, Tx},
     undo,
 };
 use pavane_testkit::servers::{Nats, Postgres, Tools};
@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::stage::{Cancelled, Started, Stepped, TakenBack, until};
 
-async fn bill((): &(), tx: &mut Tx<sqlx::Postgres>, started: &Envelope<Started>) -> Handled {
+async fn bill((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
     let key = started.key.clone();
     // An array is a type that the driver for any database doesn't have.
     let insert = sqlx::query("insert into bills (key, lines) values ($1, $2)").bind(&key).bind(vec![19_i64, 99]);
@@ -28,14 +28,14 @@ async fn bill((): &(), tx: &mut Tx<sqlx::Postgres>, started: &Envelope<Started>)
     Ok(())
 }
 
-async fn unbill((): &(), tx: &mut Tx<sqlx::Postgres>, stepped: &Envelope<Stepped>) -> Handled {
+async fn unbill((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
     let key = stepped.key.clone();
     sqlx::query("delete from bills where key = $1").bind(&key).execute(tx.conn()).await?;
     tx.emit(&TakenBack { key }).await?;
     Ok(())
 }
 
-fn service() -> Service<(), sqlx::Postgres> {
+fn service() -> Service<()> {
     Service::new("stage", ())
         .edge("start", pavane::Declared::emits::<(Started, Cancelled)>)
         .react("bill", on(bill).emits::<Stepped>())
@@ -65,7 +65,7 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
 /// A service that runs beside a real NATS server.
 struct Running {
     nats: Nats,
-    start: Edge<sqlx::Postgres>,
+    start: Edge,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), pavane::Error>>,
 }
@@ -74,7 +74,7 @@ impl Running {
     async fn on(pool: &PgPool) -> Self {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let db = Db::from_pool("stage", pool.clone());
-        let app: App<_, _, JetStream> = service().connect_with(db, Config::new(nats.url())).await.unwrap();
+        let app: App<_> = service().connect_with(db, Config::new(nats.url())).await.unwrap();
         let start = app.edge("start");
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
@@ -153,7 +153,7 @@ async fn connections_of_its_users_pool_that_are_distrusted_are_not_used_again() 
     }
 }
 
-async fn refusal(db: Db<sqlx::Postgres>) -> String {
+async fn refusal(db: Db) -> String {
     let bus = Memory::new(Arc::new(SystemClock));
     service().connect_to(db, bus, Config::new("")).await.unwrap_err().to_string()
 }

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use pavane::{
     Config,
+    any::Db,
     bus::Memory,
     contract::SystemClock,
     inbox::{INBOX, forget, keep_partitions},
-    outbox::{Config as DbConfig, Db, migration::OUTBOX},
+    outbox::{Config as DbConfig, migration::OUTBOX},
 };
 use pavane_testkit::servers::Postgres;
 use tempfile::TempDir;

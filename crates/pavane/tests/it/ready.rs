@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{
-    Config,
-    bus::Memory,
-    contract::SystemClock,
-    outbox::{Config as DbConfig, Db},
-};
+use pavane::{Config, any::Db, bus::Memory, contract::SystemClock, outbox::Config as DbConfig};
 use pavane_testkit::servers::Postgres;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 

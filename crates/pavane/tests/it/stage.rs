@@ -8,7 +8,8 @@ use std::{
 };
 
 use pavane::{
-    App, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
+    Config, Correlation, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{App, Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},
@@ -19,7 +20,7 @@ use pavane::{
         dead_letter::{Address, redrive},
     },
     on, on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo, undo_effect,
 };
 use pavane_testkit::servers::Postgres;
@@ -227,7 +228,7 @@ impl Stage {
         (stage, consumer)
     }
 
-    async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, sqlx::Any, Memory>) {
+    async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, Memory>) {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
         let app = service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{Db, Service, Tx},
     bus::Memory,
     choreography::Saga,
     contract::SystemClock,
     on, on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo,
 };
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pavane::{
-    App, Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{App, Service, Tx},
     bus::{Bus as _, JetStream, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::stage::{Started, envelope, until};
 
-type Stage = App<(), sqlx::Any, JetStream>;
+type Stage = App<(), JetStream>;
 
 async fn step((): &(), _: &mut Tx, _: &Envelope<Started>) -> Handled {
     Ok(())

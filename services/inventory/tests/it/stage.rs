@@ -10,9 +10,10 @@ use contracts::{
 use inventory::{Inventory, service};
 use pavane::{
     Config, Envelope, Event,
+    any::Db,
     bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
     contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use pavane_testkit::servers::Postgres;
 use sqlx::Row as _;

@@ -6,13 +6,14 @@ use contracts::{Currency, Money, OrderId};
 use order::{Orders, Settings};
 use pavane::{
     Config, Envelope, Event,
+    any::Db,
     bus::{
         Bus as _, Memory, Outgoing,
         memory::Stored,
         topology::{DEAD_LETTERS, EVENTS},
     },
     contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use pavane_testkit::servers::Postgres;
 use reqwest::{Client, Response};

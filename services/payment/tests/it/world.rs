@@ -3,14 +3,15 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use contracts::OrderId;
 use pavane::{
-    Config, Readiness,
+    Config,
+    any::{Db, Readiness},
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS, topology::EVENTS},
     contract::SystemClock,
-    outbox::{self, Db},
+    outbox,
 };
 use payment::{NAME, Payment, PspClient, Settings, service};
 use psp::Faults;
-use sqlx::{Any, Row as _};
+use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
@@ -28,9 +29,9 @@ const REACTIONS: [&str; 4] = ["authorize-payment", "capture-payment", "void-paym
 /// The payment service on SQLite and a bus in memory, and its provider.
 pub(crate) struct World {
     pub(crate) provider: Provider,
-    pub(crate) db: Db<Any>,
+    pub(crate) db: Db,
     bus: Memory,
-    readiness: Readiness<Any, Memory>,
+    readiness: Readiness<Memory>,
     stop: CancellationToken,
     running: JoinHandle<Result<(), pavane::Error>>,
     _folder: TempDir,

@@ -10,8 +10,11 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, Service, Tx,
-    choreography::Saga, inbox::Tuning, on, on_effect,
+    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
+    any::{Edge, Service, Tx},
+    choreography::Saga,
+    inbox::Tuning,
+    on, on_effect,
 };
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
