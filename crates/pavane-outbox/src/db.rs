@@ -125,12 +125,17 @@ impl<DB: Database> Db<DB> {
         .await
     }
 
-    /// Brings a schema of the framework up to date.
+    /// Brings a schema of the framework up to date. On PostgreSQL its tables are in the first schema of the connections'
+    /// `search_path`.
     ///
     /// # Errors
     ///
-    /// When a migration fails, or one that ran before was changed since.
+    /// When a migration fails, or one that ran before was changed since. [`Error::Setting`] when the `search_path` leads to
+    /// tables in another schema.
     pub async fn migrate(&self, schema: &Schema) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            tables::check_schema::<DB>(&mut *self.writer().await?, schema.table).await?;
+        }
         Ok(schema.apply(&self.0.writers, self.dialect()).await?)
     }
 

@@ -28,7 +28,7 @@ pub enum Error {
         /// Its value.
         value: String,
         /// What is wrong, and what would work.
-        why: &'static str,
+        why: String,
     },
     /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
     #[error(

@@ -18,6 +18,7 @@ mod panics;
 mod privileges;
 mod ready;
 mod redrives;
+mod schemas;
 mod stage;
 mod starts;
 mod swallowed;
