@@ -3,11 +3,15 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config, Envelope, Event, Handled, Service,
+    Config,
+    Envelope,
+    Event,
+    Handled,
     bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
     contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
+    database::{Service, Tx},
     inbox::on,
-    outbox::{Database, Tx},
+    outbox::Database,
 };
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
@@ -238,7 +242,8 @@ pub(crate) async fn consume<DB: Database>(
 ) -> Result<f64> {
     let durable = format!("{SERVICE}_{REACTION}");
     broker.forget(&durable).await?;
-    let app = service.connect(Config::new(broker.url(), database_url)).await.context("the service can't start")?;
+    let app =
+        service.connect(Config::new(broker.url()).database(database_url)).await.context("the service can't start")?;
     let db = app.db().clone();
     let (consumers, relay) = app.into_parts();
     let started = Instant::now();

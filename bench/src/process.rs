@@ -8,7 +8,12 @@ use std::sync::{
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
-use pavane::{Config, Envelope, Handled, Service, bus::topology::EVENTS, inbox::on, outbox::Tx};
+use pavane::{
+    Config, Envelope, Handled,
+    bus::topology::EVENTS,
+    database::{Service, Tx},
+    inbox::on,
+};
 use sqlx::Sqlite;
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -20,7 +25,7 @@ use crate::load::{self, Deposited};
 ///
 /// When the service can't start, or the broker is gone.
 pub async fn instance(nats_url: &str, database_url: &str) -> Result<()> {
-    let app = load::ledger_on_postgres().connect(Config::new(nats_url, database_url)).await?;
+    let app = load::ledger_on_postgres().connect(Config::new(nats_url).database(database_url)).await?;
     let (consumers, _relay) = app.into_parts();
     let mut tasks = JoinSet::new();
     for mut consumer in consumers {
@@ -80,7 +85,7 @@ pub async fn consume<F: Fn() + Send + Sync + 'static>(
     match how {
         "pavane" => {
             let service = Service::<_, Sqlite>::new("counting", Arc::clone(&counter)).react("count", on(count::<F>));
-            let app = service.connect(Config::new(nats_url, "sqlite::memory:")).await?;
+            let app = service.connect(Config::new(nats_url).database("sqlite::memory:")).await?;
             let (mut consumers, _relay) = app.into_parts();
             let consumer = consumers.first_mut().context("the service has no reaction")?;
             loop {

@@ -77,7 +77,7 @@ impl Shop {
                 if name == "order" {
                     orders.push(url.clone());
                 }
-                let (config, stopped) = (Config::new(broker.url(), &database), stop.clone().cancelled_owned());
+                let (config, stopped) = (Config::new(broker.url()).database(&database), stop.clone().cancelled_owned());
                 match name {
                     "psp" => {
                         let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use axum::Router;
 use contracts::order::OrderConfirmed;
-use pavane::{Config, Envelope, Handled, Service, Tx, on, ops, shutdown_signal};
+use pavane::any::{Service, Tx};
+use pavane::{Config, Envelope, Handled, on, ops, shutdown_signal};
 
 struct Loyalty;
 
@@ -19,7 +20,7 @@ async fn add_points(_: &Loyalty, tx: &mut Tx, order: &Envelope<OrderConfirmed>) 
 async fn main() -> ExitCode {
     let run = async {
         let service = Service::new("loyalty", Loyalty).migrations(sqlx::migrate!()).react("add-points", on(add_points));
-        let app = service.connect(Config::from_env("loyalty")?).await?;
+        let app = service.connect(Config::from_env()?).await?;
         // Health, readiness and metrics; it has no routes of its own.
         ops::run(app, ops::listen("127.0.0.1:4006").await?, Router::new(), shutdown_signal()).await?;
         anyhow::Ok(())

@@ -77,7 +77,7 @@ pub(crate) async fn play(role: &str) -> Result<()> {
 
 /// One of Pavane's services, as its own `main` runs it.
 async fn pavane(service: &str, listener: TcpListener) -> Result<()> {
-    let config = Config::from_env(service)?;
+    let config = Config::from_env()?;
     match service {
         "order" => order::run(config, order::Settings::from_env()?, listener, shutdown_signal()).await,
         payment::NAME => payment::run(config, payment::Settings::from_env()?, listener, shutdown_signal()).await,

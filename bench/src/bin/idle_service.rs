@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what| arguments.next().with_context(|| format!("the {what} is missing"));
-    let config = Config::new(next("NATS server")?, next("database")?);
+    let config = Config::new(next("NATS server")?).database(next("database")?);
     let listener = TcpListener::bind(next("address")?).await?;
     inventory::run(config, listener, pavane::shutdown_signal()).await
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
-use pavane::{Service, bus::topology::EVENTS, inbox::on};
+use pavane::{bus::topology::EVENTS, database::Service, inbox::on};
 use tokio::time::Instant;
 
 use crate::{

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use pavane::{
+    database::Db,
     inbox::INBOX,
-    outbox::{Config, Db, migration::OUTBOX},
+    outbox::{Config, migration::OUTBOX},
 };
 use sqlx::{Connection as _, PgConnection, Postgres};
 

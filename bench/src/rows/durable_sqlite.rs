@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use pavane::{
     contract::{EventId, SystemClock},
+    database::Db,
     inbox::INBOX,
-    outbox::{Config, Db, migration::OUTBOX},
+    outbox::{Config, migration::OUTBOX},
 };
 use rusqlite::{Connection, params};
 use tokio::{task::spawn_blocking, time::Instant};

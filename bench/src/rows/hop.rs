@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
 use pavane::{
-    Config, Correlation, Declared, Edge, Envelope, Handled, Service, bus::topology::EVENTS, inbox::on, outbox::Tx,
+    Config, Correlation, Declared, Envelope, Handled,
+    bus::topology::EVENTS,
+    database::{Edge, Service, Tx},
+    inbox::on,
 };
 use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::{
@@ -74,10 +77,10 @@ impl Services {
     async fn start(stage: &Stage, broker: &Broker) -> Result<Self> {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         let teller = Service::<(), Postgres>::new("teller", ()).edge("deposit", Declared::emits::<Deposited>);
-        let teller = teller.connect(Config::new(broker.url(), durable::database(stage).await?)).await?;
+        let teller = teller.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let edge = teller.edge("deposit");
         let ledger = Service::<Arrivals, Postgres>::new(load::SERVICE, arrivals).react("note", on(note));
-        let ledger = ledger.connect(Config::new(broker.url(), durable::database(stage).await?)).await?;
+        let ledger = ledger.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let (stop, stopped) = oneshot::channel();
         let teller = (stop, tokio::spawn(teller.run_until(async { drop(stopped.await) })));
         let (stop, stopped) = oneshot::channel();

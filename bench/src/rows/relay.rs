@@ -8,8 +8,9 @@ use bytes::Bytes;
 use pavane::{
     bus::topology::EVENTS,
     contract::{EventId, SystemClock},
+    database::Db,
     outbox::{
-        Config, Db,
+        Config,
         relay::{self, Progress, Relay},
     },
 };

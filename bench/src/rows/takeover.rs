@@ -70,7 +70,7 @@ type Ledger = Consumer<(), Postgres, JetStream>;
 
 /// Connected, and doing nothing yet. Its relay doesn't run.
 async fn instance(broker: &Broker, database_url: &str) -> Result<Ledger> {
-    let mut config = Config::new(broker.url(), database_url);
+    let mut config = Config::new(broker.url()).database(database_url);
     config.database_timeout = DATABASE_TIMEOUT;
     let (consumers, _relay) = load::ledger_on_postgres().connect(config).await?.into_parts();
     consumers.into_iter().next().context("the service has no reaction")

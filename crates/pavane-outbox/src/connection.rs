@@ -1,14 +1,11 @@
 //! Connections that are closed, and not given back, when the database doesn't answer.
 
-use std::{
-    ops::{Deref, DerefMut},
-    time::Duration,
-};
+use std::ops::{Deref, DerefMut};
 
 use sqlx::{SqlStr, pool::PoolConnection};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::Database;
+use crate::{Database, Db, Dialect};
 
 /// A connection of the pool, which goes back to it when dropped, if the database still answers in time.
 ///
@@ -17,15 +14,16 @@ use crate::Database;
 #[derive(Debug)]
 pub struct Connection<DB: Database> {
     inner: PoolConnection<DB>,
-    /// `None` on SQLite, where nothing gets lost on the way, and a connection may be the only one to a database in memory.
-    answers_within: Option<Duration>,
+    db: Db<DB>,
+    /// How often [connections were given up](Db::distrust) before it was taken from the pool.
+    taken_at: u64,
     /// In the middle of something that can't be undone from outside.
     midway: bool,
 }
 
 impl<DB: Database> Connection<DB> {
-    pub(crate) const fn new(inner: PoolConnection<DB>, answers_within: Option<Duration>) -> Self {
-        Self { inner, answers_within, midway: false }
+    pub(crate) const fn new(inner: PoolConnection<DB>, db: Db<DB>, taken_at: u64) -> Self {
+        Self { inner, db, taken_at, midway: false }
     }
 
     /// Begins a transaction. When this fails or is dropped midway, nobody knows whether the next statement would run inside
@@ -61,14 +59,24 @@ impl<DB: Database> DerefMut for Connection<DB> {
 
 impl<DB: Database> Drop for Connection<DB> {
     fn drop(&mut self) {
-        let Some(limit) = self.answers_within else { return };
-        if self.midway {
+        if self.db.dialect() == Dialect::Sqlite {
+            // Nothing gets lost on the way there, and a connection may be the only one to a database in memory.
+            return;
+        }
+        if self.midway || self.taken_at != self.db.distrusts() {
             return self.inner.close_on_drop();
         }
         let returning = self.inner.return_to_pool();
+        let (db, taken_at) = (self.db.clone(), self.taken_at);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // Dropped midway, the connection is closed and the pool makes another.
-            runtime.spawn(async move { drop(tokio::time::timeout(limit, returning).await) });
+            runtime.spawn(async move {
+                // Dropped midway, the connection is closed and the pool makes another.
+                drop(tokio::time::timeout(db.answer_timeout(), returning).await);
+                if taken_at != db.distrusts() {
+                    // It came back just after the idle ones were closed.
+                    db.close_idle();
+                }
+            });
         }
     }
 }

@@ -1,8 +1,8 @@
 use std::future::Future;
 
 use sqlx::{
-    Any, Pool, Postgres, Row as _, Sqlite,
-    migrate::{Migrate, MigrateError, Migrator},
+    Pool,
+    migrate::{MigrateError, Migrator},
 };
 
 /// Which dialect of SQL a database speaks.
@@ -131,6 +131,7 @@ pub trait Database: sqlx::Database + sealed::Sealed {
     fn bytes(row: &Self::Row, index: usize) -> Result<Option<Vec<u8>>, sqlx::Error>;
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 macro_rules! database {
     ($db:ty, $dialect:expr) => {
         impl sealed::Sealed for $db {}
@@ -178,29 +179,33 @@ macro_rules! database {
             }
 
             fn text(row: &Self::Row, index: usize) -> Result<Option<String>, sqlx::Error> {
-                row.try_get(index)
+                sqlx::Row::try_get(row, index)
             }
 
             fn int(row: &Self::Row, index: usize) -> Result<Option<i64>, sqlx::Error> {
-                row.try_get(index)
+                sqlx::Row::try_get(row, index)
             }
 
             fn bytes(row: &Self::Row, index: usize) -> Result<Option<Vec<u8>>, sqlx::Error> {
-                row.try_get(index)
+                sqlx::Row::try_get(row, index)
             }
         }
     };
 }
 
-database!(Postgres, postgres);
-database!(Sqlite, sqlite);
-database!(Any, |url| postgres(url).or_else(|| sqlite(url)));
+#[cfg(feature = "postgres")]
+database!(sqlx::Postgres, postgres);
+#[cfg(feature = "sqlite")]
+database!(sqlx::Sqlite, sqlite);
+#[cfg(feature = "any")]
+database!(sqlx::Any, |url| postgres(url).or_else(|| sqlite(url)));
 
 /// Whether exactly these migrations have run.
 ///
 /// The migrator itself makes its table first, even where it is there, and PostgreSQL asks for the right to do so before it looks.
 /// What can't be read here is left for the migrator to judge.
-async fn is_up_to_date<C: Migrate>(conn: &mut C, migrator: &Migrator) -> bool {
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+async fn is_up_to_date<C: sqlx::migrate::Migrate>(conn: &mut C, migrator: &Migrator) -> bool {
     let (Ok(None), Ok(applied)) =
         (conn.dirty_version(&migrator.table_name).await, conn.list_applied_migrations(&migrator.table_name).await)
     else {
@@ -211,10 +216,12 @@ async fn is_up_to_date<C: Migrate>(conn: &mut C, migrator: &Migrator) -> bool {
     applied.eq(wanted.map(|migration| (migration.version, &migration.checksum)))
 }
 
+#[cfg(feature = "postgres")]
 fn postgres(url: &str) -> Option<Dialect> {
     (url.starts_with("postgres://") || url.starts_with("postgresql://")).then_some(Dialect::Postgres)
 }
 
+#[cfg(feature = "sqlite")]
 fn sqlite(url: &str) -> Option<Dialect> {
     url.starts_with("sqlite:").then_some(Dialect::Sqlite)
 }

@@ -21,16 +21,17 @@ use crate::{
 
 /// A service's database: where transactions begin. Cheap to clone.
 #[derive(Debug)]
-pub struct Db<DB: Database = sqlx::Any>(Arc<Inner<DB>>);
+pub struct Db<DB: Database>(Arc<Inner<DB>>);
 
 #[derive(Debug)]
 struct Inner<DB: Database> {
     writers: Pool<DB>,
     readers: Pool<DB>,
+    /// Somebody else's, and not ours to close.
+    is_borrowed: bool,
     dialect: Dialect,
-    answer_timeout: Duration,
+    answers: RwLock<Answers>,
     distrusted: Distrust,
-    begin: Arc<str>,
     service: String,
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
@@ -40,6 +41,20 @@ struct Inner<DB: Database> {
     bounds: RwLock<Bounds>,
     skew: Skew,
     full: Mutex<Option<Full>>,
+}
+
+/// What depends on how long the database may take to answer.
+#[derive(Debug, Clone)]
+struct Answers {
+    within: Duration,
+    /// The text that begins a transaction.
+    begin: Arc<str>,
+}
+
+impl Answers {
+    fn new(dialect: Dialect, within: Duration) -> Self {
+        Self { within, begin: tables::begin(dialect, within).into() }
+    }
 }
 
 impl<DB: Database> Clone for Db<DB> {
@@ -56,41 +71,71 @@ impl<DB: Database> Db<DB> {
     /// When the URL isn't one that this database understands, or nothing answers there.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
+        #[cfg(feature = "any")]
         sqlx::any::install_default_drivers();
-        let distrusted = Distrust::default();
         let (writers, readers) = match dialect {
             Dialect::Postgres => {
-                let pool = postgres(&config, distrusted.clone()).await?;
+                let pool = postgres(&config).await?;
                 (pool.clone(), pool)
             }
             Dialect::Sqlite => sqlite(&config).await?,
         };
+        let db = Self::on(Pools { writers, readers, is_borrowed: false }, dialect, config);
+        db.check().await?;
+        Ok(db)
+    }
+
+    fn on(Pools { writers, readers, is_borrowed }: Pools<DB>, dialect: Dialect, config: Config) -> Self {
         let Config { service, clock, crash_points, answer_timeout, .. } = config;
-        let (begin, committed) = (tables::begin(dialect, answer_timeout).into(), Notify::new());
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             writers,
             readers,
+            is_borrowed,
             dialect,
-            answer_timeout,
-            distrusted,
-            begin,
+            answers: Answers::new(dialect, answer_timeout).into(),
+            distrusted: Distrust::default(),
             service,
             clock,
             crash_points,
-            committed,
+            committed: Notify::new(),
             relay_trouble: Mutex::default(),
             bounds: RwLock::default(),
             skew: Skew::default(),
             full: Mutex::default(),
-        })))
+        }))
     }
 
-    /// Brings a schema of the framework up to date.
+    /// Refuses what would break a guarantee: a pooler that mixes up prepared statements, and commits that do not wait for the
+    /// disk. Whoever connects a service does so; a pool that was [handed in](Db::from_pool) may not even be connected before.
     ///
     /// # Errors
     ///
-    /// When a migration fails, or one that ran before was changed since.
+    /// [`Error::Pooler`], [`Error::Setting`], and when the database can't be asked.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(());
+        }
+        self.within(async {
+            let mut one = self.writer().await?;
+            if self.writers().options().get_max_connections() > 1 {
+                tables::look_for_pooler::<DB>(&mut one, &mut *self.writer().await?).await?;
+            }
+            tables::check_durability::<DB>(&mut one).await
+        })
+        .await
+    }
+
+    /// Brings a schema of the framework up to date. On PostgreSQL its tables are in the first schema of the connections'
+    /// `search_path`.
+    ///
+    /// # Errors
+    ///
+    /// When a migration fails, or one that ran before was changed since. [`Error::Setting`] when the `search_path` leads to
+    /// tables in another schema.
     pub async fn migrate(&self, schema: &Schema) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            tables::check_schema::<DB>(&mut *self.writer().await?, schema.table).await?;
+        }
         Ok(schema.apply(&self.0.writers, self.dialect()).await?)
     }
 
@@ -209,7 +254,7 @@ impl<DB: Database> Db<DB> {
 
     /// The text that begins a transaction.
     pub(crate) fn begin_sql(&self) -> Arc<str> {
-        Arc::clone(&self.0.begin)
+        Arc::clone(&self.0.answers.read().unwrap_or_else(PoisonError::into_inner).begin)
     }
 
     /// A connection that writes, for statements that need no transaction around them.
@@ -218,7 +263,7 @@ impl<DB: Database> Db<DB> {
     ///
     /// When no connection is free in time or the database doesn't answer.
     pub async fn writer(&self) -> Result<Connection<DB>, sqlx::Error> {
-        Ok(Connection::new(self.0.writers.acquire().await?, self.answers_within()))
+        self.acquire(&self.0.writers).await
     }
 
     /// A connection for reading only. On SQLite it doesn't wait for the writer.
@@ -227,7 +272,7 @@ impl<DB: Database> Db<DB> {
     ///
     /// As [`writer`](Self::writer).
     pub async fn reader(&self) -> Result<Connection<DB>, sqlx::Error> {
-        Ok(Connection::new(self.0.readers.acquire().await?, self.answers_within()))
+        self.acquire(&self.0.readers).await
     }
 
     pub(crate) fn distrusted(&self) -> &Distrust {
@@ -235,7 +280,13 @@ impl<DB: Database> Db<DB> {
     }
 
     pub(crate) fn answer_timeout(&self) -> Duration {
-        self.0.answer_timeout
+        self.0.answers.read().unwrap_or_else(PoisonError::into_inner).within
+    }
+
+    /// Gives PostgreSQL so long to answer from now on, instead of what it was [opened with](Config::answer_timeout). Whoever
+    /// connects a service to a pool of its own sets it.
+    pub fn answer_within(&self, limit: Duration) {
+        *self.0.answers.write().unwrap_or_else(PoisonError::into_inner) = Answers::new(self.dialect(), limit);
     }
 
     /// Whether the database can't be written to: a standby, or set so by an operator. Connections that were open are not used
@@ -253,14 +304,45 @@ impl<DB: Database> Db<DB> {
         Ok(read_only)
     }
 
-    fn answers_within(&self) -> Option<Duration> {
-        (self.0.dialect == Dialect::Postgres).then_some(self.0.answer_timeout)
-    }
-
-    /// Closes all connections, once they are returned.
+    /// Closes all connections, once they are returned. A pool that was [handed in](Db::from_pool) stays open: it is its owner's.
     pub async fn close(&self) {
+        if self.0.is_borrowed {
+            return;
+        }
         self.0.readers.close().await;
         self.0.writers.close().await;
+    }
+}
+
+/// The connections to a database.
+struct Pools<DB: Database> {
+    writers: Pool<DB>,
+    readers: Pool<DB>,
+    is_borrowed: bool,
+}
+
+#[cfg(feature = "postgres")]
+impl Db<sqlx::Postgres> {
+    /// The database behind a pool that is yours: its size, its TLS, its options, and the schema that its `search_path` says. Your
+    /// own code goes on using the pool. Nothing is asked of the database before the service connects.
+    ///
+    /// What Pavane needs of a connection it sets where a transaction begins, so it asks no hook of the pool. Give it two
+    /// connections or more: with one, whatever runs waits for whatever else does, and a handler that asks the pool for a
+    /// second one waits for itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pavane_outbox::Db;
+    /// # async fn open() -> Result<(), sqlx::Error> {
+    /// let pool = sqlx::PgPool::connect("postgres://billing@db/billing?sslmode=verify-full").await?;
+    /// let db = Db::from_pool("billing", pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_pool(service: impl Into<String>, pool: sqlx::PgPool) -> Self {
+        let pools = Pools { writers: pool.clone(), readers: pool, is_borrowed: true };
+        Self::on(pools, Dialect::Postgres, Config::new(service, String::new()))
     }
 }
 

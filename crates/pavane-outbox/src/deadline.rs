@@ -2,29 +2,17 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use sqlx::Connection as _;
-use tokio::time::{Instant, timeout};
+use sqlx::{Connection as _, Pool};
+use tokio::time::timeout;
 
-use crate::{Database, Db, Dialect, Error};
+use crate::{Connection, Database, Db, Dialect, Error};
 
-/// Connections that were opened before this moment are not used again.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Distrust(Arc<Mutex<Option<Instant>>>);
-
-impl Distrust {
-    fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether a connection of this age was opened before.
-    pub(crate) fn covers(&self, age: Duration) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() <= age)
-    }
-}
+/// How often all connections that were open were given up. A connection remembers the number it was taken at.
+#[derive(Debug, Default)]
+pub(crate) struct Distrust(AtomicU64);
 
 impl<DB: Database> Db<DB> {
     /// Does something with the database, or gives up when PostgreSQL doesn't answer within the
@@ -80,7 +68,47 @@ impl<DB: Database> Db<DB> {
     }
 
     /// Uses no connection again that is open now: they may lead to a host that is gone, or to a server that became read-only.
+    ///
+    /// Idle ones are closed at once, and those in use here when they come back. One that other code has taken from a pool of
+    /// [its own](Db::from_pool) comes back as if nothing had happened, and is closed after the next failure. Call it inside the
+    /// runtime.
     pub fn distrust(&self) {
-        self.distrusted().begin();
+        if self.dialect() == Dialect::Postgres {
+            self.distrusted().0.fetch_add(1, Ordering::AcqRel);
+            self.close_idle();
+        }
+    }
+
+    /// The number that a connection remembers.
+    pub(crate) fn distrusts(&self) -> u64 {
+        self.distrusted().0.load(Ordering::Acquire)
+    }
+
+    /// Closes idle connections without a word: to take leave of a host that is gone could take for ever.
+    pub(crate) fn close_idle(&self) {
+        let pool = self.writers();
+        for _ in 0..pool.size() {
+            let Some(idle) = pool.try_acquire() else { return };
+            drop(idle.detach());
+        }
+    }
+
+    /// Takes a connection out of a pool, or gives up as [`within`](Self::within) does.
+    ///
+    /// A pool that looks whether a connection is alive before it hands it out, as sqlx's do unless told otherwise, waits
+    /// for the answer of a host that is gone.
+    pub(crate) async fn acquire(&self, pool: &Pool<DB>) -> Result<Connection<DB>, sqlx::Error> {
+        let taken_at = self.distrusts();
+        let acquired = match self.dialect() {
+            Dialect::Sqlite => pool.acquire().await,
+            Dialect::Postgres => {
+                timeout(self.answer_timeout(), pool.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
+        };
+        if matches!(acquired, Err(sqlx::Error::PoolTimedOut)) && pool.num_idle() > 0 {
+            // There was one to hand out, so it was asked and didn't answer.
+            self.distrust();
+        }
+        Ok(Connection::new(acquired?, self.clone(), taken_at))
     }
 }

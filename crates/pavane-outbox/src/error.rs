@@ -20,6 +20,16 @@ pub enum Error {
          200 in PgBouncer 1.21 or newer, or use pool_mode = session"
     )]
     Pooler(#[source] sqlx::Error),
+    /// A setting of the database would break a guarantee.
+    #[error("the database's {setting} = {value} can't be used: {why}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong, and what would work.
+        why: String,
+    },
     /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
     #[error(
         "a statement of the transaction failed and the error was not passed on, so PostgreSQL keeps nothing of the \

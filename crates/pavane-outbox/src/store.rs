@@ -107,6 +107,40 @@ pub(crate) async fn look_for_pooler<DB: Database>(
     Ok(())
 }
 
+/// Fails where new tables would not go where the existing ones are, of which `table` is one: statements find tables in any
+/// schema of the connection's `search_path`, and make them in the first. PostgreSQL only.
+///
+/// Those found in another schema are likely another service's, and two services in one inbox take each other's events for
+/// handled.
+pub(crate) async fn check_schema<DB: Database>(conn: &mut DB::Connection, table: &str) -> Result<(), Error> {
+    const LOOK: &str = "select current_setting('search_path'), current_schema()::text, \
+        (select relnamespace::regnamespace::text from pg_class where oid = to_regclass($1))";
+    let rows = DB::fetch(conn, LOOK, vec![table.into()]).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (value, first, found) = (text::<DB>(row, 0)?, DB::text(row, 1)?, DB::text(row, 2)?);
+    let why = match (first, found) {
+        (None, _) => "it names no schema that exists; create one of them, or name another".to_owned(),
+        (Some(first), Some(found)) if first != found => format!(
+            "Pavane's tables are in the schema {found}, and new ones would be made in {first}; if they are this service's, let it \
+             begin with {found}; if they are another service's, leave {found} out, and put what both need elsewhere"
+        ),
+        (Some(_), _) => return Ok(()),
+    };
+    Err(Error::Setting { setting: "search_path", value, why })
+}
+
+/// Fails where a commit doesn't wait for the disk: a crash of the server would forget what an event tells of.
+pub(crate) async fn check_durability<DB: Database>(conn: &mut DB::Connection) -> Result<(), Error> {
+    const WHY: &str = "a crash of PostgreSQL would forget commits whose events were published or acknowledged; use on, also for the \
+               connections of the service's pool, its role and its database";
+    let rows = DB::fetch(conn, "select current_setting('synchronous_commit')", Vec::new()).await?;
+    let value = text::<DB>(rows.first().ok_or(sqlx::Error::RowNotFound)?, 0)?;
+    if value != "off" {
+        return Ok(());
+    }
+    Err(Error::Setting { setting: "synchronous_commit", value, why: WHY.to_owned() })
+}
+
 /// The time by the database's clock, in microseconds since the Unix epoch. `PostgreSQL` only.
 pub(crate) async fn now<DB: Database>(conn: &mut DB::Connection) -> Result<i64, Error> {
     let rows = DB::fetch(conn, "select pavane_now()", Vec::new()).await?;

@@ -26,7 +26,7 @@ pub enum Verdict {
 /// while the transaction holds the locks of the rows it changed: two transactions about the same row publish in the
 /// order in which they commit.
 #[derive(Debug)]
-pub struct Tx<DB: Database = sqlx::Any> {
+pub struct Tx<DB: Database> {
     inner: Transaction<DB>,
     db: Db<DB>,
     cause: Cause,

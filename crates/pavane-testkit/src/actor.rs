@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use pavane::{
-    App, Config, Service,
+    Config,
     bus::{Bus, Memory},
     contract::Clock as _,
+    database::{App, Db, Service},
     inbox::{
         Consumer, consumer,
         dead_letter::{self, Publisher},
     },
     outbox::{
-        Database, Db,
+        Database,
         relay::{self, Progress, Relay},
     },
 };
@@ -52,7 +53,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
         bus: B,
         relay: relay::Config,
     ) -> Result<App<S, DB, B>, pavane::Error> {
-        let mut config = Config::new("", "");
+        let mut config = Config::new("");
         config.relay = relay;
         // Whoever moves the clock tries again; here nothing may wait for time to pass.
         config.start_within = Duration::ZERO;

@@ -8,11 +8,12 @@ mod trial;
 use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::atomic::AtomicU64};
 
 use pavane::{
-    Event, Service,
+    Event,
     bus::Memory,
     choreography::{Manifest, Reaction},
     contract::{EventRef, RawEnvelope, SagaId},
-    outbox::{Database, Db},
+    database::{App, Db, Service},
+    outbox::Database,
 };
 
 pub use report::{Case, Report};
@@ -49,7 +50,7 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Event, Service};
+/// # use pavane::{Event, database::Service};
 /// # use pavane_testkit::fault_matrix;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};

@@ -10,10 +10,11 @@ use std::{
 };
 
 use pavane::{
-    Edge, Event, Service,
+    Event,
     bus::{Memory, topology::EVENTS},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
-    outbox::{Database, Db},
+    database::{App, Db, Edge, Service},
+    outbox::Database,
 };
 
 pub(crate) use parts::{IN_MEMORY, dead_letters, envelope, open_database, publish, read};
@@ -25,7 +26,7 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # Examples
 ///
 /// ```
-/// # use pavane::{Envelope, Event, Handled, Service, Tx, on};
+/// # use pavane::{Envelope, Event, Handled, on, database::{Service, Tx}};
 /// # use pavane_testkit::given;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};

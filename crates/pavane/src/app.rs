@@ -14,7 +14,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{Config, Edge, Error, Readiness, janitor, pressure, supervisor, supervisor::Tasks, unread::Unread};
+use crate::{
+    Config, Error,
+    database::{Edge, Readiness},
+    janitor, pressure, supervisor,
+    supervisor::Tasks,
+    unread::Unread,
+};
 
 /// A connected service, ready to run.
 #[must_use = "it does nothing until it is run"]

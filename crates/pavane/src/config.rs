@@ -8,7 +8,7 @@ use crate::Error;
 
 /// Where a service runs, and how long it remembers.
 ///
-/// The defaults keep every guarantee; [`Service::connect`](crate::Service::connect) refuses a combination that doesn't.
+/// The defaults keep every guarantee; [`Service::connect`](crate::database::Service::connect) refuses a combination that doesn't.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -18,8 +18,9 @@ pub struct Config {
     pub nats_user: Option<(String, String)>,
     /// Credentials file for the NATS server.
     pub nats_credentials: Option<PathBuf>,
-    /// `postgres://…` or `sqlite:file.db`.
-    pub database_url: String,
+    /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Not used by a service that is given
+    /// [its database](crate::database::Service::connect_with).
+    pub database_url: Option<String>,
     /// The streams.
     pub topology: Topology,
     /// The relay.
@@ -46,12 +47,12 @@ pub struct Config {
 
 impl Config {
     /// The defaults.
-    pub fn new(nats_url: impl Into<String>, database_url: impl Into<String>) -> Self {
+    pub fn new(nats_url: impl Into<String>) -> Self {
         Self {
             nats_url: nats_url.into(),
             nats_user: None,
             nats_credentials: None,
-            database_url: database_url.into(),
+            database_url: None,
             topology: Topology::default(),
             relay: relay::Config::default(),
             inbox_retention: Duration::from_hours(45 * 24),
@@ -62,6 +63,13 @@ impl Config {
             shutdown_patience: Duration::from_secs(20),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// With the URL of the service's own database.
+    #[must_use]
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database_url = Some(url.into());
+        self
     }
 
     /// The defaults, changed by the environment:
@@ -79,11 +87,11 @@ impl Config {
     /// # Errors
     ///
     /// When a variable can't be used; the message names it and its value.
-    pub fn from_env(service: &str) -> Result<Self, Error> {
+    pub fn from_env() -> Result<Self, Error> {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let nats_url = var("NATS_URL").unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-        let database_url = var("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{service}.db"));
-        let mut config = Self::new(nats_url, database_url);
+        let mut config = Self::new(nats_url);
+        config.database_url = var("DATABASE_URL");
         config.nats_user = both(var("NATS_USER"), var("NATS_PASSWORD"))?;
         config.nats_credentials = var("NATS_CREDENTIALS").map(PathBuf::from);
         if let Some(replicas) = var("PAVANE_REPLICAS") {
@@ -179,8 +187,9 @@ impl Config {
         config
     }
 
-    pub(crate) fn database(&self, service: &str) -> pavane_outbox::Config {
-        let mut config = pavane_outbox::Config::new(service, &self.database_url);
+    pub(crate) fn outbox(&self, service: &str) -> pavane_outbox::Config {
+        let url = self.database_url.clone().unwrap_or_else(|| format!("sqlite:{service}.db"));
+        let mut config = pavane_outbox::Config::new(service, url);
         config.clock = Arc::clone(&self.clock);
         config.answer_timeout = self.database_timeout;
         config
@@ -210,7 +219,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("nats", &self.jetstream(""))
-            .field("database", &self.database(""))
+            .field("database", &self.outbox("<service>"))
             .field("topology", &self.topology)
             .field("relay", &self.relay)
             .field("inbox_retention", &self.inbox_retention)
@@ -242,7 +251,8 @@ mod tests {
 
     #[test]
     fn no_password_is_printed() {
-        let mut config = Config::new("nats://order:secret@nats", "postgres://order:secret@db/order?password=secret");
+        let mut config =
+            Config::new("nats://order:secret@nats").database("postgres://order:secret@db/order?password=secret");
         config.nats_user = Some(("order".to_owned(), "secret".to_owned()));
         let printed = format!("{config:?} {config:#?}");
         assert!(

@@ -4,7 +4,7 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 
 /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
 #[derive(Debug)]
-pub struct Edge<DB: Database = sqlx::Any> {
+pub struct Edge<DB: Database> {
     db: Db<DB>,
     emissions: Emissions,
 }

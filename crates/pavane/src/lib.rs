@@ -1,7 +1,10 @@
 #![doc = include_str!("../../../README.md")]
 
+#[cfg(feature = "any")]
+pub mod any;
 mod app;
 mod config;
+pub mod database;
 mod edge;
 mod janitor;
 #[cfg(feature = "ops")]
@@ -9,15 +12,19 @@ mod metric;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod patience;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod pressure;
 mod readiness;
 mod service;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 mod supervisor;
 mod unread;
 
-pub use app::{App, shutdown_signal};
+pub use app::shutdown_signal;
 pub use config::Config;
-pub use edge::{Declared, Edge};
+pub use edge::Declared;
 pub use pavane_bus as bus;
 pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;
@@ -44,7 +51,6 @@ pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox as inbox;
 pub use pavane_inbox::{Call, Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
-pub use pavane_outbox::{Correlation, Guest, Tx, Verdict};
-pub use readiness::Readiness;
-pub use service::{Error, Service};
+pub use pavane_outbox::{Correlation, Verdict};
+pub use service::Error;
 pub use sqlx;

@@ -7,7 +7,7 @@ use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, 
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{App, Config, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
+use crate::{Config, database::App, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
 
 /// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum Error {
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Envelope, Event, Handled, Service, Tx, on};
+/// # use pavane::{Envelope, Event, Handled, on, any::{Service, Tx}};
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
@@ -80,7 +80,7 @@ pub enum Error {
 /// }
 /// ```
 #[must_use = "a service does nothing until it is connected and run"]
-pub struct Service<S, DB: Database = sqlx::Any> {
+pub struct Service<S, DB: Database> {
     name: String,
     state: S,
     edges: Vec<pavane_choreography::Edge>,
@@ -173,6 +173,18 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         })
     }
 
+    /// Refuses a database that emits events in the name of another service: their subjects would not be its own.
+    fn check_name(&self, db: &Db<DB>) -> Result<(), Error> {
+        if db.service() == self.name {
+            return Ok(());
+        }
+        let why = format!(
+            "the service is {:?}, and what its database emits is told to come from it; use its name",
+            self.name
+        );
+        Err(Error::Setting { setting: "the service of its Db", value: format!("{:?}", db.service()), why })
+    }
+
     /// Connects to the NATS server and the database, makes sure that streams, consumers and tables are there and as they
     /// should be, and is then ready to run.
     ///
@@ -183,7 +195,22 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         config.validate()?;
         self.check_sagas(&config)?;
         let bus = JetStream::connect(config.jetstream(&self.name)).await?;
-        let db = Db::open(config.database(&self.name)).await?;
+        let db = Db::open(config.outbox(&self.name)).await?;
+        self.connect_to(db, bus, config).await
+    }
+
+    /// As [`connect`](Self::connect), to a database that is yours: [`Db::from_pool`]. Give it the service's name.
+    ///
+    /// Of the configuration it uses all but `database_url` and `clock`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(self, db: Db<DB>, config: Config) -> Result<App<S, DB, JetStream>, Error> {
+        config.validate()?;
+        self.check_sagas(&config)?;
+        let bus = JetStream::connect(config.jetstream(&self.name)).await?;
+        db.answer_within(config.database_timeout);
         self.connect_to(db, bus, config).await
     }
 
@@ -217,6 +244,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let declaration = self.declaration(&config);
         self.name_what_asks_a_person(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
+        self.check_name(&db)?;
+        db.check().await?;
         self.migrate(&db).await?;
         db.declare_entries(&manifest).await?;
         let patience = Patience::new(config.start_within);

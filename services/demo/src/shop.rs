@@ -216,7 +216,7 @@ impl Running {
             Some(url) => postgres(url, service).await?,
             None => self.sqlite(service),
         };
-        let config = Config::new(&options.nats_url, database_url);
+        let config = Config::new(&options.nats_url).database(database_url);
         let psp_url = self.shop.url("psp", "");
         let maildir = self.folder.path().join("mail");
         match service {

@@ -10,9 +10,9 @@ use axum::{
     routing::get,
 };
 use pavane::{
-    Correlation, Edge,
+    Correlation,
+    any::{Db, Edge},
     ops::{self, FieldError, PROBLEM_JSON, Problem},
-    outbox::Db,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};

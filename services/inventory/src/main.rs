@@ -14,7 +14,7 @@ use pavane::{Config, ops, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env(inventory::NAME).context("failed to read the configuration")?;
+        let config = Config::from_env().context("failed to read the configuration")?;
         inventory::run(config, ops::listen("127.0.0.1:4003").await?, shutdown_signal()).await
     };
     ops::process(run).await

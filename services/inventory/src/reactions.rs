@@ -6,7 +6,7 @@ use contracts::{
     order::OrderConfirmed,
     payment::PaymentAuthorized,
 };
-use pavane::{Envelope, Handled, HandlerError, Tx};
+use pavane::{Envelope, Handled, HandlerError, any::Tx};
 
 use crate::{Inventory, domain, store};
 

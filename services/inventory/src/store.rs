@@ -2,8 +2,8 @@
 
 use contracts::{OrderId, Sku};
 use pavane::{
-    Tx,
-    outbox::{Db, Dialect},
+    any::{Db, Tx},
+    outbox::Dialect,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};

@@ -130,7 +130,7 @@ fn spread(times: &mut [Duration]) -> (Duration, Duration) {
 }
 
 async fn declare(bus: &JetStream) -> Result<()> {
-    let config = pavane::Config::new("", "");
+    let config = pavane::Config::new("");
     let psp = payment::PspClient::new(&payment::Settings::default())?;
     let mailer = notification::Mailer::new(&notification::Settings::default())?;
     for declaration in [

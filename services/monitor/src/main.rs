@@ -19,7 +19,7 @@ use pavane::{Config, bus::jetstream, ops, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env(monitor::NAME).context("failed to read the configuration")?;
+        let config = Config::from_env().context("failed to read the configuration")?;
         let mut bus = jetstream::Config::new(config.nats_url, monitor::NAME);
         (bus.user, bus.credentials_file) = (config.nats_user, config.nats_credentials);
         let settings = Settings::from_env().context("failed to read the settings")?;

@@ -17,7 +17,7 @@ mod store;
 use std::future::Future;
 
 use anyhow::Context as _;
-use pavane::{Config, Service, on_effect};
+use pavane::{Config, any::Service, on_effect};
 use tokio::net::TcpListener;
 
 pub use mail::Mailer;

@@ -22,10 +22,10 @@ use contracts::{
     order::{CancelReason, OrderDeadlinePassed},
 };
 use pavane::{
-    App, Correlation, Edge, Verdict,
+    Correlation, Verdict,
+    any::{App, Db, Edge},
     bus::Bus,
     ops::{self, FieldError, Problem, trace_of},
-    outbox::Db,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -67,11 +67,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn new<B: Bus>(
-        app: &App<Orders, sqlx::Any, B>,
-        settings: Settings,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new<B: Bus>(app: &App<Orders, B>, settings: Settings, stopping: CancellationToken) -> Self {
         Self {
             place: app.edge(PLACE),
             cancel: app.edge(CANCEL),

@@ -24,7 +24,13 @@ use contracts::{
     payment::{PaymentAuthorized, PaymentCaptureFailed, PaymentDeclined, PaymentRefunded, PaymentVoided},
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{App, Config, Declared, Service, bus::Bus, choreography::Saga, on, ops};
+use pavane::{
+    Config, Declared,
+    any::{App, Service},
+    bus::Bus,
+    choreography::Saga,
+    on, ops,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -105,7 +111,7 @@ pub async fn run(
 ///
 /// When the process can't record metrics, or the listener fails.
 pub async fn serve<B: Bus>(
-    app: App<Orders, sqlx::Any, B>,
+    app: App<Orders, B>,
     settings: Settings,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,

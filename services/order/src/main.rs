@@ -15,7 +15,7 @@ use pavane::{Config, ops, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env("order").context("failed to read the configuration")?;
+        let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
         order::run(config, settings, ops::listen("127.0.0.1:4001").await?, shutdown_signal()).await
     };

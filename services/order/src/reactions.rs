@@ -9,7 +9,7 @@ use contracts::{
     },
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Envelope, Event, Handled, HandlerError, Tx, Verdict};
+use pavane::{Envelope, Event, Handled, HandlerError, Verdict, any::Tx};
 
 use crate::{
     Orders,

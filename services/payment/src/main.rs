@@ -15,7 +15,7 @@ use payment::Settings;
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env(payment::NAME).context("failed to read the configuration")?;
+        let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
         payment::run(config, settings, ops::listen("127.0.0.1:4002").await?, shutdown_signal()).await
     };

@@ -14,7 +14,7 @@ use contracts::{
     },
     shipping::ShipmentCreated,
 };
-use pavane::{Call, Envelope, Handled, HandlerError, Tx};
+use pavane::{Call, Envelope, Handled, HandlerError, any::Tx};
 
 use crate::{
     Payment,

@@ -10,8 +10,8 @@ use axum::{
 };
 use contracts::OrderId;
 use pavane::{
+    any::Db,
     ops::{self, PROBLEM_JSON, Problem},
-    outbox::Db,
 };
 use serde::Deserialize;
 use utoipa::OpenApi;

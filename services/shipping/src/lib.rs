@@ -14,7 +14,7 @@ use contracts::{
     order::OrderCancelled,
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Config, Service, on, ops, undo};
+use pavane::{Config, any::Service, on, ops, undo};
 use tokio::net::TcpListener;
 
 use crate::reactions::{cancel_shipment, create_shipment, dispatch_shipment, give_up};

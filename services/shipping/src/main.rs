@@ -14,7 +14,7 @@ use pavane::{Config, ops, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env(shipping::NAME).context("failed to read the configuration")?;
+        let config = Config::from_env().context("failed to read the configuration")?;
         shipping::run(config, ops::listen("127.0.0.1:4004").await?, shutdown_signal()).await
     };
     ops::process(run).await

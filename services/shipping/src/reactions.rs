@@ -5,7 +5,7 @@ use contracts::{
     order::OrderConfirmed,
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Envelope, Handled, Tx};
+use pavane::{Envelope, Handled, any::Tx};
 
 use crate::{Shipment, Shipping, Status, domain, store};
 

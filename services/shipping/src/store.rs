@@ -1,7 +1,7 @@
 //! All SQL of the service. One text for PostgreSQL and SQLite.
 
 use contracts::OrderId;
-use pavane::{Tx, outbox::Db};
+use pavane::any::{Db, Tx};
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use utoipa::ToSchema;

@@ -1,8 +1,9 @@
 //! The architecture's invariants, where a test can hold them.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use pavane::choreography::Manifest;
@@ -91,6 +92,20 @@ fn sql_is_in_store_files_only() {
         let found = offenders(files, |_, code| sql.iter().any(|words| code.contains(words)));
         assert!(found.is_empty(), "SQL belongs into store.rs: {found:?}");
     }
+}
+
+#[test]
+fn a_service_on_postgresql_compiles_nothing_of_sqlite() {
+    let tree = |features: &str| {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["tree", "--locked", "--package", "pavane", "--edges", "normal,build", "--prefix", "none"]);
+        let output = cargo.args(["--no-default-features", "--features", features]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let native = tree("postgres,ops,otel");
+    assert!(native.contains("sqlx-postgres") && !native.contains("sqlite"), "{native}");
+    assert!(tree("any").contains("libsqlite3-sys"));
 }
 
 #[test]

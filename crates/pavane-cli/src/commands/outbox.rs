@@ -99,7 +99,7 @@ impl Retry {
 }
 
 impl Place {
-    async fn open(&self, patience: u64) -> anyhow::Result<Db> {
+    async fn open(&self, patience: u64) -> anyhow::Result<Db<sqlx::Any>> {
         // Whoever mistypes the name of a file must not be told that an empty one has nothing refused.
         let is_new = self.database.starts_with("sqlite:") && !self.database.contains("mode=");
         let separator = if self.database.contains('?') { '&' } else { '?' };
@@ -110,7 +110,7 @@ impl Place {
         Db::open(config).await.context("failed to open the database")
     }
 
-    async fn refused(&self, db: &Db) -> anyhow::Result<Vec<RefusedEvent>> {
+    async fn refused(&self, db: &Db<sqlx::Any>) -> anyhow::Result<Vec<RefusedEvent>> {
         db.refused(MOST).await.context("failed to read the outbox")
     }
 }

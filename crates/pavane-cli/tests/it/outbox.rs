@@ -12,8 +12,8 @@ use crate::command::pavane;
 const NO_NATS: &str = "nats://127.0.0.1:1";
 
 /// Two refused events, and one that waits.
-async fn outbox(url: &str) -> Db {
-    let db: Db = Db::open(Config::new("order", url)).await.unwrap();
+async fn outbox(url: &str) -> Db<sqlx::Any> {
+    let db: Db<sqlx::Any> = Db::open(Config::new("order", url)).await.unwrap();
     db.migrate(&OUTBOX).await.unwrap();
     let fill = "insert into pavane_outbox (event_id, subject, headers, payload, emitted_at, refused) values \
                 ('01a2029d-5c00-7000-8000-000000000001', 'events.order.placed.a', '[]', '{\"a\":1}', 1, 'too large'), \
@@ -25,7 +25,7 @@ async fn outbox(url: &str) -> Db {
     db
 }
 
-async fn counts(db: &Db) -> (i64, i64) {
+async fn counts(db: &Db<sqlx::Any>) -> (i64, i64) {
     let backlog = Relay::<sqlx::Any, JetStream>::backlog(db).await.unwrap();
     (backlog.unsent, backlog.refused)
 }

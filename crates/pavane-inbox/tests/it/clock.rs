@@ -25,7 +25,7 @@ impl Ahead {
     }
 
     /// Lets time pass, by this clock and by that of a database on `PostgreSQL`, as its owner.
-    pub(crate) async fn pass_with(&self, db: &Db, time: Duration) {
+    pub(crate) async fn pass_with(&self, db: &Db<sqlx::Any>, time: Duration) {
         self.pass(time);
         let ahead = self.0.load(Ordering::SeqCst);
         if db.dialect() == Dialect::Sqlite {

@@ -12,7 +12,6 @@ use pavane_inbox::{
 };
 use pavane_outbox::{Config as DbConfig, Db};
 use pavane_testkit::servers::{Nats, Postgres, Tools};
-use sqlx::Any;
 use tokio::runtime::Handle;
 
 use crate::clock::Ahead;
@@ -23,7 +22,7 @@ async fn sql(url: String) {
     let clock = Ahead::default();
     let mut config = DbConfig::new("test", url);
     config.clock = Arc::new(clock.clone());
-    let db = Db::<Any>::open(config).await.unwrap();
+    let db = Db::open(config).await.unwrap();
     db.migrate(&INBOX).await.unwrap();
     let pass = |time| tokio::task::block_in_place(|| Handle::current().block_on(clock.pass_with(&db, time)));
     conformance::all(SqlStore::new(db.clone(), RETENTION), pass).await;

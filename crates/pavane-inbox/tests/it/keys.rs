@@ -11,14 +11,23 @@ use std::{
 };
 
 use pavane::{
-    Call, Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, Key, Service, Tx,
+    Call,
+    Config,
+    Correlation,
+    Declared,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    Key,
+    any::{Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory,
         dead_letter::{Address, redrive},
         topology::{DEAD_LETTERS, EVENTS},
     },
     on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo_effect,
 };
 use pavane_contract::{Clock as _, SystemClock, Timestamp};
@@ -162,7 +171,7 @@ impl Till {
         config.clock = Arc::new(bank.clock.clone());
         let (db, bus) = (Db::open(config).await.unwrap(), Memory::new(Arc::new(SystemClock)));
         let app = service(Arc::clone(&bank), wiring, looks);
-        let app = app.connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = app.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let ask = app.edge("ask");
         let running = tokio::spawn(app.run_until(std::future::pending()));
         let reaction = if wiring == Wiring::Undo { "refund" } else { "charge" };
@@ -299,7 +308,7 @@ async fn a_framework_that_forgets_its_first_call_charges_twice() {
 
 async fn refusal(service: Service<State>) -> String {
     let db = Db::open(DbConfig::new("bank", "sqlite::memory:")).await.unwrap();
-    service.connect_to(db, Memory::new(Arc::new(SystemClock)), Config::new("", "")).await.unwrap_err().to_string()
+    service.connect_to(db, Memory::new(Arc::new(SystemClock)), Config::new("")).await.unwrap_err().to_string()
 }
 
 #[tokio::test]

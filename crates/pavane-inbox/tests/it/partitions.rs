@@ -255,21 +255,21 @@ async fn on_sqlite_old_rows_go_one_by_one() {
     assert_eq!(stage.deliver(old).await, 2, "it is forgotten");
 }
 
-async fn partitions(db: &Db) -> Vec<String> {
+async fn partitions(db: &Db<sqlx::Any>) -> Vec<String> {
     names(db, "select inhrelid::regclass::text from pg_inherits where inhparent = 'pavane_inbox'::regclass").await
 }
 
-async fn rows(db: &Db) -> i64 {
+async fn rows(db: &Db<sqlx::Any>) -> i64 {
     fingerprint(db).await.0
 }
 
-async fn fingerprint(db: &Db) -> (i64, String) {
+async fn fingerprint(db: &Db<sqlx::Any>) -> (i64, String) {
     let all = "select count(*), coalesce(md5(string_agg(inbox::text, ',' order by inbox)), '') \
                from (select reaction, event_id, handled_at from pavane_inbox) as inbox";
     let row = sqlx::query(all).fetch_one(db.readers()).await.unwrap();
     (row.get(0), row.get(1))
 }
 
-async fn names(db: &Db, sql: &'static str) -> Vec<String> {
+async fn names(db: &Db<sqlx::Any>, sql: &'static str) -> Vec<String> {
     sqlx::query_scalar(sql).fetch_all(db.readers()).await.unwrap()
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Envelope, Event, Handled, Service, Tx,
+    Config,
+    Envelope,
+    Event,
+    Handled,
+    any::{Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
     on,
@@ -30,7 +34,7 @@ async fn file((): &(), tx: &mut Tx, noted: &Envelope<Noted>) -> Handled {
 
 pub(crate) struct Stage {
     pub(crate) clock: Ahead,
-    pub(crate) db: Db,
+    pub(crate) db: Db<Any>,
     bus: Memory,
     consumer: Consumer<(), Any, Memory>,
     published: usize,
@@ -47,7 +51,7 @@ impl Stage {
         let db = database(url, &clock).await;
         let bus = Memory::new(Arc::new(clock.clone()));
         let service = Service::new("clerk", ()).react("file", on(file));
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("memory", "its own")).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("memory")).await.unwrap();
         sqlx::raw_sql("create table filed (id text not null)").execute(db.writers()).await.unwrap();
         let (consumers, _) = app.into_parts();
         let consumer = consumers.into_iter().next().unwrap();
@@ -94,13 +98,13 @@ pub(crate) async fn fresh_url() -> String {
     Postgres::shared().await.unwrap().fresh_database().await.unwrap()
 }
 
-pub(crate) async fn database(url: &str, clock: &Ahead) -> Db {
+pub(crate) async fn database(url: &str, clock: &Ahead) -> Db<Any> {
     let mut config = DbConfig::new("clerk", url);
     config.clock = Arc::new(clock.clone());
     Db::open(config).await.unwrap()
 }
 
 /// The inbox as it was before it had partitions.
-pub(crate) async fn migrate_to_one_table(db: &Db) {
+pub(crate) async fn migrate_to_one_table(db: &Db<Any>) {
     db.migrate(&Schema { table: INBOX.table, scripts: &INBOX.scripts[..2] }).await.unwrap();
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// What the shop's services declare.
 pub(crate) fn shop() -> Vec<Declaration> {
-    let config = Config::new("nats://unused", "sqlite::memory:");
+    let config = Config::new("nats://unused");
     let psp = payment::PspClient::new(&payment::Settings::default()).unwrap();
     let mailer = notification::Mailer::new(&notification::Settings::default()).unwrap();
     vec![

@@ -3,7 +3,7 @@
 use sqlx::{Pool, pool::PoolOptions};
 
 use super::Config;
-use crate::{Database, Error, deadline::Distrust, store as tables};
+use crate::{Database, store as tables};
 
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
     // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
@@ -14,25 +14,9 @@ fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
         .test_before_acquire(false)
 }
 
-/// Opens connections to PostgreSQL, and looks whether they lead to it alone.
-pub(super) async fn postgres<DB: Database>(config: &Config, distrusted: Distrust) -> Result<Pool<DB>, Error> {
-    let released = distrusted.clone();
-    let options = options(config, config.connections)
-        .before_acquire(move |_, connection| {
-            let trusted = !distrusted.covers(connection.age);
-            Box::pin(async move { Ok(trusted) })
-        })
-        // Closed at once. To look whether it still answers could take for ever.
-        .after_release(move |_, connection| {
-            let trusted = !released.covers(connection.age);
-            Box::pin(async move { Ok(trusted) })
-        });
-    let pool: Pool<DB> = options.connect(&config.url).await?;
-    if config.connections > 1 {
-        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
-        tables::look_for_pooler::<DB>(&mut one, &mut other).await?;
-    }
-    Ok(pool)
+/// Opens connections to PostgreSQL.
+pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, sqlx::Error> {
+    options(config, config.connections).connect(&config.url).await
 }
 
 pub(super) async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), sqlx::Error> {

@@ -9,12 +9,12 @@ use crate::shelf::{Shelf, everything, noted, run_dry};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn count(db: &Db, sql: &'static str) -> i64 {
+async fn count(db: &Db<sqlx::Any>, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(db.writers()).await.unwrap()
 }
 
 /// A saga that is decided, and whose event is published.
-async fn decided(shelf: &Shelf, db: &Db) {
+async fn decided(shelf: &Shelf, db: &Db<sqlx::Any>) {
     let mut tx = db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap();
     assert_eq!(tx.decide(&noted("a", "decided")).await.unwrap(), Verdict::Won);
     tx.commit().await.unwrap();

@@ -9,7 +9,7 @@ use crate::shelf::{Shelf, everything, noted, run_dry};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn go_on(shelf: &Shelf, saga: SagaId) -> Tx {
+async fn go_on(shelf: &Shelf, saga: SagaId) -> Tx<sqlx::Any> {
     shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/test", everything())).await.unwrap()
 }
 

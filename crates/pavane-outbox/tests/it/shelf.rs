@@ -92,7 +92,7 @@ impl CrashPoints for Gate {
 }
 
 pub(crate) struct Shelf {
-    pub(crate) db: Db,
+    pub(crate) db: Db<Any>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) bus: Memory,
     pub(crate) clock: Still,
@@ -135,7 +135,7 @@ impl Shelf {
     }
 
     /// The same database as another instance has it open, whose clock shows another time.
-    pub(crate) async fn instance_at(&self, now: Timestamp) -> (Db, Relay<Any, Memory>) {
+    pub(crate) async fn instance_at(&self, now: Timestamp) -> (Db<Any>, Relay<Any, Memory>) {
         let mut config = Config::new("shelf", &self.url);
         config.clock = Arc::new(Still(Arc::new(AtomicI64::new(now.as_microsecond()))));
         let db = Db::<Any>::open(config).await.unwrap();
@@ -174,7 +174,7 @@ impl Shelf {
         Self { db, gate, bus, clock, url, _folder: TempDir::new().unwrap() }
     }
 
-    pub(crate) async fn begin(&self) -> Tx {
+    pub(crate) async fn begin(&self) -> Tx<Any> {
         self.db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap()
     }
 
@@ -215,7 +215,7 @@ pub(crate) fn everything() -> Vec<Emission> {
 }
 
 /// Puts `PostgreSQL`'s clock to a time, and lets it stand still.
-async fn set_database_clock(db: &Db, now: Timestamp) {
+async fn set_database_clock(db: &Db<Any>, now: Timestamp) {
     if db.dialect() == Dialect::Postgres {
         let now = now.as_microsecond();
         let clock = format!(

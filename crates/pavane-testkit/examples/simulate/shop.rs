@@ -10,7 +10,13 @@ use std::{
 };
 
 use pavane::{
-    Call, Envelope, Event, Handled, HandlerError, IdempotencyKey, Service, Tx,
+    Call,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    IdempotencyKey,
+    any::{Service, Tx},
     contract::Timestamp,
     on, on_effect,
     sqlx::{

@@ -5,7 +5,10 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use pavane::outbox::{Arg, Database, Db, Dialect, Statement};
+use pavane::{
+    database::Db,
+    outbox::{Arg, Database, Dialect, Statement},
+};
 use sqlx::Error;
 
 /// Everything in the database that a service or another service could see, one line each: rows, steps, verdicts, timers.

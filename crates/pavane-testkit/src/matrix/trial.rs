@@ -14,12 +14,13 @@ use pavane::{
         topology::{DEAD_LETTERS, EVENTS},
     },
     contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
+    database::Db,
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},
     },
     outbox::{
-        self, CrashPoint, Database, Db,
+        self, CrashPoint, Database,
         relay::{Progress, Relay},
     },
 };

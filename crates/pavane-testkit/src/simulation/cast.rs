@@ -3,13 +3,13 @@
 use std::{future::Future, pin::Pin};
 
 use pavane::{
-    Edge, Service,
+    database::{App, Db, Edge, Service},
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},
     },
     outbox::{
-        Database, Db,
+        Database,
         relay::{self, Progress, Relay},
     },
 };

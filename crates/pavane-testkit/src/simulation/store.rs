@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use pavane::{
     contract::{EventId, SagaId},
-    outbox::{Arg, Database, Db},
+    database::Db,
+    outbox::{Arg, Database},
 };
 
 use super::{BoxError, Bug};

@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use pavane::{
-    Edge, Service,
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
-    outbox::{Database, Db},
+    database::{App, Db, Edge, Service},
+    outbox::Database,
 };
 
 use super::{

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use pavane::{
     bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS},
     contract::{Cause, Clock, Envelope, Event, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
-    outbox::{self, CrashPoints, Database, Db},
+    database::Db,
+    outbox::{self, CrashPoints, Database},
 };
 
 use crate::DeadLetter;

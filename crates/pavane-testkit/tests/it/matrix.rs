@@ -9,7 +9,13 @@ use std::{
 };
 
 use pavane::{
-    Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx,
+    Call,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    Key,
+    any::{Service, Tx},
     inbox::{
         Reaction,
         kind::{Local, Untriggered},

@@ -1,6 +1,6 @@
 //! Handlers that quote personal data in what they say of their failures.
 
-use pavane::{Call, Envelope, Event, Handled, HandlerError, Service, Tx, on, on_effect, undo};
+use pavane::{Call, Envelope, Event, Handled, HandlerError, on, on_effect, undo, any::{Service, Tx}};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

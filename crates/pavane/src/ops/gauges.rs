@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::{Readiness, metric};
+use crate::{database::Readiness, metric};
 
 /// Counts what waits when it is asked for, so that it is fresh; but never twice at once, and where there is much to count for at
 /// most a tenth of the time: who asks too often is told what was counted before.

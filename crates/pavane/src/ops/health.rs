@@ -14,7 +14,7 @@ use pavane_outbox::Database;
 use serde::Serialize;
 
 use super::gauges::Gauges;
-use crate::{Readiness, metric};
+use crate::{database::Readiness, metric};
 
 /// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200; in both cases
 /// with warnings) and `/metrics`

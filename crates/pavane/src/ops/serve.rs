@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{HttpLimits, health, process::bind, router, serve_within};
-use crate::App;
+use crate::database::App;
 
 /// How long requests under way may take at shutdown. A client that stalls must not keep the reactions from ending.
 pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
@@ -119,7 +119,7 @@ mod tests {
     use pavane_outbox::{Config as DbConfig, Db};
 
     use super::*;
-    use crate::{Config, Service};
+    use crate::{Config, any::Service};
 
     /// Waits until so many observations are condensed. What a histogram gathers can't be seen but here: to scrape would
     /// condense it.
@@ -143,7 +143,7 @@ mod tests {
     async fn histograms_are_condensed_where_nobody_scrapes() {
         let db: Db<sqlx::Any> = Db::open(DbConfig::new("bank", "sqlite::memory:")).await.unwrap();
         let bus = Memory::new(Arc::new(SystemClock));
-        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("", "")).await.unwrap();
+        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("")).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(app, listener, Router::new(), stop.clone().cancelled_owned()));

@@ -9,12 +9,13 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     inbox::{Consumer, dead_letter::Progress},
     on,
-    outbox::{Config as DbConfig, Correlation, Db, Emissions, Error},
+    outbox::{Config as DbConfig, Correlation, Emissions, Error},
 };
 use pavane_testkit::servers::Postgres;
 use sqlx::{Any, AnyConnection, Connection as _};
@@ -69,7 +70,7 @@ impl Bench {
             (tuning.max_attempts, tuning.backoff_base) = (2, Duration::from_millis(4));
         };
         let service = Service::new("bench", Arc::clone(&knobs)).react("act", on(act).tuned(quick));
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         Self { url, knobs, db, bus, consumer }
     }
@@ -195,7 +196,7 @@ async fn prepared_statements_that_somebody_mixes_up_are_named_with_the_setting()
     let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
     let mut config = DbConfig::new("bench", &url);
     config.connections = 1;
-    let db = Db::<Any>::open(config).await.unwrap();
+    let db = Db::open(config).await.unwrap();
     for is_mixed_up in [false, true] {
         let mut tx = db.begin(Correlation::start(), Emissions::new("bench/test", vec![])).await.unwrap();
         if is_mixed_up {

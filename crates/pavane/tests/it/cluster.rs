@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pavane::{
-    Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{Service, Tx},
     bus::{Bus as _, ConsumerConfig, Error, JetStream, jetstream},
     on,
 };
@@ -30,7 +31,8 @@ fn service(name: &str) -> Service<()> {
 }
 
 fn config(nats: String, folder: &TempDir, name: &str) -> Config {
-    let mut config = Config::new(nats, format!("sqlite:{}", folder.path().join(format!("{name}.db")).display()));
+    let mut config =
+        Config::new(nats).database(format!("sqlite:{}", folder.path().join(format!("{name}.db")).display()));
     config.topology.replicas = 3;
     config
 }

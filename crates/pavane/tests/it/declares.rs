@@ -25,7 +25,7 @@ async fn run_while(config: Config, meanwhile: impl AsyncFnOnce()) {
 }
 
 fn config(nats: &Nats, folder: &TempDir) -> Config {
-    Config::new(nats.url(), format!("sqlite:{}", folder.path().join("stage.db").display()))
+    Config::new(nats.url()).database(format!("sqlite:{}", folder.path().join("stage.db").display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,18 @@
 //! What a step emits for its undo is emitted once: the ledger keeps one event for it.
 
 use pavane::{
-    Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx, inbox::Reaction, on, on_effect, sqlx::Any, undo,
+    Call,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    Key,
+    inbox::Reaction,
+    on,
+    on_effect,
+    sqlx::Any,
+    undo,
+    any::{Service, Tx},
 };
 use pavane_testkit::given;
 use schemars::JsonSchema;

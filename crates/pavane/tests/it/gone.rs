@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::Context;
 use pavane::{
-    App, Config, Correlation, Edge, Readiness, Service,
+    Config, Correlation,
+    any::{App, Db, Edge, Readiness, Service},
     bus::{JetStream, jetstream, jetstream::Start, topology::EVENTS},
-    outbox::Db,
 };
 use pavane_testkit::servers::{Nats, Tools};
-use sqlx::{Any, Row as _};
+use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -25,7 +25,7 @@ struct Running {
     script: State,
     db: Db,
     start: Edge,
-    readiness: Readiness<Any, JetStream>,
+    readiness: Readiness<JetStream>,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), pavane::Error>>,
 }
@@ -37,7 +37,7 @@ impl Running {
         let script = State::from(Script::default());
         let mut config = config(&nats, &folder, "stage");
         config.relay.verify_every = Duration::from_millis(100);
-        let app: App<_, Any, _> = service(Arc::clone(&script)).connect(config).await.unwrap();
+        let app: App<_, _> = service(Arc::clone(&script)).connect(config).await.unwrap();
         let (db, start, readiness) = (app.db().clone(), app.edge("start"), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
@@ -114,7 +114,7 @@ impl Running {
 }
 
 fn config(nats: &Nats, folder: &TempDir, service: &str) -> Config {
-    Config::new(nats.url(), format!("sqlite:{}", folder.path().join(format!("{service}.db")).display()))
+    Config::new(nats.url()).database(format!("sqlite:{}", folder.path().join(format!("{service}.db")).display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +139,7 @@ async fn streams_that_are_deleted_are_missed_until_a_service_starts_and_nothing_
     assert_eq!(running.unsent().await, 1, "it waits in the outbox");
     assert!(operator.get_stream("EVENTS").await.is_err(), "an empty stream would hide what is lost");
 
-    let other: Service<(), Any> = Service::new("other", ());
+    let other: Service<()> = Service::new("other", ());
     let other = other.connect(config(&running.nats, &running.folder, "other")).await.unwrap();
     drop(other);
     running.until_missing(&[]).await;

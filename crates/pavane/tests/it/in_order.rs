@@ -6,11 +6,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, Service, Tx,
+    Config,
+    Envelope,
+    Event,
+    Handled,
+    any::{Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,7 +70,7 @@ async fn events_of_one_key_are_handled_in_order_and_others_go_on() {
     let db = Db::open(DbConfig::new("notes", &url)).await.unwrap();
     let service =
         Service::new("notes", Arc::clone(&notes)).react("note", on(note).tuned(|tuning| tuning.batch_max = 7));
-    let app = service.connect_to(db, bus.clone(), Config::new("", &url)).await.unwrap();
+    let app = service.connect_to(db, bus.clone(), Config::new("")).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
 

@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use pavane::{
-    App, Config, Correlation, Edge, Error, Readiness,
+    Config, Correlation, Error,
+    any::{App, Db, Edge, Readiness},
     bus::{
         Bus, ConsumerConfig, ConsumerPosition, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt,
         StreamState, Subscription, Topology,
     },
     contract::SystemClock,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use sqlx::Row as _;
 use tempfile::TempDir;
@@ -126,7 +127,7 @@ struct Running {
     bus: Brittle,
     db: Db,
     start: Edge,
-    readiness: Readiness<sqlx::Any, Brittle>,
+    readiness: Readiness<Brittle>,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), Error>>,
     _folder: TempDir,
@@ -135,11 +136,11 @@ struct Running {
 impl Running {
     async fn start(bus: Brittle, (url, folder): (String, TempDir)) -> Self {
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
-        let mut config = Config::new("", &url);
+        let mut config = Config::new("");
         // A relay that is started anew waits for the lease of the one that panicked.
         config.relay.lease = Duration::from_secs(1);
         let connected = service(Arc::default()).connect_to(db.clone(), bus.clone(), config).await;
-        let app: App<_, sqlx::Any, _> = connected.unwrap();
+        let app: App<_, _> = connected.unwrap();
         let (start, readiness) = (app.edge("start"), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Correlation,
+    Config,
+    Correlation,
+    any::Db,
     bus::Memory,
     contract::SystemClock,
     inbox::{INBOX, forget, keep_partitions},
-    outbox::{Config as DbConfig, Db, migration::OUTBOX},
+    outbox::{Config as DbConfig, migration::OUTBOX},
 };
 use pavane_testkit::servers::Postgres;
 use tempfile::TempDir;
@@ -49,7 +51,7 @@ async fn run(db: &Db, sql: &str) {
 /// Why the service doesn't start.
 async fn refusal(url: &str) -> String {
     let bus = Memory::new(Arc::new(SystemClock));
-    let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("", url)).await;
+    let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("")).await;
     connected.unwrap_err().to_string()
 }
 

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{
-    Config,
-    bus::Memory,
-    contract::SystemClock,
-    outbox::{Config as DbConfig, Db},
-};
+use pavane::{Config, any::Db, bus::Memory, contract::SystemClock, outbox::Config as DbConfig};
 use pavane_testkit::servers::Postgres;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
@@ -18,7 +13,7 @@ async fn readiness_does_not_read_the_outbox() {
     let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
     let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
-    let app = service(State::default()).connect_to(db, bus, Config::new("", &url)).await.unwrap();
+    let app = service(State::default()).connect_to(db, bus, Config::new("")).await.unwrap();
     let readiness = app.readiness();
 
     // Whoever reads one of these waits now.

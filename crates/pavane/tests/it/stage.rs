@@ -8,7 +8,14 @@ use std::{
 };
 
 use pavane::{
-    App, Call, Config, Correlation, Edge, Envelope, Event, Handled, HandlerError, Service, Tx,
+    Call,
+    Config,
+    Correlation,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    any::{App, Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},
@@ -19,7 +26,7 @@ use pavane::{
         dead_letter::{Address, redrive},
     },
     on, on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo, undo_effect,
 };
 use pavane_testkit::servers::Postgres;
@@ -219,11 +226,10 @@ impl Stage {
         (stage, consumer)
     }
 
-    async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, sqlx::Any, Memory>) {
+    async fn set(bus: Memory, url: String, folder: TempDir) -> (Self, App<State, Memory>) {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
-        let app =
-            service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let (start, cancel) = (app.edge("start"), app.edge("cancel"));
         (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder, full: false }, app)
     }

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{Db, Service, Tx},
     bus::Memory,
     choreography::Saga,
     contract::SystemClock,
     on, on_effect,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
     undo,
 };
 
@@ -16,7 +17,7 @@ use crate::stage::{Cancelled, Charged, Declined, Started, Stepped};
 
 async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
-    let mut config = Config::new("", "");
+    let mut config = Config::new("");
     change(&mut config);
     service.connect_to(db, Memory::new(Arc::new(SystemClock)), config).await.unwrap_err().to_string()
 }
@@ -110,11 +111,8 @@ async fn a_setting_that_would_break_a_guarantee_is_refused() {
 async fn an_undeclared_event_can_not_be_emitted() {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
-    let app = stage()
-        .edge("start", pavane::Declared::emits::<Started>)
-        .connect_to(db, bus, Config::new("", ""))
-        .await
-        .unwrap();
+    let app =
+        stage().edge("start", pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
     let mut tx = app.edge("start").begin(pavane::Correlation::start()).await.unwrap();
     let error = tx.emit(&Stepped { key: "x".into() }).await.unwrap_err().to_string();
     assert_eq!(

@@ -5,12 +5,16 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    App, Config, Envelope, Event, Handled, Service, Tx,
+    Config,
+    Envelope,
+    Event,
+    Handled,
+    any::{App, Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     inbox::{Consumer, dead_letter::Progress},
     on,
-    outbox::{Config as DbConfig, Correlation, Db, Dialect, Emissions, Error},
+    outbox::{Config as DbConfig, Correlation, Dialect, Emissions, Error},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,8 +83,7 @@ impl Desk {
             Migrator::with_migrations(vec![Migration::new(1, "f".into(), MigrationType::Simple, table, false)]);
         let service =
             Service::new("clerk", ()).migrations(tables).react("file", on(file).may_emit::<Filed>().tuned(quick));
-        let app: App<(), Any, Memory> =
-            service.connect_to(db.clone(), bus.clone(), Config::new("", &url)).await.unwrap();
+        let app: App<(), Memory> = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         sqlx::query(INSERT).bind("taken").execute(db.writers()).await.unwrap();
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         Self { db, bus, consumer, _folder: folder }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pavane::{
-    App, Config, Envelope, Handled, Service, Tx,
+    Config, Envelope, Handled,
+    any::{App, Service, Tx},
     bus::{Bus as _, JetStream, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::stage::{Started, envelope, until};
 
-type Stage = App<(), sqlx::Any, JetStream>;
+type Stage = App<(), JetStream>;
 
 async fn step((): &(), _: &mut Tx, _: &Envelope<Started>) -> Handled {
     Ok(())
@@ -56,7 +57,7 @@ async fn expired(bus: &JetStream) {
 async fn a_service_that_was_away_for_too_long_says_what_it_missed() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
-    let mut config = Config::new(nats.url(), url);
+    let mut config = Config::new(nats.url()).database(url);
     config.topology.max_age = Duration::from_secs(2);
     config.topology.duplicate_window = Duration::from_secs(1);
     config.relay.durability_horizon = Duration::from_secs(1);

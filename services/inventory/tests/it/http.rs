@@ -33,7 +33,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let config = Config::new(nats.url(), database);
+        let config = Config::new(nats.url()).database(database);
         let ended = tokio::spawn(inventory::run(config, listener, async move { drop(stopped.await) }));
         Self { address, client: Client::new(), stop, ended }
     }
@@ -154,7 +154,7 @@ async fn operators_and_machines_find_their_pages() {
 async fn a_service_that_cannot_start_says_why() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = Config::new(nats.url(), "mysql://localhost/inventory");
+    let config = Config::new(nats.url()).database("mysql://localhost/inventory");
     let error = inventory::run(config, listener, std::future::ready(())).await.unwrap_err();
     let message = format!("{error:#}");
     assert!(message.starts_with("failed to start the service: ") && message.contains("mysql://"), "{message}");

@@ -10,9 +10,10 @@ use contracts::{
 use inventory::{Inventory, service};
 use pavane::{
     Config, Envelope, Event,
+    any::Db,
     bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
     contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use pavane_testkit::servers::Postgres;
 use sqlx::Row as _;
@@ -53,7 +54,7 @@ impl Stage {
     pub(crate) async fn dark(url: &str) -> Self {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(DbConfig::new(inventory::NAME, url)).await.unwrap();
-        let app = service(Inventory).connect_to(db.clone(), bus.clone(), Config::new("", url)).await.unwrap();
+        let app = service(Inventory).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         drop(app);
         Self { bus, db, url: url.to_owned(), running: Vec::new() }
     }
@@ -61,7 +62,7 @@ impl Stage {
     /// Starts the service, or one more instance of it.
     pub(crate) async fn start(&mut self) {
         let db = Db::open(DbConfig::new(inventory::NAME, &self.url)).await.unwrap();
-        let app = service(Inventory).connect_to(db, self.bus.clone(), Config::new("", &self.url)).await.unwrap();
+        let app = service(Inventory).connect_to(db, self.bus.clone(), Config::new("")).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         self.running.push((stop, tokio::spawn(app.run_until(async move { drop(stopped.await) }))));
     }

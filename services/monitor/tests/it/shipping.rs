@@ -11,7 +11,11 @@ use contracts::{
     order::{OrderCancelled, OrderConfirmed},
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Envelope, Handled, HandlerError, Service, Tx, on, undo};
+use pavane::{
+    Envelope, Handled, HandlerError,
+    any::{Service, Tx},
+    on, undo,
+};
 
 /// How long a shipment may take: short, so that a test needn't wait long for a saga to be stuck.
 pub(crate) const ALLOWED: Duration = Duration::from_secs(3);

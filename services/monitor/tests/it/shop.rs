@@ -87,7 +87,7 @@ impl Shop {
         match service {
             "psp" => {
                 let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
-                let psp = psp::Psp::open(&config.database_url, Arc::new(SystemClock), faults).await.unwrap();
+                let psp = psp::Psp::open(&self.database(service), Arc::new(SystemClock), faults).await.unwrap();
                 self.run(service, |stopped| async move { Ok(psp::serve(listener, psp, stopped).await?) });
             }
             "order" => self.run(service, |stopped| order::run(config, order::Settings::default(), listener, stopped)),
@@ -231,7 +231,11 @@ impl Shop {
     }
 
     fn config(&self, service: &str) -> Config {
-        Config::new(self.nats.url(), format!("sqlite:{}", self.folder.path().join(format!("{service}.db")).display()))
+        Config::new(self.nats.url()).database(self.database(service))
+    }
+
+    fn database(&self, service: &str) -> String {
+        format!("sqlite:{}", self.folder.path().join(format!("{service}.db")).display())
     }
 
     fn run<F>(&mut self, service: &'static str, run: impl FnOnce(Stopped) -> F)

@@ -64,7 +64,7 @@ impl Running {
 
 async fn a_cancelled_order_is_told_and_shown(database_url: &str, folder: &TempDir) -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
-    let config = Config::new(nats.url(), database_url);
+    let config = Config::new(nats.url()).database(database_url);
     let order = Order::new();
     let running = Running::start(config.clone(), folder).await?;
     assert_eq!(running.mails_of(&order).await?, json!([]));
@@ -107,7 +107,7 @@ async fn the_edge_answers_as_it_is_described() -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
     let folder = TempDir::new()?;
     let url = format!("sqlite:{}", folder.path().join("notification.db").display());
-    let running = Running::start(Config::new(nats.url(), url), &folder).await?;
+    let running = Running::start(Config::new(nats.url()).database(url), &folder).await?;
     assert_eq!(running.get("/healthz").await?.0, 200);
     assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [], "warnings": [] }));
     assert_eq!(running.get("/metrics").await?.0, 200);
@@ -138,7 +138,7 @@ async fn a_service_that_cannot_start_says_why() -> Result<()> {
         let mut settings = Settings::default();
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let config = Config::new("nats://127.0.0.1:1", "sqlite::memory:");
+        let config = Config::new("nats://127.0.0.1:1").database("sqlite::memory:");
         let refused = notification::run(config, settings, listener, std::future::pending()).await;
         let line = format!("{:#}", refused.err().context("a refusal")?);
         assert!(line.starts_with(expected) && !line.contains("secret"), "{line}");

@@ -5,11 +5,12 @@ use contracts::OrderId;
 use notification::{Mailer, NAME, Notification, Settings, service};
 use pavane::{
     Config,
+    any::Db,
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::SystemClock,
-    outbox::{self, Db},
+    outbox,
 };
-use sqlx::{Any, Row as _};
+use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,7 +22,7 @@ const REACTIONS: [&str; 2] = ["send-confirmation", "send-cancellation"];
 
 /// The notification service on SQLite and a bus in memory.
 pub(crate) struct World {
-    pub(crate) db: Db<Any>,
+    pub(crate) db: Db,
     bus: Memory,
     folder: TempDir,
     _stop: DropGuard,
@@ -38,7 +39,7 @@ impl World {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(outbox::Config::new(NAME, &url)).await?;
         let notification = Notification::new(Mailer::new(&settings)?);
-        let config = Config::new("nats://not-used", &url);
+        let config = Config::new("nats://not-used");
         let app = service(notification).connect_to(db.clone(), bus.clone(), config).await?;
         let stop = CancellationToken::new();
         tokio::spawn(app.run_until(stop.clone().cancelled_owned()));

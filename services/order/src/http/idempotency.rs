@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use pavane::{
-    Correlation, Edge, Tx,
+    Correlation,
+    any::{Db, Edge, Tx},
     contract::Timestamp,
     ops::{FieldError, Problem},
-    outbox::Db,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

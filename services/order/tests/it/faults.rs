@@ -12,8 +12,8 @@ use contracts::{
 use order::Orders;
 use pavane::{
     Event,
+    any::Db,
     contract::{RawEnvelope, SagaId},
-    outbox::Db,
 };
 use pavane_testkit::{VirtualClock, fault_matrix};
 

@@ -26,7 +26,7 @@ async fn run(nats: &Nats, database: &Database) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
-    let config = Config::new(nats.url(), &database.url);
+    let config = Config::new(nats.url()).database(&database.url);
     let service = tokio::spawn(order::run(config, Settings::default(), listener, async move { drop(stopped.await) }));
     Running { url, stop, service }
 }
@@ -72,7 +72,7 @@ async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_servic
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_can_not_start_says_why() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = Config::new("nats://127.0.0.1:1", "sqlite::memory:");
+    let config = Config::new("nats://127.0.0.1:1").database("sqlite::memory:");
     let error = order::run(config, Settings::default(), listener, std::future::pending()).await.unwrap_err();
     let line = format!("{error:#}");
     assert!(line.starts_with("failed to start the service: ") && line.contains("127.0.0.1:1"), "{line}");

@@ -6,13 +6,14 @@ use contracts::{Currency, Money, OrderId};
 use order::{Orders, Settings};
 use pavane::{
     Config, Envelope, Event,
+    any::Db,
     bus::{
         Bus as _, Memory, Outgoing,
         memory::Stored,
         topology::{DEAD_LETTERS, EVENTS},
     },
     contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use pavane_testkit::servers::Postgres;
 use reqwest::{Client, Response};
@@ -69,7 +70,7 @@ impl World {
     pub(crate) async fn join(bus: Memory, database: Database, settings: Settings) -> Self {
         let db = Db::open(DbConfig::new("order", &database.url)).await.unwrap();
         let service = order::service(Orders::default());
-        let app = service.connect_to(db.clone(), bus.clone(), Config::new("", &database.url)).await.unwrap();
+        let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();

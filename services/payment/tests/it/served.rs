@@ -36,7 +36,7 @@ impl Running {
         let mut settings = Settings::default();
         settings.psp_url = provider.url();
         let stop = CancellationToken::new();
-        let config = Config::new(nats.url(), database_url);
+        let config = Config::new(nats.url()).database(database_url);
         let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
         bus.provision(&config.topology).await?;
         let served = tokio::spawn(payment::run(config, settings, listener, stop.clone().cancelled_owned()));
@@ -156,7 +156,7 @@ async fn a_service_that_cannot_start_says_why() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut settings = Settings::default();
     settings.psp_url = "ftp://provider".to_owned();
-    let config = Config::new("nats://127.0.0.1:1", format!("sqlite:{NAME}-never-opened.db"));
+    let config = Config::new("nats://127.0.0.1:1").database(format!("sqlite:{NAME}-never-opened.db"));
     let refused = payment::run(config, settings, listener, std::future::pending()).await;
     let line = format!("{:#}", refused.err().context("a refusal")?);
     assert_eq!(line, "PSP_URL = \"ftp://provider\" can't be used: use http://host:port");

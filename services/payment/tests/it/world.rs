@@ -3,14 +3,15 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use contracts::OrderId;
 use pavane::{
-    Config, Readiness,
+    Config,
+    any::{Db, Readiness},
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS, topology::EVENTS},
     contract::SystemClock,
-    outbox::{self, Db},
+    outbox,
 };
 use payment::{NAME, Payment, PspClient, Settings, service};
 use psp::Faults;
-use sqlx::{Any, Row as _};
+use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
@@ -28,9 +29,9 @@ const REACTIONS: [&str; 4] = ["authorize-payment", "capture-payment", "void-paym
 /// The payment service on SQLite and a bus in memory, and its provider.
 pub(crate) struct World {
     pub(crate) provider: Provider,
-    pub(crate) db: Db<Any>,
+    pub(crate) db: Db,
     bus: Memory,
-    readiness: Readiness<Any, Memory>,
+    readiness: Readiness<Memory>,
     stop: CancellationToken,
     running: JoinHandle<Result<(), pavane::Error>>,
     _folder: TempDir,
@@ -73,7 +74,7 @@ impl World {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(outbox::Config::new(NAME, &url)).await?;
         let payment = Payment::new(PspClient::new(&settings)?);
-        let app = service(payment).connect_to(db.clone(), bus.clone(), Config::new("nats://not-used", &url)).await?;
+        let app = service(payment).connect_to(db.clone(), bus.clone(), Config::new("nats://not-used")).await?;
         let (readiness, stop) = (app.readiness(), CancellationToken::new());
         let running = tokio::spawn(app.run_until(stop.clone().cancelled_owned()));
         Ok(Self { provider, db, bus, readiness, stop, running, _folder: folder })

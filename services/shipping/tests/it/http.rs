@@ -27,7 +27,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let config = Config::new(nats.url(), database);
+        let config = Config::new(nats.url()).database(database);
         let ended = tokio::spawn(shipping::run(config, listener, async move { drop(stopped.await) }));
         Self { address, stop, ended }
     }

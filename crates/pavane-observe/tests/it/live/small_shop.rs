@@ -10,8 +10,19 @@ use std::{
 };
 
 use pavane::{
-    Call, Config, Correlation, Declared, Edge, Envelope, Event, Handled, HandlerError, Service, Tx,
-    choreography::Saga, inbox::Tuning, on, on_effect,
+    Call,
+    Config,
+    Correlation,
+    Declared,
+    Envelope,
+    Event,
+    Handled,
+    HandlerError,
+    choreography::Saga,
+    inbox::Tuning,
+    on,
+    on_effect,
+    any::{Edge, Service, Tx},
 };
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
@@ -136,7 +147,8 @@ impl SmallShop {
     pub(crate) async fn run(&mut self, name: &str) {
         let name = SERVICES.into_iter().find(|service| *service == name).unwrap();
         let database = format!("sqlite:{}", self.folder.path().join(format!("{name}.db")).display());
-        let app = service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats, database)).await.unwrap();
+        let app =
+            service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats).database(database)).await.unwrap();
         if name == "shop" {
             self.edge = Some(app.edge("order"));
         }

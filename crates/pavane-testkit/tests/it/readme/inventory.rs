@@ -1,6 +1,7 @@
 //! The README's first example, and what it leaves out.
 
-use pavane::{Envelope, Event, Handled, Service, Tx, on, undo};
+use pavane::postgres::{Service, Tx};
+use pavane::{Envelope, Event, Handled, on, undo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ use pavane::sqlx::{
     SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
 };
-use pavane_testkit::fault_matrix;
+use pavane_testkit::{fault_matrix, servers::Postgres};
 
 struct Inventory;
 
@@ -62,7 +63,7 @@ event!(StockRejected, "inventory.rejected");
 event!(StockReleased, "inventory.released");
 
 mod store {
-    use pavane::{Tx, sqlx};
+    use pavane::{postgres::Tx, sqlx};
 
     /// `false` when there is nothing for the order.
     pub(super) async fn reserve(tx: &mut Tx, order_id: &str) -> Result<bool, sqlx::Error> {
@@ -81,10 +82,10 @@ async fn it_does_no_harm_whatever_fails() {
     let sql =
         "create table stock (order_id text not null, reserved integer not null); insert into stock values ('7', 0)";
     let tables = || Migration::new(1, "stock".into(), MigrationType::Simple, sql.into_sql_str(), false);
-    fault_matrix(move || service().migrations(Migrator::with_migrations(vec![tables()])))
+    let matrix = fault_matrix(move || service().migrations(Migrator::with_migrations(vec![tables()])))
         .event(&PaymentAuthorized { order_id: "7".into() })
         .event(&PaymentAuthorized { order_id: "8".into() })
         .event(&OrderCancelled { order_id: "7".into() })
-        .assert()
-        .await;
+        .on_postgres(async || Postgres::shared().await.unwrap().fresh_database().await.unwrap());
+    Box::pin(matrix.assert()).await;
 }

@@ -2,7 +2,9 @@
 
 use contracts::{Money, order::OrderConfirmed};
 use pavane::{
-    Envelope, Handled, Service, Tx, on,
+    Envelope, Handled,
+    any::{Service, Tx},
+    on,
     sqlx::{
         self, SqlSafeStr as _,
         migrate::{Migration, MigrationType, Migrator},

@@ -34,7 +34,7 @@ async fn only_expired_keys_are_forgotten_a_batch_at_a_time() {
     for url in ["sqlite::memory:", &postgres] {
         let db = Db::open(DbConfig::new("order", url)).await.unwrap();
         let bus = Memory::new(Arc::new(SystemClock));
-        let app = crate::service(Orders::default()).connect_to(db.clone(), bus, Config::new("", url)).await.unwrap();
+        let app = crate::service(Orders::default()).connect_to(db.clone(), bus, Config::new("")).await.unwrap();
         let edge = app.edge("forget-keys");
 
         let mut tx = edge.begin(Correlation::start()).await.unwrap();

@@ -1,0 +1,31 @@
+//! What depends on a database, with the database as a parameter: for code that serves all of them, as a test kit does.
+//!
+//! A service takes these names, without a parameter, from the module of its database.
+
+pub use pavane_outbox::{Database, Db, Tx};
+
+pub use crate::{app::App, edge::Edge, readiness::Readiness, service::Service};
+
+/// The names for one database.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+macro_rules! names {
+    ($database:ty) => {
+        use crate::bus::JetStream;
+
+        /// The service's database: where transactions begin. Cheap to clone.
+        pub type Db = crate::database::Db<$database>;
+        /// A local transaction that may emit events: business rows and outbox rows commit together or not at all.
+        pub type Tx = crate::database::Tx<$database>;
+        /// A service: its state, and its part of the choreography as a table.
+        pub type Service<S> = crate::database::Service<S, $database>;
+        /// A connected service, ready to run.
+        pub type App<S, B = JetStream> = crate::database::App<S, $database, B>;
+        /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
+        pub type Edge = crate::database::Edge<$database>;
+        /// Tells whether a service can do its work right now. Cheap to clone: give it to your `/readyz`.
+        pub type Readiness<B = JetStream> = crate::database::Readiness<$database, B>;
+    };
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use names;

@@ -1,0 +1,3 @@
+//! A service on a SQLite file: one process on one machine.
+
+crate::database::names!(sqlx::Sqlite);
