@@ -3,10 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config,
-    Envelope,
-    Event,
-    Handled,
+    Config, Envelope, Event, Handled,
     bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
     contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
     database::{Service, Tx},

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What an effect is given for its call: the idempotency key, the time that is left, and the service's database for reading.
-pub struct Call<'a, DB: Database = sqlx::Any> {
+pub struct Call<'a, DB: Database> {
     key: &'a IdempotencyKey,
     db: &'a Db<DB>,
     until: Instant,

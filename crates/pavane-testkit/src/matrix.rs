@@ -12,7 +12,7 @@ use pavane::{
     bus::Memory,
     choreography::{Manifest, Reaction},
     contract::{EventRef, RawEnvelope, SagaId},
-    database::{App, Db, Service},
+    database::{Db, Service},
     outbox::Database,
 };
 

@@ -13,7 +13,7 @@ use pavane::{
     Event,
     bus::{Memory, topology::EVENTS},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
-    database::{App, Db, Edge, Service},
+    database::{Db, Edge, Service},
     outbox::Database,
 };
 

@@ -2,7 +2,8 @@
 //!
 //! A service takes these names, without a parameter, from the module of its database.
 
-pub use pavane_outbox::{Database, Db, Tx};
+pub use pavane_inbox::Call;
+pub use pavane_outbox::{Database, Db, Guest, Tx};
 
 pub use crate::{app::App, edge::Edge, readiness::Readiness, service::Service};
 
@@ -16,6 +17,10 @@ macro_rules! names {
         pub type Db = crate::database::Db<$database>;
         /// A local transaction that may emit events: business rows and outbox rows commit together or not at all.
         pub type Tx = crate::database::Tx<$database>;
+        /// What an effect is given for its call: the idempotency key, the time that is left, and the service's database for reading.
+        pub type Call<'a> = crate::database::Call<'a, $database>;
+        /// A transaction that its user began and commits, joined to emit events in it. On PostgreSQL only.
+        pub type Guest<'c> = crate::database::Guest<'c, $database>;
         /// A service: its state, and its part of the choreography as a table.
         pub type Service<S> = crate::database::Service<S, $database>;
         /// A connected service, ready to run.

@@ -45,8 +45,8 @@ impl<DB: Database> Edge<DB> {
     /// # Examples
     ///
     /// ```
-    /// # use pavane::{Correlation, Edge, Event, outbox::Error, sqlx::{PgPool, Postgres}};
-    /// async fn pay<E: Event>(pay: &Edge<Postgres>, pool: &PgPool, paid: &E) -> Result<(), Error> {
+    /// # use pavane::{Correlation, Event, outbox::Error, postgres::Edge, sqlx::PgPool};
+    /// async fn pay<E: Event>(pay: &Edge, pool: &PgPool, paid: &E) -> Result<(), Error> {
     ///     let mut tx = pool.begin().await?;
     ///     pavane::sqlx::query("update invoice set paid = true").execute(&mut *tx).await?;
     ///     pay.within(&mut tx, Correlation::start())?.emit(paid).await?;

@@ -49,7 +49,7 @@ pub use pavane_contract::{Envelope, Key, event::Event};
 /// ```
 pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox as inbox;
-pub use pavane_inbox::{Call, Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
+pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
 pub use pavane_outbox::{Correlation, Verdict};
 pub use service::Error;

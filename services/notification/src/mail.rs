@@ -17,7 +17,7 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
-use pavane::{Call, HandlerError, contract::Timestamp};
+use pavane::{HandlerError, any::Call, contract::Timestamp};
 use tempfile::NamedTempFile;
 use tokio::time::timeout;
 

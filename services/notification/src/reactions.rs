@@ -1,7 +1,10 @@
 //! What the service does: one letter for each outcome of an order.
 
 use contracts::order::{OrderCancelled, OrderConfirmed};
-use pavane::{Call, Envelope, Handled, HandlerError, any::Tx};
+use pavane::{
+    Envelope, Handled, HandlerError,
+    any::{Call, Tx},
+};
 
 use crate::{Notification, domain::Letter, mail::Sent, store};
 

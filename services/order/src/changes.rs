@@ -4,7 +4,7 @@ use std::{
 };
 
 use contracts::OrderId;
-use pavane::Tx;
+use pavane::any::Tx;
 use tokio::sync::{Notify, futures::Notified};
 
 /// Orders share a bell with some others: a wake-up too many costs one read, and memory stays bounded.

@@ -14,7 +14,10 @@ use contracts::{
     },
     shipping::ShipmentCreated,
 };
-use pavane::{Call, Envelope, Handled, HandlerError, any::Tx};
+use pavane::{
+    Envelope, Handled, HandlerError,
+    any::{Call, Tx},
+};
 
 use crate::{
     Payment,

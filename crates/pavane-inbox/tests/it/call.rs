@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use pavane::{Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx, on_effect};
+use pavane::{
+    Envelope, Event, Handled, HandlerError, Key,
+    any::{Call, Service, Tx},
+    on_effect,
+};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

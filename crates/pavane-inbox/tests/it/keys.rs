@@ -11,16 +11,8 @@ use std::{
 };
 
 use pavane::{
-    Call,
-    Config,
-    Correlation,
-    Declared,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
-    Key,
-    any::{Db, Edge, Service, Tx},
+    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, Key,
+    any::{Call, Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory,
         dead_letter::{Address, redrive},

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use pavane::{Call, Envelope, Event, Handled, HandlerError, Key, Service, Tx, on_effect};
+use pavane::{
+    Envelope, Event, Handled, HandlerError, Key,
+    any::{Call, Service, Tx},
+    on_effect,
+};
 use pavane_inbox::dedupe::{self, Claim, DedupeStore as _, MemoryStore, SqlStore};
 use pavane_testkit::{Stage, given};
 use schemars::JsonSchema;

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config,
-    Envelope,
-    Event,
-    Handled,
+    Config, Envelope, Event, Handled,
     any::{Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},

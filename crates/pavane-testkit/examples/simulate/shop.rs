@@ -10,13 +10,8 @@ use std::{
 };
 
 use pavane::{
-    Call,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
-    IdempotencyKey,
-    any::{Service, Tx},
+    Envelope, Event, Handled, HandlerError, IdempotencyKey,
+    any::{Call, Service, Tx},
     contract::Timestamp,
     on, on_effect,
     sqlx::{

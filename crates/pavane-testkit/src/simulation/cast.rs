@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use pavane::{
-    database::{App, Db, Edge, Service},
+    database::{Db, Edge, Service},
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},

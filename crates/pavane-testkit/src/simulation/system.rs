@@ -4,7 +4,7 @@ use pavane::{
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
-    database::{App, Db, Edge, Service},
+    database::{Db, Edge, Service},
     outbox::Database,
 };
 

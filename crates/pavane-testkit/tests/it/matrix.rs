@@ -9,13 +9,8 @@ use std::{
 };
 
 use pavane::{
-    Call,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
-    Key,
-    any::{Service, Tx},
+    Envelope, Event, Handled, HandlerError, Key,
+    any::{Call, Service, Tx},
     inbox::{
         Reaction,
         kind::{Local, Untriggered},

@@ -1,6 +1,10 @@
 //! Handlers that quote personal data in what they say of their failures.
 
-use pavane::{Call, Envelope, Event, Handled, HandlerError, on, on_effect, undo, any::{Service, Tx}};
+use pavane::{
+    Envelope, Event, Handled, HandlerError,
+    any::{Call, Service, Tx},
+    on, on_effect, undo,
+};
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,18 +1,12 @@
 //! What a step emits for its undo is emitted once: the ledger keeps one event for it.
 
 use pavane::{
-    Call,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
-    Key,
+    Envelope, Event, Handled, HandlerError, Key,
+    any::{Call, Service, Tx},
     inbox::Reaction,
-    on,
-    on_effect,
+    on, on_effect,
     sqlx::Any,
     undo,
-    any::{Service, Tx},
 };
 use pavane_testkit::given;
 use schemars::JsonSchema;

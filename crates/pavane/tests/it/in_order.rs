@@ -6,10 +6,7 @@ use std::{
 };
 
 use pavane::{
-    Config,
-    Envelope,
-    Event,
-    Handled,
+    Config, Envelope, Event, Handled,
     any::{Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},

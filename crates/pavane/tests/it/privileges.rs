@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config,
-    Correlation,
+    Config, Correlation,
     any::Db,
     bus::Memory,
     contract::SystemClock,

@@ -8,14 +8,8 @@ use std::{
 };
 
 use pavane::{
-    Call,
-    Config,
-    Correlation,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
-    any::{App, Db, Edge, Service, Tx},
+    Config, Correlation, Envelope, Event, Handled, HandlerError,
+    any::{App, Call, Db, Edge, Service, Tx},
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},

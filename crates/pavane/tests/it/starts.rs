@@ -31,7 +31,7 @@ async fn take_back((): &(), _: &mut Tx, _: &Envelope<Stepped>) -> Handled {
     Ok(())
 }
 
-async fn call((): &(), _: &pavane::Call<'_>, _: &Envelope<Started>) -> Result<(), pavane::HandlerError> {
+async fn call((): &(), _: &pavane::any::Call<'_>, _: &Envelope<Started>) -> Result<(), pavane::HandlerError> {
     Ok(())
 }
 

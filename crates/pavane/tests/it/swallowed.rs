@@ -5,10 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config,
-    Envelope,
-    Event,
-    Handled,
+    Config, Envelope, Event, Handled,
     any::{App, Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
     contract::{EventId, SagaId, SystemClock, codec, subject},

@@ -10,19 +10,11 @@ use std::{
 };
 
 use pavane::{
-    Call,
-    Config,
-    Correlation,
-    Declared,
-    Envelope,
-    Event,
-    Handled,
-    HandlerError,
+    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError,
+    any::{Call, Edge, Service, Tx},
     choreography::Saga,
     inbox::Tuning,
-    on,
-    on_effect,
-    any::{Edge, Service, Tx},
+    on, on_effect,
 };
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
