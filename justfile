@@ -35,7 +35,7 @@ test *arguments:
 
 # emit from programs that know nothing of Pavane (tokio-postgres, Diesel, SeaORM, psycopg), over real servers
 from-sql *arguments:
-    cargo test --manifest-path examples/from-sql/Cargo.toml --target-dir target --locked {{ arguments }}
+    cargo test --manifest-path examples/from-sql/Cargo.toml --target-dir target {{ arguments }}
 
 # feed many broken events, subjects, dead letters and HTTP bodies, by a seed of its own; for example: just fuzz 100000
 fuzz cases="20000":

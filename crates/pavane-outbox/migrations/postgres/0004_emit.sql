@@ -27,7 +27,7 @@ create table pavane_entry_event (
     primary key (entry, event, version)
 );
 
--- Functions that are called for each event are in PL/pgSQL, which keeps their plans: those of SQL functions are made anew each time.
+-- What is called for each event is in PL/pgSQL, which keeps its plans: those of SQL functions are made anew each time.
 
 -- A key as one token of a subject: `subject::encode`.
 create function pavane_token(key text) returns text language plpgsql immutable as $$
@@ -123,14 +123,16 @@ declare
         "traceparent": "string", "tracestate": "string"}';
     -- Fields that are more than any text or number.
     shape constant jsonb := '{
-        "version": "^[0-9]{1,5}$", "after": "^[^-]*$", "traceparent": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
-        "tracestate": "^[ -~]*$", "started": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+        "version": "^[0-9]{1,5}$", "tracestate": "^[ -~]*$",
+        "traceparent": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?$",
+        "started": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
         "saga": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
         "caused_by": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}';
     wrong text;
 begin
     if jsonb_typeof(document) is distinct from 'object' then
-        perform pavane_refuse('22023', 'pavane_emit takes one JSON object', 'for example: {"entry":"pay","type":"billing.paid","key":"7","data":{}}');
+        perform pavane_refuse('22023', 'pavane_emit takes one JSON object',
+            'for example: {"entry":"pay","type":"billing.paid","key":"7","data":{}}');
     end if;
     select min(field) into wrong from jsonb_object_keys(document) as field where not form ? field;
     if wrong is not null then
@@ -152,7 +154,7 @@ begin
     from jsonb_each_text(shape) as it (field, pattern) where document ->> field !~ pattern collate "C";
     if wrong is not null then
         perform pavane_refuse('22023', 'pavane_emit: ' || wrong,
-            'saga and caused_by are UUIDs, started is an RFC 3339 time, after is not negative, traceparent is one of W3C Trace Context');
+            'saga and caused_by are UUIDs, started is an RFC 3339 time, version an integer, traceparent one of W3C Trace Context');
     end if;
     if document -> 'decides' = 'true' and document ->> 'after' is not null then
         perform pavane_refuse('22023', 'pavane_emit: an event that decides can''t come later',
@@ -262,6 +264,10 @@ begin
     perform pavane_check_document(document);
     decides := coalesce((document ->> 'decides')::boolean, false);
     due_in := pavane_due_in(document -> 'after');
+    if due_in < 0 then
+        perform pavane_refuse('22023', format('pavane_emit: "after" can''t be %s', document -> 'after'),
+            'use zero or more seconds, or an interval that is not negative');
+    end if;
     select * into entry from pavane_entry where name = document ->> 'entry';
     declared := pavane_declared(document, entry, decides, due_in is not null);
     event := format('%s v%s', declared.event, declared.version);
@@ -292,11 +298,11 @@ begin
     insert into pavane_staged (event_id, subject, headers, payload, due_at) values (
         id, declared.subject || pavane_token(document ->> 'key'),
         pavane_headers(array[
-            ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)], ['ce-source', pavane_percent(entry.service)],
-            ['ce-subject', pavane_percent(document ->> 'key')], ['ce-time', pavane_rfc3339(now)],
-            ['ce-datacontenttype', 'application/json'],
-            ['ce-dataschema', pavane_percent(declared.schema)],
-            ['ce-eventversion', declared.version::text], ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
+            ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)],
+            ['ce-source', pavane_percent(entry.service)], ['ce-subject', pavane_percent(document ->> 'key')],
+            ['ce-time', pavane_rfc3339(now)], ['ce-datacontenttype', 'application/json'],
+            ['ce-dataschema', pavane_percent(declared.schema)], ['ce-eventversion', declared.version::text],
+            ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
             ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
             ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]),
         document ->> 'data', now + due_in);

@@ -352,6 +352,7 @@ async fn a_document_that_can_not_be_emitted_is_refused_with_what_is_wrong_and_wh
         ("caused_by", json!("")),
         ("after", json!(-1)),
         ("after", json!("-1 day")),
+        ("after", json!("2 days ago")),
         ("version", json!(1.5)),
         ("started", json!("yesterday")),
         ("traceparent", json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nx: y")),
