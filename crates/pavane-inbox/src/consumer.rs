@@ -25,7 +25,7 @@ use tracing::{Instrument as _, debug, debug_span, warn};
 use crate::{
     Tuning,
     dead_letter::Publisher,
-    engine::{Arrived, Engine, Lane, Outcome, Run},
+    engine::{Arrived, Engine, Lacks, Lane, Outcome, Run},
     metric,
     waiting::{self, Waiting},
     wiring::{Part, Wired},
@@ -79,6 +79,8 @@ pub struct Consumer<S, DB: Database, B: Bus> {
     running: JoinSet<Finished>,
     in_hand: usize,
     outages: u32,
+    /// What wasn't there the last time.
+    lacked: Lacks,
     paused_until: Option<Instant>,
 }
 
@@ -86,7 +88,7 @@ pub struct Consumer<S, DB: Database, B: Bus> {
 struct Finished {
     lanes: Vec<Lane>,
     events: usize,
-    unavailable: bool,
+    lacks: Lacks,
 }
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
@@ -110,6 +112,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             running: JoinSet::new(),
             in_hand: 0,
             outages: 0,
+            lacked: Lacks::Nothing,
             paused_until: None,
         })
     }
@@ -159,7 +162,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             biased;
             Some(finished) = self.running.join_next() => self.finish(finished).await?,
             () = async { tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)).await }, if pause.is_some() => {
-                self.paused_until = None;
+                self.end_pause().await;
             }
             () = async { if let Some(waiting) = waiting { waiting.changed().await } }, if waiting.is_some() => {
                 self.take_waiting(credits).await;
@@ -197,9 +200,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         if events > 0 {
             self.engine.fetch_letters(&mut batch).await;
             let handled = self.engine.run(&batch, self.outages).await;
-            let unavailable = handled.unavailable;
+            let lacks = handled.lacks;
             settle_all(&self.engine, batch, handled).await;
-            self.finish(Ok(Finished { lanes: Vec::new(), events, unavailable })).await?;
+            self.finish(Ok(Finished { lanes: Vec::new(), events, lacks })).await?;
         }
         Ok(events)
     }
@@ -312,27 +315,51 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.lanes.remove(lane);
         }
         self.in_hand -= finished.events;
-        match (finished.unavailable, self.paused_until) {
-            (false, _) => self.outages = 0,
+        match (finished.lacks, self.paused_until) {
+            (Lacks::Nothing, _) => self.outages = 0,
             // One of many that were under way when the outage was noticed: it says nothing new.
-            (true, Some(_)) => {}
-            (true, None) => self.outage().await,
+            (Lacks::Something | Lacks::Database, Some(_)) => {}
+            (lacks, None) => self.outage(lacks).await,
         }
         Ok(())
     }
 
     /// Counts a failure of the infrastructure; after some in a row the reaction pauses, longer each time.
-    async fn outage(&mut self) {
-        self.outages = self.outages.saturating_add(1);
-        if self.outages < OUTAGE {
-            return;
+    async fn outage(&mut self, lacks: Lacks) {
+        let before = self.outages;
+        self.outages = before.saturating_add(1);
+        self.lacked = lacks;
+        if self.asks_database() {
+            // Whoever comes next would wait for it as long.
+            self.outages = self.outages.max(OUTAGE);
         }
-        let pause = self.engine.backoff(Duration::from_millis(200), self.outages - OUTAGE + 1);
-        debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
-        self.paused_until = Some(Instant::now() + pause);
-        if self.outages == OUTAGE {
+        if self.outages >= OUTAGE {
+            self.pause();
+        }
+        if self.outages >= OUTAGE && before < OUTAGE {
             self.give_back().await;
         }
+    }
+
+    fn pause(&mut self) {
+        let pause = self.engine.backoff(Duration::from_millis(200), self.outages.saturating_sub(OUTAGE) + 1);
+        debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
+        self.paused_until = Some(Instant::now() + pause);
+    }
+
+    /// Ends a pause; begins another one as long as the database is away.
+    async fn end_pause(&mut self) {
+        if self.outages >= OUTAGE && self.asks_database() && !matches!(self.engine.db.is_read_only().await, Ok(false)) {
+            self.outages = self.outages.saturating_add(1);
+            self.pause();
+        } else {
+            self.paused_until = None;
+        }
+    }
+
+    /// Whether it is a server that is away, so that no event is needed to find out whether it is back.
+    fn asks_database(&self) -> bool {
+        self.lacked == Lacks::Database && self.engine.db.dialect() == Dialect::Postgres
     }
 
     /// Gives back what waits here, and what was asked for and is still to come: another instance may be able to handle it.
@@ -392,12 +419,12 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     let started = Instant::now();
     engine.fetch_letters(&mut batch).await;
     let handled = alive(engine.wired.reaction.tuning.ack_wait, &batch, engine.run(&batch, outages)).await;
-    let unavailable = handled.unavailable;
+    let lacks = handled.lacks;
     settle_all(&engine, batch, handled).await;
     let (service, reaction) = (engine.wired.service.clone(), engine.wired.name.clone());
     metrics::histogram!(metric::HANDLER_SECONDS, "service" => service, "reaction" => reaction)
         .record(started.elapsed().as_secs_f64());
-    Finished { lanes, events, unavailable }
+    Finished { lanes, events, lacks }
 }
 
 /// Settles each event of a run as it turned out.

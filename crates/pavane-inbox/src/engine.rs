@@ -42,12 +42,12 @@ pub(crate) enum Outcome {
 }
 
 /// What became of all events of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
     /// In the order of the events.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The infrastructure failed: wait before the next.
-    pub(crate) unavailable: bool,
+    /// What wasn't there: wait before the next.
+    pub(crate) lacks: Lacks,
 }
 
 /// Why an event, or the batch it is in, wasn't handled.
@@ -61,7 +61,7 @@ pub(crate) enum Failure {
 
 /// What wasn't there to handle an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lacks {
+pub(crate) enum Lacks {
     /// It was handled, or failed by itself.
     Nothing,
     /// What its handler needs; other events may not need it.
@@ -111,7 +111,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             match self.all_at_once(batch).await {
                 Some(Ok(())) => {
                     let outcomes = batch.iter().map(|_| Outcome::Done).collect();
-                    return Run { outcomes, unavailable: false };
+                    return Run { outcomes, lacks };
                 }
                 Some(Err(Failure::Handler(error))) if error.is_databases() => {
                     self.distrust_after(&error);
@@ -137,7 +137,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             lacks = lacks.max(lacked);
             outcomes.push(outcome);
         }
-        Run { outcomes, unavailable: lacks > Lacks::Nothing }
+        Run { outcomes, lacks }
     }
 
     async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, Lacks) {

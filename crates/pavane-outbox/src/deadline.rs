@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::Connection as _;
 use tokio::time::{Instant, timeout};
 
 use crate::{Database, Db, Dialect, Error};
@@ -42,6 +43,40 @@ impl<DB: Database> Db<DB> {
             self.distrust();
             Err(Error::NoAnswer(limit).into())
         })
+    }
+
+    /// Does what has its own statements in a transaction, for as long as it takes, unless the database is gone meanwhile: the answer to
+    /// one of them would never come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoAnswer`] when no new connection is answered within the [timeout](crate::Config::answer_timeout), and those of
+    /// `work`.
+    pub async fn unless_gone<T, E: From<Error>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        if self.dialect() == Dialect::Sqlite {
+            return work.await;
+        }
+        tokio::select! {
+            biased;
+            result = work => result,
+            error = self.gone() => Err(error.into()),
+        }
+    }
+
+    /// Waits until the database doesn't answer. Asks it now and then, on a connection of its own.
+    async fn gone(&self) -> Error {
+        loop {
+            tokio::time::sleep(self.answer_timeout() / 2).await;
+            let ask = async {
+                let options = self.writers().connect_options();
+                DB::Connection::connect_with(&options).await?.close().await?;
+                Ok(())
+            };
+            // Any answer is one, also that there are too many connections.
+            if let Err(error @ Error::NoAnswer(_)) = self.within(ask).await {
+                return error;
+            }
+        }
     }
 
     /// Uses no connection again that is open now: they may lead to a host that is gone, or to a server that became read-only.

@@ -150,7 +150,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Ok(());
         };
         let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
-        if let Err(error) = self.timed(work.record(&self.state, &mut tx, given, answer)).await {
+        let recording = self.timed(work.record(&self.state, &mut tx, given, answer));
+        if let Err(error) = self.db.unless_gone(recording).await {
             return Err(self.blame(&mut tx, error).await.into());
         }
         self.check_emitted(&tx)?;

@@ -19,11 +19,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         self.count("duplicate", duplicates);
         let handled = tasks.len();
         let mut answers = Vec::new();
-        for task in tasks {
-            let saga = task.cause.saga;
-            self.handle(&mut tx, task).await?;
-            answers.push((saga, self.kept(&tx)));
-        }
+        let handling = async {
+            for task in tasks {
+                let saga = task.cause.saga;
+                self.handle(&mut tx, task).await?;
+                answers.push((saga, self.kept(&tx)));
+            }
+            Ok::<_, Failure>(())
+        };
+        self.db.unless_gone(handling).await?;
         let end = async {
             self.keep(&mut tx, answers).await?;
             tx.commit().await

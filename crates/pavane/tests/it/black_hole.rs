@@ -54,15 +54,14 @@ impl Instance {
         let table = "create table steps (key text not null)".into_sql_str();
         let tables =
             Migrator::with_migrations(vec![Migration::new(1, "s".into(), MigrationType::Simple, table, false)]);
-        let hasty = |tuning: &mut pavane::inbox::Tuning| {
-            tuning.timeout = Duration::from_millis(400);
+        let batches = |tuning: &mut pavane::inbox::Tuning| {
             tuning.concurrency = Some(1);
             tuning.batch_max = BATCH;
         };
         let service = Service::new("stage", ())
             .migrations(tables)
             .edge("start", pavane::Declared::emits::<Started>)
-            .react("step", on(step).emits::<Stepped>().tuned(hasty));
+            .react("step", on(step).emits::<Stepped>().tuned(batches));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("", url)).await.unwrap();
         let start = app.edge("start");
         let consumer = app.into_parts().0.into_iter().next().unwrap();
