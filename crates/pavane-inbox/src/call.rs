@@ -18,19 +18,18 @@ use crate::{
 pub struct Call<'a, DB: Database> {
     key: &'a IdempotencyKey,
     db: &'a Db<DB>,
-    until: Instant,
+    /// When the reaction's own time is up.
+    ends: Instant,
+    /// The client's error should come before that: so much of the time is kept for it.
+    kept: Duration,
     /// Its key stands for something that was done.
     used: AtomicBool,
 }
 
 impl<'a, DB: Database> Call<'a, DB> {
-    /// The client's error should come before the reaction's own: this part of the time is kept for that.
-    const KEPT: u32 = 20;
-
     /// A call that begins now, of a reaction with this timeout.
     pub(crate) fn new(key: &'a IdempotencyKey, db: &'a Db<DB>, timeout: Duration) -> Self {
-        let until = Instant::now() + timeout.saturating_sub(timeout / Self::KEPT);
-        Self { key, db, until, used: AtomicBool::new(false) }
+        Self { key, db, ends: Instant::now() + timeout, kept: timeout / 20, used: AtomicBool::new(false) }
     }
 
     /// Names the call. Every retry has the same key.
@@ -44,7 +43,7 @@ impl<'a, DB: Database> Call<'a, DB> {
     /// first, and the effect can say what that means: [`unavailable`](crate::HandlerError::unavailable), which doesn't count as
     /// an attempt. When the reaction's own time is up, it does.
     pub fn time_left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
+        self.until_its_end().saturating_sub(self.kept)
     }
 
     /// A connection to the service's own database, for reading. What comes of the call is written by the record, in its
@@ -81,7 +80,11 @@ impl<'a, DB: Database> Call<'a, DB> {
             ));
         }
         let store = SqlStore::new(self.db.clone(), self.db.bounds().memory);
-        dedupe::once(&store, self.key.as_str(), self.time_left(), work).await
+        dedupe::once(&store, self.key.as_str(), self.until_its_end(), work).await
+    }
+
+    fn until_its_end(&self) -> Duration {
+        self.ends.saturating_duration_since(Instant::now())
     }
 }
 

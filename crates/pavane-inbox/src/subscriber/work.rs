@@ -9,8 +9,9 @@ use crate::{
 
 /// A function that does something outside: `async fn(&State, &IdempotencyKey, &Envelope<E>) -> Handled`.
 ///
-/// The key is the same in every attempt; give it to whatever knows what to do with it. Implemented for every such function;
-/// you never implement it.
+/// The key is the same in every attempt; give it to whatever knows what to do with it. A client's time-out should be shorter than
+/// the [`timeout`](crate::Tuning::timeout), at which the function is dropped. Implemented for every such function; you never
+/// implement it.
 pub trait Deliver<'a, S, E>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Handled> + Send + 'a;
