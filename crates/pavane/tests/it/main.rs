@@ -22,4 +22,5 @@ mod schemas;
 mod stage;
 mod starts;
 mod swallowed;
+mod tls;
 mod unread;
