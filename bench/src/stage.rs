@@ -44,7 +44,7 @@ impl Stage {
     /// When it can't be started.
     pub(crate) async fn postgres(&self) -> Result<&Postgres> {
         let start = async || {
-            let options = PostgresOptions { durable: true };
+            let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
             Postgres::start_with(&self.tools, options).await.context("no PostgreSQL server")
         };
         self.postgres.get_or_try_init(start).await

@@ -69,7 +69,8 @@ impl Server {
     /// When no server can be started.
     pub(super) async fn start() -> Result<Self> {
         let tools = Tools::from_env();
-        let mut postgres = Postgres::start_with(&tools, PostgresOptions { durable: true }).await?;
+        let mut postgres =
+            Postgres::start_with(&tools, PostgresOptions { durable: true, ..PostgresOptions::default() }).await?;
         let pool = connect(&postgres.url("postgres")).await?;
         store::allow_prepared(&pool).await?;
         pool.close().await;

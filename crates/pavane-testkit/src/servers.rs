@@ -18,7 +18,7 @@ pub use error::Error;
 pub use nats::{Nats, NatsOptions};
 pub use nats_cluster::NatsCluster;
 pub use port::free_port;
-pub use postgres::{Postgres, PostgresOptions};
+pub use postgres::{Postgres, PostgresCertificate, PostgresOptions};
 pub use process::{Process, ProcessOptions};
 pub use proxy::{Direction, Proxy};
 pub use tools::Tools;

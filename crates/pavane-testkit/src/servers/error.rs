@@ -34,6 +34,16 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The server should speak TLS, and was built without.
+    #[error(
+        "start PostgreSQL with TLS: the one in {} was built without it, as the one that is fetched is; install the system's \
+         (Debian: apt-get install postgresql)",
+        bin.display()
+    )]
+    NoTls {
+        /// The folder of its programs.
+        bin: PathBuf,
+    },
     /// The process ended when it should not, or not as it should.
     #[error("keep {name} in order: it ended with {status}\n{log}")]
     Ended {

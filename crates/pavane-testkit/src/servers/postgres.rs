@@ -1,8 +1,8 @@
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,6 +20,8 @@ const NAME: &str = "postgres";
 const ROLE: &str = "postgres";
 /// The server writes its state into this file of the data folder.
 const PID_FILE: &str = "postmaster.pid";
+/// What a server says that was built without TLS.
+const NO_TLS: &str = "SSL is not supported by this build";
 /// Room for a pool in each service of each test that runs at the same time.
 const CONNECTIONS: &str = "max_connections=400";
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -31,6 +33,18 @@ pub struct PostgresOptions {
     /// Whether a commit waits for the disk, as in production. By default it does not: what a test's server forgets when the
     /// machine loses power does not matter, and a killed server forgets nothing either way.
     pub durable: bool,
+    /// The certificate of a server that speaks TLS, too. By default it doesn't.
+    pub certificate: Option<PostgresCertificate>,
+}
+
+/// What a server proves its name with.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "complete by nature")]
+pub struct PostgresCertificate {
+    /// The certificate, as PEM.
+    pub certificate: String,
+    /// Its private key, as PEM.
+    pub key: String,
 }
 
 /// A real PostgreSQL server on 127.0.0.1, with a cluster of its own.
@@ -50,6 +64,7 @@ struct Cluster {
     user: Option<User>,
     port: u16,
     durable: bool,
+    speaks_tls: bool,
     folder: TempDir,
 }
 
@@ -146,6 +161,22 @@ impl Postgres {
     }
 }
 
+impl PostgresCertificate {
+    /// Puts it where the server looks for it by default. The server refuses a key that others may read.
+    fn write(&self, data: &Path, user: Option<&User>) -> Result<(), Error> {
+        for (name, text) in [("server.crt", &self.certificate), ("server.key", &self.key)] {
+            let path = data.join(name);
+            fs::write(&path, text).map_err(Error::io("write", &path))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Error::io("protect", &path))?;
+            if let Some(user) = user {
+                let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+                chown(&path, uid, gid).map_err(Error::io("hand over", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Cluster {
     fn create(bin: PathBuf, options: &PostgresOptions) -> Result<Self, Error> {
         let folder =
@@ -162,8 +193,11 @@ impl Cluster {
             initdb.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
         pip::run(&mut initdb)?;
+        if let Some(certificate) = &options.certificate {
+            certificate.write(&folder.path().join("data"), user.as_ref())?;
+        }
         let port = free_port().map_err(Error::io("find a port for", &bin))?;
-        Ok(Self { bin, user, port, durable: options.durable, folder })
+        Ok(Self { bin, user, port, durable: options.durable, speaks_tls: options.certificate.is_some(), folder })
     }
 
     fn data(&self) -> PathBuf {
@@ -184,6 +218,9 @@ impl Cluster {
                 (stale.as_ref() != Some(&text) && accepts_clients(&text)).then_some(())
             };
             match leash.until(READY_LIMIT, ready).await {
+                Err(Error::Ended { log, .. }) if log.contains(NO_TLS) => {
+                    return Err(Error::NoTls { bin: self.bin.clone() });
+                }
                 Err(Error::Ended { log, .. }) if will_pass(&log) && Instant::now() < deadline => {}
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(leash),
@@ -195,7 +232,8 @@ impl Cluster {
         let mut arguments: Vec<OsString> =
             vec!["-D".into(), self.data().into(), "-p".into(), self.port.to_string().into()];
         let fsync = if self.durable { "fsync=on" } else { "fsync=off" };
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", CONNECTIONS, fsync] {
+        let ssl = if self.speaks_tls { "ssl=on" } else { "ssl=off" };
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", CONNECTIONS, fsync, ssl] {
             arguments.extend(["-c".into(), setting.into()]);
         }
         Leash::spawn(Launch {

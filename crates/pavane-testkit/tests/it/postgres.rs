@@ -11,7 +11,9 @@ async fn setting(url: &str, name: &'static str) -> Result<String> {
 
 #[tokio::test]
 async fn what_was_committed_survives_a_kill_and_a_stop() -> Result<()> {
-    let mut server = Postgres::start_with(&Tools::from_env(), PostgresOptions { durable: true }).await?;
+    let mut server =
+        Postgres::start_with(&Tools::from_env(), PostgresOptions { durable: true, ..PostgresOptions::default() })
+            .await?;
     let url = server.create_database("odd \"name\"").await?;
     let url = url.replace("odd \"name\"", "odd%20%22name%22");
     assert_eq!(setting(&url, "fsync").await?, "on");

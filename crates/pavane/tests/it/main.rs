@@ -24,4 +24,5 @@ mod schemas;
 mod stage;
 mod starts;
 mod swallowed;
+mod tls;
 mod unread;
