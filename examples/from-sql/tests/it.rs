@@ -5,7 +5,8 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use pavane::{
-    Config, Envelope, Event, Handled, Key, Service, Tx, on,
+    Config, Envelope, Event, Handled, Key, on,
+    postgres::{Service, Tx},
     outbox::{Config as DbConfig, Db},
     sqlx::{
         SqlSafeStr as _,

@@ -18,7 +18,7 @@ use crate::shelf::{Gate, Shelf, everything, noted};
 struct Called(Arc<Mutex<Vec<&'static str>>>);
 
 impl Called {
-    fn after(&self, tx: &mut Tx, who: &'static str) {
+    fn after(&self, tx: &mut Tx<Any>, who: &'static str) {
         let called = self.clone();
         tx.after_commit(move || called.0.lock().unwrap().push(who));
     }

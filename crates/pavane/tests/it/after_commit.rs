@@ -6,11 +6,12 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, HandlerError, Key, Service, Tx,
+    Config, Envelope, Event, Handled, HandlerError, Key,
+    any::{Db, Service, Tx},
     bus::{Bus as _, Memory, Outgoing},
     contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ async fn what_a_batch_leaves_for_after_its_commit_is_done_once() {
         let db = Db::open(DbConfig::new("clerk", &url)).await.unwrap();
         let called = Called::default();
         let service = Service::new("clerk", Arc::clone(&called)).react("file", on(file));
-        let app = service.connect_to(db, bus.clone(), Config::new("", &url)).await.unwrap();
+        let app = service.connect_to(db, bus.clone(), Config::new("")).await.unwrap();
         let mut consumer = app.into_parts().0.into_iter().next().unwrap();
         for (keys, expected) in [
             // All at once.
