@@ -11,7 +11,7 @@ use pavane::{
     Event,
     bus::Memory,
     choreography::{Manifest, Reaction},
-    contract::{EventRef, RawEnvelope, SagaId},
+    contract::{Clock as _, EventRef, RawEnvelope, SagaId, SystemClock, Timestamp},
     database::{Db, Service},
     outbox::Database,
 };
@@ -77,6 +77,7 @@ where
         fresh: None,
         before: Vec::new(),
         known_ids: HashSet::new(),
+        made_at: SystemClock.now(),
         trials: AtomicU64::new(0),
     }
 }
@@ -96,6 +97,8 @@ pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
     before: Vec<(String, RawEnvelope)>,
     /// Ids in the examples, which are the same in all runs.
     known_ids: HashSet<String>,
+    /// The time of all trials on PostgreSQL.
+    made_at: Timestamp,
     trials: AtomicU64,
 }
 

@@ -62,6 +62,10 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         // Each trial has its own ids, so that what the service's state remembers of one can't be taken for another's.
         let number = matrix.trials.fetch_add(1, Ordering::Relaxed);
         let (clock, bus_clock) = (VirtualClock::new(number), VirtualClock::new(!number));
+        if matrix.fresh.is_some() {
+            // PostgreSQL has a clock of its own, and takes a saga that began long ago for forgotten.
+            clock.advance_to(matrix.made_at);
+        }
         let bus = Memory::new(Arc::new(bus_clock.clone()));
         let script = Arc::new(Script::default());
         let name = (matrix.start)().manifest().service;
@@ -103,6 +107,9 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut event = example.clone();
         let meta = Arc::make_mut(&mut event.meta);
         (meta.id, meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
+        if self.matrix.fresh.is_some() {
+            meta.cause.started = self.matrix.made_at;
+        }
         event
     }
 
