@@ -248,7 +248,7 @@ pub(crate) async fn consume<DB: Database>(
     for mut consumer in consumers {
         tasks.spawn(async move {
             loop {
-                consumer.step().await?;
+                consumer.turn().await?;
             }
         });
     }

@@ -31,7 +31,7 @@ pub async fn instance(nats_url: &str, database_url: &str) -> Result<()> {
     for mut consumer in consumers {
         tasks.spawn(async move {
             loop {
-                consumer.step().await?;
+                consumer.turn().await?;
             }
         });
     }
@@ -92,7 +92,7 @@ pub async fn consume<F: Fn() + Send + Sync + 'static>(
                 tokio::select! {
                     biased;
                     () = counter.done.notified() => return Ok(()),
-                    stepped = consumer.step() => stepped?,
+                    stepped = consumer.turn() => stepped?,
                 }
             }
         }

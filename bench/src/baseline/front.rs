@@ -145,7 +145,7 @@ impl From<Ending> for Outcome {
     }
 }
 
-/// Hears the order service's verdicts.
+/// Hears the order service's outcomes.
 #[derive(Debug)]
 pub(super) struct Settled {
     orders: Arc<Mutex<HashMap<String, Heard>>>,
@@ -155,7 +155,7 @@ pub(super) struct Settled {
 #[derive(Debug)]
 enum Heard {
     /// Before anybody asked.
-    Verdict(Outcome),
+    Outcome(Outcome),
     /// Somebody waits for it.
     Nothing(oneshot::Sender<Outcome>),
 }
@@ -168,14 +168,14 @@ impl Settled {
     /// When the broker isn't there.
     pub(super) async fn listen(nats_url: &str) -> Result<Self> {
         let client = async_nats::connect(nats_url).await?;
-        let mut verdicts = client.subscribe("events.order.*.*").await?;
+        let mut outcomes = client.subscribe("events.order.*.*").await?;
         client.flush().await?;
         let orders = Arc::<Mutex<HashMap<String, Heard>>>::default();
         let heard = Arc::clone(&orders);
         let listening = tokio::spawn(async move {
             // Moved in, as it ends the subscription when dropped.
             let _client = client;
-            while let Some(message) = verdicts.next().await {
+            while let Some(message) = outcomes.next().await {
                 let mut subject = message.subject.as_str().rsplit('.');
                 let (order_id, fact) = (subject.next().unwrap_or_default(), subject.next().unwrap_or_default());
                 let outcome = match fact {
@@ -194,7 +194,7 @@ impl Settled {
         {
             let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
             match orders.remove(order_id) {
-                Some(Heard::Verdict(outcome)) => return Ok(outcome),
+                Some(Heard::Outcome(outcome)) => return Ok(outcome),
                 Some(Heard::Nothing(_)) | None => orders.insert(order_id.to_owned(), Heard::Nothing(tell)),
             };
         }
@@ -208,6 +208,6 @@ fn note(orders: &Mutex<HashMap<String, Heard>>, order_id: &str, outcome: Outcome
     match orders.remove(order_id) {
         // Whoever asked may have lost patience.
         Some(Heard::Nothing(waiting)) => drop(waiting.send(outcome)),
-        Some(Heard::Verdict(_)) | None => drop(orders.insert(order_id.to_owned(), Heard::Verdict(outcome))),
+        Some(Heard::Outcome(_)) | None => drop(orders.insert(order_id.to_owned(), Heard::Outcome(outcome))),
     }
 }

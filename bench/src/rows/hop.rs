@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use pavane::{
     Config, Correlation, Declared, Envelope, Handled,
     bus::topology::EVENTS,
-    database::{Edge, Service, Tx},
+    database::{Entry, Service, Tx},
     inbox::on,
 };
 use sqlx::{Connection as _, PgConnection, Postgres};
@@ -60,7 +60,7 @@ type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
 
 /// Two services with a database each: one emits, the other one says when its handler starts.
 struct Services {
-    edge: Edge<Postgres>,
+    entry: Entry<Postgres>,
     arrivals: mpsc::UnboundedReceiver<Instant>,
     running: Vec<Running>,
 }
@@ -76,16 +76,16 @@ async fn note(arrivals: &Arrivals, _: &mut Tx<Postgres>, _: &Envelope<Deposited>
 impl Services {
     async fn start(stage: &Stage, broker: &Broker) -> Result<Self> {
         let (arrivals, arrived) = mpsc::unbounded_channel();
-        let teller = Service::<(), Postgres>::new("teller", ()).edge("deposit", Declared::emits::<Deposited>);
+        let teller = Service::<(), Postgres>::new("teller", ()).entry("deposit", Declared::emits::<Deposited>);
         let teller = teller.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
-        let edge = teller.edge("deposit");
+        let entry = teller.entry("deposit");
         let ledger = Service::<Arrivals, Postgres>::new(load::SERVICE, arrivals).react("note", on(note));
         let ledger = ledger.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let (stop, stopped) = oneshot::channel();
         let teller = (stop, tokio::spawn(teller.run_until(async { drop(stopped.await) })));
         let (stop, stopped) = oneshot::channel();
         let ledger = (stop, tokio::spawn(ledger.run_until(async { drop(stopped.await) })));
-        Ok(Self { edge, arrivals: arrived, running: vec![teller, ledger] })
+        Ok(Self { entry, arrivals: arrived, running: vec![teller, ledger] })
     }
 
     /// Milliseconds from the beginning of the commit to the start of the handler.
@@ -93,7 +93,7 @@ impl Services {
         let mut latencies = Vec::with_capacity(hops);
         for number in 0..hops {
             sleep(PAUSE).await;
-            let mut tx = self.edge.begin(Correlation::start()).await?;
+            let mut tx = self.entry.begin(Correlation::start()).await?;
             tx.emit(&load::deposited(number)).await?;
             let started = Instant::now();
             tx.commit().await?;
@@ -140,7 +140,7 @@ impl Raw {
             sleep(PAUSE).await;
             let body = serde_json::to_vec(&load::deposited(number))?;
             let mut tx = self.conn.begin().await?;
-            sqlx::query("insert into pavane_verdict (saga, event, decided_at) values (gen_random_uuid(), $1, 1)")
+            sqlx::query("insert into pavane_outcome (saga, event, decided_at) values (gen_random_uuid(), $1, 1)")
                 .bind(std::str::from_utf8(&body)?)
                 .execute(&mut *tx)
                 .await?;

@@ -82,7 +82,7 @@ pub(crate) async fn drain(broker: &Broker, url: &str, rows: usize) -> Result<f64
     let (mut relay, done, rate) = tokio::spawn(async move {
         let (started, mut done) = (Instant::now(), 0);
         while done < rows {
-            match Box::pin(relay.step()).await? {
+            match Box::pin(relay.turn()).await? {
                 Progress::Sent { sent, refused } => {
                     ensure!(refused == 0, "the broker refused {refused} events");
                     done += sent;

@@ -78,6 +78,6 @@ async fn instance(broker: &Broker, database_url: &str) -> Result<Ledger> {
 
 async fn consume(mut ledger: Ledger) -> Result<()> {
     loop {
-        ledger.step().await?;
+        ledger.turn().await?;
     }
 }

@@ -20,7 +20,7 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// Publishes messages, many in flight at once, and returns what became of each, in the same order.
     ///
-    /// An outcome may be unknown ([`PublishError::Unavailable`]): publish again with the same message id. Behind a message that
+    /// An result may be unknown ([`PublishError::Unavailable`]): publish again with the same message id. Behind a message that
     /// may be stored later nothing more is sent; what was under way already may be stored before it.
     fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send;
 

@@ -47,7 +47,7 @@ pub enum Rule {
     Cycle,
     /// A wait that no deadline ends.
     NoDeadline,
-    /// A verdict with one outcome only.
+    /// An outcome with one outcome only.
     OneOutcome,
     /// An end of a saga that is emitted without being decided.
     NotDecided,
@@ -68,13 +68,13 @@ impl Rule {
             Self::Untriggered => "nothing triggers the reaction",
             Self::EmptyEmission => "the reaction declares an answer with no event in it",
             Self::MissingUndo => "nothing takes the step back if the saga fails after it",
-            Self::UndoOfNothing => "the undo takes back an event that no step of its service emits",
+            Self::UndoOfNothing => "the undo is for an event that no step of its service emits",
             Self::AmbiguousUndo => "the undo does not belong to exactly one step",
             Self::CannotGiveUp => "giving up, it would say that nothing happened, and that is not known",
             Self::UnusedSuccess => "the saga can complete without waiting for the step",
             Self::Cycle => "the reactions can go round for ever",
             Self::NoDeadline => "no deadline ends the wait",
-            Self::OneOutcome => "the verdict has one outcome only",
+            Self::OneOutcome => "the outcome has one outcome only",
             Self::NotDecided => "the saga's end is emitted without being decided",
             Self::TwoDeciders => "two services decide the same saga",
         }
@@ -91,7 +91,7 @@ pub struct Finding {
     pub saga: Option<String>,
     /// The service that has to change something. Empty when that can't be said.
     pub service: String,
-    /// The reaction, undo or edge. Empty when there is none.
+    /// The reaction, undo or entry point. Empty when there is none.
     pub reaction: String,
     /// The event.
     pub event: Option<EventRef>,

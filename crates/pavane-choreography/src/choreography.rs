@@ -18,7 +18,7 @@ impl Choreography {
         Self { manifests: manifests.into_iter().collect(), sagas: Vec::new() }
     }
 
-    /// Declares a saga that they dance.
+    /// Declares a saga that they run.
     #[must_use]
     pub fn saga(mut self, saga: Saga) -> Self {
         self.sagas.push(saga);
@@ -46,7 +46,7 @@ impl Choreography {
     }
 
     /// Explores every state that one `saga` can reach: every interleaving of deliveries, each delivered again at any
-    /// time, each outcome that a reaction may choose, each edge and each deadline at any moment, effects that run while
+    /// time, each outcome that a reaction may choose, each entry point and each deadline at any moment, effects that run while
     /// their undo arrives, reactions that give up.
     ///
     /// Every run must end *completed with every step done* or *aborted with every done step undone*; [`model`] says
@@ -60,7 +60,7 @@ impl Choreography {
         model::explore(self, saga)
     }
 
-    /// The choreography as a page of text: each service's edges and reactions, when they act, and what follows.
+    /// The choreography as a page of text: each service's entry points and reactions, when they act, and what follows.
     pub fn map(&self) -> String {
         diagram::map(self)
     }
@@ -76,7 +76,7 @@ impl Choreography {
     }
 
     /// The paths that one `saga` can take: the good one first, then one for each single thing that can go otherwise, an
-    /// answer, a reaction that gives up, an edge or a deadline at the last moment.
+    /// answer, a reaction that gives up, an entry point or a deadline at the last moment.
     pub fn paths(&self, saga: &Saga) -> Vec<Path> {
         diagram::paths(self, saga)
     }
@@ -110,7 +110,7 @@ impl Choreography {
     /// # fn event<E: Event>() -> EventRef { EventRef::of::<E>() }
     /// use std::time::Duration;
     ///
-    /// use pavane_choreography::{Choreography, Edge, Emission, Manifest, Reaction, Role, Saga};
+    /// use pavane_choreography::{Choreography, Entry, Emission, Manifest, Reaction, Role, Saga};
     ///
     /// let reaction = |name: &str, role, on, emits| Reaction {
     ///     name: name.into(),
@@ -120,18 +120,18 @@ impl Choreography {
     ///     effect: false,
     ///     gives_up_with: None,
     /// };
-    /// let call = Edge {
+    /// let call = Entry {
     ///     name: "call".into(),
     ///     emits: vec![Emission::All(vec![event::<Called>()]), Emission::Scheduled(vec![event::<Due>()])],
     /// };
-    /// let seat = reaction("seat", Role::React, event::<Held>(), Emission::Verdict(vec![event::<Seated>()]));
-    /// let wait = reaction("wait", Role::React, event::<Due>(), Emission::Verdict(vec![event::<NoShow>()]));
-    /// let guest = Manifest { service: "guest".into(), edges: vec![call], reactions: vec![seat, wait], events: vec![] };
+    /// let seat = reaction("seat", Role::React, event::<Held>(), Emission::Outcome(vec![event::<Seated>()]));
+    /// let wait = reaction("wait", Role::React, event::<Due>(), Emission::Outcome(vec![event::<NoShow>()]));
+    /// let guest = Manifest { service: "guest".into(), entries: vec![call], reactions: vec![seat, wait], events: vec![] };
     ///
     /// let hold = reaction("hold", Role::React, event::<Called>(), Emission::All(vec![event::<Held>()]));
     /// let undoes = Role::Undo { undoes: event::<Held>() };
     /// let give_back = reaction("give-back", undoes, event::<NoShow>(), Emission::All(vec![event::<GivenBack>()]));
-    /// let table = Manifest { service: "table".into(), edges: vec![], reactions: vec![hold, give_back], events: vec![] };
+    /// let table = Manifest { service: "table".into(), entries: vec![], reactions: vec![hold, give_back], events: vec![] };
     ///
     /// let evening = Saga::new("evening")
     ///     .starts_with::<Called>()

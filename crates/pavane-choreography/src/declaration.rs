@@ -57,8 +57,8 @@ pub struct ReactionSettings {
     /// Its durable consumer.
     pub durable: String,
     /// How long it may take, from the moment at which an event is there for it until its answer is: longer means stuck.
-    pub allowed: Duration,
-    /// How long the broker waits for a sign of life before it delivers an event again.
+    pub stuck_after: Duration,
+    /// How long the broker waits for a heartbeat before it delivers an event again.
     pub ack_wait: Duration,
     /// How long one attempt may take.
     pub timeout: Duration,
@@ -80,13 +80,13 @@ impl Declaration {
 
 impl ReactionSettings {
     /// How long a reaction may take when nothing else was said.
-    pub const ALLOWED: Duration = Duration::from_secs(30);
+    pub const STUCK_AFTER: Duration = Duration::from_secs(30);
 
     /// The settings of the reaction with this durable consumer.
     pub fn new(durable: impl Into<String>) -> Self {
         Self {
             durable: durable.into(),
-            allowed: Self::ALLOWED,
+            stuck_after: Self::STUCK_AFTER,
             ack_wait: Duration::from_secs(30),
             timeout: Duration::from_mins(1),
             max_attempts: 8,
@@ -104,7 +104,7 @@ mod tests {
       "schema": 1,
       "manifest": {
         "service": "till",
-        "edges": [{ "name": "open", "emits": [{ "all": [{ "name": "till.opened", "version": 1 }] }] }],
+        "entries": [{ "name": "open", "emits": [{ "all": [{ "name": "till.opened", "version": 1 }] }] }],
         "reactions": [{
           "name": "count", "role": "react", "on": [{ "name": "till.opened", "version": 1 }],
           "emits": [{ "one-of": [{ "name": "till.counted", "version": 1 }] }], "effect": false, "gives_up_with": null
@@ -124,7 +124,7 @@ mod tests {
         "duplicate_window": { "secs": 120, "nanos": 0 },
         "reactions": {
           "count": {
-            "durable": "till_count", "allowed": { "secs": 30, "nanos": 0 }, "ack_wait": { "secs": 30, "nanos": 0 },
+            "durable": "till_count", "stuck_after": { "secs": 30, "nanos": 0 }, "ack_wait": { "secs": 30, "nanos": 0 },
             "timeout": { "secs": 60, "nanos": 0 }, "max_attempts": 8, "batch_max": 128
           }
         }
@@ -143,7 +143,7 @@ mod tests {
     fn what_a_newer_service_adds_is_ignored_and_what_an_older_one_leaves_out_is_empty() {
         let newer = GOLDEN.replacen("\"schema\": 1,", "\"schema\": 1, \"colour\": \"red\",", 1);
         assert!(serde_json::from_str::<Declaration>(&newer).is_ok());
-        let older = r#"{ "schema": 1, "manifest": { "service": "till", "edges": [], "reactions": [] } }"#;
+        let older = r#"{ "schema": 1, "manifest": { "service": "till", "entries": [], "reactions": [] } }"#;
         let older: Declaration = serde_json::from_str(older).unwrap();
         assert_eq!((older.sagas.len(), older.settings), (0, Settings::default()));
     }

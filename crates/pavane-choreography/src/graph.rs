@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pavane_contract::EventRef;
 
-use crate::{Edge, Emission, Manifest, Reaction, Role, Saga};
+use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
 
-/// Whoever emits events: a reaction of a service, or one of its edges.
+/// Whoever emits events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) manifest: &'a Manifest,
@@ -15,7 +15,7 @@ pub(crate) struct Actor<'a> {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind<'a> {
-    Edge(&'a Edge),
+    Entry(&'a Entry),
     Reaction(&'a Reaction),
 }
 
@@ -26,21 +26,21 @@ impl<'a> Actor<'a> {
 
     pub(crate) fn name(&self) -> &'a str {
         match self.kind {
-            Kind::Edge(edge) => &edge.name,
+            Kind::Entry(entry) => &entry.name,
             Kind::Reaction(reaction) => &reaction.name,
         }
     }
 
     pub(crate) fn reaction(&self) -> Option<&'a Reaction> {
         match self.kind {
-            Kind::Edge(_) => None,
+            Kind::Entry(_) => None,
             Kind::Reaction(reaction) => Some(reaction),
         }
     }
 
     pub(crate) fn emits(&self) -> &'a [Emission] {
         match self.kind {
-            Kind::Edge(edge) => &edge.emits,
+            Kind::Entry(entry) => &entry.emits,
             Kind::Reaction(reaction) => &reaction.emits,
         }
     }
@@ -63,7 +63,7 @@ impl<'a> Actor<'a> {
         self.reaction().is_some_and(|reaction| reaction.role == Role::React)
     }
 
-    /// Whether a reaction of the same service takes back what it does.
+    /// Whether a reaction of the same service undoes what it does.
     pub(crate) fn has_undo(&self) -> bool {
         self.reaction().is_some_and(|step| self.manifest.undo_of(step).is_some())
     }
@@ -79,15 +79,15 @@ pub(crate) type Way = Vec<String>;
 
 #[derive(Debug)]
 pub(crate) struct Graph<'a> {
-    /// Edges and reactions in the order in which they were declared.
+    /// Entry points and reactions in the order in which they were declared.
     pub(crate) actors: Vec<Actor<'a>>,
 }
 
 impl<'a> Graph<'a> {
     pub(crate) fn of(manifests: &'a [Manifest]) -> Self {
         let of_one = |manifest: &'a Manifest| {
-            let edges = manifest.edges.iter().map(Kind::Edge);
-            let kinds = edges.chain(manifest.reactions.iter().map(Kind::Reaction));
+            let entries = manifest.entries.iter().map(Kind::Entry);
+            let kinds = entries.chain(manifest.reactions.iter().map(Kind::Reaction));
             kinds.map(move |kind| Actor { manifest, kind })
         };
         Self { actors: manifests.iter().flat_map(of_one).collect() }
@@ -165,8 +165,8 @@ impl<'a> Graph<'a> {
         self.emitted().into_iter().filter(on_the_way).collect()
     }
 
-    /// The events of `actor` that stand for something done: what its undo takes back or, without an undo, what others
-    /// go on from. Empty when it does nothing that an abort would have to take back.
+    /// The events of `actor` that stand for something done: what its undo is for or, without an undo, what others
+    /// go on from. Empty when it does nothing that an abort would have to undo.
     pub(crate) fn done_events(&self, saga: &Saga, actor: Actor<'a>) -> Vec<&'a EventRef> {
         if !actor.is_forward() {
             return Vec::new();

@@ -14,7 +14,7 @@ pub enum State {
     Running,
     /// It happened; the event that it emitted is kept.
     Done,
-    /// It happened and was taken back.
+    /// It happened and was undone.
     Undone,
     /// Its undo came first: it must never happen.
     Barred,
@@ -34,13 +34,13 @@ pub enum Forward {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Undo {
-    /// Nothing to take back; remember that the step must never happen.
+    /// Nothing to undo; remember that the step must never happen.
     Bar,
     /// Take it back.
     Run,
-    /// Whether there is something to take back isn't known yet: come again.
+    /// Whether there is something to undo isn't known yet: come again.
     Wait,
-    /// Already taken back or barred.
+    /// Already undone or barred.
     Skip,
 }
 
@@ -62,7 +62,7 @@ pub const fn undo(state: Option<State>) -> Undo {
     }
 }
 
-/// A step has answered. `happened` tells whether it emitted the event that its undo takes back; a step that says no
+/// A step has answered. `happened` tells whether it emitted the event that its undo is for; a step that says no
 /// leaves nothing behind, so its undo must find nothing.
 pub const fn settle(happened: bool) -> State {
     if happened { State::Done } else { State::Barred }

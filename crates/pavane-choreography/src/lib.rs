@@ -1,4 +1,4 @@
-//! What the dance *is*: each service's reactions as data, and the rules that the runtime and the proofs share.
+//! What the saga *is*: each service's reactions as data, and the rules that the runtime and the proofs share.
 //!
 //! From the services' manifests and the declared sagas a [`Choreography`] is made. It can be checked for what is missing,
 //! explored in every state that a saga can reach, and drawn.
@@ -22,5 +22,5 @@ pub use check::{Finding, Rule};
 pub use choreography::Choreography;
 pub use declaration::{Declaration, ReactionSettings, Settings};
 pub use diagram::{Path, Sequence};
-pub use manifest::{Edge, Emission, Manifest, Reaction, Role};
+pub use manifest::{Emission, Entry, Manifest, Reaction, Role};
 pub use saga::Saga;

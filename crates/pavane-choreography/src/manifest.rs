@@ -10,7 +10,7 @@ pub struct Manifest {
     /// The service's name.
     pub service: String,
     /// Where events enter from outside: a request, a schedule, a person.
-    pub edges: Vec<Edge>,
+    pub entries: Vec<Entry>,
     /// What the service does on events.
     pub reactions: Vec<Reaction>,
     /// The fields of the events that it may emit: which are personal, and which may be shown. A service of an older version
@@ -21,7 +21,7 @@ pub struct Manifest {
 
 /// Where a service emits without an event that led to it: a request handler, say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edge {
+pub struct Entry {
     /// What happens there, in the imperative: `place-order`.
     pub name: String,
     /// What it may emit.
@@ -33,7 +33,7 @@ pub struct Edge {
 pub struct Reaction {
     /// Its name, in the imperative: `reserve-stock`. Part of the durable consumer's name.
     pub name: String,
-    /// Whether it goes forward or takes back.
+    /// Whether it goes forward or undoes.
     pub role: Role,
     /// The events that make it run.
     pub on: Vec<EventRef>,
@@ -45,14 +45,14 @@ pub struct Reaction {
     pub gives_up_with: Option<EventRef>,
 }
 
-/// Whether a reaction goes forward or takes back.
+/// Whether a reaction goes forward or undoes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Goes forward. It is a *step* when a reaction of the same service undoes one of the events it emits.
     React,
-    /// Takes back the step that emitted `undoes`.
+    /// Undoes the step that emitted `undoes`.
     Undo {
         /// The event of the step.
         undoes: EventRef,
@@ -70,8 +70,8 @@ pub enum Emission {
     OneOf(Vec<EventRef>),
     /// Any of them, or none.
     Maybe(Vec<EventRef>),
-    /// As the saga's verdict: one of them if no verdict stands yet, else nothing.
-    Verdict(Vec<EventRef>),
+    /// As the saga's outcome: one of them if no outcome stands yet, else nothing.
+    Outcome(Vec<EventRef>),
     /// Later, when its time has come.
     Scheduled(Vec<EventRef>),
 }
@@ -83,19 +83,19 @@ impl Emission {
             Self::All(events)
             | Self::OneOf(events)
             | Self::Maybe(events)
-            | Self::Verdict(events)
+            | Self::Outcome(events)
             | Self::Scheduled(events) => events,
         }
     }
 }
 
 impl Reaction {
-    /// Every event that the reaction may emit, its giving-up event included.
+    /// Every event that the reaction may emit, its failure event included.
     pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
         self.emits.iter().flat_map(Emission::events).chain(&self.gives_up_with)
     }
 
-    /// The event that it takes back. `None` when it goes forward.
+    /// The event that it undoes. `None` when it goes forward.
     pub fn undoes(&self) -> Option<&EventRef> {
         match &self.role {
             Role::React => None,
@@ -107,8 +107,8 @@ impl Reaction {
 impl Manifest {
     /// Every event that the service may emit.
     pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
-        let edges = self.edges.iter().flat_map(|edge| &edge.emits).flat_map(Emission::events);
-        edges.chain(self.reactions.iter().flat_map(Reaction::emitted))
+        let entries = self.entries.iter().flat_map(|entry| &entry.emits).flat_map(Emission::events);
+        entries.chain(self.reactions.iter().flat_map(Reaction::emitted))
     }
 
     /// The fields of an event. `None` where the event isn't the service's own, or the service doesn't declare it.
@@ -117,13 +117,13 @@ impl Manifest {
         declared.find(|declared| declared.event == *event).map(|declared| &declared.fields)
     }
 
-    /// The reaction that `undo` takes back: the forward reaction of this service that emits the event it undoes.
+    /// The reaction that `undo` undoes: the forward reaction of this service that emits the event it undoes.
     pub fn step_of(&self, undo: &Reaction) -> Option<&Reaction> {
         let Role::Undo { undoes } = &undo.role else { return None };
         self.reactions.iter().find(|step| step.role == Role::React && step.emitted().any(|event| event == undoes))
     }
 
-    /// The reaction that takes back what `step` did. `None` when `step` isn't a step.
+    /// The reaction that undoes what `step` did. `None` when `step` isn't a step.
     pub fn undo_of(&self, step: &Reaction) -> Option<&Reaction> {
         self.reactions.iter().find(|undo| self.step_of(undo).is_some_and(|undone| undone.name == step.name))
     }

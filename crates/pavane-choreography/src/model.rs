@@ -3,11 +3,11 @@
 //! # What is in the model
 //!
 //! A state holds, for one saga: each delivery (waiting, or handled and in the inbox), each step's row in the
-//! [ledger](crate::ledger), each scheduled event that is not due yet, which services decided, and which edges were used.
+//! [ledger](crate::ledger), each scheduled event that is not due yet, which services decided, and which entry points were used.
 //! A move is one thing that happens in one local transaction, so whatever can crash in between has not happened:
 //!
-//! - **A delivery** that waits is handled, at any time and in any order. The reaction may choose each outcome that its
-//!   manifest declares. Steps and undos ask [`ledger`](crate::ledger) what to do; a verdict is emitted only if its
+//! - **A delivery** that waits is handled, at any time and in any order. The reaction may choose each answer that its
+//!   manifest declares. Steps and undos ask [`ledger`](crate::ledger) what to do; an outcome is emitted only if its
 //!   service decided nothing for this saga before.
 //! - **An effect** takes two moves: it is called (the row is `running`), then its answer is recorded. Anything may happen in
 //!   between; an undo that comes then waits. An undo's own effect takes one move: nothing that happens between its call
@@ -17,7 +17,7 @@
 //!   calls it again under the same idempotency key, which is the same state too.
 //! - **A second event** for a step that runs or is done is refused, and becomes a dead letter: a violation of its own.
 //! - **A deadline** that is scheduled comes due at any moment, once.
-//! - **An edge** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run.
+//! - **An entry point** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run.
 //! - **A reaction gives up**: with its declared event where it has one; without, a forward reaction on the way to success
 //!   may be lost for good, if the saga can abort: the deadline must then end it. A reaction on the way to an abort, an undo, and an effect that
 //!   was called can't be lost, only be late: their dead letters wait for a person, who has to find out what became of
@@ -29,16 +29,16 @@
 //!
 //! # What is proved
 //!
-//! Every move makes something happen that never unhappens (a delivery handled, a row moved on, an edge used), so runs can't
+//! Every move makes something happen that never unhappens (a delivery handled, a row moved on, an entry point used), so runs can't
 //! go in circles and each ends, unless an event is emitted over and over, which is a violation of its own. So it is enough to
 //! look at every state, and at every end: a state in which nothing has to happen any more.
 //!
-//! - In no state were a completing and an aborting verdict both emitted.
-//! - Every end has a verdict, and nothing waits.
+//! - In no state were a completing and an aborting outcome both emitted.
+//! - Every end has an outcome, and nothing waits.
 //! - *Completed with every step done and none undone*: each step of which the trigger was emitted is `done`. A step that
 //!   said no, gave up, was barred or undone has no place in a completed saga.
 //! - *Aborted with every done step undone*: no step is `done` or `running`.
-//! - Both verdicts are reachable.
+//! - Both outcomes are reachable.
 //!
 //! A *step* is a reaction with an undo, and also one without that others go on from
 //! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays.

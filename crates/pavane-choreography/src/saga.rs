@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 pub struct Saga {
     /// Its name: `order`.
     pub name: String,
-    /// The event that starts it. An edge emits it.
+    /// The event that starts it. An entry point emits it.
     pub starts_with: Option<EventRef>,
-    /// The verdicts that say it succeeded.
+    /// The outcomes that say it succeeded.
     pub completes_with: Vec<EventRef>,
-    /// The verdicts that say it failed; the undos follow from them.
+    /// The outcomes that say it failed; the undos follow from them.
     pub aborts_with: Vec<EventRef>,
     /// How long it may take at most. Zero: not declared.
     pub within: Duration,
     /// Events that nobody has to consume.
     pub terminal: Vec<EventRef>,
-    /// Events whose emitter leaves nothing behind that would have to be taken back.
+    /// Events whose emitter leaves nothing behind that would have to be undone.
     pub without_undo: Vec<EventRef>,
 }
 
@@ -51,14 +51,14 @@ impl Saga {
         self
     }
 
-    /// Says which verdicts complete it: one event or a tuple of events.
+    /// Says which outcomes complete it: one event or a tuple of events.
     #[must_use]
     pub fn completes_with<E: EventSet>(mut self) -> Self {
         self.completes_with.extend(E::refs());
         self
     }
 
-    /// Says which verdicts abort it: one event or a tuple of events.
+    /// Says which outcomes abort it: one event or a tuple of events.
     #[must_use]
     pub fn aborts_with<E: EventSet>(mut self) -> Self {
         self.aborts_with.extend(E::refs());
@@ -80,7 +80,7 @@ impl Saga {
         self
     }
 
-    /// Says that whoever emits these events leaves nothing behind that an abort would have to take back: it only
+    /// Says that whoever emits these events leaves nothing behind that an abort would have to undo: it only
     /// looked, or counted, or passed something on.
     #[must_use]
     pub fn without_undo<E: EventSet>(mut self) -> Self {
@@ -88,7 +88,7 @@ impl Saga {
         self
     }
 
-    /// The verdicts that end it, whichever way.
+    /// The outcomes that end it, whichever way.
     pub(crate) fn ends(&self) -> impl Iterator<Item = &EventRef> {
         self.completes_with.iter().chain(&self.aborts_with)
     }

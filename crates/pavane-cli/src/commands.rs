@@ -15,11 +15,11 @@ pub(crate) mod watch;
 use crate::{
     arguments::{Arguments, Command},
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 /// Does what was asked for.
-pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { connection, command, .. } = arguments;
     if let Command::Completions(arguments) = &command {
         return completions::run(arguments, *output);
@@ -39,6 +39,6 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Resolve(arguments) => resolve::run(&deployment, &arguments, *output).await,
         Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
         Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
-        Command::Outbox(_) | Command::Completions(_) => Ok(Outcome::Fine),
+        Command::Outbox(_) | Command::Completions(_) => Ok(Exit::Fine),
     }
 }

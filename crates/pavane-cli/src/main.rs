@@ -17,7 +17,7 @@ use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 
 use arguments::Arguments;
-use output::{Outcome, Output};
+use output::{Exit, Output};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -25,8 +25,8 @@ async fn main() -> ExitCode {
     log();
     let output = Output::new(arguments.json);
     match commands::run(arguments, &output).await {
-        Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(Exit::Fine) => ExitCode::SUCCESS,
+        Ok(Exit::Found) => ExitCode::from(1),
         Err(error) => {
             output.error(&error);
             ExitCode::from(2)

@@ -9,14 +9,14 @@ use serde::Serialize;
 
 /// How a command ended; its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Exit {
     /// All is well: 0.
     Fine,
     /// It found what it looks for, and somebody should care: 1.
     Found,
 }
 
-impl Outcome {
+impl Exit {
     /// [`Found`](Self::Found) when there is something to care about.
     pub(crate) const fn found(found: bool) -> Self {
         if found { Self::Found } else { Self::Fine }

@@ -25,7 +25,7 @@ use tracing::{Instrument as _, debug, debug_span, warn};
 use crate::{
     Tuning,
     dead_letter::Publisher,
-    engine::{Arrived, Engine, Lacks, Lane, Outcome, Run},
+    engine::{Arrived, Engine, Lacks, Lane, Run, Settlement},
     metric,
     waiting::{self, Waiting},
     wiring::{Part, Wired},
@@ -147,7 +147,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     /// # Errors
     ///
     /// When the durable consumer is gone for good.
-    pub async fn step(&mut self) -> Result<(), Error> {
+    pub async fn turn(&mut self) -> Result<(), Error> {
         const OUTBOX_FULL: Duration = Duration::from_secs(1);
         if self.paused_until.is_none() && self.engine.db.check_room().is_err() {
             // Not a failure: nothing is counted, and what is in hand stays there.
@@ -155,7 +155,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
         self.start_runs();
         let credits = self.limited(self.engine.credits()).saturating_sub(self.in_hand);
-        let sign_of_life = self.engine.wired.reaction.tuning.ack_wait / 3;
+        let heartbeat_every = self.engine.wired.reaction.tuning.ack_wait / 3;
         let pause = self.paused_until;
         let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
         tokio::select! {
@@ -171,9 +171,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
                 let deliveries = deliveries?;
                 self.enqueue(deliveries);
             }
-            () = tokio::time::sleep(sign_of_life), if !self.queue.is_empty() => {
+            () = tokio::time::sleep(heartbeat_every), if !self.queue.is_empty() => {
                 for waiting in &self.queue {
-                    signal_life(&waiting.delivery).await;
+                    send_heartbeat(&waiting.delivery).await;
                 }
             }
         }
@@ -181,7 +181,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     }
 
     /// Takes up to `batch_max` events that are there now, and handles and settles as many of them as may share a run, to
-    /// the end and in this very call: [`step`](Self::step) without waiting and without tasks, for a test or a simulation
+    /// the end and in this very call: [`turn`](Self::turn) without waiting and without tasks, for a test or a simulation
     /// that decides itself what happens when. Returns how many were handled.
     ///
     /// Dropping it midway is a crash: drop the consumer too then.
@@ -189,7 +189,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     /// # Errors
     ///
     /// When the durable consumer is gone for good.
-    pub async fn turn(&mut self, batch_max: usize) -> Result<usize, Error> {
+    pub async fn turn_now(&mut self, batch_max: usize) -> Result<usize, Error> {
         let credits = self.limited(batch_max).saturating_sub(self.queue.len());
         if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
             self.enqueue(deliveries?);
@@ -215,7 +215,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     /// When the broker can't be asked. Some events are then delivered again, and skipped.
     pub async fn drain(mut self, patience: Duration) -> Result<(), Error> {
         for arrived in self.queue.drain(..) {
-            settle(arrived.delivery, Outcome::Again { after: Duration::ZERO }).await;
+            settle(arrived.delivery, Settlement::Again { after: Duration::ZERO }).await;
         }
         let ended = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, ended).await.is_err() {
@@ -229,7 +229,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         Ok(self.subscription.close().await?)
     }
 
-    /// How long until an undo is due that waited for its step, for whoever takes [turns](Self::turn). `None` when none is:
+    /// How long until an undo is due that waited for its step, for whoever takes [turns](Self::turn_now). `None` when none is:
     /// those whose step is running are due when it ends.
     ///
     /// # Errors
@@ -380,7 +380,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
         // What came from the database is due again by itself.
         for arrived in queue.into_iter().filter(|arrived| !arrived.is_local) {
-            settle(arrived.delivery, Outcome::Again { after: Duration::ZERO }).await;
+            settle(arrived.delivery, Settlement::Again { after: Duration::ZERO }).await;
         }
     }
 }
@@ -429,9 +429,9 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
 
 /// Settles each event of a run as it turned out.
 async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
-    for (arrived, outcome) in batch.into_iter().zip(run.outcomes) {
+    for (arrived, settlement) in batch.into_iter().zip(run.settlements) {
         engine.db.crash_point(CrashPoint::BeforeAck).await;
-        settle(arrived.delivery, outcome).await;
+        settle(arrived.delivery, settlement).await;
         engine.db.crash_point(CrashPoint::AfterAck).await;
     }
 }
@@ -454,7 +454,7 @@ pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl F
             result = &mut work => return result,
             () = tokio::time::sleep(ack_wait / 3) => {
                 for arrived in batch {
-                    signal_life(&arrived.delivery).await;
+                    send_heartbeat(&arrived.delivery).await;
                 }
             }
         }
@@ -462,11 +462,11 @@ pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl F
 }
 
 /// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
-pub(crate) async fn settle(delivery: Delivery, outcome: Outcome) {
-    let settled = match outcome {
-        Outcome::Done => delivery.ack().await,
-        Outcome::Again { after } => delivery.retry_after(after).await,
-        Outcome::Dead { reason } => delivery.reject(reason).await,
+pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
+    let settled = match settlement {
+        Settlement::Done => delivery.ack().await,
+        Settlement::Again { after } => delivery.retry_after(after).await,
+        Settlement::Dead { reason } => delivery.reject(reason).await,
     };
     if let Err(error) = settled {
         // The broker delivers it again, and the inbox skips it.
@@ -474,7 +474,7 @@ pub(crate) async fn settle(delivery: Delivery, outcome: Outcome) {
     }
 }
 
-async fn signal_life(delivery: &Delivery) {
+async fn send_heartbeat(delivery: &Delivery) {
     if let Err(error) = delivery.in_progress().await {
         debug!(%error, "failed to tell the broker that work goes on");
     }

@@ -32,7 +32,7 @@ use crate::{
 
 /// What became of an event.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Settlement {
     /// Committed, or known from before.
     Done,
     /// To be delivered again.
@@ -45,7 +45,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Run {
     /// In the order of the events.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) settlements: Vec<Settlement>,
     /// What wasn't there: wait before the next.
     pub(crate) lacks: Lacks,
 }
@@ -110,8 +110,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if batch.len() > 1 && !self.wired.reaction.has_effect() {
             match self.all_at_once(batch).await {
                 Some(Ok(())) => {
-                    let outcomes = batch.iter().map(|_| Outcome::Done).collect();
-                    return Run { outcomes, lacks };
+                    let settlements = batch.iter().map(|_| Settlement::Done).collect();
+                    return Run { settlements, lacks };
                 }
                 Some(Err(Failure::Handler(error))) if error.is_databases() => {
                     self.distrust_after(&error);
@@ -123,38 +123,38 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             }
         }
         // One by one, only the event that fails is affected. Without a database none can be handled, and each would wait for it.
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut settlements = Vec::with_capacity(batch.len());
         for arrived in batch {
             if lacks == Lacks::Database {
-                outcomes.push(self.again_after_outage(outages));
+                settlements.push(self.again_after_outage(outages));
                 continue;
             }
-            let (outcome, lacked) = match self.marked_without_us(arrived, ended).await {
+            let (settlement, lacked) = match self.marked_without_us(arrived, ended).await {
                 Ok(None) => self.one(arrived, outages).await,
                 Ok(Some((event, failure))) => (self.failed(arrived, event, failure, outages).await, Lacks::Nothing),
                 Err(failure) => (self.not_known(&failure, outages), Lacks::Database),
             };
             lacks = lacks.max(lacked);
-            outcomes.push(outcome);
+            settlements.push(settlement);
         }
-        Run { outcomes, lacks }
+        Run { settlements, lacks }
     }
 
-    async fn one(&self, arrived: &Arrived, outages: u32) -> (Outcome, Lacks) {
+    async fn one(&self, arrived: &Arrived, outages: u32) -> (Settlement, Lacks) {
         if let Err(Unusable::NotFetched) = arrived.event {
             return (self.again_after_outage(outages), Lacks::Something);
         }
         let Some(event) = self.accepts(arrived) else {
-            let outcome = self.refuse(arrived, outages).await;
-            let lacks = if matches!(outcome, Outcome::Again { .. }) { Lacks::Database } else { Lacks::Nothing };
-            return (outcome, lacks);
+            let settlement = self.refuse(arrived, outages).await;
+            let lacks = if matches!(settlement, Settlement::Again { .. }) { Lacks::Database } else { Lacks::Nothing };
+            return (settlement, lacks);
         };
         let result = match self.forget_if_redriven(arrived, event).await {
             Err(error) => Err(error.into()),
             Ok(()) => self.unless_in_conflict(event).await,
         };
         match result {
-            Ok(()) => (Outcome::Done, Lacks::Nothing),
+            Ok(()) => (Settlement::Done, Lacks::Nothing),
             Err(failure) => {
                 let lacks = failure.lacks();
                 (self.failed(arrived, event, failure, outages).await, lacks)
@@ -251,13 +251,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let times = emitted.iter().filter(|event| *event == keeps).count();
         (times > 1).then(|| {
             format!(
-                "it emitted {keeps}, which its undo takes back, {times} times: a step keeps one event for its undo, so \
+                "it emitted {keeps}, which its undo is for, {times} times: a step keeps one event for its undo, so \
                  emit one event, or make each a step of its own"
             )
         })
     }
 
-    /// What the step emitted that its undo takes back.
+    /// What the step emitted that its undo is for.
     fn kept(&self, tx: &Tx<DB>) -> Option<RawEnvelope> {
         let Part::Step { keeps } = &self.wired.part else { return None };
         tx.emitted().iter().find(|event| event.meta.event == *keeps).cloned()

@@ -1,6 +1,6 @@
 //! Names of the inbox's metrics.
 
-/// Counter: events by `service`, `reaction` and `outcome` (`handled`, `duplicate`, `skipped`).
+/// Counter: events by `service`, `reaction` and `settlement` (`handled`, `duplicate`, `skipped`).
 pub const HANDLED: &str = "pavane_events_handled_total";
 /// Counter: failed attempts by `service` and `reaction`.
 pub const RETRIES: &str = "pavane_retries_total";
@@ -18,7 +18,7 @@ pub const HANDLER_SECONDS_BUCKETS: [f64; 13] =
 
 /// Describes the metrics to the process's recorder. What was not described has no help text.
 pub fn describe() {
-    metrics::describe_counter!(HANDLED, "Events that a reaction is done with, by outcome.");
+    metrics::describe_counter!(HANDLED, "Events that a reaction is done with, by settlement.");
     metrics::describe_counter!(RETRIES, "Failed attempts to handle an event.");
     metrics::describe_counter!(DEAD_LETTERS, "Events that a reaction gave up on.");
     metrics::describe_gauge!(DEAD_LETTERS_WAITING, "Dead letters in the database that wait to be published.");

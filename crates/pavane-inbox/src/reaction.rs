@@ -27,14 +27,14 @@ pub struct Tuning {
     pub concurrency: Option<usize>,
     /// How long one attempt may take. Default 60 s. The broker is told meanwhile that work goes on.
     pub timeout: Duration,
-    /// How long the broker waits for a sign of life before it delivers an event again. Default 30 s.
+    /// How long the broker waits for a heartbeat before it delivers an event again. Default 30 s.
     pub ack_wait: Duration,
     /// Longest payload accepted, in bytes. Must be below what the NATS server takes in a message (`max_payload`), headers
     /// included. Default 960 KiB, for a server's default of 1 MiB.
     pub payload_max: usize,
     /// How long the reaction may take, retries included, before a monitor calls the saga stuck. Default 30 s. Changes
     /// nothing here.
-    pub allowed: Duration,
+    pub stuck_after: Duration,
 }
 
 impl Default for Tuning {
@@ -48,20 +48,20 @@ impl Default for Tuning {
             timeout: Duration::from_mins(1),
             ack_wait: Duration::from_secs(30),
             payload_max: 960 << 10,
-            allowed: ReactionSettings::ALLOWED,
+            stuck_after: ReactionSettings::STUCK_AFTER,
         }
     }
 }
 
 /// Makes the event that a reaction emits when it gives up.
-type MakeFarewell = Arc<dyn Fn(&RawEnvelope) -> Result<(Key, Vec<u8>), codec::Error> + Send + Sync>;
+type MakeFailureEvent = Arc<dyn Fn(&RawEnvelope) -> Result<(Key, Vec<u8>), codec::Error> + Send + Sync>;
 
 /// What a reaction emits when it gives up on an event.
 #[derive(Clone)]
-pub(crate) struct Farewell {
+pub(crate) struct FailureEvent {
     pub(crate) on: EventRef,
     pub(crate) emits: EventRef,
-    pub(crate) make: MakeFarewell,
+    pub(crate) make: MakeFailureEvent,
 }
 
 /// A handler with what it declares: on which events it runs, what it emits, how it fails.
@@ -78,7 +78,7 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) emits: Vec<Emission>,
     /// Those of the events that it may emit.
     pub(crate) fields: Vec<EventFields>,
-    pub(crate) farewell: Option<Farewell>,
+    pub(crate) failure_event: Option<FailureEvent>,
     pub(crate) tuning: Tuning,
     /// How long the provider knows an idempotency key, if that is declared.
     pub(crate) key_life: Option<Duration>,
@@ -111,7 +111,7 @@ where
     Reaction::new(Role::React, EventRef::of::<E>(), work::external(call, record))
 }
 
-/// Takes back the step that emitted the event in the handler's signature. The handler is given that very event; the
+/// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; the
 /// events that make it run are declared with [`when`](Reaction::when).
 pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB, Untriggered<Local>>
 where
@@ -123,7 +123,7 @@ where
     Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::local(handler))
 }
 
-/// Takes back a step by an effect, as [`undo`] and [`on_effect`].
+/// Undoes a step by an effect, as [`undo`] and [`on_effect`].
 pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<E, T>>>
 where
     S: Send + Sync + 'static,
@@ -175,13 +175,13 @@ impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
         E: Event,
         G: Event,
     {
-        let make: MakeFarewell = Arc::new(move |event| {
-            let farewell = make(&event.decode::<E>()?);
-            let body = serde_json::to_vec(&farewell)?;
-            Ok((farewell.key(), body))
+        let make: MakeFailureEvent = Arc::new(move |event| {
+            let failure_event = make(&event.decode::<E>()?);
+            let body = serde_json::to_vec(&failure_event)?;
+            Ok((failure_event.key(), body))
         });
         self.fields.push(EventFields::of::<G>());
-        self.farewell = Some(Farewell { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
+        self.failure_event = Some(FailureEvent { on: EventRef::of::<E>(), emits: EventRef::of::<G>(), make });
         self
     }
 }
@@ -223,7 +223,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             triggers: Vec::new(),
             emits: Vec::new(),
             fields: Vec::new(),
-            farewell: None,
+            failure_event: None,
             tuning: Tuning::default(),
             key_life: None,
             look_up: None,
@@ -232,8 +232,8 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, emits, fields, farewell, tuning, key_life, look_up, kind: _ } = self;
-        Reaction { role, work, triggers, emits, fields, farewell, tuning, key_life, look_up, kind: PhantomData }
+        let Self { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: _ } = self;
+        Reaction { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: PhantomData }
     }
 
     /// Declares that all of these events are emitted, each time.
@@ -257,9 +257,9 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         self
     }
 
-    /// Declares that the saga's verdict may be one of these events.
+    /// Declares that the saga's outcome may be one of these events.
     pub fn decides<Set: EventSet>(mut self) -> Self {
-        self.emits.push(Emission::Verdict(Set::refs()));
+        self.emits.push(Emission::Outcome(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
@@ -313,7 +313,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             on: self.listens_to(),
             emits: self.emits.clone(),
             effect: self.has_effect(),
-            gives_up_with: self.farewell.as_ref().map(|farewell| farewell.emits.clone()),
+            gives_up_with: self.failure_event.as_ref().map(|failure_event| failure_event.emits.clone()),
         }
     }
 }

@@ -146,7 +146,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
             gives_up_with: None,
         };
         let reactions = self.reactions.iter().map(reaction).collect();
-        Manifest { service: self.service.clone(), edges: Vec::new(), reactions, events: Vec::new() }
+        Manifest { service: self.service.clone(), entries: Vec::new(), reactions, events: Vec::new() }
     }
 
     /// Makes sure of streams and consumers, and handles events until `shutdown` completes; then lets running handlers end, acks,
@@ -201,7 +201,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
     fn declaration(&self, manifest: Manifest, topology: &Topology) -> Declaration {
         let reaction = |reaction: &Reaction<S>| {
             let mut settings = ReactionSettings::new(wiring::durable(&self.service, &reaction.name));
-            settings.allowed = self.tuning.allowed;
+            settings.stuck_after = self.tuning.stuck_after;
             settings.ack_wait = self.tuning.ack_wait;
             settings.timeout = self.tuning.timeout;
             settings.max_attempts = self.tuning.max_attempts;

@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, warn};
 
 use crate::{
-    engine::{Arrived, Engine, Outcome, nothing},
+    engine::{Arrived, Engine, Settlement, nothing},
     wiring::Part,
 };
 
@@ -107,7 +107,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         &self,
         arrived: &Arrived,
         event: &RawEnvelope,
-    ) -> Result<Option<Outcome>, pavane_outbox::Error> {
+    ) -> Result<Option<Settlement>, pavane_outbox::Error> {
         let Part::Undo { step } = &self.wired.part else { return Ok(None) };
         if arrived.is_local {
             return Ok(None);
@@ -118,7 +118,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         debug!(event_id = %event.meta.id, reaction = self.wired.name, step, "the step to undo is running; waiting for it");
         // The step may have ended before the undo was there to be found.
         self.wired.step_ended.notify_one();
-        Ok(Some(Outcome::Done))
+        Ok(Some(Settlement::Done))
     }
 }
 

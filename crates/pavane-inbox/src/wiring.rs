@@ -31,7 +31,7 @@ pub enum Error {
     /// A service emits only events that it owns.
     #[error("{who} emits {event}, which belongs to {owner:?}: a service emits only its own events")]
     Foreign {
-        /// The reaction or edge.
+        /// The reaction or entry point.
         who: String,
         /// The event.
         event: EventRef,
@@ -46,10 +46,8 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
-    /// An undo takes back a step of its own service.
-    #[error(
-        "the undo {undo:?} takes back {event}, which {steps} of this service's reactions emit: it must be exactly one"
-    )]
+    /// An undo is for a step of its own service.
+    #[error("the undo {undo:?} undoes {event}, which {steps} of this service's reactions emit: it must be exactly one")]
     NoStep {
         /// The undo.
         undo: String,
@@ -60,7 +58,7 @@ pub enum Error {
     },
     /// What a step emits later is not kept for its undo.
     #[error(
-        "the step {step:?} schedules {event}, which the undo {undo:?} takes back: only what a step emits at once is kept \
+        "the step {step:?} schedules {event}, which the undo {undo:?} is for: only what a step emits at once is kept \
          for its undo. Emit it with .emits::<…>(), or from a reaction that runs when the time has come"
     )]
     UndoOfScheduled {
@@ -87,7 +85,7 @@ pub enum Error {
          Remove .gives_up_with(…); the event is kept as a dead letter, and the saga's deadline ends the wait"
     )]
     UnknownOutcome(String),
-    /// The giving-up event is made from an event that the reaction doesn't run on.
+    /// The failure event is made from an event that the reaction doesn't run on.
     #[error("{name:?} gives up on {event}, but has no handler for it")]
     GivesUpOnOther {
         /// The reaction.
@@ -116,7 +114,7 @@ pub(crate) enum Part {
     Plain,
     /// It is a step: the event `keeps`, if it emits it, is kept for its undo.
     Step { keeps: EventRef },
-    /// It takes back the step of this name.
+    /// It undoes the step of this name.
     Undo { step: String },
 }
 
@@ -193,7 +191,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
         .map(|(name, reaction)| {
             check_reaction(&name, &reaction)?;
             let part = part(manifest, &name)?;
-            if reaction.has_effect() && reaction.farewell.is_some() && matches!(part, Part::Step { .. }) {
+            if reaction.has_effect() && reaction.failure_event.is_some() && matches!(part, Part::Step { .. }) {
                 return Err(Error::UnknownOutcome(name));
             }
             let emissions = Emissions::new(format!("{}/{name}", manifest.service), reaction.emits.clone());
@@ -235,12 +233,12 @@ fn check_events(manifest: &Manifest) -> Result<(), Error> {
     if let Some(event) = named.into_iter().find(|event| !subject::is_event_name(&event.name)) {
         return Err(Error::EventName(event.clone()));
     }
-    let edges = manifest.edges.iter().map(|edge| (&edge.name, &edge.emits, None));
+    let entries = manifest.entries.iter().map(|entry| (&entry.name, &entry.emits, None));
     let reactions =
         manifest.reactions.iter().map(|reaction| (&reaction.name, &reaction.emits, reaction.gives_up_with.as_ref()));
-    for (who, emits, farewell) in edges.chain(reactions) {
+    for (who, emits, failure_event) in entries.chain(reactions) {
         let foreign = |event: &&EventRef| event.owner() != manifest.service;
-        if let Some(event) = emits.iter().flat_map(Emission::events).chain(farewell).find(foreign) {
+        if let Some(event) = emits.iter().flat_map(Emission::events).chain(failure_event).find(foreign) {
             let owner = event.owner().to_owned();
             return Err(Error::Foreign { who: who.clone(), event: event.clone(), owner });
         }
@@ -279,10 +277,10 @@ fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: 
             return Err(Error::TwoHandlers { name: name.to_owned(), event: event.clone() });
         }
     }
-    if let Some(farewell) = &reaction.farewell
-        && !reaction.work.iter().any(|(event, _)| *event == farewell.on)
+    if let Some(failure_event) = &reaction.failure_event
+        && !reaction.work.iter().any(|(event, _)| *event == failure_event.on)
     {
-        return Err(Error::GivesUpOnOther { name: name.to_owned(), event: farewell.on.clone() });
+        return Err(Error::GivesUpOnOther { name: name.to_owned(), event: failure_event.on.clone() });
     }
     check_keys(name, reaction)?;
     check_tuning(name, &reaction.tuning)
@@ -320,7 +318,7 @@ pub(crate) fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Err
         return setting("concurrency", &tuning.concurrency, "1 or more, or None");
     }
     if tuning.ack_wait < std::time::Duration::from_secs(1) {
-        return setting("ack_wait", &tuning.ack_wait, "1 s or more: signs of life are sent every third of it");
+        return setting("ack_wait", &tuning.ack_wait, "1 s or more: heartbeats are sent every third of it");
     }
     if tuning.timeout.is_zero() {
         return setting("timeout", &tuning.timeout, "more than 0");

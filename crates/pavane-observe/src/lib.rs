@@ -24,7 +24,7 @@
 //! # What a saga waits for
 //!
 //! For each event, the reactions that run on it and declare what they answer. An answer is an event of the declared kind
-//! that this event led to; a verdict is answered by any verdict of that service. An undo is awaited once its trigger *and*
+//! that this event led to; an outcome is answered by any outcome of that service. An undo is awaited once its trigger *and*
 //! the event of its step are there. A step whose undo was triggered may have been barred by that, and then says nothing:
 //! whether it was is only known once both have been handled. What has been handled is known from the consumers, and so is
 //! how far a reaction is that says nothing at all.

@@ -70,7 +70,7 @@ pub enum Concern {
     SagaWasTold(String),
     /// It is so old that the service may have forgotten whether it handled the event.
     MayBeForgotten(String),
-    /// The step's undo was triggered, so the step is barred or taken back.
+    /// The step's undo was triggered, so the step is barred or undone.
     Barred(String),
     /// The saga has ended.
     SagaEnded(String),

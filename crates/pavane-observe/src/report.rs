@@ -21,13 +21,13 @@ pub enum State {
     InProgress,
     /// It succeeded.
     Completed,
-    /// It failed, and not everything is taken back yet.
+    /// It failed, and not everything is undone yet.
     Compensating,
-    /// It failed, and everything is taken back.
+    /// It failed, and everything is undone.
     Compensated,
     /// Something that it waits for is overdue, or will never come.
     Stuck,
-    /// Something that must be taken back could not be: a person has to decide.
+    /// Something that must be undone could not be: a person has to decide.
     NeedsReview,
     /// A person said that nothing more has to happen.
     Resolved,
@@ -105,9 +105,9 @@ pub struct SagaReport {
     pub as_of: Timestamp,
     /// How long it may take at most; `None` when that isn't declared.
     pub within_ms: Option<u64>,
-    /// Its verdict; `None` as long as it has none.
-    pub verdict: Option<String>,
-    /// When it ended: the verdict of a success, the last undo of a failure.
+    /// Its outcome; `None` as long as it has none.
+    pub outcome: Option<String>,
+    /// When it ended: the outcome of a success, the last undo of a failure.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub ended_at: Option<Timestamp>,
     /// Its events, in the stream's order.
@@ -116,7 +116,7 @@ pub struct SagaReport {
     pub events_dropped: u64,
     /// What it waits for, what is overdue first.
     pub outstanding: Vec<Outstanding>,
-    /// What was done and can be taken back, and whether it was.
+    /// What was done and can be undone, and whether it was.
     pub effects: Vec<Effect>,
     /// Its dead letters, those that somebody decided about included.
     pub dead_letters: Vec<DeadLetter>,
@@ -142,7 +142,7 @@ pub struct TimelineEvent {
     pub version: u16,
     /// The service that emitted it.
     pub source: String,
-    /// The reaction or edge that emitted it, as far as the declarations tell.
+    /// The reaction or entry point that emitted it, as far as the declarations tell.
     pub emitted_by: Option<String>,
     /// The event that led to it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
@@ -171,13 +171,13 @@ pub struct TimelineEvent {
 pub enum EventRole {
     /// It starts it.
     Start,
-    /// A step was done, which can be taken back.
+    /// A step was done, which can be undone.
     Step,
-    /// A step was taken back.
+    /// A step was undone.
     Undo,
-    /// The verdict that it succeeded.
+    /// The outcome that it succeeded.
     Completes,
-    /// The verdict that it failed.
+    /// The outcome that it failed.
     Aborts,
     /// Anything else.
     Other,
@@ -207,7 +207,7 @@ pub struct Outstanding {
     /// How long already.
     pub waited_ms: u64,
     /// How long that may take.
-    pub allowed_ms: u64,
+    pub stuck_after_ms: u64,
     /// It takes longer than allowed, or will never come.
     pub overdue: bool,
     /// The dead letter because of which it will not come by itself.
@@ -216,7 +216,7 @@ pub struct Outstanding {
     pub sentence: String,
 }
 
-/// A step that was done and can be taken back.
+/// A step that was done and can be undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -243,13 +243,13 @@ pub struct Effect {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fate {
-    /// It stands, and would be taken back if the saga failed.
+    /// It stands, and would be undone if the saga failed.
     Armed,
     /// It stands for good, because the saga succeeded.
     Kept,
-    /// It is about to be taken back.
+    /// It is about to be undone.
     Undoing,
-    /// It was taken back.
+    /// It was undone.
     Undone,
     /// Its undo has run as far as can be seen; it need not say anything.
     Presumed,

@@ -31,7 +31,7 @@ pub(crate) struct Rule {
     pub(crate) service: String,
     pub(crate) reaction: String,
     pub(crate) durable: String,
-    pub(crate) allowed_ms: i64,
+    pub(crate) stuck_after_ms: i64,
     pub(crate) effect: bool,
     pub(crate) role: Part,
     pub(crate) on: Vec<EventRef>,
@@ -46,9 +46,9 @@ pub(crate) struct Rule {
 pub(crate) enum Part {
     /// Nothing of it is ever undone.
     Plain,
-    /// A step; its undo, and the event that is taken back.
+    /// A step; its undo, and the event that is undone.
     Step { undo: RuleId, done: Kind },
-    /// Takes back the event of a step.
+    /// Undoes the event of a step.
     Undo { undoes: Kind },
 }
 
@@ -56,8 +56,8 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) awaits: Vec<Kind>,
-    /// A verdict is only emitted while the saga has none: any event of these will do, whoever led to it.
-    pub(crate) verdicts: Vec<Kind>,
+    /// An outcome is only emitted while the saga has none: any event of these will do, whoever led to it.
+    pub(crate) outcomes: Vec<Kind>,
 }
 
 /// A declared saga.
@@ -181,7 +181,7 @@ impl Rules {
     fn compile_reaction(&mut self, declaration: &Declaration, reaction: &Reaction, first: usize) -> Rule {
         let manifest = &declaration.manifest;
         let settings = declaration.settings.reactions.get(&reaction.name);
-        let verdicts = self.kinds_of(&verdicts(manifest));
+        let outcomes = self.kinds_of(&outcomes(manifest));
         let role = match &reaction.role {
             Role::Undo { undoes } => Part::Undo { undoes: self.kind(undoes) },
             Role::React | _ => self.step(manifest, reaction, first),
@@ -193,8 +193,8 @@ impl Rules {
                     must.extend(events.iter().map(|event| self.group(std::slice::from_ref(event))));
                 }
                 Emission::OneOf(events) => must.push(self.group(events)),
-                Emission::Verdict(events) => {
-                    must.push(Group { verdicts: verdicts.clone(), ..self.group(events) });
+                Emission::Outcome(events) => {
+                    must.push(Group { outcomes: outcomes.clone(), ..self.group(events) });
                 }
                 // What may stay unsaid can't be waited for.
                 Emission::Maybe(_) | Emission::Scheduled(_) | _ => {}
@@ -205,7 +205,7 @@ impl Rules {
             reaction: reaction.name.clone(),
             durable: settings
                 .map_or_else(|| format!("{}_{}", manifest.service, reaction.name), |settings| settings.durable.clone()),
-            allowed_ms: millis(settings.map_or(ReactionSettings::ALLOWED, |settings| settings.allowed)),
+            stuck_after_ms: millis(settings.map_or(ReactionSettings::STUCK_AFTER, |settings| settings.stuck_after)),
             effect: reaction.effect,
             role,
             on: reaction.on.clone(),
@@ -223,7 +223,7 @@ impl Rules {
     }
 
     fn group(&mut self, events: &[EventRef]) -> Group {
-        Group { awaits: self.kinds_of(events), verdicts: Vec::new() }
+        Group { awaits: self.kinds_of(events), outcomes: Vec::new() }
     }
 
     fn kinds_of(&mut self, events: &[EventRef]) -> Vec<Kind> {
@@ -250,11 +250,11 @@ fn rules_on(rules: &[Rule], event: &EventRef) -> Vec<RuleId> {
     (0..).zip(rules).filter(|(_, rule)| runs(rule)).map(|(id, _)| id).collect()
 }
 
-/// Every verdict of a service: a saga gets one of them.
-fn verdicts(manifest: &Manifest) -> Vec<EventRef> {
-    let groups = manifest.edges.iter().flat_map(|edge| &edge.emits);
+/// Every outcome of a service: a saga gets one of them.
+fn outcomes(manifest: &Manifest) -> Vec<EventRef> {
+    let groups = manifest.entries.iter().flat_map(|entry| &entry.emits);
     let groups = groups.chain(manifest.reactions.iter().flat_map(|reaction| &reaction.emits));
-    groups.filter(|group| matches!(group, Emission::Verdict(_))).flat_map(Emission::events).cloned().collect()
+    groups.filter(|group| matches!(group, Emission::Outcome(_))).flat_map(Emission::events).cloned().collect()
 }
 
 fn overflow() -> EventRef {

@@ -2,7 +2,7 @@ use pavane_contract::{Cause, Envelope, EventId, SagaId, Timestamp, TraceContext}
 
 use crate::{Database, Db, Error, bounds::started};
 
-/// Where a transaction at the edge stands: it starts a saga, or goes on with one.
+/// Where a transaction at the entry point stands: it starts a saga, or goes on with one.
 #[derive(Debug, Clone)]
 pub struct Correlation {
     saga: Option<SagaId>,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use pavane_choreography::Emission;
 use pavane_contract::EventRef;
 
-/// What one reaction or edge declared that it emits. The transaction holds it to that.
+/// What one reaction or entry point declared that it emits. The transaction holds it to that.
 #[derive(Debug, Clone)]
 pub struct Emissions {
     who: Arc<str>,
@@ -22,11 +22,11 @@ impl Emissions {
     }
 
     pub(crate) fn allow_now(&self, event: &EventRef) -> bool {
-        self.any(event, |group| !matches!(group, Emission::Verdict(_) | Emission::Scheduled(_)))
+        self.any(event, |group| !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_)))
     }
 
-    pub(crate) fn allow_verdict(&self, event: &EventRef) -> bool {
-        self.any(event, |group| matches!(group, Emission::Verdict(_)))
+    pub(crate) fn allow_outcome(&self, event: &EventRef) -> bool {
+        self.any(event, |group| matches!(group, Emission::Outcome(_)))
     }
 
     pub(crate) fn allow_later(&self, event: &EventRef) -> bool {

@@ -35,8 +35,8 @@ impl<DB: Database> Db<DB> {
         if self.dialect() != Dialect::Postgres {
             return Ok(());
         }
-        let names: Vec<_> = manifest.edges.iter().map(|entry| entry.name.as_str()).collect();
-        let rows: Vec<_> = manifest.edges.iter().flat_map(|entry| rows(&entry.name, &entry.emits)).collect();
+        let names: Vec<_> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
+        let rows: Vec<_> = manifest.entries.iter().flat_map(|entry| rows(&entry.name, &entry.emits)).collect();
         self.within(store::replace(self, &manifest.service, &names, &rows)).await
     }
 }
@@ -48,9 +48,9 @@ fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
     events.dedup();
     let row = |event: &'m EventRef| {
         let has = |kind: fn(&Emission) -> bool| groups.iter().any(|it| kind(it) && it.events().contains(event));
-        let decides = has(|group| matches!(group, Emission::Verdict(_)));
+        let decides = has(|group| matches!(group, Emission::Outcome(_)));
         let schedules = has(|group| matches!(group, Emission::Scheduled(_)));
-        let emits = has(|group| !matches!(group, Emission::Verdict(_) | Emission::Scheduled(_)));
+        let emits = has(|group| !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_)));
         let subject = subject::filter(event).trim_end_matches('*').to_owned();
         let schema = codec::data_schema(event);
         Row { entry, event: &event.name, version: event.version, subject, schema, emits, schedules, decides }

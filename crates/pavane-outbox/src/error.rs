@@ -53,7 +53,7 @@ pub enum Error {
     /// The event isn't declared by whoever emits it.
     #[error("{who} does not declare that it emits {event}: add .{method}::<…>() to its line in the wiring table")]
     Undeclared {
-        /// The reaction or edge.
+        /// The reaction or entry point.
         who: String,
         /// The event.
         event: EventRef,
@@ -71,7 +71,7 @@ pub enum Error {
     /// The saga is older than its memory, so what was done in it is no longer known.
     #[error(
         "the saga {saga} started {} ago, and what it did is remembered for {}: decide by hand what has to be done, \
-         or raise inbox_retention and relay.verdict_retention for the sagas to come",
+         or raise inbox_retention and relay.outcome_retention for the sagas to come",
         days(*age),
         days(*memory)
     )]
@@ -86,7 +86,7 @@ pub enum Error {
     /// An event is scheduled for when its saga is forgotten.
     #[error(
         "{event} can't be scheduled in {}: the saga is {} old, and what it did is remembered for {}; use \
-         {} at most, or raise inbox_retention and relay.verdict_retention",
+         {} at most, or raise inbox_retention and relay.outcome_retention",
         days(*delay),
         days(*age),
         days(*memory),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pavane_contract::{Cause, Event, EventRef, SagaId};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{Correlation, Database, Db, Dialect, Emissions, Error, Verdict, db::micros, draft, store::NewRow};
+use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::micros, draft, store::NewRow};
 
 /// Emits in a transaction that you began and commit. `PostgreSQL` only.
 ///
@@ -115,12 +115,12 @@ impl<DB: Database> Guest<'_, DB> {
     ///
     /// As [`emit`](Self::emit), and when the saga is older than outcomes are remembered. In a transaction that is repeatable
     /// read or serializable, losing is a serialization failure (40001): roll back and try again.
-    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
-        draft::check_declared::<E>(&self.emissions, Emissions::allow_verdict, "decides")?;
+    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
+        draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
         let row = self.row(event)?;
         let won = store::decide::<DB>(self.conn, (self.cause.saga, E::NAME), row).await?;
-        Ok(if won { Verdict::Won } else { Verdict::Lost })
+        Ok(if won { Decision::Won } else { Decision::Lost })
     }
 
     fn row<E: Event>(&self, event: &E) -> Result<NewRow, Error> {

@@ -44,4 +44,4 @@ pub use failure::Failure;
 pub use guest::Guest;
 pub use refused::RefusedEvent;
 pub use store::Backlog;
-pub use tx::{Tx, Verdict};
+pub use tx::{Decision, Tx};

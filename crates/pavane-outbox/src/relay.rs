@@ -84,7 +84,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// # Errors
     ///
     /// When the database or the broker fails. What the broker acknowledged before the failure is marked.
-    pub async fn step(&mut self) -> Result<Progress, Error> {
+    pub async fn turn(&mut self) -> Result<Progress, Error> {
         let now = self.db.now();
         if now >= self.lease_until || self.is_reconnected() {
             // Somebody else may have published since, or the broker may have lost what it acknowledged: what isn't marked is

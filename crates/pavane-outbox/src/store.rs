@@ -237,19 +237,19 @@ pub(crate) async fn next_due<DB: Database>(db: &Db<DB>) -> Result<Option<i64>, E
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
-/// Deletes verdicts of sagas that ended long ago, a batch at a time.
-pub(crate) async fn prune_verdicts<DB: Database>(db: &Db<DB>, retention: Duration, limit: i64) -> Result<u64, Error> {
+/// Deletes outcomes of sagas that ended long ago, a batch at a time.
+pub(crate) async fn prune_outcomes<DB: Database>(db: &Db<DB>, retention: Duration, limit: i64) -> Result<u64, Error> {
     const PRUNE: Statement = Statement {
-        postgres: "delete from pavane_verdict where saga in (select saga from pavane_verdict \
+        postgres: "delete from pavane_outcome where saga in (select saga from pavane_outcome \
                    where decided_at < (select pavane_now() - $1) order by decided_at limit $2)",
-        sqlite: "delete from pavane_verdict where saga in (select saga from pavane_verdict \
+        sqlite: "delete from pavane_outcome where saga in (select saga from pavane_outcome \
                  where decided_at < $3 - $1 order by decided_at limit $2)",
     };
     let args = db.timed(vec![micros(retention).into(), limit.into()]);
     Ok(DB::execute(&mut *db.writer().await?, PRUNE.on(db.dialect()), args).await?)
 }
 
-/// Takes the saga's only verdict. `false` when it has one.
+/// Takes the saga's only outcome. `false` when it has one.
 ///
 /// Two transactions that decide at once meet at the primary key: the second waits for the first to commit, and loses.
 pub(crate) async fn decide<DB: Database>(
@@ -259,9 +259,9 @@ pub(crate) async fn decide<DB: Database>(
     event: &str,
 ) -> Result<bool, Error> {
     const DECIDE: Statement = Statement {
-        postgres: "insert into pavane_verdict (saga, event, decided_at) values ($1::uuid, $2, pavane_now()) \
+        postgres: "insert into pavane_outcome (saga, event, decided_at) values ($1::uuid, $2, pavane_now()) \
                    on conflict (saga) do nothing",
-        sqlite: "insert into pavane_verdict (saga, event, decided_at) values ($1, $2, $3) on conflict (saga) do nothing",
+        sqlite: "insert into pavane_outcome (saga, event, decided_at) values ($1, $2, $3) on conflict (saga) do nothing",
     };
     let args = db.timed(vec![saga.to_string().into(), event.into()]);
     Ok(DB::execute(conn, DECIDE.on(db.dialect()), args).await? == 1)

@@ -11,10 +11,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a lost decision emitted nothing; the caller must not act on it"]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
-pub enum Verdict {
-    /// It is the saga's verdict now, and the event was emitted.
+pub enum Decision {
+    /// It is the saga's outcome now, and the event was emitted.
     Won,
-    /// The saga had a verdict before; nothing was emitted.
+    /// The saga had an outcome before; nothing was emitted.
     Lost,
 }
 
@@ -94,19 +94,19 @@ impl<DB: Database> Tx<DB> {
         self.flush_if_large().await
     }
 
-    /// Makes an event the saga's verdict, if it has none yet: the first one committed wins, for ever.
+    /// Makes an event the saga's outcome, if it has none yet: the first one committed wins, for ever.
     ///
     /// # Errors
     ///
     /// As [`emit`](Self::emit), when the saga is older than outcomes are remembered, and when the database fails.
-    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Verdict, Error> {
-        self.declared::<E>(Emissions::allow_verdict, "decides")?;
+    pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
+        self.declared::<E>(Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
         if store::decide(&self.db, self.inner.conn(), self.cause.saga, E::NAME).await? {
             self.leave(event).await?;
-            Ok(Verdict::Won)
+            Ok(Decision::Won)
         } else {
-            Ok(Verdict::Lost)
+            Ok(Decision::Lost)
         }
     }
 
@@ -183,12 +183,12 @@ impl<DB: Database> Tx<DB> {
         self.emitted.clear();
     }
 
-    /// What was emitted since [`enter`](Self::enter), verdicts included, scheduled events not. For the inbox.
+    /// What was emitted since [`enter`](Self::enter), outcomes included, scheduled events not. For the inbox.
     pub fn emitted(&self) -> &[RawEnvelope] {
         &self.emitted
     }
 
-    /// Emits an event that is declared as the giving-up event of a reaction. For the inbox.
+    /// Emits an event that is declared as the failure event of a reaction. For the inbox.
     ///
     /// # Errors
     ///

@@ -79,13 +79,13 @@ impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
         for _ in 0..ROUNDS {
             let mut handled = 0;
             for consumer in &mut self.consumers {
-                handled += consumer.turn(BATCH_MAX).await?;
+                handled += consumer.turn_now(BATCH_MAX).await?;
             }
             if let Some(dead_letters) = &mut self.dead_letters {
                 // What the bus doesn't take waits, and keeps nothing else from happening.
                 handled += usize::from(matches!(dead_letters.turn().await, Ok(dead_letter::Progress::Published)));
             }
-            let Progress::Idle { next_due } = self.relay.step().await? else { continue };
+            let Progress::Idle { next_due } = self.relay.turn().await? else { continue };
             if handled > 0 {
                 continue;
             }

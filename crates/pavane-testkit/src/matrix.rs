@@ -35,11 +35,11 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 ///   call of an effect, before the ack and after the ack, each time that the reaction gets there;
 /// - an error of the database at each row that is written, the framework's rows included;
 /// - the undo before the step, while the step's effect runs, and the step again after its undo; and that the step emits what
-///   its undo takes back once;
+///   its undo is for once;
 /// - for what the service gives up on: dead letters that can't be published for a while;
 /// - a body that can't be read, a message that is no event, an unknown version.
 ///
-/// Expected is the same as without the fault: the same rows, steps, verdicts, timers, events and dead letters. Where the
+/// Expected is the same as without the fault: the same rows, steps, outcomes, timers, events and dead letters. Where the
 /// fault is the event's, expected is a dead letter and nothing else.
 ///
 /// Limits: it runs on SQLite in memory, one transaction at a time, or slower, [on PostgreSQL](FaultMatrix::on_postgres), where
@@ -211,7 +211,7 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         self.examples.iter().find(|example| reaction.on.contains(&example.meta.event))
     }
 
-    /// The step that an undo takes back, and an example of what makes the step run.
+    /// The step that an undo is for, and an example of what makes the step run.
     fn step<'a>(&'a self, manifest: &'a Manifest, undo: &Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
         let step = manifest.step_of(undo)?;
         Some((step, self.example_for(step)?))

@@ -13,7 +13,7 @@ use pavane::{
     Event,
     bus::{Memory, topology::EVENTS},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
-    database::{Db, Edge, Service},
+    database::{Db, Entry, Service},
     outbox::Database,
 };
 
@@ -92,7 +92,7 @@ impl<S: Send + Sync + 'static, DB: Database> IntoFuture for Given<S, DB> {
 /// at once, the clock moving on to when that is due; timers wait for [`advance`](Self::advance).
 pub struct Stage<S, DB: Database = sqlx::Any> {
     actor: Actor<S, DB, Memory>,
-    edges: Vec<(String, Edge<DB>)>,
+    entries: Vec<(String, Entry<DB>)>,
     state: Arc<S>,
     db: Db<DB>,
     bus: Memory,
@@ -113,11 +113,11 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         let db = open_database(&name, Arc::new(clock.clone()), None).await;
         let app = Actor::connect(service, db.clone(), bus.clone()).await;
         let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
-        let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
+        let entries = app.manifest().entries.iter().map(|entry| (entry.name.clone(), app.entry(&entry.name))).collect();
         let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
         let actor = Actor::of(app);
         let (given, deliveries, before, next_timer) = (HashSet::new(), 0, 0, None);
-        Self { actor, edges, state, db, bus, clock, saga, given, deliveries, before, next_timer }
+        Self { actor, entries, state, db, bus, clock, saga, given, deliveries, before, next_timer }
     }
 
     /// Gives the service an event of the stage's saga, and lets it work until it rests.
@@ -153,7 +153,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         envelope(&self.clock, self.saga, event)
     }
 
-    /// Lets the service work until it rests, for example after a request at an [`edge`](Self::edge).
+    /// Lets the service work until it rests, for example after a request at an [`entry`](Self::entry point).
     ///
     /// # Panics
     ///
@@ -229,14 +229,14 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         &self.state
     }
 
-    /// An edge of the service, to make a request there. Call [`settle`](Self::settle) afterwards.
+    /// An entry point of the service, to make a request there. Call [`settle`](Self::settle) afterwards.
     ///
     /// # Panics
     ///
-    /// When the wiring table has no such edge.
-    pub fn edge(&self, name: &str) -> Edge<DB> {
-        let edge = self.edges.iter().find(|(edge, _)| edge == name);
-        edge.unwrap_or_else(|| panic!("the service has no edge {name:?}")).1.clone()
+    /// When the wiring table has no such entry point.
+    pub fn entry(&self, name: &str) -> Entry<DB> {
+        let entry = self.entries.iter().find(|(entry, _)| entry == name);
+        entry.unwrap_or_else(|| panic!("the service has no entry point {name:?}")).1.clone()
     }
 
     /// The bus, to look at what is there or to make it fail.

@@ -16,8 +16,8 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Config, Error,
-    database::{Edge, Readiness},
-    janitor, pressure, supervisor,
+    database::{Entry, Readiness},
+    maintenance, pressure, supervisor,
     supervisor::Tasks,
     unread::Unread,
 };
@@ -51,12 +51,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         &self.db
     }
 
-    /// An edge of the wiring table, by its name. An unknown name gives an edge that may emit nothing.
-    pub fn edge(&self, name: &str) -> Edge<DB> {
-        let declared = self.manifest().edges.iter().find(|edge| edge.name == name);
-        let groups = declared.map(|edge| edge.emits.clone()).unwrap_or_default();
+    /// An entry point of the wiring table, by its name. An unknown name gives an entry point that may emit nothing.
+    pub fn entry(&self, name: &str) -> Entry<DB> {
+        let declared = self.manifest().entries.iter().find(|entry| entry.name == name);
+        let groups = declared.map(|entry| entry.emits.clone()).unwrap_or_default();
         let who = format!("{}/{name}", self.manifest().service);
-        Edge::new(self.db.clone(), Emissions::new(who, groups))
+        Entry::new(self.db.clone(), Emissions::new(who, groups))
     }
 
     /// Tells whether the service can do its work right now. Cheap to clone: give it to your `/readyz`.
@@ -100,7 +100,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         });
         let (of, until) = (db.clone(), stop.clone());
         keep(&mut running, &tasks, "maintenance", move || {
-            janitor::run(of.clone(), config.inbox_retention, until.clone())
+            maintenance::run(of.clone(), config.inbox_retention, until.clone())
         });
         let (of, until) = ((db.clone(), bus.clone()), stop.clone());
         keep(&mut running, &tasks, "the look for what expires unread", move || {
@@ -175,7 +175,7 @@ async fn run_relay<DB: Database, B: Bus>((db, bus, config): (Db<DB>, B, relay::C
 async fn publish_rest<DB: Database, B: Bus>(relay: &mut Relay<DB, B>) {
     const PATIENCE: Duration = Duration::from_secs(5);
     let rest = async {
-        while let Progress::Sent { .. } = relay.step().await? {}
+        while let Progress::Sent { .. } = relay.turn().await? {}
         relay.release().await
     };
     match tokio::time::timeout(PATIENCE, rest).await {

@@ -121,7 +121,7 @@ impl Config {
     /// What the service keeps to.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
-            memory: self.inbox_retention.min(self.relay.verdict_retention),
+            memory: self.inbox_retention.min(self.relay.outcome_retention),
             outbox_rows: self.outbox_rows,
             outbox_age: self.outbox_age,
         }
@@ -140,9 +140,9 @@ impl Config {
             );
             return refuse("inbox_retention", &self.inbox_retention, why);
         }
-        if self.relay.verdict_retention <= longest {
-            let why = format!("a saga could get a second verdict; use more than {longest:?}");
-            return refuse("relay.verdict_retention", &self.relay.verdict_retention, why);
+        if self.relay.outcome_retention <= longest {
+            let why = format!("a saga could get a second outcome; use more than {longest:?}");
+            return refuse("relay.outcome_retention", &self.relay.outcome_retention, why);
         }
         if self.relay.durability_horizon >= self.topology.max_age {
             let why = format!(

@@ -5,7 +5,7 @@
 pub use pavane_inbox::Call;
 pub use pavane_outbox::{Database, Db, Guest, Tx};
 
-pub use crate::{app::App, edge::Edge, readiness::Readiness, service::Service};
+pub use crate::{app::App, entry::Entry, readiness::Readiness, service::Service};
 
 /// The names for one database.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -26,7 +26,7 @@ macro_rules! names {
         /// A connected service, ready to run.
         pub type App<S, B = JetStream> = crate::database::App<S, $database, B>;
         /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
-        pub type Edge = crate::database::Edge<$database>;
+        pub type Entry = crate::database::Entry<$database>;
         /// Tells whether a service can do its work right now. Cheap to clone: give it to your `/readyz`.
         pub type Readiness<B = JetStream> = crate::database::Readiness<$database, B>;
     };

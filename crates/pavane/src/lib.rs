@@ -5,8 +5,8 @@ pub mod any;
 mod app;
 mod config;
 pub mod database;
-mod edge;
-mod janitor;
+mod entry;
+mod maintenance;
 #[cfg(feature = "ops")]
 mod metric;
 #[cfg(feature = "ops")]
@@ -24,7 +24,7 @@ mod unread;
 
 pub use app::shutdown_signal;
 pub use config::Config;
-pub use edge::Declared;
+pub use entry::Declared;
 pub use pavane_bus as bus;
 pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;
@@ -51,6 +51,6 @@ pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox as inbox;
 pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
 pub use pavane_outbox as outbox;
-pub use pavane_outbox::{Correlation, Verdict};
+pub use pavane_outbox::{Correlation, Decision};
 pub use service::Error;
 pub use sqlx;

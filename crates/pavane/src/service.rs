@@ -7,7 +7,7 @@ use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, 
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{Config, database::App, edge::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
+use crate::{Config, database::App, entry::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
 
 /// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +83,8 @@ pub enum Error {
 pub struct Service<S, DB: Database> {
     name: String,
     state: S,
-    edges: Vec<pavane_choreography::Edge>,
-    /// Those of the events that may be emitted at the edges.
+    entries: Vec<pavane_choreography::Entry>,
+    /// Those of the events that may be emitted at the entry points.
     fields: Vec<EventFields>,
     sagas: Vec<Saga>,
     reactions: Vec<(String, Reaction<S, DB>)>,
@@ -94,8 +94,8 @@ pub struct Service<S, DB: Database> {
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// A service that does nothing yet. The name owns events (`<name>.<fact>`), consumers and subjects: it is wire format.
     pub fn new(name: impl Into<String>, state: S) -> Self {
-        let (edges, fields, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), state, edges, fields, sagas, reactions, migrations: None }
+        let (entries, fields, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), state, entries, fields, sagas, reactions, migrations: None }
     }
 
     /// Brings the service's own tables up to date when it connects.
@@ -105,10 +105,10 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     }
 
     /// Declares where events enter from outside (a request, a schedule, a person) and what may be emitted there.
-    pub fn edge(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
+    pub fn entry(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
         let Declared { emits, fields } = declare(Declared::default());
         self.fields.extend(fields);
-        self.edges.push(pavane_choreography::Edge { name: name.into(), emits });
+        self.entries.push(pavane_choreography::Entry { name: name.into(), emits });
         self
     }
 
@@ -133,7 +133,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let mut events: Vec<_> = self.fields.iter().chain(emitted).cloned().collect();
         events.sort_by(|one, other| one.event.cmp(&other.event));
         events.dedup();
-        Manifest { service: self.name.clone(), edges: self.edges.clone(), reactions, events }
+        Manifest { service: self.name.clone(), entries: self.entries.clone(), reactions, events }
     }
 
     /// What it leaves at the bus about itself when it runs, with this configuration.
@@ -141,7 +141,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let reaction = |(name, reaction): &(String, Reaction<S, DB>)| {
             let tuning = reaction.tuning();
             let mut settings = ReactionSettings::new(wiring::durable(&self.name, name));
-            settings.allowed = tuning.allowed;
+            settings.stuck_after = tuning.stuck_after;
             settings.ack_wait = tuning.ack_wait;
             settings.timeout = tuning.timeout;
             settings.max_attempts = tuning.max_attempts;
@@ -168,7 +168,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             value: format!("{:?} of the saga {:?}", saga.within, saga.name),
             why: format!(
                 "what it did would be forgotten before it ends, and no longer be undone; use {longest:?} at most, or raise \
-                 inbox_retention and relay.verdict_retention of all its services"
+                 inbox_retention and relay.outcome_retention of all its services"
             ),
         })
     }

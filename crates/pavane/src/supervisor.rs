@@ -150,7 +150,7 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     consumer: &mut Consumer<S, DB, B>,
 ) -> pavane_inbox::consumer::Error {
     loop {
-        if let Err(error) = consumer.step().await {
+        if let Err(error) = consumer.turn().await {
             return error;
         }
     }

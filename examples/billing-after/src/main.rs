@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use pavane::postgres::{Db, Edge};
+use pavane::postgres::{Db, Entry};
 use pavane::{Config, Correlation};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 struct Billing {
     pool: PgPool,
-    issue: Edge,
+    issue: Entry,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
     let pool = PgPoolOptions::new().max_connections(20).connect(&std::env::var("DATABASE_URL")?).await?;
     sqlx::migrate!().run(&pool).await?;
     let app = saga::service().connect_with(Db::from_pool("billing", pool.clone()), Config::from_env()?).await?;
-    let billing = Billing { pool, issue: app.edge("issue") };
+    let billing = Billing { pool, issue: app.entry("issue") };
     let saga = tokio::spawn(app.run_until(shutdown()));
     let routes = Router::new().route("/invoices", post(issue)).route("/invoices/{id}", get(show)).with_state(billing);
     let listener = TcpListener::bind("127.0.0.1:4020").await?;

@@ -61,7 +61,7 @@ async fn mark_paid((): &(), tx: &mut Tx, arrived: &Envelope<TransferArrived>) ->
 
 pub(crate) fn service() -> Service<()> {
     Service::new("billing", ())
-        .edge("issue", pavane::Declared::emits::<InvoiceIssued>)
+        .entry("issue", pavane::Declared::emits::<InvoiceIssued>)
         .react("mark-paid", on(mark_paid).may_emit::<InvoicePaid>())
 }
 

@@ -44,7 +44,7 @@ fn billing() -> Service<()> {
     let tables = Migration::new(1, "tables".into(), MigrationType::Simple, sql.into_sql_str(), false);
     Service::new("billing", ())
         .migrations(Migrator::with_migrations(vec![tables]))
-        .edge("pay", pavane::Declared::may_emit::<Paid>)
+        .entry("pay", pavane::Declared::may_emit::<Paid>)
         .react("book", on(book))
 }
 

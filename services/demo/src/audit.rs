@@ -31,8 +31,8 @@ pub struct Books {
     pub reserved: i64,
     /// Pieces shipped.
     pub shipped: i64,
-    /// Orders with a verdict.
-    pub verdicts: i64,
+    /// Orders with an outcome.
+    pub outcomes: i64,
     /// Events that should have been published and are not.
     pub unsent: i64,
 }
@@ -100,7 +100,7 @@ impl Audit {
         let says_refunded = after.payment_refunded - before.payment_refunded;
         let checks = vec![
             check("orders that ended as they must", count(orders.len()), count(as_expected)),
-            check("orders with exactly one verdict", count(orders.len()), after.verdicts - before.verdicts),
+            check("orders with exactly one outcome", count(orders.len()), after.outcomes - before.outcomes),
             check("money at the provider: captured − refunded", revenue, captured - refunded),
             check("money in the payment service: captured − refunded", revenue, says_captured - says_refunded),
             check(
@@ -146,7 +146,7 @@ impl Books {
             books.unsent += unsent(shop, service).await?;
         }
         for status in ["confirmed", "cancelled"] {
-            books.verdicts += verdicts(shop, status).await?;
+            books.outcomes += outcomes(shop, status).await?;
         }
         Ok(books)
     }
@@ -168,16 +168,16 @@ async fn unsent(shop: &Shop, service: &str) -> Result<i64> {
 }
 
 /// How many orders have ended this way, counted page by page.
-async fn verdicts(shop: &Shop, status: &str) -> Result<i64> {
-    let mut verdicts = 0;
+async fn outcomes(shop: &Shop, status: &str) -> Result<i64> {
+    let mut outcomes = 0;
     let mut after = String::new();
     loop {
         let page = get(shop, "order", &format!("/orders?status={status}&limit=100{after}")).await?;
         let orders = page["orders"].as_array().context("the order service has no list")?;
-        verdicts += i64::try_from(orders.len())?;
+        outcomes += i64::try_from(orders.len())?;
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
-            None => return Ok(verdicts),
+            None => return Ok(outcomes),
         }
     }
 }

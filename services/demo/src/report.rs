@@ -59,8 +59,8 @@ pub fn text(orders: &[Settled], audit: &Audit) -> String {
         checks.add_row([check.what.clone(), check.expected.to_string(), check.found.to_string(), mark.to_owned()]);
     }
     let unexpected: String = orders.iter().filter(|order| !order.is_as_expected()).take(20).map(describe).collect();
-    let verdict = if audit.passed() { "The books balance." } else { "THE BOOKS DO NOT BALANCE." };
-    format!("{scenarios}\n\n{checks}\n\n{unexpected}{verdict}")
+    let outcome = if audit.passed() { "The books balance." } else { "THE BOOKS DO NOT BALANCE." };
+    format!("{scenarios}\n\n{checks}\n\n{unexpected}{outcome}")
 }
 
 fn describe(order: &Settled) -> String {

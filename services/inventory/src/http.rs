@@ -11,7 +11,7 @@ use axum::{
 };
 use pavane::{
     Correlation,
-    any::{Db, Edge},
+    any::{Db, Entry},
     ops::{self, FieldError, PROBLEM_JSON, Problem},
 };
 use serde::{Deserialize, Serialize};
@@ -32,11 +32,11 @@ struct Description;
 #[derive(Clone)]
 struct Warehouse {
     db: Db,
-    stocktaking: Edge,
+    stocktaking: Entry,
 }
 
 /// What the API answers to requests.
-pub(crate) fn router(db: Db, stocktaking: Edge) -> Router {
+pub(crate) fn router(db: Db, stocktaking: Entry) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(list_stock))
         .routes(routes!(show_stock, set_stock))

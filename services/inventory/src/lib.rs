@@ -64,7 +64,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let app = service(Inventory).connect(config).await.context("failed to start the service")?;
     // Not in the wiring table, as nothing is emitted there: counting stock is no part of any saga.
-    let stocktaking = app.edge("set-stock");
+    let stocktaking = app.entry("set-stock");
     let routes = http::router(app.db().clone(), stocktaking);
     ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

@@ -52,7 +52,7 @@ impl Observer {
         let started = tokio::time::Instant::now();
         let mut told = false;
         loop {
-            if let Err(error) = self.step(&mut feed).await {
+            if let Err(error) = self.turn(&mut feed).await {
                 self.cannot_read(&error);
                 sleep(RETRY).await;
             }
@@ -66,7 +66,7 @@ impl Observer {
     }
 
     /// Waits for the next updates and takes them in.
-    pub(crate) async fn step(&self, feed: &mut Feed) -> Result<(), Error> {
+    pub(crate) async fn turn(&self, feed: &mut Feed) -> Result<(), Error> {
         let updates = feed.next().await?;
         self.view.write().await.apply(updates);
         self.trouble.send_if_modified(|trouble| trouble.take().is_some());

@@ -199,9 +199,9 @@ pub(crate) enum Status {
     StockReserved,
     ShipmentCreated,
     Confirmed,
-    /// Something that was done for it is not taken back yet.
+    /// Something that was done for it is not undone yet.
     Cancelling,
-    /// Everything that is known to have been done for it is taken back.
+    /// Everything that is known to have been done for it is undone.
     Cancelled,
     /// What is known contradicts itself: a person has to look.
     NeedsReview,

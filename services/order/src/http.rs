@@ -1,4 +1,4 @@
-//! The order service's HTTP edge.
+//! The order service's HTTP entry point.
 
 pub(crate) mod events;
 pub(crate) mod idempotency;
@@ -22,8 +22,8 @@ use contracts::{
     order::{CancelReason, OrderDeadlinePassed},
 };
 use pavane::{
-    Correlation, Verdict,
-    any::{App, Db, Edge},
+    Correlation, Decision,
+    any::{App, Db, Entry},
     bus::Bus,
     ops::{self, FieldError, Problem, trace_of},
 };
@@ -46,9 +46,9 @@ use crate::{
     view::{OrderView, PageView, SummaryView},
 };
 
-/// The edge where orders are placed.
+/// The entry point where orders are placed.
 pub(crate) const PLACE: &str = "place-order";
-/// The edge where customers cancel them.
+/// The entry point where customers cancel them.
 pub(crate) const CANCEL: &str = "cancel-order";
 
 const BODY_MAX: usize = 64 * 1024;
@@ -57,8 +57,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// What request handlers share.
 #[derive(Debug)]
 pub(crate) struct Shop {
-    place: Edge,
-    cancel: Edge,
+    place: Entry,
+    cancel: Entry,
     db: Db,
     orders: Arc<Orders>,
     settings: Settings,
@@ -69,8 +69,8 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) fn new<B: Bus>(app: &App<Orders, B>, settings: Settings, stopping: CancellationToken) -> Self {
         Self {
-            place: app.edge(PLACE),
-            cancel: app.edge(CANCEL),
+            place: app.entry(PLACE),
+            cancel: app.entry(CANCEL),
             db: app.db().clone(),
             orders: Arc::clone(app.state()),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
@@ -228,30 +228,30 @@ async fn list(
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Confirmed before")))]
 async fn cancel(State(shop): Shared, id: PathId, headers: HeaderMap) -> Result<Response, Problem> {
     let id = order_id(id)?;
-    let (order, verdict) = decide_to_cancel(&shop, id, &headers).await?;
+    let (order, outcome) = decide_to_cancel(&shop, id, &headers).await?;
     let view = Json(OrderView::from(&order));
-    match (verdict, order.summary.cancel_reason) {
-        (Verdict::Won, _) => Ok((StatusCode::ACCEPTED, view).into_response()),
-        (Verdict::Lost, Some(_)) => Ok(view.into_response()),
-        (Verdict::Lost, None) => {
+    match (outcome, order.summary.cancel_reason) {
+        (Decision::Won, _) => Ok((StatusCode::ACCEPTED, view).into_response()),
+        (Decision::Lost, Some(_)) => Ok(view.into_response()),
+        (Decision::Lost, None) => {
             Err(Problem::new(StatusCode::CONFLICT, "the order is confirmed; it can't be cancelled any more"))
         }
     }
 }
 
-async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Result<(Order, Verdict), Problem> {
+async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Result<(Order, Decision), Problem> {
     const REASON: CancelReason = CancelReason::CustomerRequest;
     // Before the transaction: it begins only for a saga whose id tells its age, and a path may name any. And not left to the
-    // decision alone: verdicts are forgotten some day, and an order may be older than that.
+    // decision alone: outcomes are forgotten some day, and an order may be older than that.
     let order = store::find(shop.db.readers(), id).await?.ok_or_else(problem::no_such_order)?;
     if order.is_decided() {
-        return Ok((order, Verdict::Lost));
+        return Ok((order, Decision::Lost));
     }
     let correlation = Correlation::of(saga_of(id)).traced(trace_of(headers));
     let mut tx = shop.cancel.begin(correlation).await?;
     let customer = store::customer(&mut tx, id).await?.ok_or_else(problem::no_such_order)?;
-    let verdict = tx.decide(&customer.cancelled(REASON)).await?;
-    if verdict == Verdict::Won {
+    let outcome = tx.decide(&customer.cancelled(REASON)).await?;
+    if outcome == Decision::Won {
         store::set_cancel_reason(&mut tx, id, REASON).await?;
         let _known = store::record(&mut tx, id, Fact::Cancelled).await?;
     }
@@ -259,5 +259,5 @@ async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Resu
     let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
     shop.orders.changes.announce_after(&mut tx, id);
     tx.commit().await?;
-    Ok((order, verdict))
+    Ok((order, outcome))
 }

@@ -1,6 +1,6 @@
 //! The shop's order service: takes orders, follows them through the other services' events, and decides how each ends.
 //!
-//! An order's end is a verdict, confirmed or cancelled; the first one committed wins. Everything else here is bookkeeping:
+//! An order's end is an outcome, confirmed or cancelled; the first one committed wins. Everything else here is bookkeeping:
 //! an order is the set of facts known about it (`domain`), which reactions add to (`reactions`), and which customers see
 //! as a status and a history (`http`).
 
@@ -65,8 +65,8 @@ pub fn service(orders: Orders) -> Service<Orders> {
     Service::new("order", orders)
         .migrations(sqlx::migrate!())
         .saga(saga())
-        .edge(http::PLACE, |edge| edge.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
-        .edge(http::CANCEL, Declared::decides::<OrderCancelled>)
+        .entry(http::PLACE, |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
+        .entry(http::CANCEL, Declared::decides::<OrderCancelled>)
         .react(
             "track-progress",
             on(track::<PaymentAuthorized>)
@@ -118,7 +118,7 @@ pub async fn serve<B: Bus>(
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let shop = Arc::new(Shop::new(&app, settings, stopping.clone()));
-    let forgetting = idempotency::forget_regularly(app.edge("forget-keys"), stopping.clone());
+    let forgetting = idempotency::forget_regularly(app.entry("forget-keys"), stopping.clone());
     let at_shutdown = stopping.clone();
     let _until_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
         shutdown.await;

@@ -180,7 +180,7 @@ fn price(value: Option<i64>) -> Result<i64, String> {
     }
 }
 
-/// More than nothing: there is nothing to pay otherwise, and payment is what starts the dance.
+/// More than nothing: there is nothing to pay otherwise, and payment is what starts the saga.
 fn total(lines: &[Line]) -> Result<Money, String> {
     let mut prices = lines.iter().map(|line| line.unit_price.times(line.quantity));
     let sum = prices.next().ok_or("is empty")?.and_then(|first| prices.try_fold(first, |sum, next| sum.add(&next?)));

@@ -9,7 +9,7 @@ use contracts::{
     },
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Envelope, Event, Handled, HandlerError, Verdict, any::Tx};
+use pavane::{Decision, Envelope, Event, Handled, HandlerError, any::Tx};
 
 use crate::{
     Orders,
@@ -74,14 +74,14 @@ pub(crate) async fn track<E: Tells>(orders: &Orders, tx: &mut Tx, event: &Envelo
 }
 
 /// The money is there, so the order is confirmed, unless it was cancelled before: then the charge is one more thing that
-/// is taken back.
+/// is undone.
 pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<PaymentCaptured>) -> Handled {
     let customer = customer(tx, captured).await?;
     let order = customer.id;
-    // The verdict before the row, here and everywhere: two that take them in different orders would deadlock.
-    let verdict = tx.decide(&customer.confirmed()).await?;
+    // The outcome before the row, here and everywhere: two that take them in different orders would deadlock.
+    let outcome = tx.decide(&customer.confirmed()).await?;
     record(tx, order, Fact::Captured).await?;
-    if verdict == Verdict::Won {
+    if outcome == Decision::Won {
         record(tx, order, Fact::Confirmed).await?;
     }
     orders.changes.announce_after(tx, order);
@@ -92,11 +92,11 @@ pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<Pa
 pub(crate) async fn cancel<E: Ends>(orders: &Orders, tx: &mut Tx, event: &Envelope<E>) -> Handled {
     let customer = customer(tx, event).await?;
     let order = customer.id;
-    let verdict = tx.decide(&customer.cancelled(E::REASON)).await?;
+    let outcome = tx.decide(&customer.cancelled(E::REASON)).await?;
     if let Some(fact) = E::FACT {
         record(tx, order, fact).await?;
     }
-    if verdict == Verdict::Won {
+    if outcome == Decision::Won {
         store::set_cancel_reason(tx, order, E::REASON).await?;
         record(tx, order, Fact::Cancelled).await?;
     }
@@ -104,7 +104,7 @@ pub(crate) async fn cancel<E: Ends>(orders: &Orders, tx: &mut Tx, event: &Envelo
     Ok(())
 }
 
-/// The order that an event is about, which is also its saga: a verdict counts for one saga, so an event that names an
+/// The order that an event is about, which is also its saga: an outcome counts for one saga, so an event that names an
 /// order from within another saga could bring it a second one.
 fn order<E: Event>(event: &Envelope<E>) -> Result<OrderId, HandlerError> {
     let order = order_of(event.meta.cause.saga);

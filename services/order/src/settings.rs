@@ -62,7 +62,7 @@ impl Settings {
     }
 }
 
-/// Verdicts and the undo ledger are remembered for a month: an order must be long over by then.
+/// Outcomes and the undo ledger are remembered for a month: an order must be long over by then.
 const LONGEST: u64 = 7 * 24 * 60 * 60;
 
 fn seconds(setting: &'static str, value: Option<String>) -> Result<Option<Duration>, Error> {

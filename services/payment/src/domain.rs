@@ -4,7 +4,7 @@ use contracts::Money;
 
 /// The money of one order, as far as it is known. Amounts in minor units of the currency.
 ///
-/// Facts only: none of them is ever taken back, so they may be recorded in any order.
+/// Facts only: none of them is ever undone, so they may be recorded in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     /// The provider's id of the payment intent, when it made one.

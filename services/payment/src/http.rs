@@ -104,7 +104,7 @@ struct CurrencyView {
         (status = 404, body = Problem, content_type = PROBLEM_JSON, description = "The provider hasn't answered for this order")))]
 async fn payment(State(readers): State<AnyPool>, Path(order_id): Path<String>) -> Result<Json<PaymentView>, Problem> {
     let id: OrderId = order_id.parse().map_err(|error| Problem::bad_request("order_id", error))?;
-    match store::dossier(&readers, id).await? {
+    match store::account_with_entries(&readers, id).await? {
         Some((account, history)) => Ok(Json(PaymentView::new(id, account, history))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no payment for the order {id}"))),
     }

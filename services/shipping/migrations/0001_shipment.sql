@@ -1,4 +1,4 @@
--- One parcel for each order. It is handed over or cancelled, never both: the order's verdict excludes one of them.
+-- One parcel for each order. It is handed over or cancelled, never both: the order's outcome excludes one of them.
 create table shipment (
     order_id text not null primary key,
     country text not null,

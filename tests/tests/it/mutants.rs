@@ -16,8 +16,8 @@ const BLESS: &str = "PAVANE_BLESS";
 /// What nothing notices, and why that is right.
 const UNNOTICED: [(&str, &str); 10] = [
     (
-        "edge order/cancel-order",
-        "The dance does without it: whatever it starts, the deadline starts too. That a customer can cancel is a promise \
+        "entry point order/cancel-order",
+        "The saga does without it: whatever it starts, the deadline starts too. That a customer can cancel is a promise \
          of the HTTP contract, and the end-to-end tests hold it.",
     ),
     (
@@ -26,7 +26,7 @@ const UNNOTICED: [(&str, &str); 10] = [
          tests; no saga can fail to end for want of it.",
     ),
     ("reaction notification/send-cancellation", "As above."),
-    ("reaction inventory/ship-stock", "As above: it follows the verdict, and nothing follows from it."),
+    ("reaction inventory/ship-stock", "As above: it follows the outcome, and nothing follows from it."),
     ("reaction shipping/dispatch-shipment", "As above."),
     (
         "trigger payment.authorized of order/track-progress",
@@ -62,13 +62,13 @@ fn mutants() -> Vec<Mutant> {
             change(&mut manifests[at]);
             mutants.push(Mutant { what, manifests });
         };
-        for (ix, edge) in manifest.edges.iter().enumerate() {
-            mutant(format!("edge {service}/{}", edge.name), &|it| drop(it.edges.remove(ix)));
-            // Without its only answer, an edge might as well not be there.
-            for (group, emission) in edge.emits.iter().enumerate().filter(|_| edge.emits.len() > 1) {
+        for (ix, entry) in manifest.entries.iter().enumerate() {
+            mutant(format!("entry point {service}/{}", entry.name), &|it| drop(it.entries.remove(ix)));
+            // Without its only answer, an entry point might as well not be there.
+            for (group, emission) in entry.emits.iter().enumerate().filter(|_| entry.emits.len() > 1) {
                 let what = if matches!(emission, Emission::Scheduled(_)) { "deadline" } else { "answer" };
-                let name = format!("{what} {} of {service}/{}", emission.events()[0].name, edge.name);
-                mutant(name, &|it| drop(it.edges[ix].emits.remove(group)));
+                let name = format!("{what} {} of {service}/{}", emission.events()[0].name, entry.name);
+                mutant(name, &|it| drop(it.entries[ix].emits.remove(group)));
             }
         }
         for (ix, reaction) in manifest.reactions.iter().enumerate() {
@@ -97,7 +97,7 @@ fn without(group: Emission, name: &str) -> Emission {
         Emission::All(_) => Emission::All(rest),
         Emission::OneOf(_) => Emission::OneOf(rest),
         Emission::Maybe(_) => Emission::Maybe(rest),
-        Emission::Verdict(_) => Emission::Verdict(rest),
+        Emission::Outcome(_) => Emission::Outcome(rest),
         Emission::Scheduled(_) => Emission::Scheduled(rest),
         other => other,
     }
@@ -181,7 +181,7 @@ fn page() -> String {
         "# What happens when something is missing from the shop's choreography\n\n\
          Made from the services' wiring tables by `{BLESS}=1 cargo test -p shop-tests the_page_of_mutants`; a test fails \
          when it is stale.\n\n\
-         The mutation proof removes one thing after the other: each edge, reaction, undo, trigger, answer and deadline. \
+         The mutation proof removes one thing after the other: each entry point, reaction, undo, trigger, answer and deadline. \
          The table says which static checks notice, and how the saga then goes wrong in the model checker's shortest \
          counterexample.\n\n\
          For example, without `refund-payment`, an order is charged and never refunded:\n\n\

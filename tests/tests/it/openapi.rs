@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::house::{House, On};
 
-/// How many requests are made up for each operation, beside those at the edges of what its description allows.
+/// How many requests are made up for each operation, beside those at the entry points of what its description allows.
 const EXAMPLES: &str = "SCHEMATHESIS_EXAMPLES";
 /// What decides which.
 const SEED: &str = "SCHEMATHESIS_SEED";

@@ -44,8 +44,8 @@ pub async fn can_be_done_at_once(world: &impl World) {
         bus.subscribe(&consumer(LONG)).await.map(drop)
     }
     let (a, b, c) = tokio::join!(start(world), start(world), start(world));
-    for outcome in [a, b, c] {
-        outcome.expect("provision at once");
+    for result in [a, b, c] {
+        result.expect("provision at once");
     }
 }
 

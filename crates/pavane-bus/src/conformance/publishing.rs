@@ -33,7 +33,7 @@ pub async fn stores_a_message_id_once(world: &impl World) {
     let bus = provisioned(world).await;
     let first = bus.publish(vec![message(1)]).await.remove(0).expect("publish");
     let again = bus.publish(vec![message(1), message(2)]).await;
-    let [again, other] = again.as_slice() else { panic!("two outcomes wanted") };
+    let [again, other] = again.as_slice() else { panic!("two results wanted") };
     let again = again.clone().expect("publish again");
     assert!(!first.duplicate && again.duplicate);
     assert_eq!(first.sequence, again.sequence);
@@ -69,9 +69,9 @@ pub async fn keeps_odd_headers(world: &impl World) {
 pub async fn refuses_only_the_bad_one(world: &impl World) {
     let bus = provisioned(world).await;
     let huge = Outgoing { payload: vec![0; 64 * 1024 * 1024].into(), ..message(2) };
-    let outcomes = bus.publish(vec![message(1), huge, message(3)]).await;
-    assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
-    assert!(matches!(outcomes[1], Err(PublishError::Refused(_))), "{:?}", outcomes[1]);
+    let results = bus.publish(vec![message(1), huge, message(3)]).await;
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    assert!(matches!(results[1], Err(PublishError::Refused(_))), "{:?}", results[1]);
 }
 
 /// What no stream takes or the protocol can't carry is refused, not retried for ever.
@@ -86,8 +86,8 @@ pub async fn refuses_what_can_not_be_sent(world: &impl World) {
         Outgoing { message_id: "a\nb".to_owned(), ..message(6) },
         Outgoing { message_id: String::new(), ..message(7) },
     ];
-    for (outcome, message) in bus.publish(bad.clone()).await.iter().zip(&bad) {
-        assert!(matches!(outcome, Err(PublishError::Refused(_))), "{outcome:?} for {message:?}");
+    for (result, message) in bus.publish(bad.clone()).await.iter().zip(&bad) {
+        assert!(matches!(result, Err(PublishError::Refused(_))), "{result:?} for {message:?}");
     }
     assert_eq!(bus.stream_state().await.expect("state").last_sequence, 0);
 }

@@ -80,11 +80,11 @@ impl Bucket {
     pub async fn put(&self, key: &str, expected: u64, value: Bytes) -> Result<Option<u64>, Error> {
         let message = PublishMessage::build().payload(value).expected_last_subject_sequence(expected);
         let sent = self.bus.inner.context.send_publish(self.subject(key), message).await;
-        let outcome = match sent {
+        let result = match sent {
             Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
         };
-        match outcome {
+        match result {
             Ok(acknowledgement) => Ok(Some(acknowledgement.sequence)),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
             Err(error) => Err(Error::Unavailable(error.to_string())),

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
 
-type Outcome = Result<Receipt, PublishError>;
+type Published = Result<Receipt, PublishError>;
 
-/// So many outcomes are awaited at once where there is no more room in flight: a part of what fits, so that the server is
+/// So many results are awaited at once where there is no more room in flight: a part of what fits, so that the server is
 /// never without work meanwhile.
 const SETTLED_AT_ONCE: usize = 64;
 
@@ -30,12 +30,12 @@ struct Batch<'a> {
     inner: &'a Inner,
     since: Mark,
     pending: VecDeque<Pending<'a>>,
-    outcomes: Vec<Outcome>,
+    results: Vec<Published>,
     /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order behind it.
     stopped: bool,
 }
 
-/// A message whose outcome is awaited or known already.
+/// A message whose result is awaited or known already.
 enum Pending<'a> {
     Sent(Sent<'a>),
     Failed(PublishError),
@@ -45,25 +45,25 @@ struct Sent<'a> {
     subject: Subject,
     ack: PublishAckFuture,
     deadline: Instant,
-    /// Counts as in flight until the outcome is known.
+    /// Counts as in flight until the result is known.
     _permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Inner {
-    pub(super) async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Outcome> {
+    pub(super) async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Published> {
         let mut batch = Batch {
             inner: self,
             since: self.link.mark(),
             pending: VecDeque::new(),
-            outcomes: Vec::with_capacity(messages.len()),
+            results: Vec::with_capacity(messages.len()),
             stopped: false,
         };
         for message in messages {
             batch.push(message).await;
         }
         batch.settle(usize::MAX).await;
-        record(&batch.outcomes);
-        batch.outcomes
+        record(&batch.results);
+        batch.results
     }
 }
 
@@ -120,25 +120,25 @@ impl<'a> Batch<'a> {
         Ok((subject, ack, deadline))
     }
 
-    /// Waits for the outcomes of the first messages, so many at most.
+    /// Waits for the results of the first messages, so many at most.
     ///
     /// The last of them first: answers come in order, so the others are there by then, and this task is woken once and not
     /// for each.
     async fn settle(&mut self, most: usize) {
         let settled = self.pending.drain(..most.min(self.pending.len())).collect::<Vec<_>>();
-        let start = self.outcomes.len();
+        let start = self.results.len();
         for pending in settled.into_iter().rev() {
-            let outcome = match pending {
-                Pending::Sent(sent) => self.outcome(sent).await,
+            let result = match pending {
+                Pending::Sent(sent) => self.result(sent).await,
                 Pending::Failed(error) => Err(error),
             };
-            self.stopped |= outcome.as_ref().is_err_and(may_pass);
-            self.outcomes.push(outcome);
+            self.stopped |= result.as_ref().is_err_and(may_pass);
+            self.results.push(result);
         }
-        self.outcomes[start..].reverse();
+        self.results[start..].reverse();
     }
 
-    async fn outcome(&self, sent: Sent<'a>) -> Outcome {
+    async fn result(&self, sent: Sent<'a>) -> Published {
         let inner = self.inner;
         let concerned = [sent.subject.as_str()];
         let answer = tokio::select! {
@@ -224,10 +224,10 @@ fn refusal(error: &jetstream::context::PublishError) -> PublishError {
     if refused { PublishError::Refused(text) } else { PublishError::Unavailable(text) }
 }
 
-fn record(outcomes: &[Outcome]) {
+fn record(results: &[Published]) {
     let mut counts = [("stored", 0), ("duplicate", 0), ("unavailable", 0), ("denied", 0), ("refused", 0)];
-    for outcome in outcomes {
-        let index = match outcome {
+    for result in results {
+        let index = match result {
             Ok(receipt) => usize::from(receipt.duplicate),
             Err(PublishError::Unavailable(_)) => 2,
             Err(PublishError::Denied(_)) => 3,
@@ -235,8 +235,8 @@ fn record(outcomes: &[Outcome]) {
         };
         counts[index].1 += 1;
     }
-    for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        metrics::counter!(metric::PUBLISHED, metric::OUTCOME => outcome).increment(count);
+    for (result, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        metrics::counter!(metric::PUBLISHED, metric::RESULT => result).increment(count);
     }
 }
 

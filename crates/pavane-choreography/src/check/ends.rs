@@ -82,7 +82,7 @@ fn untriggered(subject: &Subject<'_>) -> Vec<Finding> {
     let idle = subject.graph.reactions().filter(|(_, reaction)| !reaction.on.iter().any(|on| emitted.contains(on)));
     let finding = |(actor, reaction): (_, &crate::Reaction)| {
         let mend = match reaction.undoes() {
-            Some(undoes) => format!("trigger it by the event that says that {} must be taken back", undoes.name),
+            Some(undoes) => format!("trigger it by the event that says that {} must be undone", undoes.name),
             None => "name an event that somebody emits, or remove the reaction".to_owned(),
         };
         let finding = Finding::new(Rule::Untriggered, mend).at(actor);
@@ -129,7 +129,7 @@ fn declaration(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
         && emitted.contains(start)
         && subject.graph.emitters(start).all(|actor| actor.reaction().is_some())
     {
-        let mend = "declare the edge that emits it: where does the saga enter from outside?";
+        let mend = "declare the entry point that emits it: where does the saga enter from outside?";
         findings.push(Finding::new(Rule::Unemitted, mend).saga(saga).event(start));
     }
     findings

@@ -13,12 +13,12 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     for saga in subject.sagas {
         findings.extend(unused_successes(subject, saga));
         findings.extend(no_deadline(subject, saga));
-        findings.extend(verdicts(subject, saga));
+        findings.extend(outcomes(subject, saga));
     }
     findings
 }
 
-/// A step runs once in a saga, so does an undo, and a verdict is decided once: a cycle through any of them stops.
+/// A step runs once in a saga, so does an undo, and an outcome is decided once: a cycle through any of them stops.
 fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
@@ -27,7 +27,7 @@ fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
             let Some(way) = subject.graph.way(event, |reached| reached == event, repeatable) else { continue };
             // Each event of the cycle finds the same cycle.
             if seen.insert(way.iter().cloned().collect::<BTreeSet<_>>()) {
-                let mend = "give a reaction on it an undo or a verdict, which run once in a saga, or break the cycle";
+                let mend = "give a reaction on it an undo or an outcome, which run once in a saga, or break the cycle";
                 findings.push(Finding::new(Rule::Cycle, mend).at(actor).event(event).path(way));
             }
         }
@@ -40,7 +40,7 @@ fn repeatable(actor: Actor<'_>) -> Vec<&EventRef> {
     if !actor.is_forward() || actor.has_undo() {
         return Vec::new();
     }
-    let groups = actor.emits().iter().filter(|group| !matches!(group, Emission::Verdict(_)));
+    let groups = actor.emits().iter().filter(|group| !matches!(group, Emission::Outcome(_)));
     let gives_up_with = actor.reaction().and_then(|reaction| reaction.gives_up_with.as_ref());
     groups.flat_map(Emission::events).chain(gives_up_with).collect()
 }
@@ -57,7 +57,7 @@ fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
         let ours = !path.is_empty();
         let mend = format!(
             "let a reaction that leads to {} consume it, or declare it terminal",
-            saga.completes_with.first().map_or("a completing verdict", |event| event.name.as_str())
+            saga.completes_with.first().map_or("a completing outcome", |event| event.name.as_str())
         );
         ours.then(|| Finding::new(Rule::UnusedSuccess, mend).saga(saga).at(*actor).event(event).path(path))
     };
@@ -73,20 +73,20 @@ fn no_deadline(subject: &Subject<'_>, saga: &Saga) -> Option<Finding> {
         scheduled.flat_map(Emission::events).any(|event| graph.leads_to(event, &ends))
     };
     let start = saga.starts_with.as_ref()?;
-    let edge = graph.emitters(start).find(|actor| actor.reaction().is_none() && !arms(actor))?;
+    let entry = graph.emitters(start).find(|actor| actor.reaction().is_none() && !arms(actor))?;
     let waits = graph.consumers(start).find(|actor| actor.answers().any(|event| graph.leads_to(event, &ends)))?;
-    let path = vec![edge.label(), start.name.clone(), waits.label()];
+    let path = vec![entry.label(), start.name.clone(), waits.label()];
     let mend = format!(
         "schedule an event in {} that leads to {}, due within {:?}",
-        edge.label(),
+        entry.label(),
         saga.aborts_with.first().map_or("an end of the saga", |event| event.name.as_str()),
         saga.within
     );
-    Some(Finding::new(Rule::NoDeadline, mend).saga(saga).at(edge).event(start).path(path))
+    Some(Finding::new(Rule::NoDeadline, mend).saga(saga).at(entry).event(start).path(path))
 }
 
-/// If a saga can fail as well as succeed, one service decides which, and each end is one of its verdicts.
-fn verdicts(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
+/// If a saga can fail as well as succeed, one service decides which, and each end is one of its outcomes.
+fn outcomes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     if saga.aborts_with.is_empty() {
         return Vec::new();
     }
@@ -95,14 +95,14 @@ fn verdicts(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     for end in saga.ends() {
         for actor in subject.graph.emitters(end) {
             deciders.insert(actor.service());
-            if actor.emits().iter().any(|group| group.events().contains(end) && !matches!(group, Emission::Verdict(_)))
+            if actor.emits().iter().any(|group| group.events().contains(end) && !matches!(group, Emission::Outcome(_)))
             {
-                let mend = "emit it as a verdict, so that the saga can't end both ways";
+                let mend = "emit it as an outcome, so that the saga can't end both ways";
                 findings.push(Finding::new(Rule::NotDecided, mend).saga(saga).at(actor).event(end));
             }
             if let Some(other) = deciders.iter().find(|other| **other != actor.service()) {
                 let mend =
-                    format!("decide in one service: {other} decides it too, and they can't see each other's verdict");
+                    format!("decide in one service: {other} decides it too, and they can't see each other's outcome");
                 findings.push(Finding::new(Rule::TwoDeciders, mend).saga(saga).at(actor).event(end));
             }
         }
@@ -112,15 +112,15 @@ fn verdicts(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
 
 /// A choice of one isn't a choice: the other outcome could still happen besides it.
 fn one_outcome(subject: &Subject<'_>) -> Vec<Finding> {
-    let decides = |actor: &Actor<'_>| actor.emits().iter().any(|group| matches!(group, Emission::Verdict(_)));
+    let decides = |actor: &Actor<'_>| actor.emits().iter().any(|group| matches!(group, Emission::Outcome(_)));
     let outcomes = |service: &str| -> BTreeSet<&EventRef> {
         let ours = subject.graph.actors.iter().filter(|actor| actor.service() == service);
-        let groups = ours.flat_map(Actor::emits).filter(|group| matches!(group, Emission::Verdict(_)));
+        let groups = ours.flat_map(Actor::emits).filter(|group| matches!(group, Emission::Outcome(_)));
         groups.flat_map(Emission::events).collect()
     };
     let finding = |actor: &Actor<'_>| {
         let [event] = outcomes(actor.service()).into_iter().collect::<Vec<_>>()[..] else { return None };
-        let mend = "decide the other outcome in the same service too, or emit the event without a verdict";
+        let mend = "decide the other outcome in the same service too, or emit the event without an outcome";
         Some(Finding::new(Rule::OneOutcome, mend).at(*actor).event(event).path(subject.way_to(event)))
     };
     subject.graph.actors.iter().filter(|actor| decides(actor)).filter_map(finding).collect()

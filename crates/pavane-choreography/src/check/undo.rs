@@ -38,7 +38,7 @@ fn missing_undos(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     steps.filter_map(finding).collect()
 }
 
-/// How the saga can abort once `done` has happened: by what follows from it, or by an edge or a deadline, at any time.
+/// How the saga can abort once `done` has happened: by what follows from it, or by an entry point or a deadline, at any time.
 fn way_to_failure(subject: &Subject<'_>, saga: &Saga, done: &EventRef) -> Option<Way> {
     let graph = &subject.graph;
     let aborts = |event: &EventRef| saga.aborts_with.contains(event);
@@ -47,11 +47,11 @@ fn way_to_failure(subject: &Subject<'_>, saga: &Saga, done: &EventRef) -> Option
     };
     let follows = from(done).map(|way| way.into_iter().skip(1).collect());
     let any_time = || {
-        let edges = graph.actors.iter().filter(|actor| actor.reaction().is_none());
-        let edges = edges.flat_map(Actor::answers).filter(|event| saga.starts_with.as_ref() != Some(event));
+        let entries = graph.actors.iter().filter(|actor| actor.reaction().is_none());
+        let entries = entries.flat_map(Actor::answers).filter(|event| saga.starts_with.as_ref() != Some(event));
         let scheduled =
             graph.actors.iter().flat_map(Actor::emits).filter(|group| matches!(group, Emission::Scheduled(_)));
-        let mut way = edges.chain(scheduled.flat_map(Emission::events)).find_map(from)?;
+        let mut way = entries.chain(scheduled.flat_map(Emission::events)).find_map(from)?;
         way[0] = format!("{}, at any time", way[0]);
         Some(way)
     };
@@ -63,7 +63,7 @@ fn join(mut way: Way, then: Way) -> Way {
     way
 }
 
-/// An undo takes back what exactly one forward reaction of its service emits.
+/// An undo is for what exactly one forward reaction of its service emits.
 fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option<Finding> {
     let reactions = &undo.manifest.reactions;
     let steps = reactions.iter().filter(|step| step.undoes().is_none() && emits(step, undoes));
@@ -77,7 +77,7 @@ fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option
     }
 }
 
-/// The ledger keeps one state per step, and one event to take back.
+/// The ledger keeps one state per step, and one event to undo.
 fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
     let reactions = actor.manifest.reactions.iter().filter(|_| step.undoes().is_none());
     let undos = reactions.filter(|undo| undo.undoes().is_some_and(|undone| emits(step, undone)));

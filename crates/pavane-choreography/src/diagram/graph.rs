@@ -105,7 +105,7 @@ fn word(group: &Emission) -> &'static str {
         Emission::OneOf(events) if events.len() == 1 => "",
         Emission::OneOf(_) => "or",
         Emission::Maybe(_) => "perhaps",
-        Emission::Verdict(_) => "decides",
+        Emission::Outcome(_) => "decides",
         Emission::Scheduled(_) => LATER,
     }
 }
@@ -125,7 +125,7 @@ fn undoes(actor: &Actor<'_>) -> bool {
 }
 
 fn node(actor: &Actor<'_>) -> String {
-    let kind = if actor.reaction().is_none() { "edge" } else { "reaction" };
+    let kind = if actor.reaction().is_none() { "entry" } else { "reaction" };
     id(kind, &actor.label())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     graph::{Actor, Kind},
 };
 
-/// Each service with its edges and reactions: when it acts, and what follows.
+/// Each service with its entry points and reactions: when it acts, and what follows.
 pub(crate) fn map(choreography: &Choreography) -> String {
     let graph = choreography.graph();
     let mut lines: Vec<String> = choreography.sagas().iter().map(saga).collect();
@@ -32,7 +32,7 @@ fn saga(saga: &crate::Saga) -> String {
 fn entry(actor: &Actor<'_>) -> Vec<String> {
     let mut then: Vec<String> = actor.emits().iter().map(group).collect();
     let mut lines = match actor.kind {
-        Kind::Edge(edge) => vec![format!("  {}: an edge", edge.name)],
+        Kind::Entry(entry) => vec![format!("  {}: an entry point", entry.name)],
         Kind::Reaction(reaction) => {
             then.extend(reaction.gives_up_with.iter().map(|event| format!("{} if it gives up", event.name)));
             let undoes = reaction.undoes().map(|event| format!(", undoes {}", event.name)).unwrap_or_default();
@@ -52,7 +52,7 @@ fn group(group: &Emission) -> String {
         Emission::All(events) => names(events.iter(), " and "),
         Emission::OneOf(events) => names(events.iter(), " or "),
         Emission::Maybe(events) => format!("perhaps {}", names(events.iter(), ", ")),
-        Emission::Verdict(events) => format!("decides {}", names(events.iter(), " or ")),
+        Emission::Outcome(events) => format!("decides {}", names(events.iter(), " or ")),
         Emission::Scheduled(events) => format!("later {}", names(events.iter(), " and ")),
     }
 }

@@ -27,7 +27,7 @@ enum Turn {
     Answer(SlotIx, u16),
     /// A reaction gives up.
     GiveUp(SlotIx),
-    /// An edge is used, or a deadline passes, at the last moment before the saga would complete.
+    /// An entry point is used, or a deadline passes, at the last moment before the saga would complete.
     Interrupt(Move),
 }
 
@@ -119,8 +119,8 @@ impl<'m> Run<'m> {
     fn make(&mut self, step: Move) -> Vec<SlotIx> {
         let before = self.story.state().clone();
         let emits = match step {
-            Move::Deliver(slot, choice) => self.model.outcome(&before, self.model.actor_of(slot), choice),
-            Move::Use(edge, choice) => self.model.outcome(&before, &self.model.actors[usize::from(edge)], choice),
+            Move::Deliver(slot, choice) => self.model.answer(&before, self.model.actor_of(slot), choice),
+            Move::Use(entry, choice) => self.model.answer(&before, &self.model.actors[usize::from(entry)], choice),
             Move::Again(_) | Move::GiveUp(_) | Move::Due(_) => None,
         };
         self.story.play(step);
@@ -130,7 +130,7 @@ impl<'m> Run<'m> {
                 let event = usize::from(*event);
                 self.model.completes[event] || self.model.aborts[event]
             };
-            self.ends.extend(emits.into_iter().flat_map(|outcome| &outcome.emits).copied().filter(is_end));
+            self.ends.extend(emits.into_iter().flat_map(|answer| &answer.emits).copied().filter(is_end));
         }
         let more = |slot: &SlotIx| {
             let slot = usize::from(*slot);
@@ -139,7 +139,7 @@ impl<'m> Run<'m> {
         (0..).take(self.model.slots.len()).filter(more).collect()
     }
 
-    /// The outcome that the path wants: the good one, unless it turns here.
+    /// The answer that the path wants: the good one, unless it turns here.
     fn choose(&mut self, slot: SlotIx) -> u16 {
         let arrival = self.model.arrival(self.story.state(), slot);
         if !matches!(arrival, Arrival::React | Arrival::Step(_) | Arrival::Undo(_)) {
@@ -152,30 +152,30 @@ impl<'m> Run<'m> {
             self.taken = true;
             return choice;
         }
-        let outcomes = self.outcomes(slot);
+        let answers = self.answers(slot);
         let goes_on = |events: &[EventIx]| events.iter().any(|event| self.model.goes_on[usize::from(*event)]);
-        let good = outcomes.iter().find(|(_, events)| goes_on(events));
+        let good = answers.iter().find(|(_, events)| goes_on(events));
         // An undo says that it took something back, if it may.
-        let most = outcomes.iter().rev().max_by_key(|(_, events)| events.len());
+        let most = answers.iter().rev().max_by_key(|(_, events)| events.len());
         let choice = good.or(most).map_or(0, |(choice, _)| *choice);
         if !matches!(arrival, Arrival::Undo(_)) {
-            self.note_turns(slot, choice, &outcomes);
+            self.note_turns(slot, choice, &answers);
         }
         choice
     }
 
     /// What a reaction may emit, by choice.
-    fn outcomes(&self, slot: SlotIx) -> Vec<(u16, &'m [EventIx])> {
+    fn answers(&self, slot: SlotIx) -> Vec<(u16, &'m [EventIx])> {
         let (model, state) = (self.model, self.story.state());
-        let outcome = |choice| Some((choice, &model.outcome(state, model.actor_of(slot), choice)?.emits[..]));
-        (0..).map_while(outcome).collect()
+        let answer = |choice| Some((choice, &model.answer(state, model.actor_of(slot), choice)?.emits[..]));
+        (0..).map_while(answer).collect()
     }
 
-    fn note_turns(&mut self, slot: SlotIx, choice: u16, outcomes: &[(u16, &[EventIx])]) {
-        let others = outcomes.iter().filter(|(other, _)| *other != choice);
+    fn note_turns(&mut self, slot: SlotIx, choice: u16, answers: &[(u16, &[EventIx])]) {
+        let others = answers.iter().filter(|(other, _)| *other != choice);
         let mut turns: Vec<Turn> = others.map(|(other, _)| Turn::Answer(slot, *other)).collect();
         let told = self.model.actor_of(slot).gives_up_with;
-        if told.is_some_and(|told| outcomes.iter().all(|(_, events)| *events != [told])) {
+        if told.is_some_and(|told| answers.iter().all(|(_, events)| *events != [told])) {
             turns.push(Turn::GiveUp(slot));
         }
         // Going round in a circle, it passes the same turn again.
@@ -184,9 +184,9 @@ impl<'m> Run<'m> {
     }
 
     fn note_interrupts(&mut self) {
-        for (edge, actor) in (0..).zip(&self.model.actors).filter(|(_, actor)| actor.part == Part::Edge) {
-            let outcomes = (0..).zip(&actor.open).filter(|(_, outcome)| !outcome.emits.is_empty());
-            self.turns.extend(outcomes.map(|(choice, _)| Turn::Interrupt(Move::Use(edge, choice))));
+        for (entry, actor) in (0..).zip(&self.model.actors).filter(|(_, actor)| actor.part == Part::Entry) {
+            let answers = (0..).zip(&actor.open).filter(|(_, answer)| !answer.emits.is_empty());
+            self.turns.extend(answers.map(|(choice, _)| Turn::Interrupt(Move::Use(entry, choice))));
         }
         let scheduled = (0..).zip(&self.story.state().timers).filter(|(_, due)| **due > 0);
         self.turns.extend(scheduled.map(|(event, _)| Turn::Interrupt(Move::Due(event))));
@@ -194,7 +194,7 @@ impl<'m> Run<'m> {
 
     fn would_complete(&self, slot: SlotIx) -> bool {
         let completes = |events: &[EventIx]| events.iter().any(|event| self.model.completes[usize::from(*event)]);
-        self.outcomes(slot).iter().any(|(_, events)| completes(events))
+        self.answers(slot).iter().any(|(_, events)| completes(events))
     }
 
     fn into_path(self) -> Path {
@@ -205,14 +205,14 @@ impl<'m> Run<'m> {
             Turn::None | Turn::Interrupt(Move::Deliver(..) | Move::Again(_) | Move::GiveUp(_)) => end,
             Turn::Answer(slot, choice) => {
                 let actor = self.model.actor_of(slot);
-                let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|outcome| &outcome.emits);
+                let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|answer| &answer.emits);
                 let events: Vec<_> = events.map(|event| self.model.event(*event)).collect();
                 let said = if events.is_empty() { "silence".to_owned() } else { events.join(" and ") };
                 format!("{end} after {said} from {}", label(slot))
             }
             Turn::GiveUp(slot) => format!("{end} after {} gave up", label(slot)),
             Turn::Interrupt(Move::Due(event)) => format!("{end} after {}", self.model.event(event)),
-            Turn::Interrupt(Move::Use(edge, _)) => format!("{end} after {}", self.model.label(usize::from(edge))),
+            Turn::Interrupt(Move::Use(entry, _)) => format!("{end} after {}", self.model.label(usize::from(entry))),
         };
         Path { title, sequence: self.story.end() }
     }

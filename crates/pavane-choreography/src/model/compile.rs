@@ -30,7 +30,7 @@ pub(crate) enum Listeners {
 pub(crate) struct Model {
     pub(crate) services: Vec<String>,
     pub(crate) events: Vec<EventRef>,
-    /// Edges and reactions.
+    /// Entry points and reactions.
     pub(crate) actors: Vec<Actor>,
     pub(crate) slots: Vec<Slot>,
     /// The slots of an event, by event.
@@ -69,19 +69,19 @@ pub(crate) struct Actor {
     /// It may give up without a word, and the saga must end all the same.
     pub(crate) may_be_lost: bool,
     /// What it may choose while its service decided nothing.
-    pub(crate) open: Vec<Outcome>,
+    pub(crate) open: Vec<Answer>,
     /// What it may choose once its service decided.
-    pub(crate) decided: Vec<Outcome>,
+    pub(crate) decided: Vec<Answer>,
 }
 
 /// The part that an actor has in the saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// An edge that starts the saga.
+    /// An entry point that starts the saga.
     Start,
-    /// An edge that may be used in a saga under way.
-    Edge,
-    /// An edge that starts other sagas.
+    /// An entry point that may be used in a saga under way.
+    Entry,
+    /// An entry point that starts other sagas.
     Elsewhere,
     /// A reaction with nothing to undo.
     Plain,
@@ -93,7 +93,7 @@ pub(crate) enum Part {
 
 /// One way in which a reaction may answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct Answer {
     pub(crate) emits: Vec<EventIx>,
     pub(crate) schedules: Vec<EventIx>,
     pub(crate) decides: bool,
@@ -165,7 +165,7 @@ impl<'a> Compiler<'a> {
             let done: Vec<_> =
                 self.graph.done_events(self.saga, *actor).iter().map(|event| self.event(event)).collect();
             let part = if actor.reaction().is_none() {
-                self.edge(*actor)
+                self.entry(*actor)
             } else if done.is_empty() {
                 Part::Plain
             } else {
@@ -199,13 +199,13 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn edge(&self, edge: graph::Actor<'_>) -> Part {
-        if edge.answers().any(|event| Some(event) == self.saga.starts_with.as_ref()) {
+    fn entry(&self, entry: graph::Actor<'_>) -> Part {
+        if entry.answers().any(|event| Some(event) == self.saga.starts_with.as_ref()) {
             Part::Start
-        } else if edge.answers().any(|event| self.elsewhere.contains(&event)) {
+        } else if entry.answers().any(|event| self.elsewhere.contains(&event)) {
             Part::Elsewhere
         } else {
-            Part::Edge
+            Part::Entry
         }
     }
 
@@ -232,15 +232,15 @@ impl<'a> Compiler<'a> {
             effect: actor.reaction().is_some_and(|reaction| reaction.effect),
             gives_up_with: actor.reaction().and_then(|reaction| Some(self.event(reaction.gives_up_with.as_ref()?))),
             may_be_lost: actor.is_forward() && goes_on && !aborts && !self.saga.aborts_with.is_empty(),
-            open: self.outcomes(actor.emits(), false),
-            decided: self.outcomes(actor.emits(), true),
+            open: self.answers(actor.emits(), false),
+            decided: self.answers(actor.emits(), true),
         }
     }
 
     fn slots(&self, actors: &[Actor], listeners: Listeners) -> Vec<Slot> {
         let matters = |actor: usize| {
             let Actor { part, gives_up_with, open, .. } = &actors[actor];
-            let silent = *part == Part::Plain && gives_up_with.is_none() && *open == [Outcome::default()];
+            let silent = *part == Part::Plain && gives_up_with.is_none() && *open == [Answer::default()];
             !silent || listeners == Listeners::All
         };
         let mut slots = Vec::new();
@@ -252,27 +252,27 @@ impl<'a> Compiler<'a> {
     }
 
     /// Every combination of what each group may choose.
-    fn outcomes(&self, groups: &[Emission], decided: bool) -> Vec<Outcome> {
-        groups.iter().fold(vec![Outcome::default()], |so_far, group| {
+    fn answers(&self, groups: &[Emission], decided: bool) -> Vec<Answer> {
+        groups.iter().fold(vec![Answer::default()], |so_far, group| {
             let choices = self.choices(group, decided);
-            let with = |outcome: &Outcome| choices.iter().map(|choice| outcome.and(choice)).collect::<Vec<_>>();
+            let with = |answer: &Answer| choices.iter().map(|choice| answer.and(choice)).collect::<Vec<_>>();
             so_far.iter().flat_map(with).collect()
         })
     }
 
-    fn choices(&self, group: &Emission, decided: bool) -> Vec<Outcome> {
+    fn choices(&self, group: &Emission, decided: bool) -> Vec<Answer> {
         let events: Vec<EventIx> = group.events().iter().map(|event| self.event(event)).collect();
-        let one = |event: EventIx| Outcome { emits: vec![event], ..Outcome::default() };
+        let one = |event: EventIx| Answer { emits: vec![event], ..Answer::default() };
         match group {
-            Emission::All(_) => vec![Outcome { emits: events, ..Outcome::default() }],
+            Emission::All(_) => vec![Answer { emits: events, ..Answer::default() }],
             Emission::OneOf(_) => events.into_iter().map(one).collect(),
-            Emission::Maybe(_) => events.into_iter().fold(vec![Outcome::default()], |subsets, event| {
+            Emission::Maybe(_) => events.into_iter().fold(vec![Answer::default()], |subsets, event| {
                 let with: Vec<_> = subsets.iter().map(|subset| subset.and(&one(event))).collect();
                 [with, subsets].concat()
             }),
-            Emission::Verdict(_) if decided => vec![Outcome::default()],
-            Emission::Verdict(_) => events.into_iter().map(|event| Outcome { decides: true, ..one(event) }).collect(),
-            Emission::Scheduled(_) => vec![Outcome { schedules: events, ..Outcome::default() }],
+            Emission::Outcome(_) if decided => vec![Answer::default()],
+            Emission::Outcome(_) => events.into_iter().map(|event| Answer { decides: true, ..one(event) }).collect(),
+            Emission::Scheduled(_) => vec![Answer { schedules: events, ..Answer::default() }],
         }
     }
 
@@ -283,7 +283,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-impl Outcome {
+impl Answer {
     fn and(&self, other: &Self) -> Self {
         Self {
             emits: [&self.emits[..], &other.emits[..]].concat(),

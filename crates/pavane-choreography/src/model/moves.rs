@@ -1,7 +1,7 @@
 //! What can happen in a state, and which state it leads to.
 
 use super::{
-    compile::{Actor, Model, Outcome, Part},
+    compile::{Actor, Answer, Model, Part},
     state::{EventIx, Move, Row, SlotIx, State},
 };
 use crate::ledger;
@@ -28,13 +28,13 @@ pub(crate) enum Arrival {
 }
 
 impl Model {
-    /// The first moves: the saga starts at one of its edges.
+    /// The first moves: the saga starts at one of its entry points.
     pub(crate) fn beginnings(&self) -> Vec<Move> {
         let mut moves = Vec::new();
-        for (edge, actor) in (0..).zip(&self.actors).filter(|(_, actor)| actor.part == Part::Start) {
-            let starts = |outcome: &Outcome| self.start.is_some_and(|start| outcome.emits.contains(&start));
-            let outcomes = (0..).zip(&actor.open).filter(|(_, outcome)| starts(outcome));
-            moves.extend(outcomes.map(|(choice, _)| Move::Use(edge, choice)));
+        for (entry, actor) in (0..).zip(&self.actors).filter(|(_, actor)| actor.part == Part::Start) {
+            let starts = |answer: &Answer| self.start.is_some_and(|start| answer.emits.contains(&start));
+            let answers = (0..).zip(&actor.open).filter(|(_, answer)| starts(answer));
+            moves.extend(answers.map(|(choice, _)| Move::Use(entry, choice)));
         }
         moves
     }
@@ -45,7 +45,7 @@ impl Model {
             if delivery.waiting > 0 {
                 let choices = match self.arrival(state, slot) {
                     Arrival::React | Arrival::Step(_) | Arrival::Undo(_) => {
-                        choices(self.outcomes(state, self.actor_of(slot)))
+                        choices(self.answers(state, self.actor_of(slot)))
                     }
                     Arrival::Call(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => 1,
                 };
@@ -59,9 +59,9 @@ impl Model {
             }
         }
         moves.extend((0..).zip(&state.timers).filter(|(_, due)| **due > 0).map(|(event, _)| Move::Due(event)));
-        for (edge, actor) in (0..).zip(&self.actors) {
-            if actor.part == Part::Edge && !state.used[usize::from(edge)] {
-                moves.extend((0..choices(self.outcomes(state, actor))).map(|choice| Move::Use(edge, choice)));
+        for (entry, actor) in (0..).zip(&self.actors) {
+            if actor.part == Part::Entry && !state.used[usize::from(entry)] {
+                moves.extend((0..choices(self.answers(state, actor))).map(|choice| Move::Use(entry, choice)));
             }
         }
     }
@@ -87,14 +87,14 @@ impl Model {
                 self.emit(&mut next, event);
                 Some(next)
             }
-            Move::Use(edge, choice) => {
-                let actor = &self.actors[usize::from(edge)];
-                let outcome = self.outcomes(state, actor).get(usize::from(choice))?;
+            Move::Use(entry, choice) => {
+                let actor = &self.actors[usize::from(entry)];
+                let answer = self.answers(state, actor).get(usize::from(choice))?;
                 let mut next = state.clone();
-                self.answer(&mut next, actor, outcome);
-                // An edge whose verdict came too late left no trace: it may as well not have been used.
+                self.apply(&mut next, actor, answer);
+                // An entry point whose outcome came too late left no trace: it may as well not have been used.
                 if next != *state {
-                    next.used[usize::from(edge)] = true;
+                    next.used[usize::from(entry)] = true;
                 }
                 (next != *state).then_some(next)
             }
@@ -105,7 +105,7 @@ impl Model {
     pub(crate) fn arrival(&self, state: &State, slot: SlotIx) -> Arrival {
         let actor = self.actor_of(slot);
         match actor.part {
-            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => Arrival::React,
+            Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => Arrival::React,
             Part::Step { row, has_undo: false, .. } => Arrival::Step(row),
             Part::Step { row, .. } => {
                 let Row { state: found, by, .. } = state.rows[row];
@@ -143,9 +143,9 @@ impl Model {
         }
         handled(&mut next, slot);
         if let Arrival::React | Arrival::Step(_) | Arrival::Undo(_) = arrival {
-            let outcome = self.outcomes(state, actor).get(usize::from(choice))?;
-            self.answer(&mut next, actor, outcome);
-            self.settle(&mut next, slot, outcome);
+            let answer = self.answers(state, actor).get(usize::from(choice))?;
+            self.apply(&mut next, actor, answer);
+            self.settle(&mut next, slot, answer);
         }
         if arrival == Arrival::Refuse {
             next.refused = Some(slot);
@@ -157,11 +157,11 @@ impl Model {
     }
 
     /// Moves the row on, after a step or an undo ran.
-    fn settle(&self, next: &mut State, slot: SlotIx, outcome: &Outcome) {
+    fn settle(&self, next: &mut State, slot: SlotIx, answer: &Answer) {
         match &self.actor_of(slot).part {
-            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => {}
+            Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => {}
             Part::Step { row, done, .. } => {
-                let kept = outcome.emits.iter().copied().find(|event| done.contains(event));
+                let kept = answer.emits.iter().copied().find(|event| done.contains(event));
                 // Without an undo there is no row that would keep it from happening again; what is done stays done.
                 if next.rows[*row].state != Some(ledger::State::Done) {
                     next.rows[*row] = Row { state: Some((self.rules.settle)(kept.is_some())), kept, by: Some(slot) };
@@ -209,22 +209,22 @@ impl Model {
         Some(next)
     }
 
-    fn outcomes<'m>(&self, state: &State, actor: &'m Actor) -> &'m [Outcome] {
-        if state.decided[actor.service] && self.rules.one_verdict { &actor.decided } else { &actor.open }
+    fn answers<'m>(&self, state: &State, actor: &'m Actor) -> &'m [Answer] {
+        if state.decided[actor.service] && self.rules.one_outcome { &actor.decided } else { &actor.open }
     }
 
-    /// The outcome that a delivery would have, by number.
-    pub(crate) fn outcome<'m>(&self, state: &State, actor: &'m Actor, choice: u16) -> Option<&'m Outcome> {
-        self.outcomes(state, actor).get(usize::from(choice))
+    /// The answer that a delivery would have, by number.
+    pub(crate) fn answer<'m>(&self, state: &State, actor: &'m Actor, choice: u16) -> Option<&'m Answer> {
+        self.answers(state, actor).get(usize::from(choice))
     }
 
-    fn answer(&self, next: &mut State, actor: &Actor, outcome: &Outcome) {
-        next.decided[actor.service] |= outcome.decides;
-        for event in &outcome.schedules {
+    fn apply(&self, next: &mut State, actor: &Actor, answer: &Answer) {
+        next.decided[actor.service] |= answer.decides;
+        for event in &answer.schedules {
             let timer = &mut next.timers[usize::from(*event)];
             *timer = timer.saturating_add(1);
         }
-        for event in &outcome.emits {
+        for event in &answer.emits {
             self.emit(next, *event);
         }
     }
@@ -246,6 +246,6 @@ fn handled(next: &mut State, slot: SlotIx) {
     delivery.handled = delivery.handled.saturating_add(1);
 }
 
-fn choices(outcomes: &[Outcome]) -> u16 {
-    u16::try_from(outcomes.len()).unwrap_or(u16::MAX)
+fn choices(answers: &[Answer]) -> u16 {
+    u16::try_from(answers.len()).unwrap_or(u16::MAX)
 }

@@ -14,7 +14,7 @@ impl Model {
     /// What is wrong with a state, whatever happens next.
     pub(crate) fn wrong_now(&self, state: &State) -> Option<ViolationKind> {
         if state.completed && state.aborted {
-            return Some(ViolationKind::BothVerdicts);
+            return Some(ViolationKind::BothOutcomes);
         }
         if let Some(slot) = state.refused {
             return Some(ViolationKind::StepTwice { step: self.label(self.slot(slot).actor) });
@@ -32,7 +32,7 @@ impl Model {
             return Some(ViolationKind::WaitsForEver { waiting });
         }
         if !state.completed && !state.aborted {
-            return Some(ViolationKind::NoVerdict);
+            return Some(ViolationKind::NoOutcome);
         }
         let steps = self.steps_where(state, |row, asked| match row.state {
             Some(ledger::State::Running) => true,

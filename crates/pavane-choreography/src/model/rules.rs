@@ -8,7 +8,7 @@ pub(crate) struct Rules {
     pub(crate) undo: fn(Option<State>) -> Undo,
     pub(crate) settle: fn(bool) -> State,
     /// A service decides a saga once.
-    pub(crate) one_verdict: bool,
+    pub(crate) one_outcome: bool,
     /// The inbox knows what was handled.
     pub(crate) inbox: bool,
 }
@@ -16,5 +16,5 @@ pub(crate) struct Rules {
 impl Rules {
     /// What the runtime does.
     pub(crate) const RUNTIME: Self =
-        Self { forward: ledger::forward, undo: ledger::undo, settle: ledger::settle, one_verdict: true, inbox: true };
+        Self { forward: ledger::forward, undo: ledger::undo, settle: ledger::settle, one_outcome: true, inbox: true };
 }

@@ -20,11 +20,11 @@ pub(crate) struct State {
     pub(crate) timers: Box<[u8]>,
     /// Which services decided, by service.
     pub(crate) decided: Box<[bool]>,
-    /// Which edges were used, by actor.
+    /// Which entry points were used, by actor.
     pub(crate) used: Box<[bool]>,
-    /// A completing verdict was emitted.
+    /// A completing outcome was emitted.
     pub(crate) completed: bool,
-    /// An aborting verdict was emitted.
+    /// An aborting outcome was emitted.
     pub(crate) aborted: bool,
     /// A step was given a second event.
     pub(crate) refused: Option<SlotIx>,
@@ -69,7 +69,7 @@ pub(crate) struct Row {
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Move {
-    /// A waiting delivery is handled, with one of the outcomes that the reaction may choose.
+    /// A waiting delivery is handled, with one of the answers that the reaction may choose.
     Deliver(SlotIx, u16),
     /// A handled delivery comes again.
     Again(SlotIx),
@@ -77,7 +77,7 @@ pub(crate) enum Move {
     GiveUp(SlotIx),
     /// A scheduled event is due.
     Due(EventIx),
-    /// An edge, by actor, is used, with one of its outcomes.
+    /// An entry point, by actor, is used, with one of its answers.
     Use(u16, u16),
 }
 

@@ -1,13 +1,13 @@
 //! Tells a run: each move as a message or a note of a sequence diagram.
 
 use super::{
-    compile::{Actor, Model, Outcome, Part},
+    compile::{Actor, Answer, Model, Part},
     moves::Arrival,
     state::{EventIx, Move, SlotIx, State},
 };
 use crate::{diagram::Sequence, ledger};
 
-/// Whoever uses an edge.
+/// Whoever uses an entry point.
 const OUTSIDE: &str = "outside";
 
 /// A run under way.
@@ -43,10 +43,10 @@ impl<'m> Story<'m> {
                 let text = format!("{} is due", self.model.event(event));
                 self.sequence.note(self.model.events[usize::from(event)].owner(), &text);
             }
-            Move::Use(edge, choice) => {
-                let actor = &self.model.actors[usize::from(edge)];
-                let outcome = self.model.outcome(&self.state, actor, choice);
-                let text = format!("{}: {}", actor.name, self.answer(outcome));
+            Move::Use(entry, choice) => {
+                let actor = &self.model.actors[usize::from(entry)];
+                let answer = self.model.answer(&self.state, actor, choice);
+                let text = format!("{}: {}", actor.name, self.answer(answer));
                 self.sequence.message(OUTSIDE, &self.model.services[actor.service], &text);
             }
         }
@@ -56,21 +56,21 @@ impl<'m> Story<'m> {
 
     fn deliver(&mut self, slot: SlotIx, choice: u16) {
         let actor = self.model.actor_of(slot);
-        let outcome = self.model.outcome(&self.state, actor, choice);
+        let answer = self.model.answer(&self.state, actor, choice);
         let what = match self.model.arrival(&self.state, slot) {
-            Arrival::React if outcome.is_some_and(|outcome| !outcome.decides && might_decide(actor)) => {
+            Arrival::React if answer.is_some_and(|answer| !answer.decides && might_decide(actor)) => {
                 "too late, it is decided already".to_owned()
             }
-            Arrival::React if actor.open == [Outcome::default()] => String::new(),
+            Arrival::React if actor.open == [Answer::default()] => String::new(),
             Arrival::Step(row) if self.state.rows[row].state == Some(ledger::State::Running) => {
-                let text = format!("{}: the call is answered, {}", actor.name, self.answer(outcome));
+                let text = format!("{}: the call is answered, {}", actor.name, self.answer(answer));
                 self.sequence.note(&self.model.services[actor.service], &text);
                 return;
             }
-            Arrival::React | Arrival::Step(_) => self.answer(outcome),
+            Arrival::React | Arrival::Step(_) => self.answer(answer),
             Arrival::Call(_) => "calls, and waits for the answer".to_owned(),
-            Arrival::Undo(_) => format!("takes back {}, {}", self.undone(slot), self.answer(outcome)),
-            Arrival::Bar(_) => format!("no {} to take back: bars the step", self.undone(slot)),
+            Arrival::Undo(_) => format!("undoes {}, {}", self.undone(slot), self.answer(answer)),
+            Arrival::Bar(_) => format!("no {} to undo: bars the step", self.undone(slot)),
             Arrival::Wait => return,
             Arrival::Refuse => "refuses it, it ran on another event: a dead letter".to_owned(),
             Arrival::Skip => format!("skips it, the step is {}", self.row(slot)),
@@ -96,7 +96,7 @@ impl<'m> Story<'m> {
 
     /// The service that emits an event.
     fn emitter(&self, event: EventIx) -> &'m str {
-        let emits = |outcome: &Outcome| outcome.emits.contains(&event) || outcome.schedules.contains(&event);
+        let emits = |answer: &Answer| answer.emits.contains(&event) || answer.schedules.contains(&event);
         let actors = self.model.actors.iter();
         let mut emitters = actors.filter(|actor| actor.open.iter().any(emits) || actor.gives_up_with == Some(event));
         emitters.next().map_or(OUTSIDE, |actor| &self.model.services[actor.service])
@@ -105,7 +105,7 @@ impl<'m> Story<'m> {
     fn undone(&self, slot: SlotIx) -> &str {
         match self.model.actor_of(slot).part {
             Part::Undo { undoes, .. } => self.model.event(undoes),
-            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain | Part::Step { .. } => "",
+            Part::Start | Part::Entry | Part::Elsewhere | Part::Plain | Part::Step { .. } => "",
         }
     }
 
@@ -114,16 +114,16 @@ impl<'m> Story<'m> {
             Part::Undo { row, .. } | Part::Step { row, .. } => {
                 self.state.rows[row].state.map_or("fresh", ledger::State::as_str)
             }
-            Part::Start | Part::Edge | Part::Elsewhere | Part::Plain => "",
+            Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => "",
         }
     }
 
-    fn answer(&self, outcome: Option<&Outcome>) -> String {
-        let Some(outcome) = outcome else { return String::new() };
+    fn answer(&self, answer: Option<&Answer>) -> String {
+        let Some(answer) = answer else { return String::new() };
         let names =
             |events: &[EventIx]| events.iter().map(|event| self.model.event(*event)).collect::<Vec<_>>().join(" and ");
-        let verb = if outcome.decides { "decides" } else { "emits" };
-        match (names(&outcome.emits), names(&outcome.schedules)) {
+        let verb = if answer.decides { "decides" } else { "emits" };
+        match (names(&answer.emits), names(&answer.schedules)) {
             (now, later) if now.is_empty() && later.is_empty() => "emits nothing".to_owned(),
             (now, later) if later.is_empty() => format!("{verb} {now}"),
             (now, later) if now.is_empty() => format!("schedules {later}"),
@@ -133,5 +133,5 @@ impl<'m> Story<'m> {
 }
 
 fn might_decide(actor: &Actor) -> bool {
-    actor.open.iter().any(|outcome| outcome.decides)
+    actor.open.iter().any(|answer| answer.decides)
 }

@@ -139,19 +139,19 @@ fn a_no_that_counts_as_done_is_found() {
 }
 
 #[test]
-fn two_verdicts_are_found() {
-    let found = broken(Rules { one_verdict: false, ..Rules::RUNTIME });
-    assert_eq!(found.kind, ViolationKind::BothVerdicts);
+fn two_outcomes_are_found() {
+    let found = broken(Rules { one_outcome: false, ..Rules::RUNTIME });
+    assert_eq!(found.kind, ViolationKind::BothOutcomes);
 }
 
-/// The ledger and the verdict alone make the shop's reactions idempotent; one that has neither needs the inbox.
+/// The ledger and the outcome alone make the shop's reactions idempotent; one that has neither needs the inbox.
 #[test]
 fn a_missing_inbox_is_found_where_nothing_else_stops_a_duplicate() {
     search::run(&Model { rules: Rules { inbox: false, ..Rules::RUNTIME }, ..shop() }).unwrap();
 
     let unguarded = shop::manifest(
         "order",
-        vec![shop::edge("place-order", shop::all(&["order.placed"]))],
+        vec![shop::entry("place-order", shop::all(&["order.placed"]))],
         vec![
             shop::react("count", &["order.placed"], shop::all(&["order.counted"])),
             shop::react("confirm-order", &["order.counted"], shop::decides(&["order.confirmed"])),

@@ -9,12 +9,12 @@ use crate::diagram::Sequence;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViolationKind {
-    /// Both a completing and an aborting verdict were emitted.
+    /// Both a completing and an aborting outcome were emitted.
     #[error("it is completed and aborted, both")]
-    BothVerdicts,
-    /// Nothing happens any more, and the saga has no verdict.
+    BothOutcomes,
+    /// Nothing happens any more, and the saga has no outcome.
     #[error("it never ends: nothing happens any more, and nobody decided")]
-    NoVerdict,
+    NoOutcome,
     /// The saga is completed, but not each step is done.
     #[error("it is completed, but not every step is done: {}", steps.join(", "))]
     CompletedWithout {
@@ -48,7 +48,7 @@ pub enum ViolationKind {
     /// No run completes.
     #[error("no run of it completes")]
     NeverCompletes,
-    /// No run aborts, though verdicts that abort are declared.
+    /// No run aborts, though outcomes that abort are declared.
     #[error("no run of it aborts")]
     NeverAborts,
     /// There are too many states to look at each.

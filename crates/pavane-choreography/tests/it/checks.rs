@@ -2,7 +2,7 @@
 
 use pavane_choreography::{Choreography, Emission, Finding, Manifest, Reaction, Rule, Saga};
 
-use crate::shop::{self, all, decides, edge, event, manifest, one_of, react, undo};
+use crate::shop::{self, all, decides, entry, event, manifest, one_of, react, undo};
 
 /// What is found in the shop after a change.
 fn found(change: impl FnOnce(&mut Vec<Manifest>)) -> Vec<Finding> {
@@ -114,7 +114,7 @@ fn an_undo_that_nothing_triggers() {
       who:   inventory/release-stock
       event: inventory.reserved v1
       path:  order.placed → payment/authorize-payment → payment.authorized → inventory/reserve-stock → inventory.reserved
-      mend:  trigger it by the event that says that inventory.reserved must be taken back
+      mend:  trigger it by the event that says that inventory.reserved must be undone
     ");
 }
 
@@ -195,7 +195,7 @@ fn a_cycle_that_nothing_stops() {
       who:   order/remind
       event: order.reminded v1
       path:  order.reminded → payment/nudge → payment.nudged → order/remind → order.reminded
-      mend:  give a reaction on it an undo or a verdict, which run once in a saga, or break the cycle
+      mend:  give a reaction on it an undo or an outcome, which run once in a saga, or break the cycle
     ");
 }
 
@@ -211,7 +211,7 @@ fn a_cycle_through_a_step_stops() {
 #[test]
 fn a_wait_without_a_deadline() {
     let findings = found(|shop| {
-        shop[0].edges[0].emits.retain(|group| !matches!(group, Emission::Scheduled(_)));
+        shop[0].entries[0].emits.retain(|group| !matches!(group, Emission::Scheduled(_)));
         reaction(shop, "cancel-order").on.retain(|event| event.name != "order.deadline-passed");
     });
     assert_eq!(brief(&findings), [(Rule::NoDeadline, "order/place-order".to_owned(), "order.placed")]);
@@ -234,7 +234,7 @@ fn an_event_of_another_service() {
 }
 
 #[test]
-fn a_verdict_with_one_outcome() {
+fn an_outcome_with_one_outcome() {
     let findings = found(|shop| {
         reaction(shop, "confirm-order").emits = all(&["order.confirmed"]);
     });
@@ -283,7 +283,7 @@ fn a_choreography_without_a_whole_saga() {
 #[test]
 fn a_saga_that_nobody_outside_starts() {
     let findings = found(|shop| {
-        shop[0].edges.remove(0);
+        shop[0].entries.remove(0);
         shop[0].reactions.push(react("reorder", &["order.cancelled"], all(&["order.placed"])));
     });
     let start = findings.iter().find(|finding| finding.saga.is_some() && finding.rule == Rule::Unemitted).unwrap();
@@ -291,9 +291,9 @@ fn a_saga_that_nobody_outside_starts() {
 }
 
 #[test]
-fn a_saga_that_cannot_abort_needs_no_verdict() {
+fn a_saga_that_cannot_abort_needs_no_outcome() {
     let confirm = react("confirm-order", &["order.placed"], all(&["order.confirmed"]));
-    let place = edge("place-order", all(&["order.placed"]));
+    let place = entry("place-order", all(&["order.placed"]));
     let rules = |saga: Saga| -> Vec<Rule> {
         let order = manifest("order", vec![place.clone()], vec![confirm.clone()]);
         Choreography::of([order]).saga(saga).check().into_iter().map(|finding| finding.rule).collect()
@@ -305,9 +305,9 @@ fn a_saga_that_cannot_abort_needs_no_verdict() {
 }
 
 #[test]
-fn an_edge_of_its_own_is_nothing_to_find() {
+fn an_entry_of_its_own_is_nothing_to_find() {
     let findings = found(|shop| {
-        shop[2].edges.push(edge("restock", all(&["inventory.restocked"])));
+        shop[2].entries.push(entry("restock", all(&["inventory.restocked"])));
         shop[4].reactions.push(react("tell-buyers", &["inventory.restocked"], vec![]));
     });
     assert_eq!(findings, []);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane_choreography::{Choreography, Edge, Emission, Manifest, Reaction, Role, Saga};
+use pavane_choreography::{Choreography, Emission, Entry, Manifest, Reaction, Role, Saga};
 use pavane_contract::{Event, EventRef, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,15 +51,15 @@ pub(crate) fn maybe(names: &[&str]) -> Vec<Emission> {
 }
 
 pub(crate) fn decides(names: &[&str]) -> Vec<Emission> {
-    vec![Emission::Verdict(events(names))]
+    vec![Emission::Outcome(events(names))]
 }
 
-pub(crate) fn manifest(service: &str, edges: Vec<Edge>, reactions: Vec<Reaction>) -> Manifest {
-    Manifest { service: service.to_owned(), edges, reactions, events: Vec::new() }
+pub(crate) fn manifest(service: &str, entries: Vec<Entry>, reactions: Vec<Reaction>) -> Manifest {
+    Manifest { service: service.to_owned(), entries, reactions, events: Vec::new() }
 }
 
-pub(crate) fn edge(name: &str, emits: Vec<Emission>) -> Edge {
-    Edge { name: name.to_owned(), emits }
+pub(crate) fn entry(name: &str, emits: Vec<Emission>) -> Entry {
+    Entry { name: name.to_owned(), emits }
 }
 
 pub(crate) fn react(name: &str, on: &[&str], emits: Vec<Emission>) -> Reaction {
@@ -114,7 +114,7 @@ fn order() -> Manifest {
     ];
     manifest(
         "order",
-        vec![edge("place-order", placed), edge("cancel-order", decides(&["order.cancelled"]))],
+        vec![entry("place-order", placed), entry("cancel-order", decides(&["order.cancelled"]))],
         vec![
             react("track-progress", &progress, vec![]),
             react("confirm-order", &["payment.captured"], decides(&["order.confirmed"])),

@@ -1,9 +1,9 @@
 //! The shop's saga is sound, and what that means in numbers.
 
-use pavane_choreography::{Choreography, Edge, Manifest, Reaction, Saga, model::ViolationKind};
+use pavane_choreography::{Choreography, Entry, Manifest, Reaction, Saga, model::ViolationKind};
 
 use crate::shop::{
-    self, OrderCancelled, OrderConfirmed, OrderPlaced, all, decides, edge, event, manifest, one_of, react,
+    self, OrderCancelled, OrderConfirmed, OrderPlaced, all, decides, entry, event, manifest, one_of, react,
 };
 
 #[test]
@@ -48,14 +48,14 @@ fn reactions_that_go_round() {
 }
 
 /// An order service that has nobody to wait for.
-fn alone(edges: Vec<Edge>, reactions: Vec<Reaction>) -> Choreography {
-    Choreography::of([manifest("order", edges, reactions)])
+fn alone(entries: Vec<Entry>, reactions: Vec<Reaction>) -> Choreography {
+    Choreography::of([manifest("order", entries, reactions)])
 }
 
 #[test]
 fn a_saga_that_never_aborts_or_never_completes() {
-    let place = |verdict: &[&str]| edge("place-order", [all(&["order.placed"]), decides(verdict)].concat());
-    let kind = |verdict| alone(vec![place(&[verdict])], vec![]).explore(&shop::saga()).unwrap_err().kind;
+    let place = |outcome: &[&str]| entry("place-order", [all(&["order.placed"]), decides(outcome)].concat());
+    let kind = |outcome| alone(vec![place(&[outcome])], vec![]).explore(&shop::saga()).unwrap_err().kind;
     assert_eq!(kind("order.confirmed"), ViolationKind::NeverAborts);
     assert_eq!(kind("order.cancelled"), ViolationKind::NeverCompletes);
 }
@@ -63,34 +63,34 @@ fn a_saga_that_never_aborts_or_never_completes() {
 #[test]
 fn whoever_can_abort_is_never_lost() {
     let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
-    alone(vec![edge("place-order", all(&["order.placed"]))], vec![settle]).explore(&shop::saga()).unwrap();
+    alone(vec![entry("place-order", all(&["order.placed"]))], vec![settle]).explore(&shop::saga()).unwrap();
 }
 
 #[test]
 fn a_saga_that_cannot_abort_needs_no_deadline() {
     let confirm = react("confirm", &["order.placed"], decides(&["order.confirmed"]));
-    let choreography = alone(vec![edge("place-order", all(&["order.placed"]))], vec![confirm]);
+    let choreography = alone(vec![entry("place-order", all(&["order.placed"]))], vec![confirm]);
     let saga = Saga::new("order").starts_with::<OrderPlaced>().completes_with::<OrderConfirmed>();
     choreography.explore(&saga).unwrap();
     // If it could, it would need one.
     let kind = choreography.explore(&saga.aborts_with::<OrderCancelled>()).unwrap_err().kind;
-    assert_eq!(kind, ViolationKind::NoVerdict);
+    assert_eq!(kind, ViolationKind::NoOutcome);
 }
 
 #[test]
-fn an_edge_that_refuses_starts_no_saga() {
+fn an_entry_that_refuses_starts_no_saga() {
     let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
-    let place = edge("place-order", one_of(&["order.placed", "order.refused"]));
+    let place = entry("place-order", one_of(&["order.placed", "order.refused"]));
     alone(vec![place], vec![settle]).explore(&shop::saga()).unwrap();
 }
 
 #[test]
 fn the_start_of_another_saga_is_its_own_matter() {
     let mut manifests = shop::manifests();
-    manifests[0].edges.push(edge("return-order", all(&["order.returned"])));
+    manifests[0].entries.push(entry("return-order", all(&["order.returned"])));
     manifests[0].reactions.push(react("take-back", &["order.returned"], all(&["order.cancelled"])));
     let choreography = Choreography::of(manifests).saga(shop::saga());
-    assert_eq!(choreography.explore(&shop::saga()).unwrap_err().kind, ViolationKind::BothVerdicts);
+    assert_eq!(choreography.explore(&shop::saga()).unwrap_err().kind, ViolationKind::BothOutcomes);
     let mut returns = Saga::new("return");
     returns.starts_with = Some(event("order.returned"));
     choreography.saga(returns).explore(&shop::saga()).unwrap();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     arguments,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Args)]
@@ -23,12 +23,12 @@ struct Answer {
     script: String,
 }
 
-pub(crate) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let mut command = arguments::Arguments::command();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "pavane", &mut script);
     output.answer(&Answer { shell: arguments.shell.to_string(), script: String::from_utf8(script)? })?;
-    Ok(Outcome::Fine)
+    Ok(Exit::Fine)
 }
 
 impl fmt::Display for Answer {

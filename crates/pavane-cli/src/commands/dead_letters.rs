@@ -13,7 +13,7 @@ use pavane_observe::{LetterFilter, audit::Because};
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ pub(crate) struct Doing {
     rate: u32,
 }
 
-pub(crate) async fn run(deployment: &Deployment, command: &Command, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, command: &Command, output: Output) -> anyhow::Result<Exit> {
     match command {
         Command::List(arguments) => list::run(deployment, arguments, output).await,
         Command::Show(arguments) => show::run(deployment, arguments, output).await,

@@ -21,7 +21,7 @@ use clap::Args;
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 use evidence::Evidence;
 use finding::{Check, Report, Severity};
@@ -36,10 +36,10 @@ pub(crate) struct Arguments {
     prometheus: Option<String>,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let report = Report { checks: examine(&Evidence::gather(&deployment.bus, arguments).await?) };
     output.answer(&report)?;
-    Ok(Outcome::found(report.worst().is_some_and(|worst| worst > Severity::Remark)))
+    Ok(Exit::found(report.worst().is_some_and(|worst| worst > Severity::Remark)))
 }
 
 fn examine(evidence: &Evidence) -> Vec<Check> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Args)]
@@ -43,10 +43,10 @@ struct Explanation {
 #[derive(Debug, Serialize)]
 struct Emitter {
     service: String,
-    /// The reaction or the edge.
+    /// The reaction or the entry point.
     name: String,
-    edge: bool,
-    /// The events that make it do so; none for an edge.
+    entry: bool,
+    /// The events that make it do so; none for an entry point.
     on: Vec<String>,
     /// What it says beside or in place of this event: `or payment.declined`.
     how: String,
@@ -57,8 +57,8 @@ struct Emitter {
 struct Reacts {
     service: String,
     reaction: String,
-    /// The event that it takes back, for an undo.
-    takes_back: Option<String>,
+    /// The event that it undoes, for an undo.
+    undoes: Option<String>,
     effect: bool,
     /// What comes next: each group of events that it may emit, in words.
     then: Vec<String>,
@@ -71,7 +71,7 @@ struct Reacts {
 struct Undo {
     service: String,
     reaction: String,
-    /// The step that is taken back.
+    /// The step that is undone.
     step: String,
     /// The events that make it do so.
     when: Vec<Trigger>,
@@ -79,7 +79,7 @@ struct Undo {
     effect: bool,
 }
 
-/// Why something is taken back.
+/// Why something is undone.
 #[derive(Debug, Serialize)]
 struct Trigger {
     event: String,
@@ -87,7 +87,7 @@ struct Trigger {
     fails: Vec<String>,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let choreography = deployment.declared().await?.choreography();
     let known = known(&choreography);
     let called = |event: &&EventRef| plain(&event.name) == plain(&arguments.event);
@@ -98,7 +98,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
         bail!("no service declares the event {:?}; they declare {}", arguments.event, names.join(", "));
     }
     output.answer(&Answer { events })?;
-    Ok(Outcome::Fine)
+    Ok(Exit::Fine)
 }
 
 /// `payment.capture-failed` and `PaymentCaptureFailed` are the same to a person.
@@ -142,7 +142,7 @@ fn roles(choreography: &Choreography, event: &EventRef) -> Vec<String> {
             roles.push(format!("with it, the saga {name} has succeeded"));
         }
         if saga.aborts_with.contains(event) {
-            roles.push(format!("with it, the saga {name} has failed, and what was done is taken back"));
+            roles.push(format!("with it, the saga {name} has failed, and what was done is undone"));
         }
         if saga.terminal.contains(event) {
             roles.push(format!("nobody has to react to it in the saga {name}"));
@@ -152,12 +152,12 @@ fn roles(choreography: &Choreography, event: &EventRef) -> Vec<String> {
 }
 
 fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<Item = Emitter> + 'a {
-    let edges = manifest.edges.iter().filter_map(move |edge| {
-        let group = edge.emits.iter().find(|group| group.events().contains(event))?;
+    let entries = manifest.entries.iter().filter_map(move |entry| {
+        let group = entry.emits.iter().find(|group| group.events().contains(event))?;
         Some(Emitter {
             service: manifest.service.clone(),
-            name: edge.name.clone(),
-            edge: true,
+            name: entry.name.clone(),
+            entry: true,
             on: Vec::new(),
             how: how(group, event),
         })
@@ -169,12 +169,12 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
         (!how.is_empty()).then(|| Emitter {
             service: manifest.service.clone(),
             name: reaction.name.clone(),
-            edge: false,
+            entry: false,
             on: names(&reaction.on),
             how: how.into_iter().filter(|how| !how.is_empty()).collect::<Vec<_>>().join(", or "),
         })
     });
-    edges.chain(reactions)
+    entries.chain(reactions)
 }
 
 /// What else could be said in place of an event, or when it is said.
@@ -186,7 +186,7 @@ fn how(group: &Emission, event: &EventRef) -> String {
         Emission::OneOf(_) => or,
         Emission::Maybe(_) if or.is_empty() => "or nothing".to_owned(),
         Emission::Maybe(_) => format!("{or} or nothing"),
-        Emission::Verdict(_) => format!("as the verdict, if there is none yet {or}").trim_end().to_owned(),
+        Emission::Outcome(_) => format!("as the outcome, if there is none yet {or}").trim_end().to_owned(),
         Emission::Scheduled(_) => "later, when its time has come".to_owned(),
         Emission::All(_) | _ => String::new(),
     }
@@ -196,7 +196,7 @@ fn reactions<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<I
     manifest.reactions.iter().filter(|reaction| reaction.on.contains(event)).map(|reaction| Reacts {
         service: manifest.service.clone(),
         reaction: reaction.name.clone(),
-        takes_back: reaction.undoes().map(|event| event.name.clone()),
+        undoes: reaction.undoes().map(|event| event.name.clone()),
         effect: reaction.effect,
         then: then(reaction),
         gives_up_with: reaction.gives_up_with.as_ref().map(|event| event.name.clone()),
@@ -208,8 +208,8 @@ fn undos<'a>(
     manifest: &'a Manifest,
     event: &'a EventRef,
 ) -> impl Iterator<Item = Undo> + 'a {
-    let takes_back = move |undo: &&Reaction| matches!(&undo.role, Role::Undo { undoes } if undoes == event);
-    manifest.reactions.iter().filter(takes_back).map(move |undo| Undo {
+    let undoes = move |undo: &&Reaction| matches!(&undo.role, Role::Undo { undoes } if undoes == event);
+    manifest.reactions.iter().filter(undoes).map(move |undo| Undo {
         service: manifest.service.clone(),
         reaction: undo.name.clone(),
         step: manifest.step_of(undo).map(|step| step.name.clone()).unwrap_or_default(),
@@ -231,7 +231,7 @@ fn then(reaction: &Reaction) -> Vec<String> {
         match group {
             Emission::OneOf(_) => events.join(" or "),
             Emission::Maybe(_) => format!("perhaps {}", events.join(" or ")),
-            Emission::Verdict(_) => format!("decides {}", events.join(" or ")),
+            Emission::Outcome(_) => format!("decides {}", events.join(" or ")),
             Emission::Scheduled(_) => format!("later {}", events.join(" and ")),
             Emission::All(_) | _ => events.join(" and "),
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Args)]
@@ -37,11 +37,11 @@ struct Answer<'a> {
     drawn: String,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let choreography = deployment.declared().await?.choreography();
     let drawn = draw(&choreography, arguments.format);
     output.answer(&Answer { manifests: choreography.manifests(), sagas: choreography.sagas(), drawn })?;
-    Ok(Outcome::Fine)
+    Ok(Exit::Fine)
 }
 
 fn draw(choreography: &Choreography, format: Format) -> String {

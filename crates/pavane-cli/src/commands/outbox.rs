@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     columns::Columns,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, FAINT, GOOD, Styled},
     words,
 };
@@ -70,17 +70,17 @@ struct Retried {
     sent_again: u64,
 }
 
-pub(crate) async fn run(command: &Command, patience: u64, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(command: &Command, patience: u64, output: Output) -> anyhow::Result<Exit> {
     match command {
         Command::List(place) => {
             let refused = place.refused(&place.open(patience).await?).await?;
             let list = List { as_of: SystemClock.now(), refused: refused.into_iter().map(Refused::of).collect() };
             output.answer(&list)?;
-            Ok(Outcome::found(!list.refused.is_empty()))
+            Ok(Exit::found(!list.refused.is_empty()))
         }
         Command::Retry(retry) => {
             output.answer(&retry.run(patience).await?)?;
-            Ok(Outcome::Fine)
+            Ok(Exit::Fine)
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::dead_letters::Decider;
 use crate::{
     deployment::{self, Deployment},
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{GOOD, STRONG, Styled, state},
 };
 
@@ -35,7 +35,7 @@ struct Answer {
     decision: Option<Decision>,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let Arguments { what, decider, dry_run } = arguments;
     let (because, view) = (decider.because()?, deployment.view().await?);
     let saga =
@@ -55,7 +55,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
         answer.decision = Some(decision);
     }
     output.answer(&answer)?;
-    Ok(Outcome::Fine)
+    Ok(Exit::Fine)
 }
 
 impl fmt::Display for Answer {

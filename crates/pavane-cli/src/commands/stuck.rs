@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     columns::Columns,
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, FAINT, GOOD, STRONG, Styled, state},
     words,
 };
@@ -24,7 +24,7 @@ struct Answer {
     by_state: BTreeMap<State, usize>,
 }
 
-pub(crate) async fn run(deployment: &Deployment, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, output: Output) -> anyhow::Result<Exit> {
     let view = deployment.view().await?;
     let sagas = view.stuck();
     let (mut by_service, mut by_state) = (BTreeMap::new(), BTreeMap::new());
@@ -36,7 +36,7 @@ pub(crate) async fn run(deployment: &Deployment, output: Output) -> anyhow::Resu
     }
     let answer = Answer { as_of: view.as_of(), sagas, by_service, by_state };
     output.answer(&answer)?;
-    Ok(Outcome::found(!answer.sagas.is_empty()))
+    Ok(Exit::found(!answer.sagas.is_empty()))
 }
 
 impl fmt::Display for Answer {

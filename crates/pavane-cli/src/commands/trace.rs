@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Args)]
@@ -28,12 +28,12 @@ struct Answer {
     sagas: Vec<SagaReport>,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let sagas = find(deployment, &arguments.what).await?;
     let cares = |saga: &SagaReport| matches!(saga.summary.state, State::Stuck | State::NeedsReview);
-    let outcome = Outcome::found(sagas.iter().any(cares));
+    let exit = Exit::found(sagas.iter().any(cares));
     output.answer(&Answer { sagas })?;
-    Ok(outcome)
+    Ok(exit)
 }
 
 /// Most of the time it is a key, of which the server finds the events by itself. What that doesn't explain is looked for

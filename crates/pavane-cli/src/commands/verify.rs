@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, GOOD, Styled},
     words,
 };
@@ -58,11 +58,11 @@ struct Explored {
     text: String,
 }
 
-pub(crate) async fn run(deployment: &Deployment, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, output: Output) -> anyhow::Result<Exit> {
     let choreography = deployment.declared().await?.choreography();
     let answer = verify(&choreography);
     output.answer(&answer)?;
-    Ok(Outcome::found(!answer.findings.is_empty() || !answer.violations.is_empty()))
+    Ok(Exit::found(!answer.findings.is_empty() || !answer.violations.is_empty()))
 }
 
 fn verify(choreography: &Choreography) -> Answer {

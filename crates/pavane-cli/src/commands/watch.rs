@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 use keys::Key;
 
@@ -52,7 +52,7 @@ struct Look {
     scrolled: usize,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let mut watcher = Watcher::new(deployment);
     if output.is_json() {
         return watcher.write(arguments).await;
@@ -83,7 +83,7 @@ impl Watcher {
     }
 
     /// Takes in the next updates, or notes why none come. Cancel-safe.
-    async fn step(&mut self) {
+    async fn turn(&mut self) {
         if self.trouble.is_some() {
             sleep(TRY_AGAIN_AFTER).await;
         }
@@ -107,7 +107,7 @@ impl Watcher {
     }
 
     /// Writes one line for each look, the first one when everything that was there has been read.
-    async fn write(&mut self, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    async fn write(&mut self, arguments: &Arguments) -> anyhow::Result<Exit> {
         let mut looks = interval(Duration::from_millis(arguments.every));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut written = 0;
@@ -118,10 +118,10 @@ impl Watcher {
                     Output::line(&self.look())?;
                     written += 1;
                 }
-                () = self.step() => {}
+                () = self.turn() => {}
             }
         }
-        Ok(Outcome::Fine)
+        Ok(Exit::Fine)
     }
 
     /// Draws until somebody has seen enough.
@@ -130,17 +130,17 @@ impl Watcher {
         mut terminal: DefaultTerminal,
         mut keys: Receiver<Key>,
         arguments: &Arguments,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Exit> {
         let mut looks = interval(Duration::from_millis(arguments.every));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let key = tokio::select! {
                 key = keys.recv() => key.unwrap_or(Key::Quit),
                 _ = looks.tick() => Key::Other,
-                () = self.step() => continue,
+                () = self.turn() => continue,
             };
             match key {
-                Key::Quit => return Ok(Outcome::Fine),
+                Key::Quit => return Ok(Exit::Fine),
                 Key::Up => self.scrolled = self.scrolled.saturating_sub(1),
                 Key::Down => self.scrolled = (self.scrolled + 1).min(self.view.stuck().len().saturating_sub(1)),
                 Key::Other => {}

@@ -131,7 +131,7 @@ async fn a_consumer_that_is_not_as_it_must_be_is_a_fault() {
     let ran = pavane(&stage.url(), &["doctor", "--json"]).await;
     has(&ran, "fault", "delivers new, not all");
     has(&ran, "fault", "delivers an event 3 times at most");
-    has(&ran, "risk", "waits 5.0 s for a sign of life, the service believes 30 s");
+    has(&ran, "risk", "waits 5.0 s for a heartbeat, the service believes 30 s");
     has(&ran, "risk", "may have any number of events in hand");
     has(&ran, "fault", "nobody takes events for notification (0 pending)");
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 /// It succeeded.
 pub(crate) const CONFIRMED: &str = "01a2029d-59b0-7a52-b73b-7c0e8ddc2a51";
-/// Its money could not be taken, and all was taken back.
+/// Its money could not be taken, and all was undone.
 pub(crate) const COMPENSATED: &str = "01a2029d-59c3-7945-8ab7-cb84f4a8c636";
 /// Shipping never answered.
 pub(crate) const STUCK: &str = "01a2029d-59b8-71fb-b0ab-19a82de7d18c";
@@ -89,7 +89,7 @@ impl Stage {
         let mut stage = Self::open().await;
         // What shipping owes an answer for is allowed no time, so that nobody has to wait until it is overdue.
         let shipping = stage.declarations.get_mut("shipping").unwrap();
-        shipping["settings"]["reactions"]["create-shipment"]["allowed"] = json!({ "secs": 0, "nanos": 1_000_000 });
+        shipping["settings"]["reactions"]["create-shipment"]["stuck_after"] = json!({ "secs": 0, "nanos": 1_000_000 });
         stage.declare("shipping").await;
         stage.order(CONFIRMED).await;
         stage.order(COMPENSATED).await;

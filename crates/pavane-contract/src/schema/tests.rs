@@ -23,7 +23,7 @@ fn assert_breaks(what: &str, old: &Value, new: &Value, expected: &[&str]) {
     let mut back = found(new, old);
     swapped.sort();
     back.sort();
-    assert_eq!(back, swapped, "{what}, taken back");
+    assert_eq!(back, swapped, "{what}, undone");
 }
 
 fn object(properties: Value, required: &[&str]) -> Value {

@@ -20,7 +20,7 @@ create table pavane_ledger (
     state text not null check (state in ('running', 'done', 'undone', 'barred')),
     -- The event that made the step run; null when its undo came first.
     event_id uuid,
-    -- The event that the step emitted and that its undo takes back, as CloudEvents JSON; null when it said no.
+    -- The event that the step emitted and that its undo is for, as CloudEvents JSON; null when it said no.
     kept text,
     changed_at bigint not null,
     primary key (saga, step)
@@ -59,7 +59,7 @@ create index pavane_dead_letter_waiting on pavane_dead_letter (attempts, id) whe
 create index pavane_dead_letter_cut on pavane_dead_letter (cut_at) where cut_at is not null;
 
 -- Undos that came while their step was running. They wait here, as they were delivered, until it is known whether there is
--- something to take back. Never pruned.
+-- something to undo. Never pruned.
 create table pavane_waiting (
     reaction text not null,
     event_id uuid not null,

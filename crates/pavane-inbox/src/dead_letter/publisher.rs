@@ -77,11 +77,11 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
             messages.push(message);
         }
         self.db.crash_point(CrashPoint::BeforePublish).await;
-        let outcomes = self.bus.publish(messages).await;
+        let settlements = self.bus.publish(messages).await;
         self.db.crash_point(CrashPoint::AfterPublish).await;
         let (mut published, mut cut, mut failed, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
-        for ((id, is_cut), outcome) in ids.into_iter().zip(outcomes) {
-            match outcome {
+        for ((id, is_cut), settlement) in ids.into_iter().zip(settlements) {
+            match settlement {
                 Ok(_) if is_cut => cut.push(id),
                 Ok(_) => published.push(id),
                 Err(error) => {

@@ -126,7 +126,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             Undo::Skip => Ok(None),
             Undo::Run => match known.and_then(|step| step.kept) {
                 Some(kept) => Ok(Some(kept)),
-                // The step said no: there is nothing to take back.
+                // The step said no: there is nothing to undo.
                 None => self.bar(tx, step, trigger).await,
             },
             Undo::Bar => self.bar(tx, step, trigger).await,
@@ -136,7 +136,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn bar(&self, tx: &mut Tx<DB>, step: &str, trigger: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let saga = trigger.meta.cause.saga;
         match store::undo(tx, step, &[saga]).await?.remove(&saga) {
-            // The step committed while we looked, and there is something to take back after all: look again.
+            // The step committed while we looked, and there is something to undo after all: look again.
             Some(step) if step.kept.is_some() => Err(Failure::StepRunning),
             Some(_) => Ok(None),
             None => Err(Failure::StepRunning),
@@ -163,11 +163,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             tx.rollback().await?;
             Ok("duplicate")
         };
-        let outcome = self.db.within(finish).await?;
+        let settlement = self.db.within(finish).await?;
         if matches!(self.wired.part, Part::Step { .. }) {
             self.wired.step_ended.notify_one();
         }
-        self.count(outcome, 1);
+        self.count(settlement, 1);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
 use pavane_outbox::{Correlation, Database, Tx};
 use tracing::{debug, error, warn};
 
-use super::{Arrived, Engine, Failure, Outcome, nothing};
+use super::{Arrived, Engine, Failure, Settlement, nothing};
 use crate::{
     dead_letter::{self, DeadLetter},
     handler::{HandlerError, Kind},
@@ -24,14 +24,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         event: &RawEnvelope,
         failure: Failure,
         outages: u32,
-    ) -> Outcome {
+    ) -> Settlement {
         match failure {
             Failure::StepRunning => match self.db.within(self.wait_for_step(arrived, event)).await {
                 Ok(Some(waits)) => waits,
                 Ok(None) => {
                     // A little later, and later each time: whatever is running ends by itself.
                     let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
-                    Outcome::Again { after: self.backoff(Duration::from_millis(50), times) }
+                    Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
                 }
                 Err(error) => {
                     warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "it can't wait for its step; trying again");
@@ -48,7 +48,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "looking again");
                     // It may be done long before its lease is over. So look again, later each time.
                     let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
-                    Outcome::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, times).min(left) }
+                    Settlement::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, times).min(left) }
                 }
                 Kind::Transient | Kind::Reject | Kind::Conflict => {
                     let counted = self.db.within(self.count_failure(arrived, event, &error)).await;
@@ -62,7 +62,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// Decides about a delivery that isn't an event that this reaction can run on.
-    pub(super) async fn refuse(&self, arrived: &Arrived, outages: u32) -> Outcome {
+    pub(super) async fn refuse(&self, arrived: &Arrived, outages: u32) -> Settlement {
         let cause = match &arrived.event {
             Err(unusable) => unusable.to_string(),
             Ok(event) => format!("the reaction does not run on {}", event.meta.event),
@@ -90,7 +90,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         arrived: &Arrived,
         event: &RawEnvelope,
         error: &HandlerError,
-    ) -> Result<Outcome, pavane_outbox::Error> {
+    ) -> Result<Settlement, pavane_outbox::Error> {
         let mut tx = self.begin(event).await?;
         let attempts = store::count_failure(&mut tx, &self.wired.name, event.meta.id).await?;
         let tuning = &self.wired.reaction.tuning;
@@ -102,14 +102,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             );
             metrics::counter!(metric::RETRIES, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
                 .increment(1);
-            return Ok(Outcome::Again { after: self.backoff(tuning.backoff_base, attempts.count) });
+            return Ok(Settlement::Again { after: self.backoff(tuning.backoff_base, attempts.count) });
         }
         // A handler that committed the transaction itself has marked the event as handled: a person has to see that.
         let ended = matches!(error.outbox(), Some(pavane_outbox::Error::Ended));
         if !self.mark_given_up(&mut tx, arrived, event).await? && !ended {
             // Another delivery of the event was handled, or given up on, meanwhile.
             tx.rollback().await?;
-            return Ok(Outcome::Done);
+            return Ok(Settlement::Done);
         }
         let cause = error.chain();
         self.keep_letter(&mut tx, arrived, (&cause, attempts)).await?;
@@ -145,19 +145,20 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// What is emitted in the event's place, if that is declared.
     fn failure_event(&self, event: &RawEnvelope) -> Option<(EventRef, Key, Vec<u8>)> {
-        let farewell = self.wired.reaction.farewell.as_ref().filter(|farewell| farewell.on == event.meta.event)?;
-        match (farewell.make)(event) {
-            Ok((key, body)) => Some((farewell.emits.clone(), key, body)),
+        let failure_event =
+            self.wired.reaction.failure_event.as_ref().filter(|failure_event| failure_event.on == event.meta.event)?;
+        match (failure_event.make)(event) {
+            Ok((key, body)) => Some((failure_event.emits.clone(), key, body)),
             Err(error) => {
                 // The body can't be read, so there is nothing to tell about. The dead letter has it.
-                debug!(event_id = %event.meta.id, %error, "no giving-up event can be made");
+                debug!(event_id = %event.meta.id, %error, "no failure event can be made");
                 None
             }
         }
     }
 
     /// Decides about an event of which not even the database can say whether it is handled.
-    pub(super) fn not_known(&self, failure: &Failure, outages: u32) -> Outcome {
+    pub(super) fn not_known(&self, failure: &Failure, outages: u32) -> Settlement {
         warn!(reaction = self.wired.name, ?failure, "the inbox can't be asked; trying again");
         self.again_after_outage(outages)
     }
@@ -175,7 +176,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// An event was given up on, and that is committed.
-    fn gave_up(&self, arrived: &Arrived, cause: String, attempts: store::Attempts) -> Outcome {
+    fn gave_up(&self, arrived: &Arrived, cause: String, attempts: store::Attempts) -> Settlement {
         error!(
             reaction = self.wired.name,
             subject = arrived.delivery.message.subject,
@@ -186,7 +187,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         metrics::counter!(metric::DEAD_LETTERS, "service" => self.wired.service.clone(), "reaction" => self.wired.name.clone())
             .increment(1);
         self.wired.letter_kept.notify_one();
-        Outcome::Dead { reason: cause }
+        Settlement::Dead { reason: cause }
     }
 
     /// Connections to a database that can't be written to are not used again.
@@ -196,8 +197,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    pub(super) fn again_after_outage(&self, outages: u32) -> Outcome {
-        Outcome::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
+    pub(super) fn again_after_outage(&self, outages: u32) -> Settlement {
+        Settlement::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
     }
 
     /// Exponential backoff with full jitter.
@@ -206,10 +207,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         full_jitter(base, self.wired.reaction.tuning.backoff_max, attempt, self.db.clock())
     }
 
-    pub(super) fn count(&self, outcome: &'static str, events: usize) {
+    pub(super) fn count(&self, settlement: &'static str, events: usize) {
         if events > 0 {
             let (service, reaction) = (self.wired.service.clone(), self.wired.name.clone());
-            metrics::counter!(metric::HANDLED, "service" => service, "reaction" => reaction, "outcome" => outcome)
+            metrics::counter!(metric::HANDLED, "service" => service, "reaction" => reaction, "result" => settlement)
                 .increment(events as u64);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     consumer::{alive, settle},
     dead_letter::{self, DeadLetter},
     dedupe::{self, DedupeStore},
-    engine::{Arrived, Outcome, Unusable, fetch_letter, full_jitter},
+    engine::{Arrived, Settlement, Unusable, fetch_letter, full_jitter},
     handler::{HandlerError, Kind},
     metric,
     store::Attempts,
@@ -40,39 +40,39 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
         if let Err(error) = fetch_letter(&self.bus, who, self.tuning.payload_max, &mut arrived[0]).await {
             warn!(reaction = self.name, %error, "the dead letter to redrive can't be fetched; trying again");
         }
-        let outcome = alive(self.tuning.ack_wait, &arrived, self.outcome(&arrived[0])).await;
+        let settlement = alive(self.tuning.ack_wait, &arrived, self.settlement(&arrived[0])).await;
         let [arrived] = arrived;
-        settle(arrived.delivery, outcome).await;
+        settle(arrived.delivery, settlement).await;
     }
 
-    async fn outcome(&self, arrived: &Arrived) -> Outcome {
+    async fn settlement(&self, arrived: &Arrived) -> Settlement {
         let delivery = &arrived.delivery;
         let event = match &arrived.event {
             Ok(event) if event.meta.event == self.event => event,
             Ok(other) => {
                 return self.give_up(delivery, format!("the reaction does not run on {}", other.meta.event)).await;
             }
-            Err(Unusable::NotFetched) => return Outcome::Again { after: self.backoff(delivery) },
+            Err(Unusable::NotFetched) => return Settlement::Again { after: self.backoff(delivery) },
             Err(unusable) => return self.give_up(delivery, unusable.to_string()).await,
         };
         let Err(failure) = self.handle(event).await else {
             self.count(metric::HANDLED);
-            return Outcome::Done;
+            return Settlement::Done;
         };
         match failure.kind() {
             Kind::Busy(left) => {
                 debug!(event_id = %event.meta.id, reaction = self.name, %failure, "looking again");
                 // It may be done long before its lease is over.
-                Outcome::Again { after: self.backoff(delivery).min(left) }
+                Settlement::Again { after: self.backoff(delivery).min(left) }
             }
             Kind::Unavailable | Kind::ReadOnly => {
                 warn!(event_id = %event.meta.id, reaction = self.name, %failure, "unavailable; trying again");
-                Outcome::Again { after: self.backoff(delivery) }
+                Settlement::Again { after: self.backoff(delivery) }
             }
             Kind::Transient | Kind::Conflict if delivery.delivered < u64::from(self.tuning.max_attempts) => {
                 warn!(event_id = %event.meta.id, reaction = self.name, %failure, "the handler failed; trying again");
                 self.count(metric::RETRIES);
-                Outcome::Again { after: self.backoff(delivery) }
+                Settlement::Again { after: self.backoff(delivery) }
             }
             Kind::Transient | Kind::Conflict | Kind::Reject => self.give_up(delivery, failure.to_string()).await,
         }
@@ -84,7 +84,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
     }
 
     /// Keeps the event as a dead letter, and only then ends it. One that can't be kept comes again.
-    async fn give_up(&self, delivery: &Delivery, cause: String) -> Outcome {
+    async fn give_up(&self, delivery: &Delivery, cause: String) -> Settlement {
         let now = self.clock.now().as_microsecond();
         let count = u32::try_from(delivery.delivered).unwrap_or(u32::MAX);
         let attempts = Attempts { count, first_failed_at: now, last_failed_at: now };
@@ -94,7 +94,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
         for published in self.bus.publish(vec![letter]).await {
             if let Err(error) = published {
                 warn!(reaction = self.name, %error, cause, "the dead letter can't be published; trying again");
-                return Outcome::Again { after: self.backoff(delivery) };
+                return Settlement::Again { after: self.backoff(delivery) };
             }
         }
         error!(
@@ -104,7 +104,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
             "gave up on an event; it is kept as a dead letter"
         );
         self.count(metric::DEAD_LETTERS);
-        Outcome::Dead { reason: cause }
+        Settlement::Dead { reason: cause }
     }
 
     fn backoff(&self, delivery: &Delivery) -> Duration {
@@ -115,7 +115,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
     fn count(&self, what: &'static str) {
         let (service, reaction) = (self.service.clone(), self.name.clone());
         if what == metric::HANDLED {
-            metrics::counter!(what, "service" => service, "reaction" => reaction, "outcome" => "handled").increment(1);
+            metrics::counter!(what, "service" => service, "reaction" => reaction, "result" => "handled").increment(1);
         } else {
             metrics::counter!(what, "service" => service, "reaction" => reaction).increment(1);
         }

@@ -29,7 +29,7 @@ impl Ahead {
         self.pass(time);
         let ahead = self.0.load(Ordering::SeqCst);
         if db.dialect() == Dialect::Sqlite {
-            // The broker's clock, which a janitor without a relay can't know.
+            // The broker's clock, which maintenance without a relay can't know.
             return db.compare_clock(Some(self.now())).await.unwrap();
         }
         let clock = format!(

@@ -12,7 +12,7 @@ use std::{
 
 use pavane::{
     Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, Key,
-    any::{Call, Db, Edge, Service, Tx},
+    any::{Call, Db, Entry, Service, Tx},
     bus::{
         Bus as _, Memory,
         dead_letter::{Address, redrive},
@@ -134,7 +134,7 @@ fn service(bank: State, wiring: Wiring, looks: bool) -> Service<State> {
     let (charge, refund) =
         if looks { (charge.look_up(find_charge), refund.look_up(find_refund)) } else { (charge, refund) };
     let service =
-        Service::new("bank", bank).edge("ask", Declared::may_emit::<(Placed, Cancelled)>).react("charge", charge);
+        Service::new("bank", bank).entry("ask", Declared::may_emit::<(Placed, Cancelled)>).react("charge", charge);
     if wiring == Wiring::Plain { service } else { service.react("refund", refund) }
 }
 
@@ -143,7 +143,7 @@ struct Till {
     bank: State,
     bus: Memory,
     db: Db,
-    ask: Edge,
+    ask: Entry,
     saga: Correlation,
     reaction: &'static str,
     _running: JoinHandle<Result<(), pavane::Error>>,
@@ -164,7 +164,7 @@ impl Till {
         let (db, bus) = (Db::open(config).await.unwrap(), Memory::new(Arc::new(SystemClock)));
         let app = service(Arc::clone(&bank), wiring, looks);
         let app = app.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let ask = app.edge("ask");
+        let ask = app.entry("ask");
         let running = tokio::spawn(app.run_until(std::future::pending()));
         let reaction = if wiring == Wiring::Undo { "refund" } else { "charge" };
         let saga = Correlation::of(pavane_contract::SagaId::new(&SystemClock));

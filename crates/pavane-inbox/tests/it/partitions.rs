@@ -17,7 +17,7 @@ const RETENTION: Duration = Duration::from_hours(45 * 24);
 const DEFAULT: &str = "pavane_inbox_default";
 const BEFORE: &str = "pavane_inbox_before";
 
-/// Lets time pass, with a janitor at work.
+/// Lets time pass, with maintenance at work.
 async fn pass(stage: &Stage, weeks: u32) {
     for _ in 0..weeks {
         stage.clock.pass_with(&stage.db, WEEK).await;

@@ -72,10 +72,10 @@ impl Stage {
         let message_id = format!("{id}-{}", self.published);
         let (subject, headers) = (subject::of(&event.meta.event, &event.meta.key), codec::encode(&event));
         let outgoing = Outgoing { subject, headers, payload: event.body, message_id };
-        for outcome in self.bus.publish(vec![outgoing]).await {
-            outcome.unwrap();
+        for settlement in self.bus.publish(vec![outgoing]).await {
+            settlement.unwrap();
         }
-        assert_eq!(self.consumer.turn(1).await.unwrap(), 1, "it is delivered");
+        assert_eq!(self.consumer.turn_now(1).await.unwrap(), 1, "it is delivered");
         let filed = sqlx::query_scalar("select count(*) from filed where id = $1").bind(id.to_string());
         filed.fetch_one(self.db.readers()).await.unwrap()
     }

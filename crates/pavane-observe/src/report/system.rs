@@ -23,11 +23,11 @@ pub struct Overview {
     pub states: BTreeMap<State, u64>,
     /// Sagas by the last thing that happened, those on their way only.
     pub steps: BTreeMap<String, u64>,
-    /// Failed sagas by what made them fail: the event that led to the verdict.
+    /// Failed sagas by what made them fail: the event that led to the outcome.
     pub failed_by: BTreeMap<String, u64>,
     /// Sagas that started in the last minute, per second.
     pub started_per_second: f64,
-    /// Sagas that got their verdict in the last minute, per second.
+    /// Sagas that got their outcome in the last minute, per second.
     pub ended_per_second: f64,
     /// Dead letters that nobody has decided about.
     pub dead_letters: usize,
@@ -102,7 +102,7 @@ pub struct ReactionFlow {
     /// As `waiting`, longer than allowed.
     pub overdue: u64,
     /// How long it may take.
-    pub allowed_ms: u64,
+    pub stuck_after_ms: u64,
 }
 
 /// How a reaction's consumer is.
@@ -135,7 +135,7 @@ pub struct Metrics {
     pub completed_total: u64,
     /// Sagas that were compensated since then.
     pub compensated_total: u64,
-    /// How long the completed ones took from the first event to the verdict.
+    /// How long the completed ones took from the first event to the outcome.
     pub completed_seconds: Histogram,
     /// How long the compensated ones took from the first event to the last undo.
     pub compensated_seconds: Histogram,

@@ -6,11 +6,11 @@ use crate::{
     rules::{Kind, Part, Rule, RuleId, Rules},
 };
 
-/// Works out verdict and waits of a saga from its events.
+/// Works out outcome and waits of a saga from its events.
 pub(super) fn assess(saga: &mut Saga, rules: &Rules) {
     let started = saga.events.iter().find_map(|event| rules.started_by(event.kind));
     saga.rule = started.and_then(|rule| u8::try_from(rule).ok());
-    saga.verdict = verdict(saga, rules);
+    saga.outcome = outcome(saga, rules);
     let mut waits = std::mem::take(&mut saga.waits);
     waits.clear();
     if !saga.resolved() {
@@ -23,8 +23,8 @@ pub(super) fn assess(saga: &mut Saga, rules: &Rules) {
     saga.waits = waits;
 }
 
-/// The verdict that stands: the first one in the stream.
-fn verdict(saga: &Saga, rules: &Rules) -> Option<(u16, bool)> {
+/// The outcome that stands: the first one in the stream.
+fn outcome(saga: &Saga, rules: &Rules) -> Option<(u16, bool)> {
     let rule = &rules.sagas[usize::from(saga.rule?)];
     let ends = |kind: &Kind| rule.completes.contains(kind) || rule.aborts.contains(kind);
     let position = saga.events.iter().position(|event| ends(&event.kind))?;
@@ -60,7 +60,7 @@ impl Assessment<'_> {
     fn answers(&self, id: RuleId, position: usize, waits: &mut Vec<Wait>) {
         let rule = self.rules.rule(id);
         for (number, group) in (0..).zip(&rule.must) {
-            let decided = self.saga.events.iter().any(|event| group.verdicts.contains(&event.kind));
+            let decided = self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
             if !decided && !self.saga.led_to(position, &group.awaits) {
                 waits.push(self.wait(id, position, What::Answer(number), false));
             }
@@ -136,7 +136,7 @@ impl Assessment<'_> {
         }
     }
 
-    /// An undo waits for its trigger and for the event that it takes back, whichever comes last.
+    /// An undo waits for its trigger and for the event that it undoes, whichever comes last.
     fn since(&self, mut wait: Wait, done: usize) -> Wait {
         wait.since = wait.since.max(self.saga.events[done].stored_at);
         wait
@@ -146,7 +146,7 @@ impl Assessment<'_> {
     fn given_up_by_hand(&self, wait: &Wait) -> bool {
         let rule = self.rules.rule(wait.rule);
         let event = self.saga.events[usize::from(wait.on)].id;
-        // Whichever of its triggers it failed on, there is one thing to take back.
+        // Whichever of its triggers it failed on, there is one thing to undo.
         let undo = matches!(rule.role, Part::Undo { .. });
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard

@@ -28,7 +28,7 @@ impl View {
             let saga = self.sagas.get(number);
             self.attach_letters(saga, &mut waits);
             self.sagas.get_mut(number).waits = waits;
-            self.count_verdict(number);
+            self.count_outcome(number);
             self.settle(number);
         }
     }
@@ -62,7 +62,7 @@ impl View {
         let saga = self.sagas.get_mut(number);
         saga.waits = waits;
         let saga = self.sagas.get(number);
-        let (state, undecided) = (self.state(saga), saga.rule.is_some() && saga.verdict.is_none());
+        let (state, undecided) = (self.state(saga), saga.rule.is_some() && saga.outcome.is_none());
         let unknown = |wait: &Wait| self.standing(wait) == Standing::Unknown && wait.what == What::Handled;
         let quiet = saga.waits.iter().all(|wait| wait.dead_letter.is_none() && unknown(wait));
         let settled = (quiet && !undecided) || state == State::Resolved;
@@ -75,16 +75,16 @@ impl View {
         self.sagas.settle(number, settled);
     }
 
-    /// Counts a verdict when it is first seen.
-    fn count_verdict(&mut self, number: u32) {
+    /// Counts an outcome when it is first seen.
+    fn count_outcome(&mut self, number: u32) {
         let saga = self.sagas.get_mut(number);
-        let Some((verdict, completes)) = saga.verdict else { return };
+        let Some((outcome, completes)) = saga.outcome else { return };
         if std::mem::replace(&mut saga.decided, true) {
             return;
         }
-        let verdict = &saga.events[usize::from(verdict)];
-        let by = verdict.cause().map(|cause| saga.events[cause].kind);
-        self.rates.ended.count(verdict.stored_at);
+        let outcome = &saga.events[usize::from(outcome)];
+        let by = outcome.cause().map(|cause| saga.events[cause].kind);
+        self.rates.ended.count(outcome.stored_at);
         if !completes {
             *self.totals.failed_by.entry(by).or_default() += 1;
         }
@@ -111,20 +111,20 @@ impl View {
         }
     }
 
-    /// When a saga ended: its verdict, or the last thing that it took back. `None` while it has no verdict.
+    /// When a saga ended: its outcome, or the last thing that it took back. `None` while it has no outcome.
     pub(super) fn ended_at(&self, saga: &Saga) -> Option<Micros> {
-        let Some((verdict, completes)) = saga.verdict else {
+        let Some((outcome, completes)) = saga.outcome else {
             return if saga.rule.is_some() { None } else { saga.events.last().map(|last| last.stored_at) };
         };
-        let verdict = saga.events[usize::from(verdict)].stored_at;
+        let outcome = saga.events[usize::from(outcome)].stored_at;
         if completes {
-            return Some(verdict);
+            return Some(outcome);
         }
         let undone = saga
             .events
             .iter()
             .filter(|event| self.rules.undos().any(|(_, undo, _)| undo.emitted.contains(&event.kind)));
-        Some(undone.map(|event| event.stored_at).fold(verdict, Micros::max))
+        Some(undone.map(|event| event.stored_at).fold(outcome, Micros::max))
     }
 
     /// Where a saga stands.
@@ -139,7 +139,7 @@ impl View {
             overdue |= judged.overdue;
             awaits |= judged.certain && (wait.compensates || wait.what != What::Handled);
         }
-        match saga.verdict {
+        match saga.outcome {
             _ if review => State::NeedsReview,
             _ if overdue => State::Stuck,
             Some((_, true)) if awaits => State::InProgress,
@@ -151,15 +151,15 @@ impl View {
         }
     }
 
-    /// Whether a saga has no verdict within its time.
+    /// Whether a saga has no outcome within its time.
     pub(super) fn too_late(&self, saga: &Saga) -> bool {
         let Some((since, within)) = self.deadline(saga) else { return false };
         self.now() - since > within.saturating_mul(1000)
     }
 
-    /// When a saga without a verdict began, and within how many milliseconds it has to end.
+    /// When a saga without an outcome began, and within how many milliseconds it has to end.
     pub(super) fn deadline(&self, saga: &Saga) -> Option<(Micros, i64)> {
-        if saga.verdict.is_some() {
+        if saga.outcome.is_some() {
             return None;
         }
         let within = self.rules.sagas.get(usize::from(saga.rule?))?.within_ms?;
@@ -171,7 +171,7 @@ impl View {
             return Judged { certain: true, overdue: true };
         }
         let rule = self.rules.rule(wait.rule);
-        let late = |since: Micros, now: Micros| now - since > rule.allowed_ms.saturating_mul(1000);
+        let late = |since: Micros, now: Micros| now - since > rule.stuck_after_ms.saturating_mul(1000);
         match (wait.what, self.standing(wait)) {
             // It has not even been given the event: known at the time of the look.
             (_, Standing::Open { since, at }) => Judged { certain: true, overdue: late(since, at.min(self.now())) },

@@ -114,12 +114,12 @@ impl View {
     pub fn overview(&self) -> Overview {
         let mut steps: BTreeMap<String, u64> = BTreeMap::new();
         for saga in self.sagas.open_ones().map(|number| self.sagas.get(number)) {
-            if let (None, Some(last)) = (saga.verdict, saga.events.last()) {
+            if let (None, Some(last)) = (saga.outcome, saga.events.last()) {
                 *steps.entry(self.name(last).to_owned()).or_default() += 1;
             }
         }
         let failed_by = self.totals.failed_by.iter().map(|(kind, count)| {
-            let by = kind.map_or("an edge", |kind| self.rules.name(kind));
+            let by = kind.map_or("an entry point", |kind| self.rules.name(kind));
             (by.to_owned(), *count)
         });
         Overview {
@@ -233,7 +233,7 @@ impl View {
             dead_letters: self.letters.open().filter(here).count() as u64,
             waiting: waits,
             overdue,
-            allowed_ms: unsigned(rule.allowed_ms),
+            stuck_after_ms: unsigned(rule.stuck_after_ms),
         }
     }
 

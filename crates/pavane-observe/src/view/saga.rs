@@ -43,12 +43,12 @@ pub(super) struct Saga {
     pub(super) rare: Option<Box<Rare>>,
     /// The declared saga that it is.
     pub(super) rule: Option<u8>,
-    /// The event that is its verdict, and whether that is a success.
-    pub(super) verdict: Option<(u16, bool)>,
+    /// The event that is its outcome, and whether that is a success.
+    pub(super) outcome: Option<(u16, bool)>,
     pub(super) waits: Vec<Wait>,
     /// Nothing is expected to happen any more.
     pub(super) settled: bool,
-    /// Its verdict was counted.
+    /// Its outcome was counted.
     pub(super) decided: bool,
     /// Its end was counted.
     pub(super) counted: bool,
@@ -127,7 +127,7 @@ impl Saga {
             events: Vec::new(),
             rare: None,
             rule: None,
-            verdict: None,
+            outcome: None,
             waits: Vec::new(),
             settled: false,
             decided: false,

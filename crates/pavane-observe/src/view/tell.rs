@@ -25,7 +25,7 @@ impl View {
             summary: self.summary(saga),
             as_of: self.as_of(),
             within_ms: rule.and_then(|rule| rule.within_ms).map(unsigned),
-            verdict: saga.verdict.map(|(at, _)| self.name(&saga.events[usize::from(at)]).to_owned()),
+            outcome: saga.outcome.map(|(at, _)| self.name(&saga.events[usize::from(at)]).to_owned()),
             ended_at: self.ended_at(saga).map(time),
             timeline: (0..saga.events.len()).map(|at| self.timeline_event(saga, at)).collect(),
             events_dropped: saga.rare.as_ref().map_or(0, |rare| rare.dropped),
@@ -79,7 +79,7 @@ impl View {
         }
         // What won't come by itself comes first; and an answer before mere handling, as the saga goes on with it.
         outstanding.sort_by_key(|wait| {
-            let beyond = wait.waited_ms.saturating_sub(wait.allowed_ms);
+            let beyond = wait.waited_ms.saturating_sub(wait.stuck_after_ms);
             (Reverse(wait.overdue), wait.dead_letter.is_none(), wait.awaits.is_empty(), Reverse(beyond), wait.since)
         });
         outstanding
@@ -101,7 +101,7 @@ impl View {
             undo: matches!(rule.role, Part::Undo { .. }),
             since: time(wait.since),
             waited_ms: unsigned((self.now() - wait.since) / 1000),
-            allowed_ms: unsigned(rule.allowed_ms),
+            stuck_after_ms: unsigned(rule.stuck_after_ms),
             overdue: self.judge(wait).overdue,
             dead_letter: wait.dead_letter,
             sentence: String::new(),
@@ -110,7 +110,7 @@ impl View {
         told
     }
 
-    /// Nobody owes an answer, and yet the saga has no verdict within its time.
+    /// Nobody owes an answer, and yet the saga has no outcome within its time.
     fn end_that_does_not_come(&self, saga: &Saga) -> Option<Outstanding> {
         let rule = &self.rules.sagas[usize::from(saga.rule?)];
         let (since, within) = self.deadline(saga)?;
@@ -124,7 +124,7 @@ impl View {
             undo: false,
             since: time(since),
             waited_ms: unsigned((self.now() - since) / 1000),
-            allowed_ms: unsigned(within),
+            stuck_after_ms: unsigned(within),
             overdue: true,
             dead_letter: None,
             sentence: String::new(),
@@ -183,7 +183,7 @@ impl View {
         EventRole::Other
     }
 
-    /// The reaction or edge that emitted an event, as far as the declarations tell.
+    /// The reaction or entry point that emitted an event, as far as the declarations tell.
     fn emitter(&self, saga: &Saga, event: &Record) -> Option<String> {
         let emits = |rule: &&Rule| rule.emitted.contains(&event.kind);
         if let Some(cause) = event.cause() {
@@ -195,11 +195,12 @@ impl View {
         let source = self.sources.name(event.source);
         let manifest = &self.rules.declarations.get(source)?.manifest;
         let wanted = self.rules.event(event.kind);
-        let emits = |edge: &&pavane_choreography::Edge| edge.emits.iter().any(|group| group.events().contains(wanted));
-        manifest.edges.iter().find(emits).map(|edge| format!("{source}/{}", edge.name))
+        let emits =
+            |entry: &&pavane_choreography::Entry| entry.emits.iter().any(|group| group.events().contains(wanted));
+        manifest.entries.iter().find(emits).map(|entry| format!("{source}/{}", entry.name))
     }
 
-    /// What was done and can be taken back.
+    /// What was done and can be undone.
     fn effects(&self, saga: &Saga) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (id, undo, undoes) in self.rules.undos() {
@@ -209,7 +210,7 @@ impl View {
             let waits = || saga.waits.iter().filter(|wait| wait.rule == id);
             let triggered = saga.events.iter().any(|event| self.rules.on(event.kind).any(|(rule, _)| rule == id));
             let said = saga.events.iter().any(|event| undo.emitted.contains(&event.kind));
-            let fate = match saga.verdict {
+            let fate = match saga.outcome {
                 _ if said => Fate::Undone,
                 _ if waits().any(|wait| wait.dead_letter.is_some()) => Fate::Failed,
                 _ if triggered && waits().any(|wait| self.judge(wait).certain) => Fate::Undoing,
@@ -260,16 +261,16 @@ impl View {
     }
 }
 
-/// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; allowed 30 s`.
+/// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s`.
 fn sentence(wait: &Outstanding) -> String {
-    let (waited, allowed) = (duration(wait.waited_ms), duration(wait.allowed_ms));
+    let (waited, stuck_after) = (duration(wait.waited_ms), duration(wait.stuck_after_ms));
     let what = match wait.awaits.as_slice() {
         [] => format!("{} to handle {} ({})", wait.service, wait.on, wait.reaction),
         awaits if wait.service.is_empty() => format!("{} from anybody", awaits.join(" or ")),
         awaits => format!("{} from {}", awaits.join(" or "), wait.service),
     };
     match wait.dead_letter {
-        None => format!("waiting {waited} for {what}; allowed {allowed}"),
+        None => format!("waiting {waited} for {what}; allowed {stuck_after}"),
         Some(letter) => {
             format!("waiting {waited} for {what}, in vain: {} gave up (dead letter {letter})", wait.reaction)
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 /// What `writer` left at the broker: a declaration of `service`, which shows every body of the event.
 fn left(writer: &str, service: &str, event: &str) -> Stored {
     let declared = json!({ "schema": 1, "manifest": {
-        "service": service, "edges": [], "reactions": [],
+        "service": service, "entries": [], "reactions": [],
         "events": [{ "name": event, "version": 1, "personal": [], "open": ["/**"] }],
     } });
     let subject = format!("$KV.PAVANE_MANIFESTS.{writer}");

@@ -153,12 +153,12 @@ fn the_timeline_tells_who_did_what_because_of_what() {
     ");
     let effects: Vec<_> = report.effects.iter().map(|effect| (effect.step.as_str(), effect.fate)).collect();
     assert_eq!(effects, [("authorize-payment", Fate::Presumed), ("reserve-stock", Fate::Undone)]);
-    assert_eq!(report.verdict.as_deref(), Some("order.cancelled"));
+    assert_eq!(report.outcome.as_deref(), Some("order.cancelled"));
     assert_eq!(script.view.overview().failed_by["shipping.rejected"], 1);
 }
 
 #[test]
-fn effects_are_armed_until_the_verdict_and_then_kept_or_undone() {
+fn effects_are_armed_until_the_outcome_and_then_kept_or_undone() {
     let mut script = Script::new();
     script.chain(1, &["order.placed", "payment.authorized"]);
     let fate = |script: &Script| script.saga(1).effects[0].fate;

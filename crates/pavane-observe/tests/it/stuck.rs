@@ -21,7 +21,7 @@ fn an_overdue_answer_is_named() {
     assert_eq!(script.state(1), State::Stuck);
     assert_eq!(
         script.waits(1),
-        ["waiting 47 s for payment.captured or payment.capture-failed from payment; allowed 30 s"]
+        ["waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s"]
     );
     let stuck = script.view.stuck();
     assert_eq!((stuck.len(), stuck[0].waits_on.as_slice()), (1, ["payment".to_owned()].as_slice()));

@@ -46,13 +46,13 @@ create table pavane_timer (
 );
 create index pavane_timer_due on pavane_timer (due_at);
 
--- One row per saga that has a verdict. The primary key is the guarantee: the first one committed wins.
-create table pavane_verdict (
+-- One row per saga that has an outcome. The primary key is the guarantee: the first one committed wins.
+create table pavane_outcome (
     saga uuid primary key,
     event text not null,
     decided_at bigint not null
 );
-create index pavane_verdict_decided on pavane_verdict (decided_at);
+create index pavane_outcome_decided on pavane_outcome (decided_at);
 
 -- Which instance's relay is the one that publishes.
 create table pavane_relay_lease (

@@ -230,11 +230,11 @@ begin
     if due_in is null and age > entry.askable then
         perform pavane_refuse('55000', format('the saga %s started %s ago, and what it did is remembered for %s',
             saga, pavane_days(age), pavane_days(entry.memory)),
-            'decide by hand what has to be done, or raise inbox_retention and relay.verdict_retention for the sagas to come');
+            'decide by hand what has to be done, or raise inbox_retention and relay.outcome_retention for the sagas to come');
     elsif age + due_in > entry.schedulable then
         perform pavane_refuse('55000', format('%s can''t be scheduled in %s: the saga is %s old, and what it did is remembered for %s',
             event, pavane_days(due_in), pavane_days(age), pavane_days(entry.memory)),
-            format('use %s at most, or raise inbox_retention and relay.verdict_retention',
+            format('use %s at most, or raise inbox_retention and relay.outcome_retention',
                 pavane_days(greatest(entry.schedulable - age, 0))));
     end if;
 end
@@ -289,7 +289,7 @@ begin
     end if;
     if decides then
         -- Of two transactions that decide at once the second waits here, and loses if the first commits.
-        insert into pavane_verdict (saga, event, decided_at) values (saga, declared.event, now)
+        insert into pavane_outcome (saga, event, decided_at) values (saga, declared.event, now)
             on conflict do nothing;
         if not found then
             return jsonb_build_object('id', null, 'saga', saga, 'emitted', false);

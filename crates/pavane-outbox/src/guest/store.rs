@@ -29,7 +29,7 @@ pub(super) async fn decide<DB: Database>(
     (saga, event): (SagaId, &str),
     row: NewRow,
 ) -> Result<bool, Error> {
-    const DECIDE: &str = "with won as (insert into pavane_verdict (saga, event, decided_at) values ($5::uuid, $6, pavane_now()) \
+    const DECIDE: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) values ($5::uuid, $6, pavane_now()) \
                           on conflict (saga) do nothing returning 1) \
                           insert into pavane_staged (event_id, subject, headers, payload) \
                           select $1::uuid, $2, $3, $4 from won";

@@ -17,8 +17,8 @@ pub struct Config {
     /// Longest pause between two looks at an empty outbox, and of a standby at the lease. A commit ends it at once, in this
     /// process or, as long as the bus carries the wake, in another instance. Default 500 ms.
     pub poll_max: Duration,
-    /// How long the verdict of a saga is kept. Default 45 days; a saga must not live longer.
-    pub verdict_retention: Duration,
+    /// How long the outcome of a saga is kept. Default 45 days; a saga must not live longer.
+    pub outcome_retention: Duration,
 }
 
 impl Default for Config {
@@ -29,7 +29,7 @@ impl Default for Config {
             lease: Duration::from_secs(5),
             verify_every: Duration::from_secs(30),
             poll_max: Duration::from_millis(500),
-            verdict_retention: Duration::from_hours(45 * 24),
+            outcome_retention: Duration::from_hours(45 * 24),
         }
     }
 }

@@ -78,7 +78,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     pub(super) async fn prune_if_due(&mut self, now: i64) -> Result<(), Error> {
         const EVERY: i64 = 1_000_000;
         const BATCHES: i64 = 4;
-        const VERDICTS: i64 = 1000;
+        const OUTCOMES: i64 = 1000;
         if !is_due(now, self.pruned_at, EVERY) {
             return Ok(());
         }
@@ -89,9 +89,9 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         // Several small deletes rather than a large one: each holds the locks only for a moment.
         for _ in 0..20 {
             let batches = self.db.within(store::prune(&self.db, self.config.durability_horizon, BATCHES)).await?;
-            let prune = tables::prune_verdicts(&self.db, self.config.verdict_retention, VERDICTS);
-            let verdicts = self.db.within(prune).await?;
-            if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && verdicts < VERDICTS.unsigned_abs() {
+            let prune = tables::prune_outcomes(&self.db, self.config.outcome_retention, OUTCOMES);
+            let outcomes = self.db.within(prune).await?;
+            if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && outcomes < OUTCOMES.unsigned_abs() {
                 break;
             }
         }

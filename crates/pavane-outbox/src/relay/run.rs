@@ -22,7 +22,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let mut failing = false;
         let mut gathered = Instant::now();
         loop {
-            match self.step().await {
+            match self.turn().await {
                 Ok(Progress::Sent { .. }) => {
                     if failing {
                         info!(service = self.db.service(), "the relay publishes again");

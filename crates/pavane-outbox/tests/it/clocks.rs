@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pavane_contract::{Clock as _, Timestamp};
-use pavane_outbox::{Correlation, Db, Emissions, Verdict, relay::Progress};
+use pavane_outbox::{Correlation, Db, Decision, Emissions, relay::Progress};
 
 use crate::shelf::{Shelf, everything, noted, run_dry};
 
@@ -16,7 +16,7 @@ async fn count(db: &Db<sqlx::Any>, sql: &'static str) -> i64 {
 /// A saga that is decided, and whose event is published.
 async fn decided(shelf: &Shelf, db: &Db<sqlx::Any>) {
     let mut tx = db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap();
-    assert_eq!(tx.decide(&noted("a", "decided")).await.unwrap(), Verdict::Won);
+    assert_eq!(tx.decide(&noted("a", "decided")).await.unwrap(), Decision::Won);
     tx.commit().await.unwrap();
     let mut relay = shelf.relay();
     run_dry(&mut relay).await;
@@ -25,7 +25,7 @@ async fn decided(shelf: &Shelf, db: &Db<sqlx::Any>) {
 
 async fn remembers(shelf: &Shelf) -> (i64, i64) {
     let rows = count(&shelf.db, "select count(*) from pavane_outbox").await;
-    (rows, count(&shelf.db, "select count(*) from pavane_verdict").await)
+    (rows, count(&shelf.db, "select count(*) from pavane_outcome").await)
 }
 
 #[tokio::test]
@@ -71,12 +71,12 @@ async fn of_two_relays_of_which_one_has_a_wrong_clock_one_publishes() {
         let mut right = shelf.relay();
         run_dry(&mut right).await;
         shelf.note("a", "one").await;
-        assert_eq!(other.step().await.unwrap(), Progress::Standby, "{wrong}");
+        assert_eq!(other.turn().await.unwrap(), Progress::Standby, "{wrong}");
         assert_eq!(run_dry(&mut right).await, 1);
         right.release().await.unwrap();
         run_dry(&mut other).await;
         shelf.note("a", "two").await;
-        assert_eq!(right.step().await.unwrap(), Progress::Standby, "{wrong}");
+        assert_eq!(right.turn().await.unwrap(), Progress::Standby, "{wrong}");
         assert_eq!(run_dry(&mut other).await, 1);
         other.release().await.unwrap();
     }

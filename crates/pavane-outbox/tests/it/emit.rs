@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pavane_choreography::{Edge, Emission, Manifest};
+use pavane_choreography::{Emission, Entry, Manifest};
 use pavane_contract::{
     Cause, Clock as _, Envelope, EventId, EventRef, Key, Meta, SagaId, SystemClock, Timestamp, TraceContext, codec,
 };
-use pavane_outbox::{Bounds, Config, Correlation, Db, Emissions, Verdict};
+use pavane_outbox::{Bounds, Config, Correlation, Db, Decision, Emissions};
 use serde_json::{Value, json};
 use sqlx::{Any, Row as _, postgres::PgDatabaseError};
 
@@ -15,8 +15,8 @@ use crate::shelf::{Shelf, everything, noted, run_dry};
 const DAY: Duration = Duration::from_hours(24);
 
 fn manifest(entries: Vec<(&str, Vec<Emission>)>) -> Manifest {
-    let entries = entries.into_iter().map(|(name, emits)| Edge { name: name.to_owned(), emits });
-    Manifest { service: "shelf".to_owned(), edges: entries.collect(), reactions: Vec::new(), events: Vec::new() }
+    let entries = entries.into_iter().map(|(name, emits)| Entry { name: name.to_owned(), emits });
+    Manifest { service: "shelf".to_owned(), entries: entries.collect(), reactions: Vec::new(), events: Vec::new() }
 }
 
 /// A shelf on PostgreSQL that a service has told of its entry point.
@@ -219,7 +219,7 @@ async fn a_document_begins_a_saga_or_goes_on_with_one_and_may_come_later_or_deci
     );
     // Rust knows of it.
     let mut tx = shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/test", everything())).await.unwrap();
-    assert_eq!(tx.decide(&noted("a", "lost")).await.unwrap(), Verdict::Lost);
+    assert_eq!(tx.decide(&noted("a", "lost")).await.unwrap(), Decision::Lost);
     drop(tx);
     assert_eq!(published(&shelf).await, ["first", "won"]);
     shelf.pass(Duration::from_millis(1500)).await;
@@ -329,7 +329,7 @@ fn misshapen() -> Vec<Refusal> {
         (
             json!({ "saga": saga, "started": "2026-01-02T03:04:05Z", "after": "1 year" }),
             "shelf.noted v1 can't be scheduled in 365 days: the saga is",
-            "use 0s at most, or raise inbox_retention and relay.verdict_retention",
+            "use 0s at most, or raise inbox_retention and relay.outcome_retention",
         ),
     ]
 }
@@ -374,7 +374,7 @@ async fn a_saga_that_is_forgotten_is_not_decided_from_sql() {
     let (said, hint) = refusal(&shelf.db, &decide).await;
     assert_eq!(said, format!("the saga {saga} started 46 days ago, and what it did is remembered for 45 days"));
     assert!(hint.contains("decide by hand"), "{hint}");
-    assert_eq!(shelf.count("select count(*) from pavane_verdict").await, 0);
+    assert_eq!(shelf.count("select count(*) from pavane_outcome").await, 0);
 }
 
 #[tokio::test]

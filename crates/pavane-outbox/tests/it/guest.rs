@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pavane_contract::{EventRef, Key, SagaId};
-use pavane_outbox::{Bounds, Correlation, Emissions, Error, Guest, Verdict};
+use pavane_outbox::{Bounds, Correlation, Decision, Emissions, Error, Guest};
 use sqlx::{Any, Connection as _, Transaction};
 use tokio::time::timeout;
 
@@ -84,7 +84,7 @@ async fn a_savepoint_that_is_rolled_back_takes_its_events_with_it() {
     let mut savepoint = guest.conn().begin().await.unwrap();
     let mut inner = shelf.db.join(&mut *savepoint, Correlation::start(), emissions()).unwrap();
     inner.emit(&noted("a", "undone")).await.unwrap();
-    assert_eq!(inner.decide(&noted("a", "undone")).await.unwrap(), Verdict::Won);
+    assert_eq!(inner.decide(&noted("a", "undone")).await.unwrap(), Decision::Won);
     savepoint.rollback().await.unwrap();
     let mut savepoint = tx.begin().await.unwrap();
     let mut inner = shelf.db.join(&mut *savepoint, Correlation::start(), emissions()).unwrap();
@@ -93,7 +93,7 @@ async fn a_savepoint_that_is_rolled_back_takes_its_events_with_it() {
     join(&shelf, &mut tx).emit(&noted("a", "after")).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(published(&shelf).await, ["before", "kept", "after"]);
-    assert_eq!(shelf.count("select count(*) from pavane_verdict").await, 0);
+    assert_eq!(shelf.count("select count(*) from pavane_outcome").await, 0);
 }
 
 #[tokio::test]
@@ -185,13 +185,13 @@ async fn of_two_guests_who_decide_at_once_the_second_waits_for_the_first_and_los
         let (mut first, mut second) = (begin(&shelf).await, begin(&shelf).await);
         let saga = join(&shelf, &mut first).saga();
         let won = join_saga(&shelf, &mut first, Correlation::of(saga)).decide(&noted("a", "first")).await.unwrap();
-        assert_eq!(won, Verdict::Won);
+        assert_eq!(won, Decision::Won);
         let db = shelf.db.clone();
         let deciding = tokio::spawn(async move {
             let mut guest = db.join(&mut *second, Correlation::of(saga), emissions()).unwrap();
-            let verdict = guest.decide(&noted("a", "second")).await.unwrap();
+            let outcome = guest.decide(&noted("a", "second")).await.unwrap();
             second.commit().await.unwrap();
-            verdict
+            outcome
         });
         while shelf.count("select count(*) from pg_locks where not granted").await == 0 {
             tokio::task::yield_now().await;
@@ -203,9 +203,9 @@ async fn of_two_guests_who_decide_at_once_the_second_waits_for_the_first_and_los
             first.rollback().await.unwrap();
         }
         let second = timeout(Duration::from_secs(20), deciding).await.expect("it waits for ever").unwrap();
-        let (expected, texts) = if first_commits { (Verdict::Lost, ["first"]) } else { (Verdict::Won, ["second"]) };
+        let (expected, texts) = if first_commits { (Decision::Lost, ["first"]) } else { (Decision::Won, ["second"]) };
         assert_eq!((second, published(&shelf).await), (expected, texts.map(str::to_owned).to_vec()));
-        assert_eq!(shelf.count("select count(*) from pavane_verdict").await, 1);
+        assert_eq!(shelf.count("select count(*) from pavane_outcome").await, 1);
     }
 }
 
@@ -268,10 +268,10 @@ async fn the_declared_ways_to_emit_are_told_apart() {
     };
     let mut tx = begin(&shelf).await;
     let mut decides =
-        shelf.db.join(&mut *tx, Correlation::start(), of(pavane_choreography::Emission::Verdict)).unwrap();
+        shelf.db.join(&mut *tx, Correlation::start(), of(pavane_choreography::Emission::Outcome)).unwrap();
     assert!(matches!(decides.emit(&noted("a", "x")).await, Err(Error::Undeclared { method: "emits", .. })));
-    assert_eq!(decides.decide(&noted("a", "decided")).await.unwrap(), Verdict::Won);
-    assert_eq!(decides.decide(&noted("a", "again")).await.unwrap(), Verdict::Lost);
+    assert_eq!(decides.decide(&noted("a", "decided")).await.unwrap(), Decision::Won);
+    assert_eq!(decides.decide(&noted("a", "again")).await.unwrap(), Decision::Lost);
     tx.commit().await.unwrap();
     assert_eq!(published(&shelf).await, ["decided"]);
 }

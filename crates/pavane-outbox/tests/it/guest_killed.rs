@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use pavane_choreography::{Edge, Manifest};
+use pavane_choreography::{Entry, Manifest};
 use pavane_contract::{Clock as _, SystemClock};
 use pavane_outbox::{Config, Correlation, Db, Emissions, migration::OUTBOX};
 use pavane_testkit::servers::{self, Direction, Proxy, Tools};
@@ -161,9 +161,9 @@ async fn emit_from_sql(conn: &mut PgConnection, id: i64) -> Result<(), pavane_ou
 
 /// The database of a service that has told of its entry point.
 async fn service(url: &str) -> Db<Postgres> {
-    let pay = Edge { name: "pay".to_owned(), emits: everything() };
+    let pay = Entry { name: "pay".to_owned(), emits: everything() };
     let manifest =
-        Manifest { service: "shelf".to_owned(), edges: vec![pay], reactions: Vec::new(), events: Vec::new() };
+        Manifest { service: "shelf".to_owned(), entries: vec![pay], reactions: Vec::new(), events: Vec::new() };
     let db = Db::open(Config::new("shelf", url)).await.unwrap();
     db.migrate(&OUTBOX).await.unwrap();
     db.declare_entries(&manifest).await.unwrap();

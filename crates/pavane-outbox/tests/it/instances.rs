@@ -38,7 +38,7 @@ fn run(mut relay: Relay<Any, Memory>) -> Running {
 /// A relay that has the lease.
 async fn leader(shelf: &Shelf, poll_max: Duration) -> Relay<Any, Memory> {
     let mut relay = relay(shelf, poll_max);
-    assert!(matches!(relay.step().await.unwrap(), Progress::Idle { .. }));
+    assert!(matches!(relay.turn().await.unwrap(), Progress::Idle { .. }));
     relay
 }
 
@@ -138,7 +138,7 @@ async fn a_nudge_after_the_users_commit_wakes_the_relay_here_and_in_the_instance
     commit_as_guest(&second, "two").await;
     second.db.nudge();
     timeout(SOON, wakes.next()).await.expect("the instance that publishes is not woken");
-    leader.step().await.unwrap();
+    leader.turn().await.unwrap();
     assert_eq!(shelf.stored(), ["one", "two"]);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pavane_contract::{Clock as _, SagaId};
-use pavane_outbox::{Correlation, Emissions, Error, Tx, Verdict};
+use pavane_outbox::{Correlation, Decision, Emissions, Error, Tx};
 
 use crate::shelf::{Shelf, everything, noted, run_dry};
 
@@ -13,8 +13,8 @@ async fn go_on(shelf: &Shelf, saga: SagaId) -> Tx<sqlx::Any> {
     shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/test", everything())).await.unwrap()
 }
 
-async fn verdicts(shelf: &Shelf) -> i64 {
-    let count = sqlx::query_scalar("select count(*) from pavane_verdict");
+async fn outcomes(shelf: &Shelf) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from pavane_outcome");
     count.fetch_one(shelf.db.writers()).await.unwrap()
 }
 
@@ -24,17 +24,17 @@ async fn a_saga_whose_outcome_is_forgotten_gets_no_second_one() {
         let mut relay = shelf.relay();
         let mut tx = shelf.begin().await;
         let saga = tx.saga();
-        assert_eq!(tx.decide(&noted("a", "confirmed")).await.unwrap(), Verdict::Won);
+        assert_eq!(tx.decide(&noted("a", "confirmed")).await.unwrap(), Decision::Won);
         tx.commit().await.unwrap();
         run_dry(&mut relay).await;
         shelf.pass(DAY * 44).await;
         run_dry(&mut relay).await;
         let mut tx = go_on(&shelf, saga).await;
-        assert_eq!(tx.decide(&noted("a", "cancelled")).await.unwrap(), Verdict::Lost, "it is remembered");
+        assert_eq!(tx.decide(&noted("a", "cancelled")).await.unwrap(), Decision::Lost, "it is remembered");
         drop(tx);
         shelf.pass(DAY * 2).await;
         run_dry(&mut relay).await;
-        assert_eq!(verdicts(&shelf).await, 0, "it is forgotten");
+        assert_eq!(outcomes(&shelf).await, 0, "it is forgotten");
         let mut tx = go_on(&shelf, saga).await;
         let refused = tx.decide(&noted("a", "cancelled")).await.unwrap_err();
         assert!(matches!(refused, Error::Forgotten { .. }), "{refused}");
@@ -77,6 +77,6 @@ async fn a_saga_under_a_foreign_id_has_to_say_when_it_started() {
         assert!(matches!(old.decide(&noted("a", "x")).await, Err(Error::Forgotten { .. })));
         drop(old);
         let mut new = begin(Correlation::of(saga).started_at(shelf.clock.now())).await.unwrap();
-        assert_eq!(new.decide(&noted("a", "x")).await.unwrap(), Verdict::Won);
+        assert_eq!(new.decide(&noted("a", "x")).await.unwrap(), Decision::Won);
     }
 }

@@ -94,7 +94,7 @@ async fn what_the_broker_loses_between_two_batches_is_published_again() {
             shelf.note("key", &number.to_string()).await;
         }
         let mut relay = shelf.relay();
-        assert!(matches!(relay.step().await.unwrap(), Progress::Sent { sent: 64, .. }));
+        assert!(matches!(relay.turn().await.unwrap(), Progress::Sent { sent: 64, .. }));
         shelf.bus.roll_back(EVENTS, 10);
         run_dry(&mut relay).await;
         assert_eq!(shelf.stored(), (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
@@ -133,12 +133,12 @@ async fn a_forbidden_row_waits_and_what_comes_behind_waits_with_it_until_it_is_a
             shelf.note("a", text).await;
         }
         for _ in 0..3 {
-            let denied = relay.step().await.unwrap_err().to_string();
+            let denied = relay.turn().await.unwrap_err().to_string();
             assert!(denied.contains("permission denied") && denied.contains("events.shelf.noted.a"), "{denied}");
             assert_eq!(shelf.db.relay_trouble(), Some(denied));
         }
         shelf.note("b", "allowed, and behind").await;
-        assert!(relay.step().await.is_err());
+        assert!(relay.turn().await.is_err());
         let waiting = backlog(&shelf).await;
         assert_eq!((waiting.unsent, waiting.refused), (3, 0), "nothing is set aside");
         assert_eq!(shelf.stored(), ["before"], "nothing overtakes");
@@ -157,7 +157,7 @@ async fn a_lost_acknowledgement_means_publishing_again_under_the_same_id() {
         run_dry(&mut relay).await;
         shelf.note("a", "once").await;
         shelf.bus.set_faults(lost);
-        assert!(relay.step().await.is_err());
+        assert!(relay.turn().await.is_err());
         assert_eq!(backlog(&shelf).await.unsent, 1, "what isn't acknowledged isn't marked");
         shelf.bus.set_faults(Faults::default());
         run_dry(&mut relay).await;
@@ -172,13 +172,13 @@ async fn one_relay_publishes_and_another_takes_over() {
         let (mut first, mut second) = (shelf.relay(), shelf.relay());
         run_dry(&mut first).await;
         shelf.note("a", "one").await;
-        assert_eq!(second.step().await.unwrap(), Progress::Standby);
+        assert_eq!(second.turn().await.unwrap(), Progress::Standby);
         run_dry(&mut first).await;
         first.release().await.unwrap();
         shelf.note("a", "two").await;
         assert_eq!(run_dry(&mut second).await, 1, "a released lease is free at once");
         shelf.note("a", "three").await;
-        assert_eq!(first.step().await.unwrap(), Progress::Standby);
+        assert_eq!(first.turn().await.unwrap(), Progress::Standby);
         // The second one dies; its lease runs out.
         shelf.pass(Duration::from_secs(6)).await;
         assert_eq!(run_dry(&mut first).await, 1);
@@ -214,7 +214,7 @@ async fn a_relay_that_stood_still_records_nothing_that_is_no_longer_true() {
         run_dry(&mut slow).await;
         shelf.note("a", "two").await;
         shelf.gate.close(CrashPoint::AfterPublish);
-        let standing = tokio::spawn(async move { slow.step().await });
+        let standing = tokio::spawn(async move { slow.turn().await });
         shelf.gate.reached().await;
         shelf.bus.roll_back(EVENTS, 0);
         shelf.pass(Duration::from_secs(6)).await;
@@ -235,7 +235,7 @@ async fn a_relay_that_lost_its_lease_records_nothing() {
         shelf.note("a", "one").await;
         shelf.gate.close(CrashPoint::AfterPublish);
         let standing = tokio::spawn(async move {
-            slow.step().await.unwrap();
+            slow.turn().await.unwrap();
             slow
         });
         shelf.gate.reached().await;
@@ -244,7 +244,7 @@ async fn a_relay_that_lost_its_lease_records_nothing() {
         shelf.note("a", "two").await;
         shelf.gate.open();
         let mut slow = standing.await.unwrap();
-        assert_eq!(slow.step().await.unwrap(), Progress::Standby);
+        assert_eq!(slow.turn().await.unwrap(), Progress::Standby);
         assert_eq!(backlog(&shelf).await.unsent, 2);
         assert_eq!(shelf.stored(), ["one"], "nor does it publish more");
     }
@@ -256,7 +256,7 @@ async fn what_was_published_is_recorded_by_the_read_that_comes_next_or_at_the_en
         let mut relay = shelf.relay();
         for number in 0..3 {
             shelf.note("a", &number.to_string()).await;
-            assert!(matches!(relay.step().await.unwrap(), Progress::Sent { sent: 1, .. }), "{number}");
+            assert!(matches!(relay.turn().await.unwrap(), Progress::Sent { sent: 1, .. }), "{number}");
             assert_eq!(backlog(&shelf).await.unsent, 1, "of those before none is left");
         }
         relay.release().await.unwrap();
@@ -292,7 +292,7 @@ async fn a_timer_goes_out_when_its_time_has_come_and_never_before() {
         tx.emit_after(Duration::from_secs(10), &noted("a", "ten")).await.unwrap();
         tx.emit_after(Duration::from_secs(5), &noted("a", "five")).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(relay.step().await.unwrap(), Progress::Idle { next_due: Some(5_000_000) });
+        assert_eq!(relay.turn().await.unwrap(), Progress::Idle { next_due: Some(5_000_000) });
         shelf.pass(Duration::from_secs(5)).await;
         run_dry(&mut relay).await;
         assert_eq!(shelf.stored(), ["five"]);

@@ -211,7 +211,7 @@ impl Shelf {
 /// Says that anything may be done with what is noted.
 pub(crate) fn everything() -> Vec<Emission> {
     let noted = vec![EventRef::of::<Noted>()];
-    vec![Emission::Maybe(noted.clone()), Emission::Scheduled(noted.clone()), Emission::Verdict(noted)]
+    vec![Emission::Maybe(noted.clone()), Emission::Scheduled(noted.clone()), Emission::Outcome(noted)]
 }
 
 /// Puts `PostgreSQL`'s clock to a time, and lets it stand still.
@@ -233,7 +233,7 @@ pub(crate) fn noted(key: &str, text: &str) -> Noted {
 pub(crate) async fn run_dry(relay: &mut Relay<Any, Memory>) -> usize {
     let mut published = 0;
     loop {
-        match relay.step().await.unwrap() {
+        match relay.turn().await.unwrap() {
             Progress::Sent { sent, .. } => published += sent,
             Progress::Idle { .. } => return published,
             other @ (Progress::Standby | _) => panic!("{other:?}"),

@@ -1,5 +1,5 @@
 use pavane_contract::Key;
-use pavane_outbox::{Config, Correlation, Db, Emissions, Error, Verdict};
+use pavane_outbox::{Config, Correlation, Db, Decision, Emissions, Error};
 use sqlx::Any;
 
 use crate::shelf::{Shelf, noted, run_dry};
@@ -11,21 +11,21 @@ async fn of_many_decisions_about_one_saga_one_wins() {
         let decisions: Vec<_> = (0..8)
             .map(|number| {
                 let db = shelf.db.clone();
-                let emissions = vec![pavane_choreography::Emission::Verdict(vec![pavane_contract::EventRef::of::<
+                let emissions = vec![pavane_choreography::Emission::Outcome(vec![pavane_contract::EventRef::of::<
                     crate::shelf::Noted,
                 >()])];
                 tokio::spawn(async move {
                     let emissions = Emissions::new("shelf/judge", emissions);
                     let mut tx = db.begin(Correlation::of(saga), emissions).await.unwrap();
-                    let verdict = tx.decide(&noted("a", &number.to_string())).await.unwrap();
+                    let outcome = tx.decide(&noted("a", &number.to_string())).await.unwrap();
                     tx.commit().await.unwrap();
-                    verdict
+                    outcome
                 })
             })
             .collect();
         let mut won = 0;
         for decision in decisions {
-            won += usize::from(decision.await.unwrap() == Verdict::Won);
+            won += usize::from(decision.await.unwrap() == Decision::Won);
         }
         run_dry(&mut shelf.relay()).await;
         assert_eq!((won, shelf.stored().len()), (1, 1));
@@ -37,12 +37,12 @@ async fn a_decision_that_rolls_back_leaves_the_saga_undecided() {
     for shelf in Shelf::each().await {
         let mut tx = shelf.begin().await;
         let saga = tx.saga();
-        assert_eq!(tx.decide(&noted("a", "first")).await.unwrap(), Verdict::Won);
+        assert_eq!(tx.decide(&noted("a", "first")).await.unwrap(), Decision::Won);
         drop(tx);
         let emissions =
-            vec![pavane_choreography::Emission::Verdict(vec![pavane_contract::EventRef::of::<crate::shelf::Noted>()])];
+            vec![pavane_choreography::Emission::Outcome(vec![pavane_contract::EventRef::of::<crate::shelf::Noted>()])];
         let mut tx = shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/judge", emissions)).await.unwrap();
-        assert_eq!(tx.decide(&noted("a", "second")).await.unwrap(), Verdict::Won);
+        assert_eq!(tx.decide(&noted("a", "second")).await.unwrap(), Decision::Won);
     }
 }
 

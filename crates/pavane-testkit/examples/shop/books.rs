@@ -36,7 +36,7 @@ pub(crate) async fn balance(
         .filter(|event| event.meta.event.name == "order.placed")
         .map(|event| event.meta.cause.saga)
         .collect();
-    let verdicts: BTreeMap<SagaId, &str> = events
+    let outcomes: BTreeMap<SagaId, &str> = events
         .iter()
         .filter_map(|event| match event.meta.event.name.as_str() {
             "order.confirmed" => Some((event.meta.cause.saga, "confirmed")),
@@ -51,30 +51,30 @@ pub(crate) async fn balance(
         let (id, total): (String, i64) = (row.get(0), row.get(1));
         let saga: SagaId = id.parse()?;
         let account = accounts.remove(&id).unwrap_or_default();
-        let verdict = verdicts.get(&saga).copied().unwrap_or("undecided");
-        if verdict == "confirmed" {
+        let outcome = outcomes.get(&saga).copied().unwrap_or("undecided");
+        if outcome == "confirmed" {
             (paid, confirmed) = (paid + total, confirmed + 1);
         }
         if !placed.contains(&saga) {
             violations.push(Violation::of(saga, "the order was taken, and nobody was told"));
         }
-        if !is_right(verdict, total, &account) {
-            violations.push(Violation::of(saga, format!("the order is {verdict}, and its books say {account:?}")));
+        if !is_right(outcome, total, &account) {
+            violations.push(Violation::of(saga, format!("the order is {outcome}, and its books say {account:?}")));
         }
     }
     violations.extend(accounts.into_keys().map(|order| Violation::overall(format!("nobody placed the order {order}"))));
     violations.extend(provider_is_right(&provider, paid).await?);
     violations.extend(stock_is_right(&world, confirmed).await?);
     let mails = std::fs::read_dir(maildir.path().join("new"))?.count();
-    if mails != verdicts.len() {
-        violations.push(Violation::overall(format!("{mails} mails are there, for {} decided orders", verdicts.len())));
+    if mails != outcomes.len() {
+        violations.push(Violation::overall(format!("{mails} mails are there, for {} decided orders", outcomes.len())));
     }
     Ok(violations)
 }
 
-fn is_right(verdict: &str, total: i64, account: &Account) -> bool {
+fn is_right(outcome: &str, total: i64, account: &Account) -> bool {
     let Account { money, stock, shipment, mails } = account;
-    match verdict {
+    match outcome {
         "confirmed" => {
             *money == Some((total, total, 0, 0))
                 && stock.as_deref() == Some("shipped")

@@ -68,9 +68,9 @@ async fn fill_shelf(world: World) -> Result<(), BoxError> {
 /// Where every customer reads mail.
 const EMAIL: &str = "ada@example.com";
 
-/// What the edge does when a customer orders.
+/// What the entry point does when a customer orders.
 async fn place(world: World, number: usize) -> Result<SagaId, BoxError> {
-    let mut tx = world.edge("order", "place-order").begin(Correlation::start()).await?;
+    let mut tx = world.entry("order", "place-order").begin(Correlation::start()).await?;
     let saga = tx.saga();
     let placed = placement(saga, number)?;
     let order_id = placed.order_id;
@@ -119,12 +119,12 @@ fn placement(saga: SagaId, number: usize) -> Result<OrderPlaced, BoxError> {
     Ok(OrderPlaced { order_id: saga.as_uuid().into(), details, total, card: text(card) })
 }
 
-/// What the edge does when a customer cancels.
+/// What the entry point does when a customer cancels.
 async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
     let OrderPlaced { order_id, total, .. } = placement(saga.id, saga.number)?;
-    let mut tx = world.edge("order", "cancel-order").begin(Correlation::of(saga.id)).await?;
+    let mut tx = world.entry("order", "cancel-order").begin(Correlation::of(saga.id)).await?;
     let reason = CancelReason::CustomerRequest;
-    let _verdict = tx.decide(&OrderCancelled { order_id, email: EMAIL.to_owned(), total, reason }).await?;
+    let _outcome = tx.decide(&OrderCancelled { order_id, email: EMAIL.to_owned(), total, reason }).await?;
     tx.commit().await?;
     Ok(())
 }

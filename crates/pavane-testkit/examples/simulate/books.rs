@@ -60,13 +60,13 @@ async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxE
         _ if number % 5 == 4 => 100,
         _ => 3,
     };
-    let edge = world.edge("order", "place");
-    let mut tx = edge.begin(Correlation::start()).await?;
+    let entry = world.entry("order", "place");
+    let mut tx = entry.begin(Correlation::start()).await?;
     let saga = tx.saga();
     sqlx::query("insert into orders (id) values ($1)").bind(&order).execute(tx.conn()).await?;
     if in_two {
         tx.commit().await?;
-        tx = edge.begin(Correlation::of(saga)).await?;
+        tx = entry.begin(Correlation::of(saga)).await?;
     }
     tx.emit(&OrderPlaced { order: order.clone(), cents, pieces }).await?;
     tx.emit_after(DEADLINE, &OrderDeadlinePassed { order }).await?;
@@ -75,8 +75,8 @@ async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxE
 }
 
 async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
-    let mut tx = world.edge("order", "cancel").begin(Correlation::of(saga.id)).await?;
-    let _verdict = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
+    let mut tx = world.entry("order", "cancel").begin(Correlation::of(saga.id)).await?;
+    let _outcome = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
     tx.commit().await?;
     Ok(())
 }

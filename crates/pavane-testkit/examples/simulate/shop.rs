@@ -1,4 +1,4 @@
-//! A shop of three services, as small as one can be that has everything: an effect, undos, a deadline, a verdict.
+//! A shop of three services, as small as one can be that has everything: an effect, undos, a deadline, an outcome.
 
 use std::{
     collections::BTreeMap,
@@ -57,8 +57,8 @@ pub(crate) fn order(bug: Option<Bug>) -> Service<()> {
     let cancels = on(cancel::<PaymentDeclined>).or(cancel::<StockRejected>);
     let service = Service::new("order", ())
         .migrations(tables("create table orders (id text primary key)"))
-        .edge("place", |edge| edge.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
-        .edge("cancel", pavane::Declared::decides::<OrderCancelled>)
+        .entry("place", |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
+        .entry("cancel", pavane::Declared::decides::<OrderCancelled>)
         .react("confirm", on(confirm).decides::<OrderConfirmed>());
     if bug == Some(Bug::TimeoutSkipsUndo) {
         let service = service.react("cancel", cancels.decides::<OrderCancelled>());
@@ -69,17 +69,17 @@ pub(crate) fn order(bug: Option<Bug>) -> Service<()> {
 
 /// What nobody takes anything back for.
 async fn expire((): &(), tx: &mut Tx, event: &Envelope<OrderDeadlinePassed>) -> Handled {
-    let _verdict = tx.decide(&OrderExpired { order: event.order.clone() }).await?;
+    let _outcome = tx.decide(&OrderExpired { order: event.order.clone() }).await?;
     Ok(())
 }
 
 async fn confirm((): &(), tx: &mut Tx, reserved: &Envelope<StockReserved>) -> Handled {
-    let _verdict = tx.decide(&OrderConfirmed { order: reserved.order.clone() }).await?;
+    let _outcome = tx.decide(&OrderConfirmed { order: reserved.order.clone() }).await?;
     Ok(())
 }
 
 async fn cancel<E: Event>((): &(), tx: &mut Tx, event: &Envelope<E>) -> Handled {
-    let _verdict = tx.decide(&OrderCancelled { order: event.meta.key.to_string() }).await?;
+    let _outcome = tx.decide(&OrderCancelled { order: event.meta.key.to_string() }).await?;
     Ok(())
 }
 
@@ -290,7 +290,7 @@ pub(crate) enum Bug {
     NoIsAnError,
     /// An order and its event are two transactions.
     TwoTransactions,
-    /// When the time is over, nothing is taken back.
+    /// When the time is over, nothing is undone.
     TimeoutSkipsUndo,
     /// A new version calls a reaction by another name.
     Renamed,

@@ -11,11 +11,11 @@ use pavane::{
 };
 use sqlx::Error;
 
-/// Everything in the database that a service or another service could see, one line each: rows, steps, verdicts, timers.
+/// Everything in the database that a service or another service could see, one line each: rows, steps, outcomes, timers.
 pub(super) async fn contents<DB: Database>(db: &Db<DB>) -> Result<Vec<String>, Error> {
     const SEEN: [(&str, &str); 3] = [
         ("step", "select step || ' ' || state from pavane_ledger"),
-        ("verdict", "select event from pavane_verdict"),
+        ("outcome", "select event from pavane_outcome"),
         ("timer", "select subject || ' ' || payload || ' due ' || due_at from pavane_timer"),
     ];
     let mut lines = Vec::new();

@@ -156,7 +156,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut busy = false;
         for reaction in reactions {
             let Some(consumer) = self.consumers.get_mut(*reaction) else { continue };
-            let turn = drive(pin!(consumer.turn(BATCH_MAX)), || self.script.take_stopped()).await;
+            let turn = drive(pin!(consumer.turn_now(BATCH_MAX)), || self.script.take_stopped()).await;
             match turn {
                 Ok(Ok(events)) => busy |= events > 0,
                 Ok(Err(error)) => return Err(error.to_string()),
@@ -180,7 +180,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
                 }
             }
         }
-        let step = drive(pin!(self.relay.step()), || self.script.take_stopped()).await;
+        let step = drive(pin!(self.relay.turn()), || self.script.take_stopped()).await;
         match step {
             Ok(Ok(progress)) => busy |= matches!(progress, Progress::Sent { .. }),
             Ok(Err(error)) if !self.may_fail => return Err(error.to_string()),
@@ -206,7 +206,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.script.begin(Some((at, 1, Stop::Paused)));
         let script = Arc::clone(&self.script);
         for _ in 0..TURNS {
-            let mut turn = pin!(consumer.turn(BATCH_MAX));
+            let mut turn = pin!(consumer.turn_now(BATCH_MAX));
             if drive(turn.as_mut(), || script.take_stopped()).await.is_ok() {
                 self.bus_clock.advance(Duration::from_secs(1));
                 continue;

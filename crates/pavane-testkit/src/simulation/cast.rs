@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use pavane::{
-    database::{Db, Edge, Service},
+    database::{Db, Entry, Service},
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},
@@ -39,7 +39,7 @@ pub(super) type Running = Pin<Box<dyn Future<Output = (Box<dyn Worker>, Stepped)
 /// A process that has just started.
 pub(super) struct Process<DB: Database> {
     pub(super) workers: Vec<Box<dyn Worker>>,
-    pub(super) edges: Vec<(String, Edge<DB>)>,
+    pub(super) entries: Vec<(String, Entry<DB>)>,
 }
 
 type Connected<DB> = Pin<Box<dyn Future<Output = Result<Process<DB>, pavane::Error>>>>;
@@ -54,12 +54,13 @@ pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
         let service = start();
         Box::pin(async move {
             let app = Actor::connect_relaying(service, db, bus, relay).await?;
-            let edges = app.manifest().edges.iter().map(|edge| (edge.name.clone(), app.edge(&edge.name))).collect();
+            let entries =
+                app.manifest().entries.iter().map(|entry| (entry.name.clone(), app.entry(&entry.name))).collect();
             let Actor { consumers, relay, dead_letters } = Actor::of(app);
             let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];
             workers.extend(dead_letters.map(|dead_letters| Box::new(dead_letters) as Box<dyn Worker>));
             workers.extend(consumers.into_iter().map(|consumer| Box::new(consumer) as Box<dyn Worker>));
-            Ok(Process { workers, edges })
+            Ok(Process { workers, entries })
         })
     })
 }
@@ -71,7 +72,7 @@ impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Simulate
 
     fn step(mut self: Box<Self>, batch_max: usize) -> Running {
         Box::pin(async move {
-            let stepped = match self.turn(batch_max).await {
+            let stepped = match self.turn_now(batch_max).await {
                 Ok(0) => {
                     let wait = self.next_due().await.ok().flatten();
                     Stepped::Idle { next_due: wait.and_then(|wait| i64::try_from(wait.as_micros()).ok()) }
@@ -115,7 +116,7 @@ impl<DB: Database> Worker for Relay<DB, SimulatedBus> {
         /// And when another one publishes: as long as that one's lease.
         const STANDBY: i64 = 5_000_000;
         Box::pin(async move {
-            let stepped = match Self::step(&mut self).await {
+            let stepped = match Self::turn(&mut self).await {
                 Ok(Progress::Sent { .. }) => Stepped::Busy,
                 Ok(Progress::Idle { next_due }) => Stepped::Idle { next_due },
                 Ok(_) => Stepped::Idle { next_due: Some(STANDBY) },

@@ -37,8 +37,8 @@ pub(super) async fn violated<DB: Database>(
             found("no event is lost", violation);
         }
     }
-    for violation in second_verdicts(manifests, &events) {
-        found("a saga has one verdict", violation);
+    for violation in second_outcomes(manifests, &events) {
+        found("a saga has one outcome", violation);
     }
     Ok(violations)
 }
@@ -128,18 +128,18 @@ async fn unhandled<DB: Database>(
     Ok(violations)
 }
 
-/// Sagas with more than one verdict event.
-fn second_verdicts(manifests: &[Manifest], events: &BTreeMap<EventId, RawEnvelope>) -> Vec<Violation> {
-    let edges = manifests.iter().flat_map(|manifest| &manifest.edges).flat_map(|edge| &edge.emits);
+/// Sagas with more than one outcome event.
+fn second_outcomes(manifests: &[Manifest], events: &BTreeMap<EventId, RawEnvelope>) -> Vec<Violation> {
+    let entries = manifests.iter().flat_map(|manifest| &manifest.entries).flat_map(|entry| &entry.emits);
     let reactions = manifests.iter().flat_map(|manifest| &manifest.reactions).flat_map(|reaction| &reaction.emits);
-    let verdicts: BTreeSet<&EventRef> = edges
+    let outcomes: BTreeSet<&EventRef> = entries
         .chain(reactions)
-        .filter(|emission| matches!(emission, Emission::Verdict(_)))
+        .filter(|emission| matches!(emission, Emission::Outcome(_)))
         .flat_map(Emission::events)
         .collect();
     let mut decided: BTreeMap<SagaId, &EventRef> = BTreeMap::new();
     let mut violations = Vec::new();
-    for event in events.values().filter(|event| verdicts.contains(&event.meta.event)) {
+    for event in events.values().filter(|event| outcomes.contains(&event.meta.event)) {
         let saga = event.meta.cause.saga;
         if let Some(first) = decided.insert(saga, &event.meta.event) {
             violations.push(Violation::of(saga, format!("it was decided as {first} and as {}", event.meta.event)));

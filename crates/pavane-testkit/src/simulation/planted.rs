@@ -60,8 +60,8 @@ pub enum Bug {
     RunningIgnored,
     /// An undo that comes before its step does nothing.
     UndoFirstIgnored,
-    /// A verdict doesn't stand.
-    VerdictForgotten,
+    /// An outcome doesn't stand.
+    OutcomeForgotten,
 }
 
 impl Bug {
@@ -91,7 +91,7 @@ impl Bug {
         Self::FailedCountsAsDone,
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
-        Self::VerdictForgotten,
+        Self::OutcomeForgotten,
     ];
 
     /// What it is, as a sentence.
@@ -121,7 +121,7 @@ impl Bug {
             Self::FailedCountsAsDone => "a failed handler counts as done",
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
-            Self::VerdictForgotten => "a completed saga is rolled back by a late timeout",
+            Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
         }
     }
 
@@ -162,9 +162,9 @@ impl Bug {
                 "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
                  begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
             }
-            Self::VerdictForgotten => {
-                "create trigger planted after insert on pavane_verdict \
-                 begin delete from pavane_verdict where saga = new.saga; end"
+            Self::OutcomeForgotten => {
+                "create trigger planted after insert on pavane_outcome \
+                 begin delete from pavane_outcome where saga = new.saga; end"
             }
             _ => return None,
         })

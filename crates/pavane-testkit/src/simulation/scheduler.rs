@@ -58,7 +58,7 @@ impl<DB: Database> Scheduler<DB> {
             let clock = Arc::new(chaos.clock.ahead(plan.skew_max.mul_f64(random.fraction())));
             databases.insert(name.clone(), stage::open_database(name, clock, Some(Arc::clone(&chaos) as _)).await);
         }
-        let world = World { databases, edges: BTreeMap::new(), bus, chaos: Arc::clone(&chaos), sagas: Vec::new() };
+        let world = World { databases, entries: BTreeMap::new(), bus, chaos: Arc::clone(&chaos), sagas: Vec::new() };
         let (processes, standing, sagas, failures) = (Processes::default(), Vec::new(), Vec::new(), Vec::new());
         let (begun, steps, work, outage) = (0, 0, 0, 0);
         let mut scheduler =

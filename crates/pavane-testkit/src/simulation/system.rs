@@ -4,7 +4,7 @@ use pavane::{
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
-    database::{Db, Edge, Service},
+    database::{Db, Entry, Service},
     outbox::Database,
 };
 
@@ -120,7 +120,7 @@ impl<DB: Database> System<DB> {
         self.prepare = Some(Box::new(move |world| Box::pin(prepare(world))));
     }
 
-    /// Says how a saga begins: somebody makes a request at an edge. Returns the saga's id.
+    /// Says how a saga begins: somebody makes a request at an entry point. Returns the saga's id.
     pub fn begin<F>(&mut self, begin: impl Fn(World<DB>, usize) -> F + 'static)
     where
         F: Future<Output = Result<SagaId, BoxError>> + 'static,
@@ -154,11 +154,11 @@ impl<DB: Database> System<DB> {
     }
 }
 
-/// A system while it is simulated: its databases, edges and streams. Cheap to clone.
+/// A system while it is simulated: its databases, entry points and streams. Cheap to clone.
 #[derive(Debug)]
 pub struct World<DB: Database = sqlx::Any> {
     pub(super) databases: BTreeMap<String, Db<DB>>,
-    pub(super) edges: BTreeMap<(String, String), Edge<DB>>,
+    pub(super) entries: BTreeMap<(String, String), Entry<DB>>,
     pub(super) bus: Memory,
     pub(super) chaos: Arc<Chaos>,
     pub(super) sagas: Vec<Saga>,
@@ -166,21 +166,21 @@ pub struct World<DB: Database = sqlx::Any> {
 
 impl<DB: Database> Clone for World<DB> {
     fn clone(&self) -> Self {
-        let Self { databases, edges, bus, chaos, sagas } = self;
-        let (databases, edges, sagas) = (databases.clone(), edges.clone(), sagas.clone());
-        Self { databases, edges, bus: bus.clone(), chaos: Arc::clone(chaos), sagas }
+        let Self { databases, entries, bus, chaos, sagas } = self;
+        let (databases, entries, sagas) = (databases.clone(), entries.clone(), sagas.clone());
+        Self { databases, entries, bus: bus.clone(), chaos: Arc::clone(chaos), sagas }
     }
 }
 
 impl<DB: Database> World<DB> {
-    /// A service's edge.
+    /// A service's entry point.
     ///
     /// # Panics
     ///
-    /// When there is no such service or edge.
-    pub fn edge(&self, service: &str, name: &str) -> Edge<DB> {
-        let edge = self.edges.get(&(service.to_owned(), name.to_owned()));
-        edge.unwrap_or_else(|| panic!("the system has no edge {name:?} of {service:?}")).clone()
+    /// When there is no such service or entry point.
+    pub fn entry(&self, service: &str, name: &str) -> Entry<DB> {
+        let entry = self.entries.get(&(service.to_owned(), name.to_owned()));
+        entry.unwrap_or_else(|| panic!("the system has no entry point {name:?} of {service:?}")).clone()
     }
 
     /// A service's database.

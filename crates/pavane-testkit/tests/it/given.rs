@@ -61,9 +61,9 @@ async fn an_effect_and_its_undo_that_comes_first() {
 }
 
 #[tokio::test]
-async fn an_edge_a_timer_and_a_verdict() {
+async fn an_entry_a_timer_and_a_outcome() {
     let mut stage = given(order(None)).await;
-    let mut tx = stage.edge("place").begin(Correlation::of(stage.saga())).await.unwrap();
+    let mut tx = stage.entry("place").begin(Correlation::of(stage.saga())).await.unwrap();
     tx.emit(&placed(id())).await.unwrap();
     tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();
     tx.commit().await.unwrap();
@@ -74,7 +74,7 @@ async fn an_edge_a_timer_and_a_verdict() {
     assert_eq!(stage.emitted_names(), ["order.deadline-passed", "order.cancelled"]);
     assert_eq!(stage.clock().elapsed(), DEADLINE);
     let late = stage.receive(&StockReserved { order: id(), pieces: 3 }).await;
-    assert!(late.emitted::<OrderConfirmed>().is_empty(), "the verdict stands");
+    assert!(late.emitted::<OrderConfirmed>().is_empty(), "the outcome stands");
 }
 
 #[tokio::test]

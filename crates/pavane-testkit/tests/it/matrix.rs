@@ -203,7 +203,7 @@ async fn a_step_that_emits_for_its_undo_more_than_once_is_named() {
     };
     let matrix = fault_matrix(service).event(&OrderPlaced { order: id(), cents: 995, pieces: 3 });
     let report = matrix.event(&OrderCancelled { order: id() }).run().await.to_string();
-    assert!(report.contains("which its undo takes back, 3 times"), "{report}");
+    assert!(report.contains("which its undo is for, 3 times"), "{report}");
 }
 
 const WHILE_THE_STEP_RUNS: [&str; 2] =
@@ -312,7 +312,7 @@ async fn what_a_worse_framework_would_do_is_named() {
                               select other, new.subject, replace(new.headers, new.event_id, other), new.payload, new.emitted_at \
                               from (select replace(new.event_id, '-7', '-8') as other); end";
     let found = failures(planted(till(|| undo(give_back)), second_is_not_kept)).await;
-    assert_eq!(found, set(["what its undo takes back is emitted once"]));
+    assert_eq!(found, set(["what its undo is for is emitted once"]));
 
     let failures_leave_traces = "create table traces (trace text); create trigger planted after insert on pavane_attempt \
                                  begin insert into traces values ('?'); end";

@@ -74,7 +74,7 @@ const EMITS: [&str; 3] = ["crash before the publish", "crash after the publish",
 const CALLS: [&str; 2] = ["crash before the call", "crash after the call"];
 /// And a step.
 const UNDONE: [&str; 3] =
-    ["what its undo takes back is emitted once", "the undo before the step", "the step again after its undo"];
+    ["what its undo is for is emitted once", "the undo before the step", "the step again after its undo"];
 /// And a step with an effect.
 const RUNNING: [&str; 2] =
     ["the undo while the step runs, before the call", "the undo while the step runs, after the call"];

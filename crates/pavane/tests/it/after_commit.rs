@@ -66,7 +66,7 @@ async fn what_a_batch_leaves_for_after_its_commit_is_done_once() {
                 let outgoing = Outgoing { subject, headers, payload: event.body, message_id: id.to_string() };
                 bus.publish(vec![outgoing]).await.remove(0).unwrap();
             }
-            assert_eq!(consumer.turn(keys.len()).await.unwrap(), keys.len(), "all in one batch");
+            assert_eq!(consumer.turn_now(keys.len()).await.unwrap(), keys.len(), "all in one batch");
             assert_eq!(mem::take(&mut *called.lock().unwrap()), expected, "{keys:?}");
             let pending = bus.pending("clerk_file").unwrap();
             assert_eq!((pending.unsettled, pending.undelivered), (0, 0), "a panic is no failure of the event");

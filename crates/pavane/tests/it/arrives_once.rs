@@ -10,7 +10,7 @@ use pavane::{
 use crate::stage::{Stage, Started, databases, envelope, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_travels_from_the_edge_through_the_outbox_to_every_reaction() {
+async fn an_event_travels_from_the_entry_through_the_outbox_to_every_reaction() {
     for database in databases().await {
         let stage = Stage::open(database).await;
         stage.start("one").await;
@@ -86,10 +86,10 @@ async fn many_events_survive_a_restart_and_a_rollback_of_the_broker() {
 async fn what_rolls_back_is_never_published_and_what_is_scheduled_comes_later() {
     for database in databases().await {
         let stage = Stage::open(database).await;
-        let mut tx = stage.edge().begin(Correlation::start()).await.unwrap();
+        let mut tx = stage.entry().begin(Correlation::start()).await.unwrap();
         tx.emit(&Started { key: "ghost".into() }).await.unwrap();
         tx.rollback().await.unwrap();
-        let mut tx = stage.edge().begin(Correlation::start()).await.unwrap();
+        let mut tx = stage.entry().begin(Correlation::start()).await.unwrap();
         tx.emit_after(Duration::from_millis(300), &Started { key: "later".into() }).await.unwrap();
         tx.emit_after(Duration::from_hours(1), &Started { key: "much-later".into() }).await.unwrap();
         tx.commit().await.unwrap();

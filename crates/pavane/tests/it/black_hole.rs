@@ -10,7 +10,7 @@ use pavane::{
     Config, Correlation, Envelope, Handled,
     bus::{Memory, topology::EVENTS},
     contract::SystemClock,
-    database::{Db, Edge, Service, Tx},
+    database::{Db, Entry, Service, Tx},
     inbox::Consumer,
     on,
     outbox::{
@@ -53,7 +53,7 @@ async fn handed_in(url: String) -> Db<sqlx::Postgres> {
 
 struct Instance<DB: Database> {
     db: Db<DB>,
-    start: Edge<DB>,
+    start: Entry<DB>,
     consumer: Consumer<(), DB, Memory>,
     relay: Relay<DB, Memory>,
 }
@@ -70,10 +70,10 @@ impl<DB: Database> Instance<DB> {
         };
         let service = Service::new("stage", ())
             .migrations(tables)
-            .edge("start", pavane::Declared::emits::<Started>)
+            .entry("start", pavane::Declared::emits::<Started>)
             .react("step", on(step::<DB>).emits::<Stepped>().tuned(batches));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let start = app.edge("start");
+        let start = app.entry("start");
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         let mut config = relay::Config::default();
         config.lease = Duration::from_millis(300);
@@ -91,7 +91,7 @@ impl<DB: Database> Instance<DB> {
     async fn publish_all(&mut self) {
         let (db, relay) = (self.db.clone(), Mutex::new(&mut self.relay));
         until("everything to be published", || async {
-            let idle = matches!(relay.lock().await.step().await, Ok(Progress::Idle { .. }));
+            let idle = matches!(relay.lock().await.turn().await, Ok(Progress::Idle { .. }));
             // A machine that is busy may keep an answer for longer than the stuck instance waits.
             let backlog = Relay::<DB, Memory>::backlog(&db).await.ok()?;
             (idle && backlog.unsent == 0).then_some(())
@@ -103,7 +103,7 @@ impl<DB: Database> Instance<DB> {
     async fn handle_all(&mut self, bus: &Memory) {
         let consumer = Mutex::new(&mut self.consumer);
         until("everything to be handled", || async {
-            consumer.lock().await.turn(BATCH).await.unwrap();
+            consumer.lock().await.turn_now(BATCH).await.unwrap();
             let pending = bus.pending("stage_step").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
@@ -176,7 +176,7 @@ async fn take_over<DB: Database>(mut pair: Pair<DB>) {
             pair.other.publish_all().await;
             pair.proxy.black_hole_after(direction, statement);
             // It gives up by itself, and gives the event back. At the later statements it is done.
-            let turn = pair.stuck.consumer.turn(1);
+            let turn = pair.stuck.consumer.turn_now(1);
             assert_eq!(tokio::time::timeout(Duration::from_secs(30), turn).await.unwrap().unwrap(), 1, "{key}");
             pair.other.handle_all(&pair.bus).await;
             pair.proxy.heal();
@@ -207,7 +207,7 @@ async fn wait_once<DB: Database>(mut pair: Pair<DB>) {
     for direction in BOTH {
         pair.proxy.black_hole(direction);
     }
-    let turn = tokio::time::timeout(Duration::from_secs(30), pair.stuck.consumer.turn(BATCH)).await;
+    let turn = tokio::time::timeout(Duration::from_secs(30), pair.stuck.consumer.turn_now(BATCH)).await;
     assert_eq!(turn.expect("a batch waits once").unwrap(), BATCH);
     pair.other.handle_all(&pair.bus).await;
     pair.other.publish_all().await;
@@ -231,7 +231,7 @@ async fn give_back<DB: Database>(mut pair: Pair<DB>) {
     // It has a batch in hand, and as many events again that wait for their turn.
     tokio::time::timeout(Duration::from_secs(30), async {
         while bus.pending("stage_step").unwrap().unsettled < 2 * BATCH {
-            stuck.step().await.unwrap();
+            stuck.turn().await.unwrap();
         }
     })
     .await
@@ -239,7 +239,7 @@ async fn give_back<DB: Database>(mut pair: Pair<DB>) {
     // It goes on and on, and so keeps alive what it keeps.
     tokio::select! {
         () = other.handle_all(bus) => {}
-        () = async { loop { stuck.step().await.unwrap() } } => {}
+        () = async { loop { stuck.turn().await.unwrap() } } => {}
     }
     other.publish_all().await;
     assert!(pair.books(&keys).await.iter().all(|entry| *entry == (1, 1)));
@@ -263,7 +263,7 @@ async fn replace_relay<DB: Database>(mut pair: Pair<DB>) {
             pair.other.place(&key).await;
             pair.proxy.black_hole_after(direction, statement);
             for _ in 0..3 {
-                let step = pair.stuck.relay.step();
+                let step = pair.stuck.relay.turn();
                 drop(tokio::time::timeout(Duration::from_secs(30), step).await.expect("a step has an end"));
             }
             pair.other.publish_all().await;

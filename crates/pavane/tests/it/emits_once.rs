@@ -83,7 +83,7 @@ async fn a_step_that_emits_for_its_undo_more_than_once_fails() {
         assert!(stage.emitted_names().is_empty(), "{how}: all of it or nothing");
         let dead = stage.dead_letters();
         assert_eq!(dead.len(), 1, "{how}: {dead:?}");
-        assert!(dead[0].cause.contains("seat.reserved v1, which its undo takes back, 3 times"), "{}", dead[0].cause);
+        assert!(dead[0].cause.contains("seat.reserved v1, which its undo is for, 3 times"), "{}", dead[0].cause);
         assert!(dead[0].cause.contains("emit one event, or make each a step of its own"), "{}", dead[0].cause);
         if how != "an effect" {
             stage.receive(&TripCancelled { seats: 0 }).await;

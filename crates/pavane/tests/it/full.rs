@@ -18,18 +18,18 @@ async fn while_the_outbox_is_full_entry_points_refuse_and_reactions_pause() {
         }
         stage.publish(SagaId::new(&SystemClock), &Started { key: "waiting".into() }).await;
         stage.db.measure_outbox().await.unwrap();
-        let refused = stage.edge().begin(Correlation::start()).await.unwrap_err();
+        let refused = stage.entry().begin(Correlation::start()).await.unwrap_err();
         assert!(matches!(refused, Error::OutboxFull { .. }), "{refused}");
         // The end of a pause, and nothing else.
-        step.step().await.unwrap();
+        step.turn().await.unwrap();
         let pending = stage.bus.pending("stage_step").unwrap();
         assert_eq!((pending.undelivered, pending.unsettled), (1, 0), "it isn't taken from the bus");
         assert!(stage.done("waiting").await.is_empty());
         stage.db.keep_to(Bounds::default());
         stage.db.measure_outbox().await.unwrap();
-        drop(stage.edge().begin(Correlation::start()).await.unwrap());
+        drop(stage.entry().begin(Correlation::start()).await.unwrap());
         while stage.done("waiting").await.is_empty() {
-            step.step().await.unwrap();
+            step.turn().await.unwrap();
         }
         let failures: i64 =
             sqlx::query_scalar("select count(*) from pavane_attempt").fetch_one(stage.db.readers()).await.unwrap();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::Context;
 use pavane::{
     Config, Correlation,
-    any::{App, Db, Edge, Readiness, Service},
+    any::{App, Db, Entry, Readiness, Service},
     bus::{JetStream, jetstream, jetstream::Start, topology::EVENTS},
 };
 use pavane_testkit::servers::{Nats, Tools};
@@ -24,7 +24,7 @@ struct Running {
     folder: TempDir,
     script: State,
     db: Db,
-    start: Edge,
+    start: Entry,
     readiness: Readiness<JetStream>,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), pavane::Error>>,
@@ -38,7 +38,7 @@ impl Running {
         let mut config = config(&nats, &folder, "stage");
         config.relay.verify_every = Duration::from_millis(100);
         let app: App<_, _> = service(Arc::clone(&script)).connect(config).await.unwrap();
-        let (db, start, readiness) = (app.db().clone(), app.edge("start"), app.readiness());
+        let (db, start, readiness) = (app.db().clone(), app.entry("start"), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { nats, folder, script, db, start, readiness, stop, service }

@@ -23,13 +23,13 @@ async fn what_is_emitted_in_a_users_transaction_is_handled_once_it_has_committed
     let stage = stage().await;
     for (key, commits) in [("kept", true), ("ghost", false)] {
         let mut tx = stage.db.writers().begin().await.unwrap();
-        stage.edge().within(&mut tx, Correlation::start()).unwrap().emit(&started(key)).await.unwrap();
+        stage.entry().within(&mut tx, Correlation::start()).unwrap().emit(&started(key)).await.unwrap();
         if commits {
             tx.commit().await.unwrap();
         } else {
             tx.rollback().await.unwrap();
         }
-        stage.edge().nudge();
+        stage.entry().nudge();
     }
     stage.settle().await;
     assert_eq!(stage.done("kept").await, ["charge", "step"]);
@@ -43,7 +43,7 @@ async fn what_is_emitted_from_sql_is_handled_as_what_is_emitted_from_rust() {
                 select pavane_emit('{\"entry\":\"start\",\"type\":\"stage.started\",\"key\":\"sql\",\"data\":{\"key\":\"sql\"}}')::text; \
                 commit";
     raw_sql(AssertSqlSafe(emit)).execute(stage.db.writers()).await.unwrap();
-    stage.edge().nudge();
+    stage.entry().nudge();
     stage.settle().await;
     assert_eq!(stage.done("sql").await, ["charge", "step"]);
 }
@@ -52,11 +52,11 @@ async fn what_is_emitted_from_sql_is_handled_as_what_is_emitted_from_rust() {
 async fn an_entry_point_holds_a_guest_to_what_it_declares_and_to_the_limit_of_the_outbox() {
     let stage = stage().await;
     let mut tx = stage.db.writers().begin().await.unwrap();
-    let mut guest = stage.edge().within(&mut tx, Correlation::start()).unwrap();
+    let mut guest = stage.entry().within(&mut tx, Correlation::start()).unwrap();
     let refused = guest.decide(&started("x")).await;
     assert!(matches!(refused, Err(Error::Undeclared { method: "decides", .. })), "{refused:?}");
     stage.db.keep_to(Bounds { outbox_rows: 0, ..Bounds::default() });
     stage.db.measure_outbox().await.unwrap();
-    let full = stage.edge().within(&mut tx, Correlation::start()).unwrap_err();
+    let full = stage.entry().within(&mut tx, Correlation::start()).unwrap_err();
     assert!(matches!(full, Error::OutboxFull { .. }), "{full}");
 }

@@ -7,7 +7,7 @@ use pavane::{
     bus::Memory,
     contract::SystemClock,
     on,
-    postgres::{App, Db, Edge, Service, Tx},
+    postgres::{App, Db, Entry, Service, Tx},
     undo,
 };
 use pavane_testkit::servers::{Nats, Postgres, Tools};
@@ -37,7 +37,7 @@ async fn unbill((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
 
 fn service() -> Service<()> {
     Service::new("stage", ())
-        .edge("start", pavane::Declared::emits::<(Started, Cancelled)>)
+        .entry("start", pavane::Declared::emits::<(Started, Cancelled)>)
         .react("bill", on(bill).emits::<Stepped>())
         .react("unbill", undo(unbill).when::<Cancelled>().emits::<TakenBack>())
 }
@@ -65,7 +65,7 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
 /// A service that runs beside a real NATS server.
 struct Running {
     nats: Nats,
-    start: Edge,
+    start: Entry,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), pavane::Error>>,
 }
@@ -75,13 +75,13 @@ impl Running {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let db = Db::from_pool("stage", pool.clone());
         let app: App<_> = service().connect_with(db, Config::new(nats.url())).await.unwrap();
-        let start = app.edge("start");
+        let start = app.entry("start");
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { nats, start, stop, service }
     }
 
-    /// Orders, has it billed, cancels, and has the bill taken back.
+    /// Orders, has it billed, cancels, and has the bill undone.
     async fn bill_and_take_back(&self, pool: &PgPool, key: &str) {
         let bills = async || {
             let count = sqlx::query_scalar::<_, i64>("select count(*) from bills where key = $1").bind(key);
@@ -95,7 +95,7 @@ impl Running {
         let mut tx = self.start.begin(Correlation::of(saga)).await.unwrap();
         tx.emit(&Cancelled { key: key.to_owned() }).await.unwrap();
         tx.commit().await.unwrap();
-        until("the bill to be taken back", || async { (bills().await == 0).then_some(()) }).await;
+        until("the bill to be undone", || async { (bills().await == 0).then_some(()) }).await;
     }
 
     async fn stop(self) {

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use pavane::{
     Config, Correlation, Error,
-    any::{App, Db, Edge, Readiness},
+    any::{App, Db, Entry, Readiness},
     bus::{
         Bus, ConsumerConfig, ConsumerPosition, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt,
         StreamState, Subscription, Topology,
@@ -126,7 +126,7 @@ impl Subscription for BrittleSubscription {
 struct Running {
     bus: Brittle,
     db: Db,
-    start: Edge,
+    start: Entry,
     readiness: Readiness<Brittle>,
     stop: oneshot::Sender<()>,
     service: JoinHandle<Result<(), Error>>,
@@ -141,7 +141,7 @@ impl Running {
         config.relay.lease = Duration::from_secs(1);
         let connected = service(Arc::default()).connect_to(db.clone(), bus.clone(), config).await;
         let app: App<_, _> = connected.unwrap();
-        let (start, readiness) = (app.edge("start"), app.readiness());
+        let (start, readiness) = (app.entry("start"), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { bus, db, start, readiness, stop, service, _folder: folder }

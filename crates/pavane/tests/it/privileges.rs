@@ -70,7 +70,7 @@ async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_one
     assert!(stage.said("reject-poor").contains(&"stage.failed".to_owned()));
     let mut tx = stage.db.writers().begin().await.unwrap();
     let started = Started { key: "guest".to_owned() };
-    stage.edge().within(&mut tx, Correlation::start()).unwrap().emit(&started).await.unwrap();
+    stage.entry().within(&mut tx, Correlation::start()).unwrap().emit(&started).await.unwrap();
     tx.commit().await.unwrap();
     stage.settle().await;
     assert_eq!(stage.done("guest").await, ["charge", "step"]);

@@ -29,7 +29,7 @@ async fn say(stage: &Stage, subject: &str, headers: Headers, payload: Vec<u8>) {
 
 /// Takes turns until something was delivered.
 async fn turned(consumer: &mut Consumer<State, sqlx::Any, Memory>) {
-    while consumer.turn(1).await.unwrap() == 0 {
+    while consumer.turn_now(1).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
 }

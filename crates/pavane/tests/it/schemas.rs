@@ -9,7 +9,7 @@ use pavane::{
     inbox::{forget, keep_partitions},
     on,
     outbox::Config as DbConfig,
-    postgres::{App, Db, Edge, Service, Tx},
+    postgres::{App, Db, Entry, Service, Tx},
 };
 use pavane_testkit::servers::Postgres;
 use sqlx::PgPool;
@@ -34,7 +34,7 @@ async fn receive((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
 }
 
 fn stage() -> Service<()> {
-    Service::new("stage", ()).edge("start", Declared::emits::<Started>).react("step", on(step).emits::<Stepped>())
+    Service::new("stage", ()).entry("start", Declared::emits::<Started>).react("step", on(step).emits::<Stepped>())
 }
 
 fn till() -> Service<()> {
@@ -53,8 +53,8 @@ async fn open(service: &str, url: &str, search_path: &str) -> Db {
 type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
 
 /// Runs a service, once it has been asked for an entry point.
-fn run(app: App<(), Memory>) -> (Edge, Running) {
-    let start = app.edge("start");
+fn run(app: App<(), Memory>) -> (Entry, Running) {
+    let start = app.entry("start");
     let (stop, stopped) = oneshot::channel::<()>();
     (start, (stop, tokio::spawn(app.run_until(async move { drop(stopped.await) }))))
 }

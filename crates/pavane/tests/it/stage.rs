@@ -1,4 +1,4 @@
-//! A stage for tests: one service that dances alone, with a knob for each way to fail.
+//! A stage for tests: one service that stands alone, with a knob for each way to fail.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use pavane::{
     Config, Correlation, Envelope, Event, Handled, HandlerError,
-    any::{App, Call, Db, Edge, Service, Tx},
+    any::{App, Call, Db, Entry, Service, Tx},
     bus::{
         Bus as _, Memory, Outgoing,
         topology::{DEAD_LETTERS, EVENTS},
@@ -138,7 +138,7 @@ async fn record_refund(_: &State, tx: &mut Tx, charged: &Envelope<Charged>, (): 
 }
 
 async fn judge(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
-    let _verdict = tx.decide(&Won { key: stepped.key.clone() }).await?;
+    let _outcome = tx.decide(&Won { key: stepped.key.clone() }).await?;
     Ok(())
 }
 
@@ -151,8 +151,8 @@ pub(crate) fn service(script: State) -> Service<State> {
     };
     Service::new("stage", script)
         .migrations(tables())
-        .edge("start", |edge| edge.may_emit::<Started>().schedules::<Started>())
-        .edge("cancel", pavane::Declared::may_emit::<Cancelled>)
+        .entry("start", |entry| entry.may_emit::<Started>().schedules::<Started>())
+        .entry("cancel", pavane::Declared::may_emit::<Cancelled>)
         .react(
             "step",
             on(step)
@@ -176,8 +176,8 @@ pub(crate) struct Stage {
     pub(crate) script: State,
     pub(crate) bus: Memory,
     pub(crate) db: Db,
-    start: Edge,
-    cancel: Edge,
+    start: Entry,
+    cancel: Entry,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), pavane::Error>>>,
     url: String,
@@ -224,7 +224,7 @@ impl Stage {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
         let app = service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let (start, cancel) = (app.edge("start"), app.edge("cancel"));
+        let (start, cancel) = (app.entry("start"), app.entry("cancel"));
         (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder, full: false }, app)
     }
 
@@ -237,7 +237,7 @@ impl Stage {
         saga
     }
 
-    pub(crate) fn edge(&self) -> &Edge {
+    pub(crate) fn entry(&self) -> &Entry {
         &self.start
     }
 

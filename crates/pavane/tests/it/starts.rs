@@ -58,7 +58,7 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
             stage()
                 .react("a", on(step).emits::<Stepped>().schedules::<Stepped>())
                 .react("b", undo(take_back).when::<Cancelled>()),
-            "the step \"a\" schedules stage.stepped v1, which the undo \"b\" takes back",
+            "the step \"a\" schedules stage.stepped v1, which the undo \"b\" is for",
         ),
         (stage().react("b", undo(take_back).when::<Cancelled>()), "which 0 of this service's reactions emit"),
         (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
@@ -96,7 +96,7 @@ async fn a_setting_that_would_break_a_guarantee_is_refused() {
     assert!(long.contains("Saga::within") && long.contains("would be forgotten before it ends"), "{long}");
     let saga = stage().saga(Saga::new("slow").within(days(60)));
     let refused = refusal(saga, |config| {
-        (config.inbox_retention, config.relay.verdict_retention) = (days(62), days(62));
+        (config.inbox_retention, config.relay.outcome_retention) = (days(62), days(62));
         config.topology.replicas = 2;
     });
     assert!(refused.await.contains("1, 3 or 5"), "a longer memory is enough");
@@ -112,8 +112,8 @@ async fn an_undeclared_event_can_not_be_emitted() {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
     let app =
-        stage().edge("start", pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
-    let mut tx = app.edge("start").begin(pavane::Correlation::start()).await.unwrap();
+        stage().entry("start", pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
+    let mut tx = app.entry("start").begin(pavane::Correlation::start()).await.unwrap();
     let error = tx.emit(&Stepped { key: "x".into() }).await.unwrap_err().to_string();
     assert_eq!(
         error,

@@ -95,14 +95,14 @@ impl Desk {
             let outgoing = Outgoing { subject, headers, payload: event.body, message_id: id.to_string() };
             self.bus.publish(vec![outgoing]).await.remove(0).unwrap();
         }
-        assert_eq!(self.consumer.turn(keys.len()).await.unwrap(), keys.len(), "all in one batch");
+        assert_eq!(self.consumer.turn_now(keys.len()).await.unwrap(), keys.len(), "all in one batch");
     }
 
     /// Handles what comes again, until nothing does.
     async fn settle(&mut self) {
         let (bus, consumer) = (self.bus.clone(), tokio::sync::Mutex::new(&mut self.consumer));
         until("all notes to be dealt with", || async {
-            consumer.lock().await.turn(64).await.unwrap();
+            consumer.lock().await.turn_now(64).await.unwrap();
             let pending = bus.pending("clerk_file").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })

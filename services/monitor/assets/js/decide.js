@@ -13,7 +13,7 @@ export function Decide({ access, ...decision }) {
 export function RetryUndo({ saga, access, onDone }) {
   const retry = (why) => post(`/api/sagas/${saga}/retry-undo`, why).then(onDone);
   return html`<${Decide} access=${access} verb="Retry undo" onDecide=${retry}>
-    Gives what must be taken back to its undo once more. What was taken back already is not taken back twice.</${Decide}>`;
+    Gives what must be undone to its undo once more. What was undone already is not undone twice.</${Decide}>`;
 }
 
 function Form({ name, verb, danger, children, onDecide, disabled }) {

@@ -24,7 +24,7 @@ pub(super) struct Graph {
 /// Somebody who emits or reacts, or an event.
 #[derive(Debug, Serialize, ToSchema)]
 struct Node {
-    /// Names it: `<service>/<reaction>`, `<service>:<edge>`, or the event's name.
+    /// Names it: `<service>/<reaction>`, `<service>:<entry>`, or the event's name.
     id: String,
     /// Which kind it is.
     kind: NodeKind,
@@ -34,8 +34,8 @@ struct Node {
     service: String,
     /// It calls something outside of its service's database.
     effect: bool,
-    /// It is a saga's verdict.
-    verdict: bool,
+    /// It is a saga's outcome.
+    outcome: bool,
 }
 
 /// What a node is.
@@ -43,7 +43,7 @@ struct Node {
 #[serde(rename_all = "kebab-case")]
 enum NodeKind {
     /// Where requests come in.
-    Edge,
+    Entry,
     /// It runs on events.
     Reaction,
     /// It takes something back.
@@ -97,22 +97,22 @@ impl Graph {
             findings: choreography.check().iter().map(ToString::to_string).collect(),
         };
         for manifest in choreography.manifests() {
-            graph.edges(manifest);
+            graph.entries(manifest);
             graph.reactions(manifest);
         }
-        let verdicts = choreography.sagas().iter().flat_map(|saga| saga.completes_with.iter().chain(&saga.aborts_with));
-        for verdict in verdicts {
-            if let Some(node) = graph.nodes.iter_mut().find(|node| node.id == verdict.name) {
-                node.verdict = true;
+        let outcomes = choreography.sagas().iter().flat_map(|saga| saga.completes_with.iter().chain(&saga.aborts_with));
+        for outcome in outcomes {
+            if let Some(node) = graph.nodes.iter_mut().find(|node| node.id == outcome.name) {
+                node.outcome = true;
             }
         }
         graph
     }
 
-    fn edges(&mut self, manifest: &Manifest) {
-        for edge in &manifest.edges {
-            let id = self.actor(manifest, &edge.name, NodeKind::Edge, false);
-            self.emissions(&id, &edge.emits);
+    fn entries(&mut self, manifest: &Manifest) {
+        for entry in &manifest.entries {
+            let id = self.actor(manifest, &entry.name, NodeKind::Entry, false);
+            self.emissions(&id, &entry.emits);
         }
     }
 
@@ -148,11 +148,11 @@ impl Graph {
     }
 
     fn actor(&mut self, manifest: &Manifest, name: &str, kind: NodeKind, effect: bool) -> String {
-        // An edge and a reaction may share a name.
-        let mark = if kind == NodeKind::Edge { ':' } else { '/' };
+        // An entry point and a reaction may share a name.
+        let mark = if kind == NodeKind::Entry { ':' } else { '/' };
         let id = format!("{}{mark}{name}", manifest.service);
         let (name, service) = (name.to_owned(), manifest.service.clone());
-        self.nodes.push(Node { id: id.clone(), kind, name, service, effect, verdict: false });
+        self.nodes.push(Node { id: id.clone(), kind, name, service, effect, outcome: false });
         id
     }
 
@@ -160,7 +160,7 @@ impl Graph {
         if self.nodes.iter().all(|node| node.id != name) {
             let service = name.split('.').next().unwrap_or_default().to_owned();
             let (id, name) = (name.to_owned(), name.to_owned());
-            self.nodes.push(Node { id, kind: NodeKind::Event, name, service, effect: false, verdict: false });
+            self.nodes.push(Node { id, kind: NodeKind::Event, name, service, effect: false, outcome: false });
         }
     }
 }

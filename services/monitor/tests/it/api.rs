@@ -95,7 +95,7 @@ async fn a_stuck_saga_is_named_with_service_and_event_and_clears() {
     let wait = &saga["report"]["outstanding"][0];
     assert_eq!((&wait["service"], &wait["overdue"]), (&"shipping".into(), &true.into()));
     let sentence = wait["sentence"].as_str().unwrap();
-    assert!(sentence.contains("shipping.created or shipping.rejected from shipping; allowed 3 s"), "{sentence}");
+    assert!(sentence.contains("shipping.created or shipping.rejected from shipping; stuck after 3 s"), "{sentence}");
     let stuck = shop.get("/api/stuck").await;
     assert_eq!((stuck.as_array().unwrap().len(), &stuck[0]["key"]), (1, &(*order).into()));
     let metric = r#"pavane_sagas_stuck{service="shipping",event="shipping.created|shipping.rejected"} 1"#;

@@ -58,7 +58,7 @@ async fn the_graph_moves(shop: &Shop, browser: &Browser) {
     browser.press("/").await;
     browser.until("document.activeElement.type === 'search'").await;
     browser.write(".search input", &format!("{order}{ENTER}")).await;
-    browser.until_says(".verdict", "completed").await;
+    browser.until_says(".outcome", "completed").await;
     for event in ["order.placed", "payment.captured", "order.confirmed"] {
         browser.until_says(".timeline button.event", event).await;
         browser.until(&format!("document.querySelector('svg.sequence').textContent.includes({})", json!(event))).await;
@@ -78,7 +78,7 @@ async fn an_order_gets_stuck_and_goes_on(shop: &mut Shop, browser: &Browser) {
     browser.open(&shop.url("monitor", &format!("/sagas/{order}"))).await;
     browser.evaluate("window.sameDocument = true; return null").await;
     browser.until_says(".waiting .sentence", "shipping.created or shipping.rejected from shipping").await;
-    browser.until_says(".verdict", "stuck").await;
+    browser.until_says(".outcome", "stuck").await;
     picture(browser, "stuck-saga", Scheme::Light).await;
 
     browser.click("nav a[href='/stuck']").await;
@@ -94,10 +94,10 @@ async fn an_order_gets_stuck_and_goes_on(shop: &mut Shop, browser: &Browser) {
     browser.until_says(".chosen h3", "1 saga waiting here").await;
     picture(browser, "choreography-stuck", Scheme::Light).await;
     browser.click(".waiting-here .key").await;
-    browser.until_says(".verdict", "stuck").await;
+    browser.until_says(".outcome", "stuck").await;
 
     shop.start_shipping().await;
-    browser.until_says(".verdict", "completed").await;
+    browser.until_says(".outcome", "completed").await;
     browser.until("document.querySelector('.waiting') === null").await;
     assert_eq!(
         browser.evaluate("return window.sameDocument").await,
@@ -135,7 +135,7 @@ async fn a_dead_letter_is_redriven(shop: &Shop, browser: &Browser) {
     browser.until_says(".redrives .chip", "done").await;
 
     browser.write(".search input", &format!("{order}{ENTER}")).await;
-    browser.until_says(".verdict", "completed").await;
+    browser.until_says(".outcome", "completed").await;
     browser.until_says(".decisions", "the strike is over").await;
     browser.click(".timeline li:first-child button.event").await;
     browser.until_says(".timeline .message pre", "(personal)").await;

@@ -35,7 +35,7 @@ pub(crate) fn service(carrier: Carrier) -> Service<Carrier> {
             "create-shipment",
             on(create_shipment)
                 .emits_one_of::<(ShipmentCreated, ShipmentRejected)>()
-                .tuned(|tuning| tuning.allowed = ALLOWED),
+                .tuned(|tuning| tuning.stuck_after = ALLOWED),
         )
         .react("cancel-shipment", undo(cancel_shipment).when::<OrderCancelled>().emits::<ShipmentCancelled>())
         .react("dispatch-shipment", on(dispatch_shipment))

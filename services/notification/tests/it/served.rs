@@ -103,7 +103,7 @@ async fn on_postgres() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_edge_answers_as_it_is_described() -> Result<()> {
+async fn the_entry_answers_as_it_is_described() -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
     let folder = TempDir::new()?;
     let url = format!("sqlite:{}", folder.path().join("notification.db").display());

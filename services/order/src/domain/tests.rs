@@ -49,7 +49,7 @@ fn facts_amount_to_a_status() {
         (&[Reserved], Status::StockReserved),
         (&[ShipmentCreated], Status::ShipmentCreated),
         (&[Captured, Confirmed], Status::Confirmed),
-        // Nothing was done that has to be taken back.
+        // Nothing was done that has to be undone.
         (&[Declined, Cancelled], Status::Cancelled),
         (&[Cancelled], Status::Cancelled),
         (&[Authorized, Cancelled], Status::Cancelling),
@@ -76,15 +76,15 @@ fn facts_amount_to_a_status() {
     }
 }
 
-/// What one dance tells, in groups that are recorded together.
-type Dance = Vec<Vec<Fact>>;
+/// What one saga tells, in groups that are recorded together.
+type Saga = Vec<Vec<Fact>>;
 
 /// Every way in which an order ends, and its status then.
-fn dances() -> Vec<(Dance, Status)> {
+fn sagas() -> Vec<(Saga, Status)> {
     let done = || vec![vec![Authorized], vec![Reserved], vec![ShipmentCreated]];
-    let join = |mut dance: Dance, more: Dance| {
-        dance.extend(more);
-        dance
+    let join = |mut saga: Saga, more: Saga| {
+        saga.extend(more);
+        saga
     };
     vec![
         (join(done(), vec![vec![Captured, Confirmed]]), Status::Confirmed),
@@ -114,17 +114,17 @@ fn dances() -> Vec<(Dance, Status)> {
     ]
 }
 
-/// All orders in which a dance's facts can arrive here: any, but that an undo follows the verdict that causes it.
-fn arrivals(dance: &Dance, before: &mut Vec<usize>, visit: &mut impl FnMut(&[usize])) {
-    if before.len() == dance.len() {
+/// All orders in which a saga's facts can arrive here: any, but that an undo follows the outcome that causes it.
+fn arrivals(saga: &Saga, before: &mut Vec<usize>, visit: &mut impl FnMut(&[usize])) {
+    if before.len() == saga.len() {
         return visit(before);
     }
-    let cancelled = before.iter().any(|at| dance[*at].contains(&Cancelled));
-    for at in 0..dance.len() {
-        let waits = UNDOS.contains(&dance[at][0]) && !cancelled;
+    let cancelled = before.iter().any(|at| saga[*at].contains(&Cancelled));
+    for at in 0..saga.len() {
+        let waits = UNDOS.contains(&saga[at][0]) && !cancelled;
         if !before.contains(&at) && !waits {
             before.push(at);
-            arrivals(dance, before, visit);
+            arrivals(saga, before, visit);
             before.pop();
         }
     }
@@ -132,35 +132,35 @@ fn arrivals(dance: &Dance, before: &mut Vec<usize>, visit: &mut impl FnMut(&[usi
 
 #[test]
 fn whatever_arrives_first_the_end_is_the_same_and_never_a_contradiction() {
-    for (dance, end) in dances() {
+    for (saga, end) in sagas() {
         let mut ways = 0;
-        arrivals(&dance, &mut Vec::new(), &mut |way| {
+        arrivals(&saga, &mut Vec::new(), &mut |way| {
             let mut known = facts(&[]);
             for at in way {
-                known = dance[*at].iter().fold(known, |known, fact| known.with(*fact));
-                assert_ne!(known.status(), Status::NeedsReview, "{dance:?} {way:?}");
+                known = saga[*at].iter().fold(known, |known, fact| known.with(*fact));
+                assert_ne!(known.status(), Status::NeedsReview, "{saga:?} {way:?}");
             }
-            assert_eq!(known.status(), end, "{dance:?} {way:?}");
+            assert_eq!(known.status(), end, "{saga:?} {way:?}");
             ways += 1;
         });
-        assert!(ways > 0, "{dance:?}");
+        assert!(ways > 0, "{saga:?}");
     }
 }
 
 #[test]
 fn an_order_that_could_not_be_fulfilled_is_not_seen_as_cancelled_before_all_is_undone() {
     let refused = [Declined, OutOfStock, NoCarrier, CaptureFailed];
-    for (dance, _) in dances() {
-        // Known with the verdict itself: it tells what was done before.
-        if !dance.iter().any(|group| group.len() == 2 && refused.contains(&group[0])) {
+    for (saga, _) in sagas() {
+        // Known with the outcome itself: it tells what was done before.
+        if !saga.iter().any(|group| group.len() == 2 && refused.contains(&group[0])) {
             continue;
         }
-        let undos = dance.iter().flatten().filter(|fact| UNDOS.contains(fact)).count();
-        arrivals(&dance, &mut Vec::new(), &mut |way| {
+        let undos = saga.iter().flatten().filter(|fact| UNDOS.contains(fact)).count();
+        arrivals(&saga, &mut Vec::new(), &mut |way| {
             let (mut known, mut undone) = (facts(&[]), 0);
             for at in way {
-                known = dance[*at].iter().fold(known, |known, fact| known.with(*fact));
-                undone += dance[*at].iter().filter(|fact| UNDOS.contains(fact)).count();
+                known = saga[*at].iter().fold(known, |known, fact| known.with(*fact));
+                undone += saga[*at].iter().filter(|fact| UNDOS.contains(fact)).count();
                 assert_eq!(known.status() == Status::Cancelled, known.has(Cancelled) && undone == undos, "{way:?}");
             }
         });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use pavane::{
     Correlation,
-    any::{Db, Edge, Tx},
+    any::{Db, Entry, Tx},
     contract::Timestamp,
     ops::{FieldError, Problem},
 };
@@ -73,14 +73,14 @@ impl Key {
 }
 
 /// Deletes expired keys until it is told to stop, so that the table doesn't grow without bound.
-pub(crate) async fn forget_regularly(edge: Edge, stopping: CancellationToken) {
+pub(crate) async fn forget_regularly(entry: Entry, stopping: CancellationToken) {
     let mut wait = FORGET_EVERY;
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        wait = match forget(&edge).await {
+        wait = match forget(&entry).await {
             Ok(true) => Duration::ZERO,
             Ok(false) => FORGET_EVERY,
             Err(error) => {
@@ -92,8 +92,8 @@ pub(crate) async fn forget_regularly(edge: Edge, stopping: CancellationToken) {
 }
 
 /// Deletes some expired keys. Returns whether there may be more.
-async fn forget(edge: &Edge) -> Result<bool, pavane::outbox::Error> {
-    let mut tx = edge.begin(Correlation::start()).await?;
+async fn forget(entry: &Entry) -> Result<bool, pavane::outbox::Error> {
+    let mut tx = entry.begin(Correlation::start()).await?;
     let expired = expired(tx.now());
     let forgotten = store::forget_keys(&mut tx, expired, KEYS).await?;
     tx.commit().await?;

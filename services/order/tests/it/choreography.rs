@@ -17,8 +17,8 @@ use crate::{
     world::{Database, World, databases, envelope, eur, facts, fine},
 };
 
-/// The verdicts that the service told about an order.
-fn verdicts(world: &World, id: OrderId) -> Vec<&'static str> {
+/// The outcomes that the service told about an order.
+fn outcomes(world: &World, id: OrderId) -> Vec<&'static str> {
     let said = world.said(id);
     [OrderConfirmed::NAME, OrderCancelled::NAME]
         .into_iter()
@@ -59,7 +59,7 @@ async fn an_order_is_confirmed_once_it_is_paid() {
         assert_eq!(facts(&order), expected);
         assert_eq!(order["version"], 6);
         assert_eq!(order["status_text"], "Confirmed: your order is on its way");
-        assert_eq!(verdicts(&world, id), [OrderConfirmed::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderConfirmed::NAME]);
         let said = world.said(id);
         let confirmed = said.iter().find_map(|event| event.decode::<OrderConfirmed>().ok()).unwrap();
         assert_eq!((confirmed.email.as_str(), &confirmed.total), ("ada@example.com", &eur(900)));
@@ -90,7 +90,7 @@ async fn cancelled(
         world.settle().await;
     }
     assert_eq!(world.order(id).await["status"], "cancelled", "{reason:?}");
-    assert_eq!(verdicts(&world, id), [OrderCancelled::NAME]);
+    assert_eq!(outcomes(&world, id), [OrderCancelled::NAME]);
     let said = world.said(id);
     let told = said.iter().find_map(|event| event.decode::<OrderCancelled>().ok()).unwrap();
     assert_eq!((told.email.as_str(), &told.total, told.reason), ("ada@example.com", &eur(900), reason));
@@ -136,7 +136,7 @@ async fn an_order_that_takes_too_long_is_cancelled() {
         assert_eq!(order["cancel_reason"], "deadline-passed");
         world.settle().await;
         assert_eq!(world.times_said::<OrderDeadlinePassed>(id), 1);
-        assert_eq!(verdicts(&world, id), [OrderCancelled::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderCancelled::NAME]);
     }
 }
 
@@ -150,7 +150,7 @@ async fn a_deadline_changes_nothing_about_an_order_that_made_it() {
         world.publish(&Says(id).deadline_passed()).await;
         world.settle().await;
         assert_eq!(world.order(id).await, before);
-        assert_eq!(verdicts(&world, id), [OrderConfirmed::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderConfirmed::NAME]);
     }
 }
 
@@ -170,7 +170,7 @@ async fn a_customer_cancels_unless_the_order_is_confirmed() {
         world.until_status(id, "cancelled").await;
         assert_eq!(world.cancel(id).await.status, 200);
         world.settle().await;
-        assert_eq!(verdicts(&world, id), [OrderCancelled::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderCancelled::NAME]);
 
         let id = world.place().await;
         world.publish(&Says(id).captured()).await;
@@ -179,23 +179,23 @@ async fn a_customer_cancels_unless_the_order_is_confirmed() {
         assert_eq!((refused.status, refused.fields().len()), (409, 0), "{refused:?}");
         assert_eq!(world.order(id).await, confirmed);
         world.settle().await;
-        assert_eq!(verdicts(&world, id), [OrderConfirmed::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderConfirmed::NAME]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_whose_verdict_is_forgotten_keeps_its_end() {
+async fn an_order_whose_outcome_is_forgotten_keeps_its_end() {
     for database in databases().await {
         let world = World::start_on(database).await;
         let id = world.place().await;
         world.publish(&Says(id).captured()).await;
         let confirmed = world.until_status(id, "confirmed").await;
         // As the framework does after its retention.
-        sqlx::query("delete from pavane_verdict").execute(world.db.writers()).await.unwrap();
+        sqlx::query("delete from pavane_outcome").execute(world.db.writers()).await.unwrap();
         assert_eq!(world.cancel(id).await.status, 409);
         assert_eq!(world.order(id).await, confirmed);
         world.settle().await;
-        assert_eq!(verdicts(&world, id), [OrderConfirmed::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderConfirmed::NAME]);
     }
 }
 
@@ -217,12 +217,12 @@ async fn a_charge_that_lost_against_the_cancellation_is_waited_for_until_it_is_r
             world.settle().await;
         }
         assert_eq!(world.order(id).await["status"], "cancelled");
-        assert_eq!(verdicts(&world, id), [OrderCancelled::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderCancelled::NAME]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn confirming_and_cancelling_at_once_gives_one_verdict() {
+async fn confirming_and_cancelling_at_once_gives_one_outcome() {
     for database in databases().await {
         let world = World::start_on(database).await;
         let mut ids = Vec::new();
@@ -242,10 +242,10 @@ async fn confirming_and_cancelling_at_once_gives_one_verdict() {
         world.settle().await;
         for (id, answer) in ids.iter().rev().zip(answers) {
             let order = world.order(*id).await;
-            let verdicts = verdicts(&world, *id);
-            assert_eq!(verdicts.len(), 1, "{order}");
+            let outcomes = outcomes(&world, *id);
+            assert_eq!(outcomes.len(), 1, "{order}");
             let confirmed = order["status"] == "confirmed";
-            assert_eq!(verdicts == [OrderConfirmed::NAME], confirmed, "{order}");
+            assert_eq!(outcomes == [OrderConfirmed::NAME], confirmed, "{order}");
             assert_eq!(order["status"] == "cancelling", !confirmed, "{order}");
             assert_eq!(answer.status == 409, confirmed, "{order} {answer:?}");
             assert_eq!(order["cancel_reason"].is_null(), confirmed, "{order}");
@@ -318,7 +318,7 @@ async fn everything_told_again_changes_nothing() {
         let after = world.order(id).await;
         assert_eq!(after["version"], before["version"].as_i64().unwrap() + 1, "the decline is news");
         assert_eq!(after["status"], "needs-review", "authorised and declined");
-        assert_eq!(verdicts(&world, id), [OrderCancelled::NAME]);
+        assert_eq!(outcomes(&world, id), [OrderCancelled::NAME]);
         assert_eq!(world.dead(), [""; 0]);
     }
 }
@@ -330,7 +330,7 @@ async fn events_about_orders_that_are_not_here_are_kept_as_dead_letters() {
     for event in [Says(stranger).authorized(), Says(stranger).captured(), Says(stranger).declined()] {
         world.publish(&event).await;
     }
-    // About an order that is here, but in the name of another saga: it would bring a second verdict.
+    // About an order that is here, but in the name of another saga: it would bring a second outcome.
     let id = world.place().await;
     let other = PaymentCaptured { order_id: id, amount: eur(900) };
     world.publish(&envelope(SagaId::new(&SystemClock), &other)).await;

@@ -127,7 +127,7 @@ async fn on_postgres() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_edge_answers_as_it_is_described() -> Result<()> {
+async fn the_entry_answers_as_it_is_described() -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
     let provider = Provider::start(INSTANT).await?;
     let folder = TempDir::new()?;

@@ -22,8 +22,8 @@ async fn a_consumer_deleted_while_waiting_is_gone() {
     })
     .await;
     raw.delete_consumer_from_stream("worker", "EVENTS").await.unwrap();
-    let outcome = soon("an end", receiving).await.unwrap();
-    assert!(matches!(&outcome, Err(Error::Gone(name)) if name == "worker"), "{outcome:?}");
+    let result = soon("an end", receiving).await.unwrap();
+    assert!(matches!(&result, Err(Error::Gone(name)) if name == "worker"), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,8 +34,8 @@ async fn a_consumer_deleted_before_the_next_pull_is_gone() {
     let mut subscription = bus.subscribe(&consumer(LONG)).await.unwrap();
     receive_one(&mut subscription).await.ack().await.unwrap();
     server.raw().await.delete_consumer_from_stream("worker", "EVENTS").await.unwrap();
-    let outcome = soon("an end", subscription.receive(1)).await;
-    assert!(matches!(&outcome, Err(Error::Gone(name)) if name == "worker"), "{outcome:?}");
+    let result = soon("an end", subscription.receive(1)).await;
+    assert!(matches!(&result, Err(Error::Gone(name)) if name == "worker"), "{result:?}");
     assert!(matches!(soon("close", subscription.close()).await, Err(Error::Gone(_))));
 }
 
@@ -45,8 +45,8 @@ async fn a_deleted_stream_takes_its_consumer_along() {
     let bus = server.provisioned().await;
     let mut subscription = bus.subscribe(&consumer(LONG)).await.unwrap();
     server.raw().await.delete_stream("EVENTS").await.unwrap();
-    let outcome = soon("an end", subscription.receive(1)).await;
-    assert!(matches!(&outcome, Err(Error::Gone(_))), "{outcome:?}");
+    let result = soon("an end", subscription.receive(1)).await;
+    assert!(matches!(&result, Err(Error::Gone(_))), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,8 +74,8 @@ async fn overlapping_filters_are_said_clearly() {
     let server = start().await;
     let bus = server.provisioned().await;
     let filter_subjects = vec!["events.order.>".to_owned(), "events.order.placed.>".to_owned()];
-    let outcome = bus.subscribe(&ConsumerConfig { filter_subjects, ..consumer(LONG) }).await.map(drop);
-    assert!(matches!(&outcome, Err(Error::Other(text)) if text.contains("overlap")), "{outcome:?}");
+    let result = bus.subscribe(&ConsumerConfig { filter_subjects, ..consumer(LONG) }).await.map(drop);
+    assert!(matches!(&result, Err(Error::Other(text)) if text.contains("overlap")), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

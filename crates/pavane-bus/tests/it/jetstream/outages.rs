@@ -13,9 +13,9 @@ const ACK_WAIT: Duration = Duration::from_secs(2);
 async fn relay(bus: &JetStream, count: usize) -> usize {
     let (mut done, mut failures) = (0, 0);
     while done < count {
-        let outcomes = bus.publish(messages(done..count.min(done + BATCH))).await;
-        done += outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
-        if let Some(error) = outcomes.into_iter().find_map(Result::err) {
+        let results = bus.publish(messages(done..count.min(done + BATCH))).await;
+        done += results.iter().take_while(|result| result.is_ok()).count();
+        if let Some(error) = results.into_iter().find_map(Result::err) {
             assert!(matches!(error, PublishError::Unavailable(_)), "{error}");
             failures += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -107,15 +107,15 @@ async fn a_server_that_falls_silent_makes_publishing_fail_in_time() {
     let (proxy, bus) = through_proxy(&server, TIMEOUT).await;
     proxy.black_hole(Direction::ToClient);
     let started = Instant::now();
-    let outcomes = bus.publish(messages(0..1_000)).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(PublishError::Unavailable(_)))), "{outcomes:?}");
+    let results = bus.publish(messages(0..1_000)).await;
+    assert!(results.iter().all(|result| matches!(result, Err(PublishError::Unavailable(_)))), "{results:?}");
     // One time-out for all, not one each.
     assert!(started.elapsed() < TIMEOUT * 3, "took {:?}", started.elapsed());
     let stored = server.connect().await.stream_state().await.unwrap().last_sequence;
     assert!(stored <= 256, "{stored} were sent without an answer to any");
     // Now one by one.
-    let outcomes = bus.publish(messages(1_000..2_000)).await;
-    assert!(outcomes.iter().all(Result::is_err));
+    let results = bus.publish(messages(1_000..2_000)).await;
+    assert!(results.iter().all(Result::is_err));
     let probed = server.connect().await.stream_state().await.unwrap().last_sequence;
     assert_eq!(probed, stored + 1);
     proxy.heal();
@@ -142,8 +142,8 @@ async fn a_lost_connection_makes_publishing_fail_at_once() {
     })
     .await;
     proxy.refuse();
-    let outcomes = soon("failing", publishing).await.unwrap();
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(PublishError::Unavailable(_)))), "{outcomes:?}");
+    let results = soon("failing", publishing).await.unwrap();
+    assert!(results.iter().all(|result| matches!(result, Err(PublishError::Unavailable(_)))), "{results:?}");
     // While disconnected: nothing is queued.
     soon("the disconnection", async {
         while bus.health().connected {
@@ -151,8 +151,8 @@ async fn a_lost_connection_makes_publishing_fail_at_once() {
         }
     })
     .await;
-    let outcomes = soon("failing", bus.publish(vec![message(10)])).await;
-    assert!(matches!(outcomes[0], Err(PublishError::Unavailable(_))), "{outcomes:?}");
+    let results = soon("failing", bus.publish(vec![message(10)])).await;
+    assert!(matches!(results[0], Err(PublishError::Unavailable(_))), "{results:?}");
     proxy.heal();
     soon("publishing", relay(&bus, 20)).await;
     assert_eq!(witness.stream_state().await.unwrap().last_sequence, 20);
@@ -172,8 +172,8 @@ async fn a_cut_connection_neither_loses_nor_doubles_credits() {
     });
     for third in 0..3 {
         proxy.cut();
-        let outcomes = witness.publish(messages(third * COUNT / 3..(third + 1) * COUNT / 3)).await;
-        assert!(outcomes.iter().all(Result::is_ok));
+        let results = witness.publish(messages(third * COUNT / 3..(third + 1) * COUNT / 3)).await;
+        assert!(results.iter().all(Result::is_ok));
     }
     let (seen, subscription) = soon("consuming", consuming).await.unwrap();
     assert_eq!(seen.len(), COUNT);
@@ -211,8 +211,8 @@ async fn nothing_works_after_close_and_nothing_hangs() {
     bus.publish(vec![message(1)]).await.remove(0).unwrap();
     let delivery = receive_one(&mut subscription).await;
     soon("close", bus.close()).await;
-    let outcome = soon("publishing", bus.publish(vec![message(2)])).await.remove(0);
-    assert!(matches!(outcome, Err(PublishError::Unavailable(_))), "{outcome:?}");
+    let result = soon("publishing", bus.publish(vec![message(2)])).await.remove(0);
+    assert!(matches!(result, Err(PublishError::Unavailable(_))), "{result:?}");
     assert!(soon("receiving", subscription.receive(1)).await.is_err());
     assert!(soon("acking", delivery.ack()).await.is_err());
     assert!(soon("asking", bus.stream_state()).await.is_err());

@@ -60,9 +60,9 @@ async fn a_forbidden_subject_is_named_and_what_was_under_way_goes_through() {
     let bus = connect(&server, "order").await;
     let forbidden = Outgoing { subject: "events.payment.authorized.7".to_owned(), ..message(2) };
     let started = Instant::now();
-    let outcomes = bus.publish(vec![message(1), forbidden, message(3)]).await;
-    assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
-    let Err(PublishError::Denied(text)) = &outcomes[1] else { panic!("{:?}", outcomes[1]) };
+    let results = bus.publish(vec![message(1), forbidden, message(3)]).await;
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    let Err(PublishError::Denied(text)) = &results[1] else { panic!("{:?}", results[1]) };
     assert!(text.contains("events.payment.authorized.7"), "{text}");
     assert!(started.elapsed() < AT_ONCE, "took {:?}", started.elapsed());
 }

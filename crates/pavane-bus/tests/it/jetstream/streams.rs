@@ -68,9 +68,9 @@ async fn the_servers_own_payload_limit_counts() {
     let server = start_with("max_payload: 1024").await;
     let bus = server.provisioned().await;
     let large = Outgoing { payload: vec![b'x'; 2_000].into(), ..message(1) };
-    let outcomes = bus.publish(vec![large, message(2)]).await;
-    assert!(matches!(&outcomes[0], Err(PublishError::Refused(text)) if text.contains("1024")), "{outcomes:?}");
-    assert!(outcomes[1].is_ok(), "{outcomes:?}");
+    let results = bus.publish(vec![large, message(2)]).await;
+    assert!(matches!(&results[0], Err(PublishError::Refused(text)) if text.contains("1024")), "{results:?}");
+    assert!(results[1].is_ok(), "{results:?}");
 }
 
 #[tokio::test]
@@ -78,11 +78,11 @@ async fn a_full_stream_is_back_pressure() {
     let server = start().await;
     let bus = server.connect().await;
     bus.provision(&limited(2_000)).await.unwrap();
-    let outcomes = bus.publish(messages(0..200)).await;
-    let stored = outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
+    let results = bus.publish(messages(0..200)).await;
+    let stored = results.iter().take_while(|result| result.is_ok()).count();
     assert!(stored > 0 && stored < 200, "{stored} stored");
-    for outcome in &outcomes[stored..] {
-        assert!(matches!(outcome, Err(PublishError::Unavailable(_))), "{outcome:?}");
+    for result in &results[stored..] {
+        assert!(matches!(result, Err(PublishError::Unavailable(_))), "{result:?}");
     }
     assert_eq!(
         bus.stream_state().await.unwrap().last_sequence,

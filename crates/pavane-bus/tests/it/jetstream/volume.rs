@@ -17,8 +17,8 @@ async fn fifty_thousand_go_through_and_nothing_is_left() {
         let bus = bus.clone();
         async move {
             for start in (0..COUNT).step_by(1_000) {
-                let outcomes = bus.publish(messages(start..start + 1_000)).await;
-                assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate)));
+                let results = bus.publish(messages(start..start + 1_000)).await;
+                assert!(results.iter().all(|result| result.as_ref().is_ok_and(|receipt| !receipt.duplicate)));
             }
         }
     });
@@ -53,8 +53,8 @@ async fn publishers_that_share_little_room_do_not_block_each_other() {
         let bus = bus.clone();
         publishers.spawn(async move { bus.publish(messages(publisher * 500..(publisher + 1) * 500)).await });
     }
-    let outcomes = soon("publishing", publishers.join_all()).await;
-    let sequences: BTreeSet<u64> = outcomes.into_iter().flatten().map(|outcome| outcome.unwrap().sequence).collect();
+    let results = soon("publishing", publishers.join_all()).await;
+    let sequences: BTreeSet<u64> = results.into_iter().flatten().map(|result| result.unwrap().sequence).collect();
     assert_eq!(sequences.len(), 4_000);
 }
 
@@ -68,8 +68,8 @@ async fn closing_under_load_leaves_nothing_behind() {
         async move {
             let mut published = 0;
             while !*stopped.borrow_and_update() {
-                let outcomes = bus.publish(messages(published..published + 100)).await;
-                assert!(outcomes.iter().all(Result::is_ok));
+                let results = bus.publish(messages(published..published + 100)).await;
+                assert!(results.iter().all(Result::is_ok));
                 published += 100;
             }
             published

@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use stateright::{Checker as _, Model as _};
 
 use super::{Choreography, Listeners, Model, ViolationKind, search, shop};
-use crate::{Edge, Emission, Manifest, Reaction, Role, Saga};
+use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
 
 const EVENTS: [&str; 6] = ["a.started", "a.completed", "a.aborted", "a.due", "b.asked", "b.answered"];
 
@@ -19,7 +19,7 @@ fn emission(service: &'static str) -> impl Strategy<Value = Emission> {
         0 => Emission::All(events),
         1 => Emission::OneOf(events),
         2 => Emission::Maybe(events),
-        3 => Emission::Verdict(events),
+        3 => Emission::Outcome(events),
         _ => Emission::Scheduled(events),
     })
 }
@@ -38,12 +38,12 @@ fn reaction(service: &'static str) -> impl Strategy<Value = Reaction> {
 }
 
 fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
-    (vec(reaction(service), 0..=3), vec(emission(service), 0..=1)).prop_map(move |(mut reactions, edge)| {
+    (vec(reaction(service), 0..=3), vec(emission(service), 0..=1)).prop_map(move |(mut reactions, entry)| {
         for (number, reaction) in reactions.iter_mut().enumerate() {
             reaction.name = format!("reaction-{number}");
         }
-        let edge = Edge { name: "edge".to_owned(), emits: edge };
-        Manifest { service: service.to_owned(), edges: vec![edge], reactions, events: Vec::new() }
+        let entry = Entry { name: "entry".to_owned(), emits: entry };
+        Manifest { service: service.to_owned(), entries: vec![entry], reactions, events: Vec::new() }
     })
 }
 
@@ -53,7 +53,7 @@ fn choreography() -> impl Strategy<Value = Choreography> {
         if deadline {
             emits.push(Emission::Scheduled(shop::events(&["a.due"])));
         }
-        a.edges.push(shop::edge("start", emits));
+        a.entries.push(shop::entry("start", emits));
         Choreography::of([a, b])
     })
 }
@@ -76,7 +76,7 @@ proptest! {
         let theirs = model().checker().spawn_bfs().join();
         match (ours, theirs.discovery("sound")) {
             (Ok(ours), None) => prop_assert_eq!(ours.states, theirs.unique_state_count()),
-            // That a verdict isn't reachable isn't a property of a state.
+            // That an outcome isn't reachable isn't a property of a state.
             (Err(ours), None) => prop_assert!(ours.moves.is_empty(), "{:?}", ours),
             (Err(ours), Some(theirs)) => prop_assert_eq!(ours.moves.len(), theirs.into_actions().len() + 1),
             (Ok(ours), Some(theirs)) => prop_assert!(false, "{ours:?}, but {theirs:?}"),

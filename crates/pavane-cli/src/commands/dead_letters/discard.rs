@@ -15,7 +15,7 @@ use super::{Decider, Doing, Selection, act::attended};
 use crate::{
     columns::Columns,
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, CAREFUL, GOOD, Styled},
 };
 
@@ -44,7 +44,7 @@ struct Failure {
     error: String,
 }
 
-pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let Arguments { selection, decider, doing } = arguments;
     let (filter, because) = (selection.to_act_on(doing)?, decider.because()?);
     let letters = deployment.view().await?.dead_letters(&filter);
@@ -81,7 +81,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     }
     output.answer(&answer)?;
     let done = if doing.dry_run { answer.letters.len() } else { answer.decisions.len() };
-    Ok(Outcome::found(done < answer.letters.len()))
+    Ok(Exit::found(done < answer.letters.len()))
 }
 
 impl fmt::Display for Answer {

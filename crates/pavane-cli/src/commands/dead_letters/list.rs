@@ -14,7 +14,7 @@ use super::Selection;
 use crate::{
     columns::Columns,
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, FAINT, GOOD, STRONG, Styled},
     words,
 };
@@ -43,7 +43,7 @@ struct Answer {
     shown: usize,
 }
 
-pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let view = deployment.view().await?;
     let mut filter = arguments.selection.filter();
     filter.decided = arguments.decided;
@@ -54,7 +54,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
         shown: if arguments.every { usize::MAX } else { SHOWN },
     };
     output.answer(&answer)?;
-    Ok(Outcome::found(answer.letters.iter().any(|letter| letter.fate == LetterFate::Open)))
+    Ok(Exit::found(answer.letters.iter().any(|letter| letter.fate == LetterFate::Open)))
 }
 
 impl fmt::Display for Answer {

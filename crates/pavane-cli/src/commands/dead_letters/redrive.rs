@@ -14,7 +14,7 @@ use super::{Decider, Doing, Selection, act::attended};
 use crate::{
     columns::Columns,
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, CAREFUL, GOOD, STRONG, Styled},
 };
 
@@ -39,7 +39,7 @@ struct Answer {
     progress: Progress,
 }
 
-pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let Arguments { selection, decider, doing, insist } = arguments;
     let (filter, because) = (selection.to_act_on(doing)?, decider.because()?);
     let mut plan = deployment.view().await?.plan(&filter);
@@ -59,15 +59,15 @@ pub(super) async fn carry_out(
     (plan, options): (Plan, Options),
     because: &Because,
     output: Output,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Exit> {
     let (bus, how) = (&deployment.bus, (&plan, &options));
     let progress = attended("redriving", output, async |progress, cancel| {
         redrive::run(bus, &SystemClock, how, because, (progress, cancel)).await
     });
     let progress = progress.await?;
-    let outcome = Outcome::found(progress.redriven < progress.total);
+    let exit = Exit::found(progress.redriven < progress.total);
     output.answer(&Answer { dry_run: options.dry_run, letters: plan.letters, progress })?;
-    Ok(outcome)
+    Ok(exit)
 }
 
 impl fmt::Display for Answer {

@@ -1,4 +1,4 @@
-//! `pavane retry-undo`: what must be taken back is given to its undo once more.
+//! `pavane retry-undo`: what must be undone is given to its undo once more.
 
 use anyhow::Context;
 use clap::Args;
@@ -7,7 +7,7 @@ use pavane_observe::redrive::Options;
 use super::{Decider, redrive};
 use crate::{
     deployment::{self, Deployment},
-    output::{Outcome, Output},
+    output::{Exit, Output},
 };
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
 }
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let Arguments { what, decider, dry_run } = arguments;
     let (because, view) = (decider.because()?, deployment.view().await?);
     let saga = deployment::only_saga(&view, what)?;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{
     columns::Columns,
     deployment::Deployment,
-    output::{Outcome, Output},
+    output::{Exit, Output},
     style::{BAD, CAREFUL, FAINT, GOOD, STRONG, Styled},
 };
 
@@ -51,7 +51,7 @@ struct Answer {
     message: Option<StoredMessage>,
 }
 
-pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Outcome> {
+pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let mut filter = LetterFilter::default();
     filter.sequences = vec![arguments.number];
     filter.decided = true;
@@ -65,7 +65,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
         (sealed, _) => sealed.map(|sealed| sealed.redacted(&view)),
     };
     output.answer(&Answer { looked_at, message })?;
-    Ok(Outcome::Fine)
+    Ok(Exit::Fine)
 }
 
 impl Revealing {

@@ -119,7 +119,7 @@ fn as_it_must_be(name: &str, consumer: &ConsumerReport, settings: &ReactionSetti
     if consumer.ack_wait != settings.ack_wait {
         let (is, wanted) = (words::duration(consumer.ack_wait), words::duration(settings.ack_wait));
         findings.push(Finding::risk(
-            format!("the consumer of {name} waits {is} for a sign of life, the service believes {wanted}"),
+            format!("the consumer of {name} waits {is} for a heartbeat, the service believes {wanted}"),
             "where it waits less, an event is delivered again while it is being handled",
             format!("nats consumer edit EVENTS {durable} --wait {}s", settings.ack_wait.as_secs()),
         ));

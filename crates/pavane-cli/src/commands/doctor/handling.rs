@@ -57,28 +57,28 @@ fn known(evidence: &Evidence, declaration: &Declaration, reaction: &str) -> Opti
     (answers >= ENOUGH).then(|| P99::Answer(Duration::from_millis(p99)))
 }
 
-/// A handler that is slower than the ack wait lives by its signs of life alone.
+/// A handler that is slower than the ack wait lives by its heartbeats alone.
 fn slow(name: &str, settings: &ReactionSettings, p99: Duration) -> Option<Finding> {
     (p99 >= settings.ack_wait).then(|| {
         Finding::risk(
             format!(
-                "99 of 100 runs of {name} take up to {}, and the broker waits {} for a sign of life",
+                "99 of 100 runs of {name} take up to {}, and the broker waits {} for a heartbeat",
                 words::duration(p99),
                 words::duration(settings.ack_wait)
             ),
-            "one missed sign of life, and the event is delivered to another instance while it is being handled",
+            "one missed heartbeat, and the event is delivered to another instance while it is being handled",
             "make the handler faster, or raise its ack_wait above that",
         )
     })
 }
 
 fn late(name: &str, settings: &ReactionSettings, p99: Duration) -> Option<Finding> {
-    (p99 >= settings.allowed).then(|| {
+    (p99 >= settings.stuck_after).then(|| {
         Finding::risk(
             format!(
                 "99 of 100 answers of {name} came within {}, waiting in line included, and it is allowed {}",
                 words::duration(p99),
-                words::duration(settings.allowed)
+                words::duration(settings.stuck_after)
             ),
             "its sagas are reported stuck though they only wait in line; past the ack wait, a slow handler is given its \
              event twice",

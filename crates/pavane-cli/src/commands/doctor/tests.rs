@@ -31,7 +31,8 @@ fn bank() -> Declaration {
         effect: true,
         gives_up_with: None,
     };
-    let manifest = Manifest { service: "bank".to_owned(), edges: Vec::new(), reactions: vec![pay], events: Vec::new() };
+    let manifest =
+        Manifest { service: "bank".to_owned(), entries: Vec::new(), reactions: vec![pay], events: Vec::new() };
     let mut settings = Settings::default();
     settings.reactions = BTreeMap::from([("pay".to_owned(), ReactionSettings::new("bank_pay"))]);
     Declaration::new(manifest, Vec::new(), settings)
@@ -106,7 +107,7 @@ fn what_the_handlers_say_of_themselves_counts_more() {
     evidence.handlers = Some(BTreeMap::from([(key, Duration::from_secs(31))]));
     assert_eq!(
         whats(&handling::check(&evidence)),
-        ["99 of 100 runs of bank/pay take up to 31 s, and the broker waits 30 s for a sign of life"]
+        ["99 of 100 runs of bank/pay take up to 31 s, and the broker waits 30 s for a heartbeat"]
     );
 }
 

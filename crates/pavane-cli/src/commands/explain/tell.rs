@@ -36,7 +36,7 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
     )?;
     writeln!(f, "\n{}", Styled(STRONG, "who takes it back"))?;
     if explained.undone_by.is_empty() {
-        writeln!(f, "  nobody: it says nothing that would have to be taken back")?;
+        writeln!(f, "  nobody: it says nothing that would have to be undone")?;
     }
     for undo in &explained.undone_by {
         undone(f, undo)?;
@@ -46,8 +46,8 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
 
 fn emitters(emitters: &[Emitter]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Emitter { service, name, edge, on, how } in emitters {
-        let when = if *edge { "from outside".to_owned() } else { format!("on {}", on.join(" or ")) };
+    for Emitter { service, name, entry, on, how } in emitters {
+        let when = if *entry { "from outside".to_owned() } else { format!("on {}", on.join(" or ")) };
         lines.row([&format!("{service}/{name}"), &when, &Styled(FAINT, how)]);
     }
     lines
@@ -55,10 +55,10 @@ fn emitters(emitters: &[Emitter]) -> Columns {
 
 fn reactions(reactions: &[Reacts]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Reacts { service, reaction, takes_back, effect, then, gives_up_with } in reactions {
-        let takes_back = takes_back.as_ref().map(|event| format!("takes back {event}"));
+    for Reacts { service, reaction, undoes, effect, then, gives_up_with } in reactions {
+        let undoes = undoes.as_ref().map(|event| format!("undoes {event}"));
         let effect = effect.then(|| "an effect outside".to_owned());
-        let does = takes_back.into_iter().chain(effect).collect::<Vec<_>>().join(", ");
+        let does = undoes.into_iter().chain(effect).collect::<Vec<_>>().join(", ");
         lines.row([&format!("{service}/{reaction}"), &next(then), &does]);
         if let Some(event) = gives_up_with {
             lines.row([&"", &format!("─▶ {event}"), &"when it gives up"]);
@@ -70,7 +70,7 @@ fn reactions(reactions: &[Reacts]) -> Columns {
 fn undone(f: &mut fmt::Formatter<'_>, undo: &Undo) -> fmt::Result {
     let Undo { service, reaction, step, when, then, effect } = undo;
     let outside = if *effect { ", with an effect outside" } else { "" };
-    writeln!(f, "  {service}/{reaction} takes back what {service}/{step} did{outside}")?;
+    writeln!(f, "  {service}/{reaction} undoes what {service}/{step} did{outside}")?;
     let mut lines = Columns::indented(4);
     for trigger in when {
         let failed = trigger.fails.iter().map(|saga| format!("because the saga {saga} has failed with it"));

@@ -116,7 +116,7 @@ fn steps(saga: &SagaReport) -> Columns {
             Fate::Armed => Styled(FAINT, format!("stands; {} would take it back", effect.undo)),
             Fate::Kept => Styled(GOOD, "stands for good".to_owned()),
             Fate::Undoing => Styled(CAREFUL, format!("{} is about to take it back", effect.undo)),
-            Fate::Undone => Styled(GOOD, format!("taken back by {}", effect.undo)),
+            Fate::Undone => Styled(GOOD, format!("undone by {}", effect.undo)),
             Fate::Presumed => Styled(GOOD, format!("{} has run, and need not say anything", effect.undo)),
             Fate::Failed | _ => Styled(BAD, format!("{} failed: somebody has to decide", effect.undo)),
         };

@@ -11,7 +11,7 @@ use std::{
 
 use pavane::{
     Config, Correlation, Declared, Envelope, Event, Handled, HandlerError,
-    any::{Call, Edge, Service, Tx},
+    any::{Call, Entry, Service, Tx},
     choreography::Saga,
     inbox::Tuning,
     on, on_effect,
@@ -72,12 +72,12 @@ async fn record_charge(_: &State, tx: &mut Tx, order: &Envelope<Ordered>, (): ()
 }
 
 async fn deliver(_: &State, tx: &mut Tx, paid: &Envelope<Paid>) -> Handled {
-    let _verdict = tx.decide(&Bought { key: paid.key.clone() }).await?;
+    let _outcome = tx.decide(&Bought { key: paid.key.clone() }).await?;
     Ok(())
 }
 
 async fn give_up(_: &State, tx: &mut Tx, refused: &Envelope<Refused>) -> Handled {
-    let _verdict = tx.decide(&GivenUp { key: refused.key.clone() }).await?;
+    let _outcome = tx.decide(&GivenUp { key: refused.key.clone() }).await?;
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn write(_: &State, _: &mut Tx, _: &Envelope<Bought>) -> Handled {
 }
 
 fn hurried(tuning: &mut Tuning) {
-    tuning.allowed = Duration::from_secs(1);
+    tuning.stuck_after = Duration::from_secs(1);
 }
 
 fn service(name: &str, bank: State) -> Service<State> {
@@ -94,7 +94,7 @@ fn service(name: &str, bank: State) -> Service<State> {
     match name {
         "shop" => service
             .saga(Saga::new("purchase").starts_with::<Ordered>().completes_with::<Bought>().aborts_with::<GivenUp>())
-            .edge("order", Declared::emits::<Ordered>)
+            .entry("order", Declared::emits::<Ordered>)
             .react("deliver", on(deliver).decides::<Bought>().tuned(hurried))
             .react("give-up", on(give_up).decides::<GivenUp>().tuned(hurried)),
         "bank" => {
@@ -112,7 +112,7 @@ pub(crate) struct SmallShop {
     folder: TempDir,
     bank: State,
     running: BTreeMap<&'static str, Running>,
-    edge: Option<Edge>,
+    entry: Option<Entry>,
 }
 
 const SERVICES: [&str; 3] = ["shop", "bank", "postman"];
@@ -124,7 +124,7 @@ impl SmallShop {
             folder: TempDir::new().unwrap(),
             bank: State::default(),
             running: BTreeMap::new(),
-            edge: None,
+            entry: None,
         };
         for service in SERVICES {
             shop.run(service).await;
@@ -142,7 +142,7 @@ impl SmallShop {
         let app =
             service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats).database(database)).await.unwrap();
         if name == "shop" {
-            self.edge = Some(app.edge("order"));
+            self.entry = Some(app.entry("order"));
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
@@ -157,7 +157,7 @@ impl SmallShop {
     }
 
     pub(crate) async fn buy(&self, key: &str) {
-        let mut tx = self.edge.as_ref().unwrap().begin(Correlation::start()).await.unwrap();
+        let mut tx = self.entry.as_ref().unwrap().begin(Correlation::start()).await.unwrap();
         tx.emit(&Ordered { key: key.to_owned() }).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -17,8 +17,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         let Some(undoes) = undo.undoes() else { return };
         let line = format!("event {undoes} ");
         let times = clean.iter().filter(|found| found.starts_with(&line)).count();
-        let mut case = self.case("what its undo takes back is emitted once");
-        case.difference = (times > 1).then(|| format!("{} takes back one of {times} {undoes}", undo.name));
+        let mut case = self.case("what its undo is for is emitted once");
+        case.difference = (times > 1).then(|| format!("{} undoes one of {times} {undoes}", undo.name));
         self.cases.push(case);
     }
 

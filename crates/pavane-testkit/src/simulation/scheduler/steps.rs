@@ -113,8 +113,8 @@ impl<DB: Database> Scheduler<DB> {
             let planted = store::plant(self.world.db(name), bug, first).await;
             planted.map_err(|error| error.to_string())?;
         }
-        for (edge, entrance) in started.edges {
-            self.world.edges.insert((name.clone(), edge), entrance);
+        for (entry, entrance) in started.entries {
+            self.world.entries.insert((name.clone(), entry), entrance);
         }
         self.processes.fill(process, started.workers, &mut self.random);
         Ok(())

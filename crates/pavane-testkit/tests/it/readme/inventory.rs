@@ -23,7 +23,7 @@ async fn reserve_stock(_: &Inventory, tx: &mut Tx, payment: &Envelope<PaymentAut
     Ok(())
 }
 
-// An undo is given the very event that it takes back.
+// An undo is given the very event that it undoes.
 async fn release_stock(_: &Inventory, tx: &mut Tx, reserved: &Envelope<StockReserved>) -> Handled {
     store::release(tx, &reserved.order_id).await?;
     tx.emit(&StockReleased { order_id: reserved.order_id.clone() }).await?;

@@ -59,7 +59,7 @@ function Head({ data: { report, trace, trace_url: traceUrl, also } }) {
         ${trace && html` · trace ${traceUrl ? html`<a href=${traceUrl} target="_blank" rel="noreferrer">${trace}</a>` : html`<${Copy} text=${trace} />`}`}</p>
       ${also.length > 0 && html`<p class="quiet">Also called so: ${also.slice(0, 5).map((saga) => html`<a href=${`/sagas/${saga}`}>${saga}</a> `)}</p>`}
       ${report.events_dropped > 0 && html`<p class="notice">${counted(report.events_dropped, "later event")} of this saga are not kept here.</p>`}</div>
-    <div class="verdict"><${State} state=${summary.state} />${report.verdict && html`<span class="event">${report.verdict}</span>`}</div>
+    <div class="outcome"><${State} state=${summary.state} />${report.outcome && html`<span class="event">${report.outcome}</span>`}</div>
   </header>`;
 }
 
@@ -71,8 +71,8 @@ function Waits({ report }) {
         <p>${wait.service && html`<${Service} name=${wait.service} /> `}<span class="sentence">${wait.sentence}</span>
           ${wait.undo && html` <span class="chip undo">takes something back</span>`}
           ${wait.dead_letter && html` <a class="chip" href=${`/dead-letters?sequence=${wait.dead_letter}`}>dead letter ${wait.dead_letter}</a>`}</p>
-        <div class="progress" role="progressbar" aria-label="of the allowed time" aria-valuemin="0" aria-valuemax=${wait.allowed_ms} aria-valuenow=${Math.min(wait.waited_ms, wait.allowed_ms)}>
-          <span style=${{ width: `${Math.min(100, (100 * wait.waited_ms) / Math.max(1, wait.allowed_ms))}%` }}></span></div>
+        <div class="progress" role="progressbar" aria-label="of the allowed time" aria-valuemin="0" aria-valuemax=${wait.stuck_after_ms} aria-valuenow=${Math.min(wait.waited_ms, wait.stuck_after_ms)}>
+          <span style=${{ width: `${Math.min(100, (100 * wait.waited_ms) / Math.max(1, wait.stuck_after_ms))}%` }}></span></div>
       </li>`,
     )}</ul>
   </section>`;

@@ -4,23 +4,23 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 
 /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
 #[derive(Debug)]
-pub struct Edge<DB: Database> {
+pub struct Entry<DB: Database> {
     db: Db<DB>,
     emissions: Emissions,
 }
 
-impl<DB: Database> Clone for Edge<DB> {
+impl<DB: Database> Clone for Entry<DB> {
     fn clone(&self) -> Self {
         Self { db: self.db.clone(), emissions: self.emissions.clone() }
     }
 }
 
-impl<DB: Database> Edge<DB> {
+impl<DB: Database> Entry<DB> {
     pub(crate) const fn new(db: Db<DB>, emissions: Emissions) -> Self {
         Self { db, emissions }
     }
 
-    /// Begins a local transaction that may emit what the edge declares.
+    /// Begins a local transaction that may emit what the entry point declares.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl<DB: Database> Edge<DB> {
     /// # Examples
     ///
     /// ```
-    /// # use pavane::{Correlation, Event, outbox::Error, postgres::Edge, sqlx::PgPool};
-    /// async fn pay<E: Event>(pay: &Edge, pool: &PgPool, paid: &E) -> Result<(), Error> {
+    /// # use pavane::{Correlation, Event, outbox::Error, postgres::Entry, sqlx::PgPool};
+    /// async fn pay<E: Event>(pay: &Entry, pool: &PgPool, paid: &E) -> Result<(), Error> {
     ///     let mut tx = pool.begin().await?;
     ///     pavane::sqlx::query("update invoice set paid = true").execute(&mut *tx).await?;
     ///     pay.within(&mut tx, Correlation::start())?.emit(paid).await?;
@@ -66,7 +66,7 @@ impl<DB: Database> Edge<DB> {
     }
 }
 
-/// What an edge declares that it emits.
+/// What an entry point declares that it emits.
 #[derive(Debug, Default)]
 #[must_use = "return it from the closure"]
 pub struct Declared {
@@ -89,9 +89,9 @@ impl Declared {
         self
     }
 
-    /// One of these events as the saga's verdict, if it has none yet.
+    /// One of these events as the saga's outcome, if it has none yet.
     pub fn decides<Set: EventSet>(mut self) -> Self {
-        self.emits.push(Emission::Verdict(Set::refs()));
+        self.emits.push(Emission::Outcome(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
