@@ -26,6 +26,8 @@ use crate::{
     stage::Stage,
 };
 
+const DEPOSIT: pavane::EntryPoint = pavane::EntryPoint::new("deposit");
+
 /// Between two events, so that nothing is under way when the next one starts.
 const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,9 +78,9 @@ async fn note(arrivals: &Arrivals, _: &mut Tx<Postgres>, _: &Envelope<Deposited>
 impl Services {
     async fn start(stage: &Stage, broker: &Broker) -> Result<Self> {
         let (arrivals, arrived) = mpsc::unbounded_channel();
-        let teller = Service::<(), Postgres>::new("teller", ()).entry("deposit", Declared::emits::<Deposited>);
+        let teller = Service::<(), Postgres>::new("teller", ()).entry(&DEPOSIT, Declared::emits::<Deposited>);
         let teller = teller.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
-        let entry = teller.entry("deposit");
+        let entry = teller.entry(&DEPOSIT);
         let ledger = Service::<Arrivals, Postgres>::new(load::SERVICE, arrivals).react("note", on(note));
         let ledger = ledger.connect(Config::new(broker.url()).database(durable::database(stage).await?)).await?;
         let (stop, stopped) = oneshot::channel();

@@ -332,8 +332,3 @@ fn failing<T, E>(span: &Span, result: Result<T, E>) -> Result<T, E> {
     }
     result
 }
-
-/// What may be emitted where nothing may: dedupe and ledger only.
-pub(crate) fn nothing(who: &str) -> Emissions {
-    Emissions::new(who, Vec::new())
-}

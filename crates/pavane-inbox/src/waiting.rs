@@ -9,12 +9,12 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use pavane_bus::{Bus, Delivery, Error, Settle};
 use pavane_contract::RawEnvelope;
-use pavane_outbox::{Correlation, Database, Db};
+use pavane_outbox::{Correlation, Database, Db, Emissions};
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, warn};
 
 use crate::{
-    engine::{Arrived, Engine, Settlement, nothing},
+    engine::{Arrived, Engine, Settlement},
     wiring::Part,
 };
 
@@ -112,7 +112,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if arrived.is_local {
             return Ok(None);
         }
-        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+        let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(&self.wired.name)).await?;
         store::keep(&mut tx, (&self.wired.name, step), event, &arrived.delivery).await?;
         tx.commit().await?;
         debug!(event_id = %event.meta.id, reaction = self.wired.name, step, "the step to undo is running; waiting for it");

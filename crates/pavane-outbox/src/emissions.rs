@@ -16,6 +16,11 @@ impl Emissions {
         Self { who: who.into(), groups: groups.into() }
     }
 
+    /// For a transaction of `who` that emits nothing.
+    pub fn nothing(who: &str) -> Self {
+        Self::new(who, Vec::new())
+    }
+
     /// Who declared it.
     pub fn who(&self) -> &str {
         &self.who

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pavane::{
-    Event,
+    EntryPoint, Event,
     bus::{Memory, topology::EVENTS},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
     database::{Db, Entry, Service},
@@ -113,7 +113,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         let db = open_database(&name, Arc::new(clock.clone()), None).await;
         let app = Actor::connect(service, db.clone(), bus.clone()).await;
         let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
-        let entries = app.manifest().entries.iter().map(|entry| (entry.name.clone(), app.entry(&entry.name))).collect();
+        let entries = app.entries().map(|(name, entry)| (name.to_owned(), entry)).collect();
         let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
         let actor = Actor::of(app);
         let (given, deliveries, before, next_timer) = (HashSet::new(), 0, 0, None);
@@ -234,9 +234,9 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     /// # Panics
     ///
     /// When the wiring table has no such entry point.
-    pub fn entry(&self, name: &str) -> Entry<DB> {
-        let entry = self.entries.iter().find(|(entry, _)| entry == name);
-        entry.unwrap_or_else(|| panic!("the service has no entry point {name:?}")).1.clone()
+    pub fn entry(&self, point: &EntryPoint) -> Entry<DB> {
+        let entry = self.entries.iter().find(|(name, _)| *name == point.name());
+        entry.unwrap_or_else(|| panic!("the service has no entry point {:?}", point.name())).1.clone()
     }
 
     /// The bus, to look at what is there or to make it fail.

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Config, Error,
-    database::{Entry, Readiness},
+    database::{Entry, EntryPoint, Readiness},
     maintenance, pressure, supervisor,
     supervisor::Tasks,
     unread::Unread,
@@ -51,12 +51,28 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         &self.db
     }
 
-    /// An entry point of the wiring table, by its name. An unknown name gives an entry point that may emit nothing.
-    pub fn entry(&self, name: &str) -> Entry<DB> {
-        let declared = self.manifest().entries.iter().find(|entry| entry.name == name);
-        let groups = declared.map(|entry| entry.emits.clone()).unwrap_or_default();
-        let who = format!("{}/{name}", self.manifest().service);
-        Entry::new(self.db.clone(), Emissions::new(who, groups))
+    /// An entry point of the wiring table. Get it at start, so that a mistake is one at start.
+    ///
+    /// # Panics
+    ///
+    /// When the wiring table doesn't have it.
+    pub fn entry(&self, point: &EntryPoint) -> Entry<DB> {
+        let service = &self.manifest().service;
+        let entry = self.entries().find(|(name, _)| *name == point.name());
+        entry
+            .unwrap_or_else(|| {
+                panic!("{service} has no entry point {:?}: add .entry(…) to its wiring table", point.name())
+            })
+            .1
+    }
+
+    /// All entry points of the wiring table, with their names.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Entry<DB>)> {
+        let Manifest { service, entries, .. } = self.manifest();
+        entries.iter().map(move |entry| {
+            let emissions = Emissions::new(format!("{service}/{}", entry.name), entry.emits.clone());
+            (entry.name.as_str(), Entry::new(self.db.clone(), emissions))
+        })
     }
 
     /// Tells whether the service can do its work right now. Cheap to clone: give it to your `/readyz`.

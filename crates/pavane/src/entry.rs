@@ -2,6 +2,40 @@ use pavane_choreography::Emission;
 use pavane_contract::{EventSet, personal::EventFields};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 
+/// Names an entry point: a constant of the service, for its wiring table and for whatever serves it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use pavane::{Correlation, Declared, EntryPoint, Event, any::{App, Service}, outbox::Error};
+/// const PLACE: EntryPoint = EntryPoint::new("place-order");
+///
+/// fn service<E: Event>() -> Service<()> {
+///     Service::new("order", ()).entry(&PLACE, Declared::emits::<E>)
+/// }
+///
+/// async fn place<E: Event>(app: &App<()>, placed: &E) -> Result<(), Error> {
+///     let place = app.entry(&PLACE);
+///     let mut tx = place.begin(Correlation::start()).await?;
+///     tx.emit(placed).await?;
+///     tx.commit().await
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryPoint(&'static str);
+
+impl EntryPoint {
+    /// Names it. The name is part of the manifest, and of what those who [emit from SQL](crate::database::Guest) write.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
 /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
 #[derive(Debug)]
 pub struct Entry<DB: Database> {

@@ -24,7 +24,7 @@ mod unread;
 
 pub use app::shutdown_signal;
 pub use config::Config;
-pub use entry::Declared;
+pub use entry::{Declared, EntryPoint};
 pub use pavane_bus as bus;
 pub use pavane_choreography as choreography;
 pub use pavane_contract as contract;

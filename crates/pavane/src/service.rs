@@ -105,10 +105,10 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     }
 
     /// Declares where events enter from outside (a request, a schedule, a person) and what may be emitted there.
-    pub fn entry(mut self, name: impl Into<String>, declare: impl FnOnce(Declared) -> Declared) -> Self {
+    pub fn entry(mut self, point: &EntryPoint, declare: impl FnOnce(Declared) -> Declared) -> Self {
         let Declared { emits, fields } = declare(Declared::default());
         self.fields.extend(fields);
-        self.entries.push(pavane_choreography::Entry { name: name.into(), emits });
+        self.entries.push(pavane_choreography::Entry { name: point.name().to_owned(), emits });
         self
     }
 

@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
     let pool = PgPoolOptions::new().max_connections(20).connect(&std::env::var("DATABASE_URL")?).await?;
     sqlx::migrate!().run(&pool).await?;
     let app = saga::service().connect_with(Db::from_pool("billing", pool.clone()), Config::from_env()?).await?;
-    let billing = Billing { pool, issue: app.entry("issue") };
+    let billing = Billing { pool, issue: app.entry(&saga::ISSUE) };
     let saga = tokio::spawn(app.run_until(shutdown()));
     let routes = Router::new().route("/invoices", post(issue)).route("/invoices/{id}", get(show)).with_state(billing);
     let listener = TcpListener::bind("127.0.0.1:4020").await?;

@@ -1,9 +1,12 @@
 //! Billing's part of the saga: it says what is owed, and marks what was paid.
 
 use pavane::postgres::{Service, Tx};
-use pavane::{Envelope, Event, Handled, Key, on};
+use pavane::{EntryPoint, Envelope, Event, Handled, Key, on};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Where invoices are issued.
+pub(crate) const ISSUE: EntryPoint = EntryPoint::new("issue");
 
 /// A customer owes something.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +64,7 @@ async fn mark_paid((): &(), tx: &mut Tx, arrived: &Envelope<TransferArrived>) ->
 
 pub(crate) fn service() -> Service<()> {
     Service::new("billing", ())
-        .entry("issue", pavane::Declared::emits::<InvoiceIssued>)
+        .entry(&ISSUE, pavane::Declared::emits::<InvoiceIssued>)
         .react("mark-paid", on(mark_paid).may_emit::<InvoicePaid>())
 }
 

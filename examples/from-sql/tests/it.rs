@@ -19,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, oneshot};
 
+const PAY: pavane::EntryPoint = pavane::EntryPoint::new("pay");
+
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Paid {
     invoice: String,
@@ -44,7 +46,7 @@ fn billing() -> Service<()> {
     let tables = Migration::new(1, "tables".into(), MigrationType::Simple, sql.into_sql_str(), false);
     Service::new("billing", ())
         .migrations(Migrator::with_migrations(vec![tables]))
-        .entry("pay", pavane::Declared::may_emit::<Paid>)
+        .entry(&PAY, pavane::Declared::may_emit::<Paid>)
         .react("book", on(book))
 }
 

@@ -11,8 +11,9 @@ use axum::{
 };
 use pavane::{
     Correlation,
-    any::{Db, Entry},
+    any::Db,
     ops::{self, FieldError, PROBLEM_JSON, Problem},
+    outbox::Emissions,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
@@ -32,11 +33,10 @@ struct Description;
 #[derive(Clone)]
 struct Warehouse {
     db: Db,
-    stocktaking: Entry,
 }
 
 /// What the API answers to requests.
-pub(crate) fn router(db: Db, stocktaking: Entry) -> Router {
+pub(crate) fn router(db: Db) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(list_stock))
         .routes(routes!(show_stock, set_stock))
@@ -45,7 +45,7 @@ pub(crate) fn router(db: Db, stocktaking: Entry) -> Router {
     router
         .route("/openapi.json", get(async move || Json(description)))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Warehouse { db, stocktaking })
+        .with_state(Warehouse { db })
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,8 @@ async fn set_stock(
     let sku = domain::sku(&sku).map_err(|error| Problem::bad_request("sku", error))?;
     let Json(SetStock { on_hand }) = body.map_err(|rejection| unreadable(&rejection))?;
     let on_hand = domain::on_hand(on_hand).map_err(|error| Problem::bad_request("on_hand", error))?;
-    let mut tx = warehouse.stocktaking.begin(Correlation::start()).await?;
+    // Counting stock is no part of any saga.
+    let mut tx = warehouse.db.begin(Correlation::start(), Emissions::nothing("inventory/set-stock")).await?;
     let set = store::set_on_hand(&mut tx, &sku, on_hand).await.map_err(|error| Problem::of(&error))?;
     tx.commit().await?;
     let more = format!("more than {on_hand} of {sku} are reserved");

@@ -63,8 +63,6 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let app = service(Inventory).connect(config).await.context("failed to start the service")?;
-    // Not in the wiring table, as nothing is emitted there: counting stock is no part of any saga.
-    let stocktaking = app.entry("set-stock");
-    let routes = http::router(app.db().clone(), stocktaking);
+    let routes = http::router(app.db().clone());
     ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
 }

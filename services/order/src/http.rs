@@ -1,4 +1,4 @@
-//! The order service's HTTP entry point.
+//! The order service over HTTP.
 
 pub(crate) mod events;
 pub(crate) mod idempotency;
@@ -22,7 +22,7 @@ use contracts::{
     order::{CancelReason, OrderDeadlinePassed},
 };
 use pavane::{
-    Correlation, Decision,
+    Correlation, Decision, EntryPoint,
     any::{App, Db, Entry},
     bus::Bus,
     ops::{self, FieldError, Problem, trace_of},
@@ -47,9 +47,9 @@ use crate::{
 };
 
 /// The entry point where orders are placed.
-pub(crate) const PLACE: &str = "place-order";
+pub(crate) const PLACE: EntryPoint = EntryPoint::new("place-order");
 /// The entry point where customers cancel them.
-pub(crate) const CANCEL: &str = "cancel-order";
+pub(crate) const CANCEL: EntryPoint = EntryPoint::new("cancel-order");
 
 const BODY_MAX: usize = 64 * 1024;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -69,8 +69,8 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) fn new<B: Bus>(app: &App<Orders, B>, settings: Settings, stopping: CancellationToken) -> Self {
         Self {
-            place: app.entry(PLACE),
-            cancel: app.entry(CANCEL),
+            place: app.entry(&PLACE),
+            cancel: app.entry(&CANCEL),
             db: app.db().clone(),
             orders: Arc::clone(app.state()),
             streams: Arc::new(Semaphore::new(settings.streams_max)),

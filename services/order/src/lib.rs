@@ -65,8 +65,8 @@ pub fn service(orders: Orders) -> Service<Orders> {
     Service::new("order", orders)
         .migrations(sqlx::migrate!())
         .saga(saga())
-        .entry(http::PLACE, |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
-        .entry(http::CANCEL, Declared::decides::<OrderCancelled>)
+        .entry(&http::PLACE, |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
+        .entry(&http::CANCEL, Declared::decides::<OrderCancelled>)
         .react(
             "track-progress",
             on(track::<PaymentAuthorized>)
@@ -118,7 +118,7 @@ pub async fn serve<B: Bus>(
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let shop = Arc::new(Shop::new(&app, settings, stopping.clone()));
-    let forgetting = idempotency::forget_regularly(app.entry("forget-keys"), stopping.clone());
+    let forgetting = idempotency::forget_regularly(app.db().clone(), stopping.clone());
     let at_shutdown = stopping.clone();
     let _until_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
         shutdown.await;

@@ -100,7 +100,10 @@ pub(crate) async fn account(conn: &mut AnyConnection, order_id: OrderId) -> Resu
 }
 
 /// As [`account`], with its history, oldest first: one statement, so one moment.
-pub(crate) async fn account_with_entries(readers: &AnyPool, order_id: OrderId) -> Result<Option<(Account, Vec<Entry>)>> {
+pub(crate) async fn account_with_entries(
+    readers: &AnyPool,
+    order_id: OrderId,
+) -> Result<Option<(Account, Vec<Entry>)>> {
     let sql = "select intent_id, currency, amount, authorized, captured, voided, refunded, refusal, status, recorded_at \
                from payment join payment_history on payment_history.order_id = payment.order_id \
                where payment.order_id = $1 order by recorded_at, status";

@@ -6,10 +6,10 @@
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, Forward, Undo};
 use pavane_contract::RawEnvelope;
-use pavane_outbox::{Correlation, CrashPoint, Database, Tx};
+use pavane_outbox::{Correlation, CrashPoint, Database, Emissions, Tx};
 use tracing::Instrument as _;
 
-use super::{Engine, Failure, check_same_event, failing, nothing};
+use super::{Engine, Failure, check_same_event, failing};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
@@ -56,7 +56,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn not_called(&self, event: &RawEnvelope, error: HandlerError) -> Failure {
         if error.kind() == Kind::Reject && matches!(self.wired.part, Part::Step { .. }) {
             let forgotten = async {
-                let mut tx = self.db.begin(Correlation::caused_by(event), nothing(&self.wired.name)).await?;
+                let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(&self.wired.name)).await?;
                 store::forget_running(&mut tx, &self.wired.name, event.meta.cause.saga).await?;
                 tx.commit().await
             };
@@ -86,7 +86,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if self.wired.part == Part::Plain {
             return Ok(Some(Looked { given: event.clone(), is_first: false }));
         }
-        let mut tx = self.db.begin(Correlation::caused_by(event), nothing(name)).await?;
+        let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
         let given = match &self.wired.part {
             Part::Undo { step } => self.look_back(&mut tx, step, event).await?,
             Part::Step { .. } | Part::Plain => self.look_forward(&mut tx, event).await?,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use pavane_bus::Bus;
 use pavane_choreography::ledger::State;
 use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
-use pavane_outbox::{Correlation, Database, Tx};
+use pavane_outbox::{Correlation, Database, Emissions, Tx};
 use tracing::{debug, error, warn};
 
-use super::{Arrived, Engine, Failure, Settlement, nothing};
+use super::{Arrived, Engine, Failure, Settlement};
 use crate::{
     dead_letter::{self, DeadLetter},
     handler::{HandlerError, Kind},
@@ -70,7 +70,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let now = self.db.now();
         let attempts = store::Attempts { count: 1, first_failed_at: now, last_failed_at: now };
         let kept = async {
-            let mut tx = self.db.begin(Correlation::start(), nothing(&self.wired.name)).await?;
+            let mut tx = self.db.begin(Correlation::start(), Emissions::nothing(&self.wired.name)).await?;
             self.keep_letter(&mut tx, arrived, (&cause, attempts)).await?;
             tx.commit().await
         };

@@ -31,6 +31,8 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Ahead;
 
+const ASK: pavane::EntryPoint = pavane::EntryPoint::new("ask");
+
 const DAY: Duration = Duration::from_hours(24);
 
 macro_rules! event {
@@ -134,7 +136,7 @@ fn service(bank: State, wiring: Wiring, looks: bool) -> Service<State> {
     let (charge, refund) =
         if looks { (charge.look_up(find_charge), refund.look_up(find_refund)) } else { (charge, refund) };
     let service =
-        Service::new("bank", bank).entry("ask", Declared::may_emit::<(Placed, Cancelled)>).react("charge", charge);
+        Service::new("bank", bank).entry(&ASK, Declared::may_emit::<(Placed, Cancelled)>).react("charge", charge);
     if wiring == Wiring::Plain { service } else { service.react("refund", refund) }
 }
 
@@ -164,7 +166,7 @@ impl Till {
         let (db, bus) = (Db::open(config).await.unwrap(), Memory::new(Arc::new(SystemClock)));
         let app = service(Arc::clone(&bank), wiring, looks);
         let app = app.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let ask = app.entry("ask");
+        let ask = app.entry(&ASK);
         let running = tokio::spawn(app.run_until(std::future::pending()));
         let reaction = if wiring == Wiring::Undo { "refund" } else { "charge" };
         let saga = Correlation::of(pavane_contract::SagaId::new(&SystemClock));

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 
 use super::{books, provider::Provider};
 
+const CANCEL_ORDER: pavane::EntryPoint = pavane::EntryPoint::new("cancel-order");
+const PLACE_ORDER: pavane::EntryPoint = pavane::EntryPoint::new("place-order");
+
 /// Pieces of each thing on the shelf.
 pub(crate) const SHELF: i64 = 40;
 const DEADLINE: Duration = Duration::from_mins(15);
@@ -70,7 +73,7 @@ const EMAIL: &str = "ada@example.com";
 
 /// What the entry point does when a customer orders.
 async fn place(world: World, number: usize) -> Result<SagaId, BoxError> {
-    let mut tx = world.entry("order", "place-order").begin(Correlation::start()).await?;
+    let mut tx = world.entry("order", &PLACE_ORDER).begin(Correlation::start()).await?;
     let saga = tx.saga();
     let placed = placement(saga, number)?;
     let order_id = placed.order_id;
@@ -122,7 +125,7 @@ fn placement(saga: SagaId, number: usize) -> Result<OrderPlaced, BoxError> {
 /// What the entry point does when a customer cancels.
 async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
     let OrderPlaced { order_id, total, .. } = placement(saga.id, saga.number)?;
-    let mut tx = world.entry("order", "cancel-order").begin(Correlation::of(saga.id)).await?;
+    let mut tx = world.entry("order", &CANCEL_ORDER).begin(Correlation::of(saga.id)).await?;
     let reason = CancelReason::CustomerRequest;
     let _outcome = tx.decide(&OrderCancelled { order_id, email: EMAIL.to_owned(), total, reason }).await?;
     tx.commit().await?;

@@ -12,7 +12,8 @@ use pavane_testkit::{BoxError, Saga, System, Violation, World};
 use sqlx::Row as _;
 
 use crate::shop::{
-    Bank, Bug, DEADLINE, OrderCancelled, OrderDeadlinePassed, OrderPlaced, RICH, Scales, order, payment, stock,
+    Bank, Bug, CANCEL, DEADLINE, OrderCancelled, OrderDeadlinePassed, OrderPlaced, PLACE, RICH, Scales, order, payment,
+    stock,
 };
 
 /// Sets the shop up.
@@ -60,7 +61,7 @@ async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxE
         _ if number % 5 == 4 => 100,
         _ => 3,
     };
-    let entry = world.entry("order", "place");
+    let entry = world.entry("order", &PLACE);
     let mut tx = entry.begin(Correlation::start()).await?;
     let saga = tx.saga();
     sqlx::query("insert into orders (id) values ($1)").bind(&order).execute(tx.conn()).await?;
@@ -75,7 +76,7 @@ async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxE
 }
 
 async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
-    let mut tx = world.entry("order", "cancel").begin(Correlation::of(saga.id)).await?;
+    let mut tx = world.entry("order", &CANCEL).begin(Correlation::of(saga.id)).await?;
     let _outcome = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
     tx.commit().await?;
     Ok(())

@@ -24,6 +24,9 @@ use pavane_testkit::Network;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) const CANCEL: pavane::EntryPoint = pavane::EntryPoint::new("cancel");
+pub(crate) const PLACE: pavane::EntryPoint = pavane::EntryPoint::new("place");
+
 macro_rules! event {
     ($name:ident, $wire:literal $(, $field:ident: $type:ty)*) => {
         #[doc = concat!("`", $wire, "`")]
@@ -57,8 +60,8 @@ pub(crate) fn order(bug: Option<Bug>) -> Service<()> {
     let cancels = on(cancel::<PaymentDeclined>).or(cancel::<StockRejected>);
     let service = Service::new("order", ())
         .migrations(tables("create table orders (id text primary key)"))
-        .entry("place", |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
-        .entry("cancel", pavane::Declared::decides::<OrderCancelled>)
+        .entry(&PLACE, |entry| entry.emits::<OrderPlaced>().schedules::<OrderDeadlinePassed>())
+        .entry(&CANCEL, pavane::Declared::decides::<OrderCancelled>)
         .react("confirm", on(confirm).decides::<OrderConfirmed>());
     if bug == Some(Bug::TimeoutSkipsUndo) {
         let service = service.react("cancel", cancels.decides::<OrderCancelled>());

@@ -54,8 +54,7 @@ pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
         let service = start();
         Box::pin(async move {
             let app = Actor::connect_relaying(service, db, bus, relay).await?;
-            let entries =
-                app.manifest().entries.iter().map(|entry| (entry.name.clone(), app.entry(&entry.name))).collect();
+            let entries = app.entries().map(|(name, entry)| (name.to_owned(), entry)).collect();
             let Actor { consumers, relay, dead_letters } = Actor::of(app);
             let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(relay)];
             workers.extend(dead_letters.map(|dead_letters| Box::new(dead_letters) as Box<dyn Worker>));

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use pavane::{
+    EntryPoint,
     bus::{Bus as _, Memory, topology::EVENTS},
     choreography::Manifest,
     contract::{RawEnvelope, SagaId},
@@ -178,9 +179,9 @@ impl<DB: Database> World<DB> {
     /// # Panics
     ///
     /// When there is no such service or entry point.
-    pub fn entry(&self, service: &str, name: &str) -> Entry<DB> {
-        let entry = self.entries.get(&(service.to_owned(), name.to_owned()));
-        entry.unwrap_or_else(|| panic!("the system has no entry point {name:?} of {service:?}")).clone()
+    pub fn entry(&self, service: &str, point: &EntryPoint) -> Entry<DB> {
+        let entry = self.entries.get(&(service.to_owned(), point.name().to_owned()));
+        entry.unwrap_or_else(|| panic!("the system has no entry point {:?} of {service:?}", point.name())).clone()
     }
 
     /// A service's database.

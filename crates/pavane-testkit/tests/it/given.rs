@@ -11,6 +11,8 @@ use crate::shop::{
     PaymentRefunded, RICH, Scales, StockRejected, StockReleased, StockReserved, order, payment, stock,
 };
 
+const PLACE: pavane::EntryPoint = pavane::EntryPoint::new("place");
+
 fn id() -> String {
     "7".to_owned()
 }
@@ -63,7 +65,7 @@ async fn an_effect_and_its_undo_that_comes_first() {
 #[tokio::test]
 async fn an_entry_a_timer_and_a_outcome() {
     let mut stage = given(order(None)).await;
-    let mut tx = stage.entry("place").begin(Correlation::of(stage.saga())).await.unwrap();
+    let mut tx = stage.entry(&PLACE).begin(Correlation::of(stage.saga())).await.unwrap();
     tx.emit(&placed(id())).await.unwrap();
     tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();
     tx.commit().await.unwrap();

@@ -28,6 +28,8 @@ use tokio::sync::Mutex;
 
 use crate::stage::{Started, Stepped, until};
 
+const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+
 const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 /// How long the stuck instance waits for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -70,10 +72,10 @@ impl<DB: Database> Instance<DB> {
         };
         let service = Service::new("stage", ())
             .migrations(tables)
-            .entry("start", pavane::Declared::emits::<Started>)
+            .entry(&START, pavane::Declared::emits::<Started>)
             .react("step", on(step::<DB>).emits::<Stepped>().tuned(batches));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let start = app.entry("start");
+        let start = app.entry(&START);
         let consumer = app.into_parts().0.into_iter().next().unwrap();
         let mut config = relay::Config::default();
         config.lease = Duration::from_millis(300);

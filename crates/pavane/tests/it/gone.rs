@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::stage::{Script, Started, State, service, until};
+use crate::stage::{START, Script, Started, State, service, until};
 
 const GONE: &str = "the stream EVENTS is gone: restore it, or restart one service, which creates it anew; the others go on by \
                     themselves then";
@@ -38,7 +38,7 @@ impl Running {
         let mut config = config(&nats, &folder, "stage");
         config.relay.verify_every = Duration::from_millis(100);
         let app: App<_, _> = service(Arc::clone(&script)).connect(config).await.unwrap();
-        let (db, start, readiness) = (app.db().clone(), app.entry("start"), app.readiness());
+        let (db, start, readiness) = (app.db().clone(), app.entry(&START), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { nats, folder, script, db, start, readiness, stop, service }

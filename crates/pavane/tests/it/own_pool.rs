@@ -19,6 +19,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::stage::{Cancelled, Started, Stepped, TakenBack, until};
 
+const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+
 async fn bill((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
     let key = started.key.clone();
     // An array is a type that the driver for any database doesn't have.
@@ -37,7 +39,7 @@ async fn unbill((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
 
 fn service() -> Service<()> {
     Service::new("stage", ())
-        .entry("start", pavane::Declared::emits::<(Started, Cancelled)>)
+        .entry(&START, pavane::Declared::emits::<(Started, Cancelled)>)
         .react("bill", on(bill).emits::<Stepped>())
         .react("unbill", undo(unbill).when::<Cancelled>().emits::<TakenBack>())
 }
@@ -75,7 +77,7 @@ impl Running {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let db = Db::from_pool("stage", pool.clone());
         let app: App<_> = service().connect_with(db, Config::new(nats.url())).await.unwrap();
-        let start = app.entry("start");
+        let start = app.entry(&START);
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { nats, start, stop, service }

@@ -21,7 +21,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::stage::{Started, databases, service, until};
+use crate::stage::{START, Started, databases, service, until};
 
 /// A bus in memory that panics on demand: how often still, for each thing that is asked of it.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ impl Running {
         config.relay.lease = Duration::from_secs(1);
         let connected = service(Arc::default()).connect_to(db.clone(), bus.clone(), config).await;
         let app: App<_, _> = connected.unwrap();
-        let (start, readiness) = (app.entry("start"), app.readiness());
+        let (start, readiness) = (app.entry(&START), app.readiness());
         let (stop, stopped) = oneshot::channel::<()>();
         let service = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
         Self { bus, db, start, readiness, stop, service, _folder: folder }

@@ -17,6 +17,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::stage::{Started, Stepped, until};
 
+const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+
 /// Two services, whose business tables are in a schema that neither keeps its own tables in.
 const SCHEMAS: &str = "create schema pavane_stage; create schema pavane_till; create schema shop; \
                        create table shop.steps (key text not null); create table shop.receipts (key text not null)";
@@ -34,7 +36,7 @@ async fn receive((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
 }
 
 fn stage() -> Service<()> {
-    Service::new("stage", ()).entry("start", Declared::emits::<Started>).react("step", on(step).emits::<Stepped>())
+    Service::new("stage", ()).entry(&START, Declared::emits::<Started>).react("step", on(step).emits::<Stepped>())
 }
 
 fn till() -> Service<()> {
@@ -54,7 +56,7 @@ type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
 
 /// Runs a service, once it has been asked for an entry point.
 fn run(app: App<(), Memory>) -> (Entry, Running) {
-    let start = app.entry("start");
+    let start = app.entry(&START);
     let (stop, stopped) = oneshot::channel::<()>();
     (start, (stop, tokio::spawn(app.run_until(async move { drop(stopped.await) }))))
 }

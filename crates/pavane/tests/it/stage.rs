@@ -33,6 +33,9 @@ use sqlx::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
+const CANCEL: pavane::EntryPoint = pavane::EntryPoint::new("cancel");
+pub(crate) const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+
 macro_rules! event {
     ($name:ident, $wire:literal) => {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
@@ -151,8 +154,8 @@ pub(crate) fn service(script: State) -> Service<State> {
     };
     Service::new("stage", script)
         .migrations(tables())
-        .entry("start", |entry| entry.may_emit::<Started>().schedules::<Started>())
-        .entry("cancel", pavane::Declared::may_emit::<Cancelled>)
+        .entry(&START, |entry| entry.may_emit::<Started>().schedules::<Started>())
+        .entry(&CANCEL, pavane::Declared::may_emit::<Cancelled>)
         .react(
             "step",
             on(step)
@@ -224,7 +227,7 @@ impl Stage {
         let script = State::default();
         let db = Db::open(DbConfig::new("stage", &url)).await.unwrap();
         let app = service(Arc::clone(&script)).connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let (start, cancel) = (app.entry("start"), app.entry("cancel"));
+        let (start, cancel) = (app.entry(&START), app.entry(&CANCEL));
         (Self { script, bus, db, start, cancel, stop: None, running: None, url, folder, full: false }, app)
     }
 

@@ -15,6 +15,8 @@ use pavane::{
 
 use crate::stage::{Cancelled, Charged, Declined, Started, Stepped};
 
+const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+
 async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let mut config = Config::new("");
@@ -112,8 +114,8 @@ async fn an_undeclared_event_can_not_be_emitted() {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
     let app =
-        stage().entry("start", pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
-    let mut tx = app.entry("start").begin(pavane::Correlation::start()).await.unwrap();
+        stage().entry(&START, pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
+    let mut tx = app.entry(&START).begin(pavane::Correlation::start()).await.unwrap();
     let error = tx.emit(&Stepped { key: "x".into() }).await.unwrap_err().to_string();
     assert_eq!(
         error,

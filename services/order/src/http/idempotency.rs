@@ -8,9 +8,10 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use pavane::{
     Correlation,
-    any::{Db, Entry, Tx},
+    any::{Db, Tx},
     contract::Timestamp,
     ops::{FieldError, Problem},
+    outbox::Emissions,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -73,14 +74,14 @@ impl Key {
 }
 
 /// Deletes expired keys until it is told to stop, so that the table doesn't grow without bound.
-pub(crate) async fn forget_regularly(entry: Entry, stopping: CancellationToken) {
+pub(crate) async fn forget_regularly(db: Db, stopping: CancellationToken) {
     let mut wait = FORGET_EVERY;
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        wait = match forget(&entry).await {
+        wait = match forget(&db).await {
             Ok(true) => Duration::ZERO,
             Ok(false) => FORGET_EVERY,
             Err(error) => {
@@ -92,8 +93,8 @@ pub(crate) async fn forget_regularly(entry: Entry, stopping: CancellationToken) 
 }
 
 /// Deletes some expired keys. Returns whether there may be more.
-async fn forget(entry: &Entry) -> Result<bool, pavane::outbox::Error> {
-    let mut tx = entry.begin(Correlation::start()).await?;
+async fn forget(db: &Db) -> Result<bool, pavane::outbox::Error> {
+    let mut tx = db.begin(Correlation::start(), Emissions::nothing("order/forget-keys")).await?;
     let expired = expired(tx.now());
     let forgotten = store::forget_keys(&mut tx, expired, KEYS).await?;
     tx.commit().await?;

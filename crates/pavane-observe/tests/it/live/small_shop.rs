@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
+const ORDER: pavane::EntryPoint = pavane::EntryPoint::new("order");
+
 macro_rules! event {
     ($name:ident, $wire:literal) => {
         #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Event)]
@@ -94,7 +96,7 @@ fn service(name: &str, bank: State) -> Service<State> {
     match name {
         "shop" => service
             .saga(Saga::new("purchase").starts_with::<Ordered>().completes_with::<Bought>().aborts_with::<GivenUp>())
-            .entry("order", Declared::emits::<Ordered>)
+            .entry(&ORDER, Declared::emits::<Ordered>)
             .react("deliver", on(deliver).decides::<Bought>().tuned(hurried))
             .react("give-up", on(give_up).decides::<GivenUp>().tuned(hurried)),
         "bank" => {
@@ -142,7 +144,7 @@ impl SmallShop {
         let app =
             service(name, Arc::clone(&self.bank)).connect(Config::new(&self.nats).database(database)).await.unwrap();
         if name == "shop" {
-            self.entry = Some(app.entry("order"));
+            self.entry = Some(app.entry(&ORDER));
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(app.run_until(async move { drop(stopped.await) }));

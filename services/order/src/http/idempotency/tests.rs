@@ -35,9 +35,8 @@ async fn only_expired_keys_are_forgotten_a_batch_at_a_time() {
         let db = Db::open(DbConfig::new("order", url)).await.unwrap();
         let bus = Memory::new(Arc::new(SystemClock));
         let app = crate::service(Orders::default()).connect_to(db.clone(), bus, Config::new("")).await.unwrap();
-        let entry = app.entry("forget-keys");
 
-        let mut tx = entry.begin(Correlation::start()).await.unwrap();
+        let mut tx = app.entry(&crate::http::PLACE).begin(Correlation::start()).await.unwrap();
         let order = OrderId::from(tx.saga().as_uuid());
         let saved = Saved { fingerprint: String::new(), order, body: json!({}).to_string() };
         for n in 0..=KEYS {
@@ -48,8 +47,8 @@ async fn only_expired_keys_are_forgotten_a_batch_at_a_time() {
         assert!(store::save(&mut tx, "young", &saved, Timestamp::MIN).await.unwrap());
         tx.commit().await.unwrap();
 
-        assert!(forget(&entry).await.unwrap(), "there is one more");
-        assert!(!forget(&entry).await.unwrap());
+        assert!(forget(&db).await.unwrap(), "there is one more");
+        assert!(!forget(&db).await.unwrap());
         let left: Vec<String> =
             sqlx::query_scalar("select key from idempotency_keys").fetch_all(db.readers()).await.unwrap();
         assert_eq!(left, ["young"]);
