@@ -15,7 +15,7 @@ use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
-use pavane_outbox::{Correlation, Database, Db, Emissions, Tx, trace};
+use pavane_outbox::{Correlation, Database, Db, Tx, trace};
 use tracing::{Span, field::Empty, info_span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};

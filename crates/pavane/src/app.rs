@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    Config, Error,
-    database::{Entry, EntryPoint, Readiness},
+    Config, EntryPoint, Error,
+    database::{Entry, Readiness},
     maintenance, pressure, supervisor,
     supervisor::Tasks,
     unread::Unread,

@@ -7,7 +7,14 @@ use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, 
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
 
-use crate::{Config, database::App, entry::Declared, patience::Patience, supervisor::Tasks, unread::Unread};
+use crate::{
+    Config,
+    database::App,
+    entry::{Declared, EntryPoint},
+    patience::Patience,
+    supervisor::Tasks,
+    unread::Unread,
+};
 
 /// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
