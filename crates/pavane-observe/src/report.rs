@@ -208,7 +208,7 @@ pub struct Outstanding {
     pub waited_ms: u64,
     /// How long that may take.
     pub stuck_after_ms: u64,
-    /// It takes longer than allowed, or will never come.
+    /// It takes longer than it may, or will never come.
     pub overdue: bool,
     /// The dead letter because of which it will not come by itself.
     pub dead_letter: Option<u64>,

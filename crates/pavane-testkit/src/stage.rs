@@ -153,7 +153,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         envelope(&self.clock, self.saga, event)
     }
 
-    /// Lets the service work until it rests, for example after a request at an [`entry`](Self::entry point).
+    /// Lets the service work until it rests, for example after a request at an [`entry`](Self::entry).
     ///
     /// # Panics
     ///

@@ -99,7 +99,7 @@ pub struct ReactionFlow {
     pub dead_letters: u64,
     /// Sagas that wait for it.
     pub waiting: u64,
-    /// As `waiting`, longer than allowed.
+    /// As `waiting`, for longer than a step may take.
     pub overdue: u64,
     /// How long it may take.
     pub stuck_after_ms: u64,

@@ -270,7 +270,7 @@ fn sentence(wait: &Outstanding) -> String {
         awaits => format!("{} from {}", awaits.join(" or "), wait.service),
     };
     match wait.dead_letter {
-        None => format!("waiting {waited} for {what}; allowed {stuck_after}"),
+        None => format!("waiting {waited} for {what}; stuck after {stuck_after}"),
         Some(letter) => {
             format!("waiting {waited} for {what}, in vain: {} gave up (dead letter {letter})", wait.reaction)
         }

@@ -18,7 +18,7 @@ export function draw(element, graph, onChoose) {
     elements: [
       ...graph.nodes.map((node) => ({
         data: { ...node, label: node.name, hue: hue(node.service), width: widthOf(node) },
-        classes: [node.kind, node.effect ? "effect" : "", node.verdict ? "verdict" : ""].join(" "),
+        classes: [node.kind, node.effect ? "effect" : "", node.outcome ? "outcome" : ""].join(" "),
         position: at(node.id),
       })),
       ...graph.links.map((link) => ({ data: { id: `${link.from}→${link.to}`, source: link.from, target: link.to, ...bends(link) }, classes: link.kind })),
@@ -48,7 +48,7 @@ const actorOf = (target) => {
   return target.hasClass("triggers") ? target.data("target") : target.data("source");
 };
 
-const ROOM = { event: 22, edge: 48, reaction: 26, undo: 26 };
+const ROOM = { event: 22, entry: 48, reaction: 26, undo: 26 };
 const widthOf = (node) => Math.max(64, node.name.length * 7.1 + ROOM[node.kind]);
 
 function place({ nodes, links }) {

@@ -35,7 +35,7 @@ pub(super) async fn list(
     Ok(Json(monitor.observer.view().await.sagas(&filter)))
 }
 
-/// Lists the sagas that wait longer than allowed or need a decision, the one that waits longest first.
+/// Lists the sagas that wait for longer than a step may take or need a decision, the one that waits longest first.
 #[utoipa::path(get, path = "/api/stuck", responses((status = 200, body = Vec<SagaSummary>)))]
 pub(super) async fn stuck(State(monitor): State<Monitor>) -> Json<Vec<SagaSummary>> {
     let mut stuck = monitor.observer.view().await.stuck();

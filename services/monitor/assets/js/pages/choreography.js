@@ -91,7 +91,7 @@ function Reaction({ reaction, id, beats }) {
       <dt>lag</dt><dd>${consumer ? count(consumer.pending) : "?"}</dd><dt>in flight</dt><dd>${consumer ? count(consumer.in_flight) : "?"}</dd>
       <dt>failing now</dt><dd>${consumer ? count(consumer.redelivered) : "?"}</dd>
       <dt>dead letters</dt><dd><a href=${address("/dead-letters", { service: reaction.service, reaction: reaction.reaction })}>${count(reaction.dead_letters)}</a></dd>
-      <dt>sagas wait</dt><dd>${count(reaction.waiting)}</dd><dt>too long</dt><dd>${count(reaction.overdue)}</dd><dt>allowed</dt><dd>${duration(reaction.stuck_after_ms)}</dd>
+      <dt>sagas wait</dt><dd>${count(reaction.waiting)}</dd><dt>too long</dt><dd>${count(reaction.overdue)}</dd><dt>stuck after</dt><dd>${duration(reaction.stuck_after_ms)}</dd>
     </dl>
     ${data && (data.sagas.length
       ? html`<h3><a href=${address("/sagas", { reaction: id })}>${counted(data.total, "saga")} waiting here</a></h3>
