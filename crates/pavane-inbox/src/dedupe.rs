@@ -27,7 +27,7 @@
 //! # struct Gateway;
 //! # impl Gateway { async fn text(&self, _: &str) -> Result<String, std::io::Error> { Ok(String::new()) } }
 //! # struct Parcel { phone: String }
-//! async fn text(gateway: &Gateway, call: &Call<'_>, parcel: &Envelope<Parcel>) -> Result<String, HandlerError> {
+//! async fn text(gateway: &Gateway, call: &Call<'_, sqlx::Postgres>, parcel: &Envelope<Parcel>) -> Result<String, HandlerError> {
 //!     call.once(|| async { Ok(gateway.text(&parcel.phone).await?) }).await
 //! }
 //! ```

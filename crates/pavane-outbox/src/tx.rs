@@ -127,7 +127,7 @@ impl<DB: Database> Tx<DB> {
     /// # use std::sync::Arc;
     /// # use pavane_outbox::Tx;
     /// # use tokio::sync::Notify;
-    /// fn wake(tx: &mut Tx, watchers: &Arc<Notify>) {
+    /// fn wake(tx: &mut Tx<sqlx::Postgres>, watchers: &Arc<Notify>) {
     ///     let watchers = Arc::clone(watchers);
     ///     tx.after_commit(move || watchers.notify_waiters());
     /// }

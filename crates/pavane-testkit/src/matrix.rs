@@ -50,7 +50,7 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Event, database::Service};
+/// # use pavane::{Event, any::Service};
 /// # use pavane_testkit::fault_matrix;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};

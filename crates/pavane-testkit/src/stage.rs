@@ -26,7 +26,7 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # Examples
 ///
 /// ```
-/// # use pavane::{Envelope, Event, Handled, on, database::{Service, Tx}};
+/// # use pavane::{Envelope, Event, Handled, on, any::{Service, Tx}};
 /// # use pavane_testkit::given;
 /// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};

@@ -98,7 +98,7 @@ fn sql_is_in_store_files_only() {
 fn a_service_on_postgresql_compiles_nothing_of_sqlite() {
     let tree = |features: &str| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["tree", "--locked", "--package", "pavane", "--entries", "normal,build", "--prefix", "none"]);
+        cargo.args(["tree", "--locked", "--package", "pavane", "--edges", "normal,build", "--prefix", "none"]);
         let output = cargo.args(["--no-default-features", "--features", features]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

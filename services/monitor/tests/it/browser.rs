@@ -164,6 +164,8 @@ async fn an_undo_is_retried(shop: &Shop, browser: &Browser) {
 }
 
 async fn a_closed_monitor_asks_for_a_token(shop: &mut Shop, browser: &Browser) {
+    // A page that is open would complain that nobody answers.
+    browser.open("about:blank").await;
     shop.stop("monitor").await;
     let closed = Settings::default().with_read_token(Token::new(READS).unwrap());
     shop.start_monitor(closed).await;
