@@ -33,8 +33,8 @@ impl<DB: Database> Db<DB> {
         })
     }
 
-    /// Does what has its own statements in a transaction, for as long as it takes, unless the database is gone meanwhile: the answer to
-    /// one of them would never come.
+    /// Does what has its own statements in a transaction, for as long as it takes, unless the database is gone meanwhile: the
+    /// answer to one of them would never come.
     ///
     /// # Errors
     ///

@@ -6,8 +6,8 @@ use std::{path::Path, process::Command, time::Duration};
 
 use pavane::{
     Config, Envelope, Event, Handled, Key, on,
-    postgres::{Service, Tx},
-    outbox::{Config as DbConfig, Db},
+    outbox::Config as DbConfig,
+    postgres::{Db, Service, Tx},
     sqlx::{
         SqlSafeStr as _,
         migrate::{Migration, MigrationType, Migrator},
@@ -54,13 +54,13 @@ fn billing() -> Service<()> {
 async fn pays(program: impl FnOnce(&str) -> Command, invoice: &str) {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
-    let app = billing().connect(Config::new(nats.url(), &url)).await.unwrap();
+    let app = billing().connect(Config::new(nats.url()).database(&url)).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(app.run_until(async move { drop(stopped.await) }));
     let mut program = program(&url);
     let output = program.arg(invoice).env("DATABASE_URL", &url).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let db: Db = Db::open(DbConfig::new("billing", &url)).await.unwrap();
+    let db = Db::open(DbConfig::new("billing", &url)).await.unwrap();
     let booked = "select count(*) from booked join invoice using (number)";
     while query_scalar::<_, i64>(booked).fetch_one(db.readers()).await.unwrap() < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
