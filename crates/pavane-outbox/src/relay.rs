@@ -156,10 +156,10 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(held)
     }
 
-    /// Reads the oldest rows but some: as many as fit into a limited amount of memory, going by those read before.
-    async fn read(&self, but: &[i64]) -> Result<Vec<Unsent>, Error> {
+    /// Reads the oldest rows except some: as many as fit into a limited amount of memory, going by those read before.
+    async fn read(&self, except: &[i64]) -> Result<Vec<Unsent>, Error> {
         let (dialect, limit) = (self.db.dialect(), self.read_max);
-        let read = async { store::unsent::<DB>(&mut *self.db.writer().await?, dialect, but, limit).await };
+        let read = async { store::unsent::<DB>(&mut *self.db.writer().await?, dialect, except, limit).await };
         Ok(self.db.within(read).await?)
     }
 

@@ -189,7 +189,7 @@ pub(crate) async fn schedule<DB: Database>(
 
 /// Moves timers whose time has come to the outbox, in the caller's transaction. Returns how many.
 ///
-/// Whoever deletes a timer leaves it: of two relays that do so at once, the second waits for the first one's transaction
+/// The relay that deletes a timer writes its event: of two that do so at once, the second waits for the first one's transaction
 /// and then finds nothing to delete.
 pub(crate) async fn fire_timers<DB: Database>(
     db: &Db<DB>,

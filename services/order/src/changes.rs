@@ -7,8 +7,8 @@ use contracts::OrderId;
 use pavane::any::Tx;
 use tokio::sync::{Notify, futures::Notified};
 
-/// Orders share a bell with some others: a wake-up too many costs one read, and memory stays bounded.
-const BELLS: usize = 256;
+/// How many `Notify`s all orders share: a wake-up too many costs one read, and memory stays bounded.
+const SHARED: usize = 256;
 
 /// Wakes whoever follows an order in this process when something has changed. Clones are the same.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Changes(Arc<[Notify]>);
 
 impl Default for Changes {
     fn default() -> Self {
-        Self((0..BELLS).map(|_| Notify::new()).collect())
+        Self((0..SHARED).map(|_| Notify::new()).collect())
     }
 }
 
@@ -31,18 +31,18 @@ impl Changes {
     }
 
     fn announce(&self, order: OrderId) {
-        self.bell(order).notify_waiters();
+        self.shared(order).notify_waiters();
     }
 
     /// Completes at the next announcement after this call.
     pub(crate) fn next(&self, order: OrderId) -> Notified<'_> {
-        self.bell(order).notified()
+        self.shared(order).notified()
     }
 
-    fn bell(&self, order: OrderId) -> &Notify {
+    fn shared(&self, order: OrderId) -> &Notify {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(order);
-        // Fewer bells than any integer has values.
-        &self.0[usize::try_from(hash % BELLS as u64).unwrap_or_default()]
+        // Fewer than any integer has values.
+        &self.0[usize::try_from(hash % SHARED as u64).unwrap_or_default()]
     }
 }
 

@@ -14,18 +14,18 @@ use crate::{
 /// What never changes about an order, and whom to tell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Customer {
-    pub(crate) id: OrderId,
+    pub(crate) order_id: OrderId,
     pub(crate) email: String,
     pub(crate) total: Money,
 }
 
 impl Customer {
     pub(crate) fn confirmed(self) -> OrderConfirmed {
-        OrderConfirmed { order_id: self.id, email: self.email, total: self.total }
+        OrderConfirmed { order_id: self.order_id, email: self.email, total: self.total }
     }
 
     pub(crate) fn cancelled(self, reason: CancelReason) -> OrderCancelled {
-        OrderCancelled { order_id: self.id, email: self.email, total: self.total, reason }
+        OrderCancelled { order_id: self.order_id, email: self.email, total: self.total, reason }
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn track<E: Tells>(orders: &Orders, tx: &mut Tx, event: &Envelo
 /// is undone.
 pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<PaymentCaptured>) -> Handled {
     let customer = customer(tx, captured).await?;
-    let order = customer.id;
+    let order = customer.order_id;
     // The outcome before the row, here and everywhere: two that take them in different orders would deadlock.
     let outcome = tx.decide(&customer.confirmed()).await?;
     record(tx, order, Fact::Captured).await?;
@@ -91,7 +91,7 @@ pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<Pa
 /// The order can't be fulfilled, so it is cancelled, unless its end was decided before.
 pub(crate) async fn cancel<E: Ends>(orders: &Orders, tx: &mut Tx, event: &Envelope<E>) -> Handled {
     let customer = customer(tx, event).await?;
-    let order = customer.id;
+    let order = customer.order_id;
     let outcome = tx.decide(&customer.cancelled(E::REASON)).await?;
     if let Some(fact) = E::FACT {
         record(tx, order, fact).await?;

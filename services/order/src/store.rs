@@ -51,7 +51,7 @@ async fn insert_entry(tx: &mut Tx, order: OrderId, entry: &Entry) -> Result<(), 
 pub(crate) async fn customer(tx: &mut Tx, order: OrderId) -> Result<Option<Customer>, sqlx::Error> {
     let query = sqlx::query("select email, total_minor, currency from orders where id = $1").bind(order.to_string());
     let Some(row) = query.fetch_optional(tx.conn()).await? else { return Ok(None) };
-    Ok(Some(Customer { id: order, email: row.try_get("email")?, total: total(&row)? }))
+    Ok(Some(Customer { order_id: order, email: row.try_get("email")?, total: total(&row)? }))
 }
 
 /// What became of recording a fact.

@@ -201,7 +201,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Settlement::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
     }
 
-    /// Exponential backoff with full jitter.
+    /// Exponential backoff with jitter: random from nearly nothing to the exponential delay ("full jitter").
     /// See <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     pub(crate) fn backoff(&self, base: Duration, attempt: u32) -> Duration {
         full_jitter(base, self.wired.reaction.tuning.backoff_max, attempt, self.db.clock())
@@ -216,7 +216,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// A uniformly random delay between the base and `base * 2^(attempt - 1)`, at most `max`.
+/// A random delay up to `base * 2^(attempt - 1)` and `max`, and of a quarter of the base at least.
 pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
     let ceiling = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(max);
     let span = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX).max(1);

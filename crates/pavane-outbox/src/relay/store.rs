@@ -23,14 +23,14 @@ pub(crate) type Sent = (i64, i64);
 /// A row that the broker will never take: `(outbox sequence, why)`.
 pub(crate) type Refused = (i64, String);
 
-/// The oldest unsent rows but some.
+/// The oldest unsent rows, except some.
 ///
 /// There is no cursor: whatever is unsent is found, however late its transaction commits. A cursor over an identity
 /// column would skip rows that become visible out of order.
 pub(crate) async fn unsent<DB: Database>(
     conn: &mut DB::Connection,
     dialect: Dialect,
-    but: &[i64],
+    except: &[i64],
     limit: i64,
 ) -> Result<Vec<Unsent>, Error> {
     // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again. `not in` a
@@ -43,11 +43,11 @@ pub(crate) async fn unsent<DB: Database>(
                  from pavane_unsent cross join pavane_outbox using (seq) \
                  where seq not in (select value from json_each($2)) order by seq limit $1",
     };
-    let but = match dialect {
-        Dialect::Postgres => array(&json(but)?),
-        Dialect::Sqlite => json(but)?,
+    let except = match dialect {
+        Dialect::Postgres => array(&json(except)?),
+        Dialect::Sqlite => json(except)?,
     };
-    let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), but.into()]).await?;
+    let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), except.into()]).await?;
     rows.iter().map(unsent_row::<DB>).collect()
 }
 

@@ -9,7 +9,7 @@ use pavane::{
     inbox::{forget, keep_partitions},
     on,
     outbox::Config as DbConfig,
-    postgres::{App, Db, Entry, Service, Tx},
+    postgres::{App, Db, Service, Tx},
 };
 use pavane_testkit::servers::Postgres;
 use sqlx::PgPool;
@@ -54,11 +54,9 @@ async fn open(service: &str, url: &str, search_path: &str) -> Db {
 
 type Running = (oneshot::Sender<()>, JoinHandle<Result<(), pavane::Error>>);
 
-/// Runs a service, once it has been asked for an entry point.
-fn run(app: App<(), Memory>) -> (Entry, Running) {
-    let start = app.entry(&START);
+fn run(app: App<(), Memory>) -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
-    (start, (stop, tokio::spawn(app.run_until(async move { drop(stopped.await) }))))
+    (stop, tokio::spawn(app.run_until(async move { drop(stopped.await) })))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,8 +67,9 @@ async fn two_services_live_in_two_schemas_of_one_database() {
     let bus = Memory::new(Arc::new(SystemClock));
     let stage_db = open("stage", &url, "pavane_stage,shop").await;
     let till_db = open("till", &url, "pavane_till,shop").await;
-    let (start, stage) = run(stage().connect_to(stage_db.clone(), bus.clone(), Config::new("")).await.unwrap());
-    let (_, till) = run(till().connect_to(till_db.clone(), bus, Config::new("")).await.unwrap());
+    let app = stage().connect_to(stage_db.clone(), bus.clone(), Config::new("")).await.unwrap();
+    let (start, stage) = (app.entry(&START), run(app));
+    let till = run(till().connect_to(till_db.clone(), bus, Config::new("")).await.unwrap());
     for key in ["one", "two"] {
         let mut tx = start.begin(Correlation::start()).await.unwrap();
         tx.emit(&Started { key: key.to_owned() }).await.unwrap();

@@ -122,3 +122,11 @@ async fn an_undeclared_event_can_not_be_emitted() {
         "stage/start does not declare that it emits stage.stepped v1: add .emits::<…>() to its line in the wiring table"
     );
 }
+
+#[tokio::test]
+#[should_panic(expected = "stage has no entry point \"start\": add .entry(…) to its wiring table")]
+async fn an_entry_point_that_is_not_wired_is_missed_when_its_handle_is_made() {
+    let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
+    let app = stage().connect_to(db, Memory::new(Arc::new(SystemClock)), Config::new("")).await.unwrap();
+    app.entry(&START);
+}
