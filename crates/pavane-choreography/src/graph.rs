@@ -6,7 +6,7 @@ use pavane_contract::EventRef;
 
 use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
 
-/// Whoever emits events: a reaction of a service, or one of its entry points.
+/// What emits events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) manifest: &'a Manifest,

@@ -229,7 +229,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         Ok(self.subscription.close().await?)
     }
 
-    /// How long until an undo is due that waited for its step, for whoever takes [turns](Self::turn_now). `None` when none is:
+    /// How long until an undo is due that waited for its step, for a caller that takes [turns](Self::turn_now). `None` when none is:
     /// those whose step is running are due when it ends.
     ///
     /// # Errors
@@ -330,7 +330,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.outages = before.saturating_add(1);
         self.lacked = lacks;
         if self.asks_database() {
-            // Whoever comes next would wait for it as long.
+            // The next run would wait for it as long.
             self.outages = self.outages.max(OUTAGE);
         }
         if self.outages >= OUTAGE {
