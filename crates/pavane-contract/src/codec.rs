@@ -153,13 +153,13 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
     let Meta { id, event, key, source, time, cause } = &*envelope.meta;
     let mut headers = Headers::with_capacity(header::USUAL, header::USUAL_BYTES);
-    headers.push(header::SPEC_VERSION, SPEC_VERSION);
+    headers.push_str(header::SPEC_VERSION, SPEC_VERSION);
     headers.push(header::ID, id);
     headers.push(header::TYPE, escape(&event.name));
     headers.push(header::SOURCE, escape(source));
     headers.push(header::SUBJECT, escape(key.as_str()));
     headers.push(header::TIME, time);
-    headers.push(header::DATA_CONTENT_TYPE, "application/json");
+    headers.push_str(header::DATA_CONTENT_TYPE, "application/json");
     headers.push(header::DATA_SCHEMA, escape(&data_schema(event)));
     headers.push(header::EVENT_VERSION, event.version);
     headers.push(header::CORRELATION_ID, cause.saga);
@@ -168,9 +168,9 @@ pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
         headers.push(header::CAUSATION_ID, event);
     }
     if let Some(trace) = &cause.trace {
-        headers.push(header::TRACE_PARENT, &trace.parent);
+        headers.push_str(header::TRACE_PARENT, &trace.parent);
         if let Some(state) = &trace.state {
-            headers.push(header::TRACE_STATE, state);
+            headers.push_str(header::TRACE_STATE, state);
         }
     }
     headers
@@ -262,15 +262,18 @@ fn text(headers: &Headers, name: &'static str) -> Result<String, Error> {
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(headers: &Headers, name: &'static str) -> Result<T, Error> {
-    let value = required(headers, name)?;
-    value.parse().map_err(|error| bad(name, value, error))
+    read(name, required(headers, name)?)
 }
 
 fn optional<T: std::str::FromStr<Err: std::fmt::Display>>(
     headers: &Headers,
     name: &'static str,
 ) -> Result<Option<T>, Error> {
-    headers.get(name).map(|_| parsed(headers, name)).transpose()
+    headers.get(name).map(|value| read(name, value)).transpose()
+}
+
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(name: &'static str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|error| bad(name, value, error))
 }
 
 fn bad(name: &'static str, value: &str, why: impl std::fmt::Display) -> Error {

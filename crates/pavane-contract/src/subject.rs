@@ -24,9 +24,17 @@ pub fn of(event: &EventRef, key: &Key) -> String {
 
 /// Whether a subject is [that](of) of an event about a key. Allocates nothing: every event that arrives is asked.
 pub fn is_of(subject: &str, event: &EventRef, key: &Key) -> bool {
-    let own = |rest: &str| rest.strip_prefix('.')?.strip_prefix(event.name.as_str())?.strip_prefix('.').map(str::len);
-    let Some(token) = subject.strip_prefix(EVENTS).and_then(own) else { return false };
-    subject.bytes().skip(subject.len() - token).eq(encoded(key))
+    let own = || subject.strip_prefix(EVENTS)?.strip_prefix('.')?.strip_prefix(&event.name)?.strip_prefix('.');
+    own().is_some_and(|token| match key.as_str() {
+        // Most keys need no escape.
+        plain if !plain.is_empty() && plain.bytes().all(is_plain) => token == plain,
+        _ => token.bytes().eq(encoded(key)),
+    })
+}
+
+/// Whether a byte of a key stands for itself in a subject.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 /// The filter that matches one event about any key.
@@ -54,7 +62,7 @@ pub fn encode(key: &Key) -> String {
 fn encoded(key: &Key) -> impl Iterator<Item = u8> + '_ {
     let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
     let escaped = move |byte: u8| {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+        if is_plain(byte) {
             [Some(byte), None, None]
         } else {
             [Some(b'='), Some(digit(byte >> 4)), Some(digit(byte & 0xF))]

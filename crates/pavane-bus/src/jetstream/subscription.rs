@@ -260,7 +260,7 @@ pub(super) fn decode(map: Option<&async_nats::HeaderMap>) -> Headers {
     let (count, bytes) = all().fold((0, 0), |(count, bytes), (_, value)| (count + 1, bytes + value.len()));
     let mut headers = Headers::with_capacity(count, bytes);
     for (name, value) in all() {
-        headers.push(header_name(name.as_ref()), value);
+        headers.push_str(header_name(name.as_ref()), value);
     }
     headers.sort();
     headers

@@ -40,9 +40,19 @@ impl Headers {
         self.fields.push(Field { name: name.into(), value: start..self.values.len() });
     }
 
-    /// The first value of a header.
+    /// As [`push`](Self::push), of a value that is text already, which is several times cheaper.
+    pub fn push_str(&mut self, name: impl Into<Cow<'static, str>>, value: &str) {
+        let start = self.values.len();
+        self.values.push_str(value);
+        self.fields.push(Field { name: name.into(), value: start..self.values.len() });
+    }
+
+    /// The first value of a header. One whose name has the very case of `name` goes before one that has not.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        // Nearly always the case agrees, and comparing without case costs ten times as much.
+        let same = self.fields.iter().find(|field| field.name == name);
+        let field = same.or_else(|| self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)))?;
+        Some(&self.values[field.value.clone()])
     }
 
     /// The headers as name and value.
@@ -104,7 +114,7 @@ impl<'de> Deserialize<'de> for Headers {
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Headers, A::Error> {
                 let mut headers = Headers::with_capacity(header::USUAL, header::USUAL_BYTES);
                 while let Some(Pair(name, value)) = pairs.next_element()? {
-                    headers.push(header::name(&name), value);
+                    headers.push_str(header::name(&name), &value);
                 }
                 Ok(headers)
             }

@@ -48,15 +48,15 @@ impl Arrived {
             codec::decode_on(&message.subject, &message.headers, message.payload.clone(), payload_max)
                 .map_err(Unusable::Unreadable)
         };
-        let redriven = Address::of_redrive(&message.subject).and_then(|it| key_of(it.subject));
         let mut hasher = DefaultHasher::new();
-        match (&event, &redriven) {
-            (Ok(event), _) => event.meta.key.as_str(),
+        match &event {
+            Ok(event) => event.meta.key.as_str().hash(&mut hasher),
             // A redrive counts only where its subject and the letter's agree, so this is the event's key.
-            (Err(_), Some(key)) => key.as_str(),
-            (Err(_), None) => &message.subject,
+            Err(_) => match Address::of_redrive(&message.subject).and_then(|it| key_of(it.subject)) {
+                Some(key) => key.as_str().hash(&mut hasher),
+                None => message.subject.hash(&mut hasher),
+            },
         }
-        .hash(&mut hasher);
         Self { event, lane: hasher.finish(), is_redriven, is_local: false, delivery }
     }
 
