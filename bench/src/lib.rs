@@ -2,7 +2,7 @@
 //!
 //! The program is `bench`; the other programs are started by it, to be measured as processes of their own.
 
-mod baseline;
+mod comparison;
 mod harness;
 mod load;
 mod page;

@@ -17,7 +17,7 @@ use std::pin::Pin;
 
 use anyhow::{Result, bail};
 
-use crate::{baseline, report::Row, stage::Stage};
+use crate::{comparison, report::Row, stage::Stage};
 
 /// Something that can be measured.
 pub(crate) struct Bench {
@@ -95,9 +95,9 @@ const ALL: &[Bench] = &[
         run: |stage| Box::pin(takeover::run(stage)),
     },
     Bench {
-        name: baseline::NAME,
+        name: comparison::NAME,
         about: "the shop, beside two-phase commit and an orchestrated saga",
-        run: |stage| Box::pin(baseline::run(stage)),
+        run: |stage| Box::pin(comparison::run(stage)),
     },
 ];
 

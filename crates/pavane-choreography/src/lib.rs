@@ -14,7 +14,7 @@ mod declaration;
 mod diagram;
 mod graph;
 pub mod ledger;
-mod manifest;
+pub mod manifest;
 pub mod model;
 mod saga;
 

@@ -1,3 +1,5 @@
+//! A service's part of the choreography, as plain data.
+
 use pavane_contract::{
     EventRef,
     personal::{EventFields, Fields},
@@ -59,6 +61,28 @@ pub enum Role {
     },
 }
 
+/// A reaction's part in the step ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature: another part would be another protocol")]
+pub enum Part<'m> {
+    /// Nothing of it is ever undone.
+    Plain,
+    /// A step: the event `keeps`, if it emits it, is kept for its undo.
+    Step {
+        /// What undoes it.
+        undo: &'m Reaction,
+        /// The event that the undo is given.
+        keeps: &'m EventRef,
+    },
+    /// An undo.
+    Undo {
+        /// What it undoes.
+        step: &'m Reaction,
+        /// The step's event that it is given.
+        undoes: &'m EventRef,
+    },
+}
+
 /// A group of events and how they are emitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -117,14 +141,30 @@ impl Manifest {
         declared.find(|declared| declared.event == *event).map(|declared| &declared.fields)
     }
 
+    /// The part that a reaction of this service has in the step ledger. Everything that asks goes by this: the consumer that
+    /// keeps the ledger, the model checker, the monitor, the fault matrix.
+    pub fn part<'m>(&'m self, reaction: &'m Reaction) -> Part<'m> {
+        let step_of = |undoes: &EventRef| {
+            let mut forward = self.reactions.iter().filter(|step| step.role == Role::React);
+            forward.find(|step| step.emitted().any(|event| event == undoes))
+        };
+        match &reaction.role {
+            Role::Undo { undoes } => step_of(undoes).map_or(Part::Plain, |step| Part::Undo { step, undoes }),
+            Role::React => {
+                let mut undos = self.reactions.iter().filter_map(|undo| Some((undo, undo.undoes()?)));
+                let undo = undos.find(|(_, undoes)| step_of(undoes).is_some_and(|step| step.name == reaction.name));
+                undo.map_or(Part::Plain, |(undo, keeps)| Part::Step { undo, keeps })
+            }
+        }
+    }
+
     /// The reaction that `undo` undoes: the forward reaction of this service that emits the event it undoes.
-    pub fn step_of(&self, undo: &Reaction) -> Option<&Reaction> {
-        let Role::Undo { undoes } = &undo.role else { return None };
-        self.reactions.iter().find(|step| step.role == Role::React && step.emitted().any(|event| event == undoes))
+    pub fn step_of<'m>(&'m self, undo: &'m Reaction) -> Option<&'m Reaction> {
+        if let Part::Undo { step, .. } = self.part(undo) { Some(step) } else { None }
     }
 
     /// The reaction that undoes what `step` did. `None` when `step` isn't a step.
-    pub fn undo_of(&self, step: &Reaction) -> Option<&Reaction> {
-        self.reactions.iter().find(|undo| self.step_of(undo).is_some_and(|undone| undone.name == step.name))
+    pub fn undo_of<'m>(&'m self, step: &'m Reaction) -> Option<&'m Reaction> {
+        if let Part::Step { undo, .. } = self.part(step) { Some(undo) } else { None }
     }
 }

@@ -114,7 +114,7 @@ pub enum Error {
     },
     /// The body isn't JSON, or not the JSON that the event's type wants.
     #[error("the body does not fit the contract: {0}")]
-    Body(#[from] Misfit),
+    Body(Misfit),
     /// The event is another one than the reaction wants, or another version of it.
     #[error("expected {wanted}, found {found}")]
     OtherEvent {
@@ -138,6 +138,12 @@ pub enum Error {
         /// What it says that it is about.
         key: Key,
     },
+}
+
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Self {
+        Self::Body(misfit)
+    }
 }
 
 impl From<serde_json::Error> for Error {

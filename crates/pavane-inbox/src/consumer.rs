@@ -3,33 +3,36 @@
 //! Events with the same key are handled one after another; others at once, up to the reaction's concurrency. What waits
 //! while all of that is busy becomes the next batch: one event when idle, many under load.
 
+mod outage;
+mod settling;
+
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
-    future::Future,
-    mem,
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use pavane_bus::{Bus, Delivery, Subscription};
-use pavane_outbox::{CrashPoint, Database, Db, Dialect};
+use pavane_outbox::{Database, Db, Dialect};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
 };
-use tracing::{Instrument as _, debug, debug_span, warn};
+use tracing::{Instrument as _, debug_span, warn};
 
 use crate::{
-    Tuning,
     dead_letter::Publisher,
-    engine::{Arrived, Engine, Lacks, Lane, Run, Settlement},
+    engine::{Arrived, Engine, Lacks, Lane, Settlement},
     metric,
     waiting::{self, Waiting},
     wiring::{Part, Wired},
 };
+
+use outage::Outage;
+pub(crate) use settling::{alive, check_payload_max, settle};
+use settling::{send_heartbeat, settle_all};
 
 /// Why a consumer can't go on. Each reads after "failed to consume events: ".
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +81,7 @@ pub struct Consumer<S, DB: Database, B: Bus> {
     lanes: HashSet<Lane>,
     running: JoinSet<Finished>,
     in_hand: usize,
-    outages: u32,
-    /// What wasn't there the last time.
-    lacked: Lacks,
-    paused_until: Option<Instant>,
+    outage: Outage,
 }
 
 /// What a run leaves behind.
@@ -111,9 +111,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             lanes: HashSet::new(),
             running: JoinSet::new(),
             in_hand: 0,
-            outages: 0,
-            lacked: Lacks::Nothing,
-            paused_until: None,
+            outage: Outage::default(),
         })
     }
 
@@ -149,14 +147,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     /// When the durable consumer is gone for good.
     pub async fn turn(&mut self) -> Result<(), Error> {
         const OUTBOX_FULL: Duration = Duration::from_secs(1);
-        if self.paused_until.is_none() && self.engine.db.check_room().is_err() {
+        if self.outage.paused_until.is_none() && self.engine.db.check_room().is_err() {
             // Not a failure: nothing is counted, and what is in hand stays there.
-            self.paused_until = Some(Instant::now() + OUTBOX_FULL);
+            self.outage.paused_until = Some(Instant::now() + OUTBOX_FULL);
         }
         self.start_runs();
-        let credits = self.limited(self.engine.credits()).saturating_sub(self.in_hand);
+        let credits = self.outage.limited(self.engine.credits()).saturating_sub(self.in_hand);
         let heartbeat_every = self.engine.wired.reaction.tuning.ack_wait / 3;
-        let pause = self.paused_until;
+        let pause = self.outage.paused_until;
         let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
         tokio::select! {
             biased;
@@ -190,7 +188,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     ///
     /// When the durable consumer is gone for good.
     pub async fn turn_now(&mut self, batch_max: usize) -> Result<usize, Error> {
-        let credits = self.limited(batch_max).saturating_sub(self.queue.len());
+        let credits = self.outage.limited(batch_max).saturating_sub(self.queue.len());
         if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
             self.enqueue(deliveries?);
         }
@@ -199,7 +197,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         let events = batch.len();
         if events > 0 {
             self.engine.fetch_letters(&mut batch).await;
-            let handled = self.engine.run(&batch, self.outages).await;
+            let handled = self.engine.run(&batch, self.outage.failures).await;
             let lacks = handled.lacks;
             settle_all(&self.engine, batch, handled).await;
             self.finish(Ok(Finished { lanes: Vec::new(), events, lacks })).await?;
@@ -265,7 +263,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             }
             let lanes: Vec<_> = batch.iter().map(|arrived| arrived.lane).collect();
             self.lanes.extend(&lanes);
-            let (engine, outages) = (Arc::clone(&self.engine), self.outages);
+            let (engine, outages) = (Arc::clone(&self.engine), self.outage.failures);
             let span = debug_span!(
                 "react",
                 service = engine.wired.service,
@@ -278,17 +276,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
 
     /// How many runs may be under way: one as a probe while something is unavailable, none during a pause.
     fn room(&self) -> usize {
-        if self.paused_until.is_some() { 0 } else { self.limited(self.engine.concurrency()) }
-    }
-
-    /// So many of something, or one as a probe while something is unavailable.
-    fn limited(&self, most: usize) -> usize {
-        if self.outages >= OUTAGE { most.min(1) } else { most }
+        if self.outage.paused_until.is_some() { 0 } else { self.outage.limited(self.engine.concurrency()) }
     }
 
     /// Takes the oldest waiting events whose keys are free. Events of one key stay together and in order.
     fn take_batch(&mut self) -> Vec<Arrived> {
-        let most = self.limited(self.engine.batch_max());
+        let most = self.outage.limited(self.engine.batch_max());
         let mut batch: Vec<Arrived> = Vec::new();
         // Keys seen in this pass whose events must wait behind an earlier one.
         let mut behind: HashSet<Lane> = HashSet::new();
@@ -315,79 +308,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.lanes.remove(lane);
         }
         self.in_hand -= finished.events;
-        match (finished.lacks, self.paused_until) {
-            (Lacks::Nothing, _) => self.outages = 0,
-            // One of many that were under way when the outage was noticed: it says nothing new.
-            (Lacks::Something | Lacks::Database, Some(_)) => {}
-            (lacks, None) => self.outage(lacks).await,
-        }
+        self.note(finished.lacks).await;
         Ok(())
     }
-
-    /// Counts a failure of the infrastructure; after some in a row the reaction pauses, longer each time.
-    async fn outage(&mut self, lacks: Lacks) {
-        let before = self.outages;
-        self.outages = before.saturating_add(1);
-        self.lacked = lacks;
-        if self.asks_database() {
-            // The next run would wait for it as long.
-            self.outages = self.outages.max(OUTAGE);
-        }
-        if self.outages >= OUTAGE {
-            self.pause();
-        }
-        if self.outages >= OUTAGE && before < OUTAGE {
-            self.give_back().await;
-        }
-    }
-
-    fn pause(&mut self) {
-        let pause = self.engine.backoff(Duration::from_millis(200), self.outages.saturating_sub(OUTAGE) + 1);
-        debug!(reaction = self.engine.wired.name, ?pause, "something is unavailable; pausing");
-        self.paused_until = Some(Instant::now() + pause);
-    }
-
-    /// Ends a pause; begins another one as long as the database is away.
-    async fn end_pause(&mut self) {
-        if self.outages >= OUTAGE && self.asks_database() && !matches!(self.engine.db.is_read_only().await, Ok(false)) {
-            self.outages = self.outages.saturating_add(1);
-            self.pause();
-        } else {
-            self.paused_until = None;
-        }
-    }
-
-    /// Whether it is a server that is away, so that no event is needed to find out whether it is back.
-    fn asks_database(&self) -> bool {
-        self.lacked == Lacks::Database && self.engine.db.dialect() == Dialect::Postgres
-    }
-
-    /// Gives back what waits here, and what was asked for and is still to come: another instance may be able to handle it.
-    /// Cancel-safe: what isn't given back then comes again after the ack wait.
-    async fn give_back(&mut self) {
-        let queue = mem::take(&mut self.queue);
-        self.in_hand -= queue.len();
-        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await {
-            // What was asked for is asked for by the old one.
-            Ok(new) => {
-                if let Err(error) = mem::replace(&mut self.subscription, new).close().await {
-                    debug!(reaction = self.engine.wired.name, %error, "what arrived isn't given back; it comes again");
-                }
-            }
-            Err(error) => {
-                debug!(reaction = self.engine.wired.name, %error, "what was asked for can't be called off; it comes again");
-            }
-        }
-        // What came from the database is due again by itself.
-        for arrived in queue.into_iter().filter(|arrived| !arrived.is_local) {
-            settle(arrived.delivery, Settlement::Again { after: Duration::ZERO }).await;
-        }
-    }
 }
-
-/// So many failures of the infrastructure in a row are an outage: the reaction pauses and then probes with one event.
-/// Fewer may be one event's bad luck, and the others go on.
-const OUTAGE: u32 = 3;
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     fn concurrency(&self) -> usize {
@@ -427,64 +351,8 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     Finished { lanes, events, lacks }
 }
 
-/// Settles each event of a run as it turned out.
-async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
-    for (arrived, settlement) in batch.into_iter().zip(run.settlements) {
-        engine.db.crash_point(CrashPoint::BeforeAck).await;
-        settle(arrived.delivery, settlement).await;
-        engine.db.crash_point(CrashPoint::AfterAck).await;
-    }
-}
-
-/// Refuses events that the server wouldn't take back.
-pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning) -> Result<(), Error> {
-    let (payload_max, limit) = (tuning.payload_max, bus.message_max());
-    if payload_max >= limit {
-        return Err(Error::PayloadMax { reaction: reaction.to_owned(), payload_max, limit });
-    }
-    Ok(())
-}
-
-/// Tells the broker that work goes on, as long as it does.
-pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            result = &mut work => return result,
-            () = tokio::time::sleep(ack_wait / 3) => {
-                for arrived in batch {
-                    send_heartbeat(&arrived.delivery).await;
-                }
-            }
-        }
-    }
-}
-
-/// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
-pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
-    let settled = match settlement {
-        Settlement::Done => delivery.ack().await,
-        Settlement::Again { after } => delivery.retry_after(after).await,
-        Settlement::Dead { reason } => delivery.reject(reason).await,
-    };
-    if let Err(error) = settled {
-        // The broker delivers it again, and the inbox skips it.
-        debug!(%error, "failed to settle a delivery");
-    }
-}
-
-async fn send_heartbeat(delivery: &Delivery) {
-    if let Err(error) = delivery.in_progress().await {
-        debug!(%error, "failed to tell the broker that work goes on");
-    }
-}
-
 impl<S, DB: Database, B: Bus> fmt::Debug for Consumer<S, DB, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer")
-            .field("in_hand", &self.in_hand)
-            .field("outages", &self.outages)
-            .finish_non_exhaustive()
+        f.debug_struct("Consumer").field("in_hand", &self.in_hand).field("outage", &self.outage).finish_non_exhaustive()
     }
 }

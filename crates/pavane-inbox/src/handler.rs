@@ -104,18 +104,7 @@ impl HandlerError {
         if let Some(told) = &self.told {
             return told.to_string();
         }
-        let mut line = self.cause.to_string();
-        let mut source = self.cause.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Many errors repeat their source in their own message.
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            source = cause.source();
-        }
-        line
+        pavane_outbox::chain(&*self.cause)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use pavane_bus::{Bus, Delivery, Error, Settle};
 use pavane_contract::RawEnvelope;
-use pavane_outbox::{Correlation, Database, Db, Emissions};
+use pavane_outbox::{Correlation, Database, Db, Emissions, chain};
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, warn};
 
@@ -74,7 +74,11 @@ impl Waiting {
             Ok(taken) => taken,
             Err(error) => {
                 // As with the bus: what can't be received now is received later.
-                warn!(reaction, %error, "failed to look for undos that wait for their step; looking again");
+                warn!(
+                    reaction,
+                    error = chain(&error),
+                    "failed to look for undos that wait for their step; looking again"
+                );
                 return Vec::new();
             }
         };
@@ -161,5 +165,5 @@ impl<DB: Database> Settle for Kept<DB> {
 }
 
 fn unavailable(error: &pavane_outbox::Error) -> Error {
-    Error::Unavailable(error.to_string())
+    Error::Unavailable(chain(error))
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use pavane_bus::ConsumerConfig;
-use pavane_choreography::{Emission, Manifest, Role};
+use pavane_choreography::{Emission, Manifest, Role, manifest};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
@@ -330,11 +330,9 @@ fn part(manifest: &Manifest, name: &str) -> Result<Part, Error> {
     let Some(reaction) = manifest.reactions.iter().find(|reaction| reaction.name == name) else {
         return Err(Error::Name { what: "the reaction", name: name.to_owned() });
     };
-    if let Some(step) = manifest.step_of(reaction) {
-        return Ok(Part::Undo { step: step.name.clone() });
-    }
-    Ok(match manifest.undo_of(reaction).map(|undo| &undo.role) {
-        Some(Role::Undo { undoes }) => Part::Step { keeps: undoes.clone() },
-        _ => Part::Plain,
+    Ok(match manifest.part(reaction) {
+        manifest::Part::Plain => Part::Plain,
+        manifest::Part::Step { keeps, .. } => Part::Step { keeps: keeps.clone() },
+        manifest::Part::Undo { step, .. } => Part::Undo { step: step.name.clone() },
     })
 }

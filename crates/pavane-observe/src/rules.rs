@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pavane_choreography::{Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Role, Saga};
+use pavane_choreography::{Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Saga, manifest};
 use pavane_contract::EventRef;
 
 /// An event's type as a small number.
@@ -182,9 +182,14 @@ impl Rules {
         let manifest = &declaration.manifest;
         let settings = declaration.settings.reactions.get(&reaction.name);
         let outcomes = self.kinds_of(&outcomes(manifest));
-        let role = match &reaction.role {
-            Role::Undo { undoes } => Part::Undo { undoes: self.kind(undoes) },
-            Role::React | _ => self.step(manifest, reaction, first),
+        let role = match manifest.part(reaction) {
+            manifest::Part::Plain => Part::Plain,
+            manifest::Part::Step { undo, keeps } => {
+                let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
+                let undo = RuleId::try_from(first + position).unwrap_or(RuleId::MAX);
+                Part::Step { undo, done: self.kind(keeps) }
+            }
+            manifest::Part::Undo { undoes, .. } => Part::Undo { undoes: self.kind(undoes) },
         };
         let mut must = Vec::new();
         for group in &reaction.emits {
@@ -213,13 +218,6 @@ impl Rules {
             emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
             gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),
         }
-    }
-
-    fn step(&mut self, manifest: &Manifest, step: &Reaction, first: usize) -> Part {
-        let Some(undo) = manifest.undo_of(step) else { return Part::Plain };
-        let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
-        let Some(undoes) = undo.undoes() else { return Part::Plain };
-        Part::Step { undo: RuleId::try_from(first + position).unwrap_or(RuleId::MAX), done: self.kind(undoes) }
     }
 
     fn group(&mut self, events: &[EventRef]) -> Group {

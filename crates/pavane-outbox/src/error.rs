@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{error::Error as StdError, iter::successors, time::Duration};
 
 use pavane_contract::{EventRef, Key, SagaId, codec};
 
@@ -9,15 +9,26 @@ use crate::{bounds::days, failure};
 #[non_exhaustive]
 pub enum Error {
     /// The database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed")]
     Database(#[source] sqlx::Error),
+    /// PostgreSQL lets nobody in: it isn't there, or not for us.
+    #[error("no connection to {address} within {within:?}: start PostgreSQL there, or point DATABASE_URL elsewhere")]
+    NoConnection {
+        /// Where it was looked for, without the password.
+        address: String,
+        /// How long it was tried.
+        within: Duration,
+        /// What the last attempt ended with.
+        #[source]
+        cause: sqlx::Error,
+    },
     /// The database didn't answer in time.
     #[error("the database did not answer within {0:?}, the database_timeout")]
     NoAnswer(Duration),
     /// A connection pooler mixes up prepared statements.
     #[error(
-        "a connection pooler between here and PostgreSQL mixes up prepared statements ({0}): set max_prepared_statements to \
-         200 in PgBouncer 1.21 or newer, or use pool_mode = session"
+        "a connection pooler between here and PostgreSQL mixes up prepared statements: set max_prepared_statements to 200 in \
+         PgBouncer 1.21 or newer, or use pool_mode = session"
     )]
     Pooler(#[source] sqlx::Error),
     /// A setting of the database would break a guarantee.
@@ -43,7 +54,7 @@ pub enum Error {
     )]
     Ended,
     /// A migration of the framework's tables failed.
-    #[error("the framework's tables can't be brought up to date: {0}")]
+    #[error("the framework's tables can't be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The URL isn't one of a database that Pavane runs on.
     #[error(
@@ -123,7 +134,7 @@ pub enum Error {
     )]
     NoTransaction,
     /// The event can't be written as JSON.
-    #[error("the event can't be encoded: {0}")]
+    #[error("the event can't be encoded")]
     Encode(#[from] codec::Error),
 }
 
@@ -137,4 +148,17 @@ impl From<sqlx::Error> for Error {
             Self::Database(error)
         }
     }
+}
+
+/// An error and what caused it, as one line. What an error repeats of its cause is said once.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = error.to_string();
+    for cause in successors(error.source(), |&cause| cause.source()) {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+    }
+    line
 }

@@ -39,7 +39,7 @@ pub use crash_point::{CrashPoint, CrashPoints};
 pub use database::{Arg, Database, Dialect, Statement};
 pub use db::{Config, Db};
 pub use emissions::Emissions;
-pub use error::Error;
+pub use error::{Error, chain};
 pub use failure::Failure;
 pub use guest::Guest;
 pub use refused::RefusedEvent;

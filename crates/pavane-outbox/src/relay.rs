@@ -5,21 +5,44 @@
 //! acknowledged it, and kept until the durability horizon has passed, because an acknowledgement does not mean that the
 //! broker has flushed it to disk. Whenever the connection was lost, and now and then anyway, the relay looks whether the
 //! broker still has what it acknowledged, and publishes again what it lost.
+//!
+//! ```text
+//!               the lease is another's                    no rows
+//!   standby ◀───────────────────────── leading ─────────────────────▶ timers
+//!      │                                │   ▲                            │
+//!      └────────────────────────────────┘   │ `ahead` is empty, or       │ one was due: its row
+//!          it is free, or ran out           │ the lease or the           ▼
+//!                                           │ connection was lost    publishing
+//!                                           │                        ┌───────────────────────────────┐
+//!                                           └────────────────────────│ at once: the rows go out,     │
+//!                                                                    │ `answers` about those before  │
+//!                                                          rows ────▶│ are recorded, and those after │
+//!                                                                    │ them are read, into `ahead`   │
+//!                                                                    └───────────────────────────────┘
+//! ```
+//!
+//! Two things are in hand between two [turns](Relay::turn), and are in the database too, as unsent rows: `ahead`, which was read
+//! and not published, and `answers`, which was published and not recorded. Both are [forgotten](Relay::forget) when the lease or
+//! the connection is lost: what isn't recorded is read again, and published again under the same id.
 
 mod answers;
 mod config;
 mod durability;
+mod lease;
 mod progress;
 mod run;
 mod store;
+mod window;
 
 use pavane_bus::{Bus, PublishError, StreamState};
 
 use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
 use answers::Answers;
 pub use config::Config;
+use lease::Lease;
 pub use progress::{Error, Progress};
 use store::Unsent;
+use window::Window;
 
 /// Publishes one database's outbox to one bus.
 #[derive(Debug)]
@@ -27,24 +50,17 @@ pub struct Relay<DB: Database, B: Bus> {
     db: Db<DB>,
     bus: B,
     config: Config,
-    owner: String,
-    /// By our own clock: what counts is how much time passes on it.
-    lease_from: i64,
-    lease_until: i64,
+    lease: Lease,
+    window: Window,
     stream: Option<StreamState>,
     verified_at: i64,
     pruned_at: i64,
     /// When timers were looked at last.
     timers_at: i64,
-    /// How many rows to read at once.
-    read_max: i64,
-    /// Whether the last read brought as many rows as it asked for.
-    may_be_more: bool,
     reconnects: u64,
-    /// Read while others were being published. Void once the lease or the connection was lost.
+    /// Read while others were being published.
     ahead: Vec<Unsent>,
-    /// About what the step before published. Recorded with the read of the next rows, or while they are being published. Void
-    /// with the lease or the connection.
+    /// About what the turn before published. Recorded with the read of the next rows, or while they are being published.
     answers: Answers,
 }
 
@@ -53,20 +69,17 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     pub fn new(db: Db<DB>, bus: B, config: Config) -> Self {
         let owner = pavane_contract::EventId::new(db.clock()).to_string();
         let reconnects = bus.health().reconnects;
-        let read_max = i64::from(config.batch_max.clamp(1, 64));
+        let (lease, window) = (Lease::new(owner), Window::new(config.batch_max));
         Self {
             db,
             bus,
             config,
-            owner,
-            lease_from: i64::MIN,
-            lease_until: i64::MIN,
+            lease,
+            window,
             stream: None,
             verified_at: i64::MIN,
             pruned_at: 0,
             timers_at: i64::MIN,
-            read_max,
-            may_be_more: false,
             reconnects,
             ahead: Vec::new(),
             answers: Answers::default(),
@@ -79,14 +92,14 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// PostgreSQL has the [timeout](crate::Config::answer_timeout) for each answer.
     ///
     /// While a batch is being published, the one before is marked and the one after it is read. The last of several batches is
-    /// marked by the step after it, or by [`release`](Self::release).
+    /// marked by the turn after it, or by [`release`](Self::release).
     ///
     /// # Errors
     ///
     /// When the database or the broker fails. What the broker acknowledged before the failure is marked.
     pub async fn turn(&mut self) -> Result<Progress, Error> {
         let now = self.db.now();
-        if now >= self.lease_until || self.is_reconnected() {
+        if self.lease.is_over(now) || self.is_reconnected() {
             // Somebody else may have published since, or the broker may have lost what it acknowledged: what isn't marked is
             // read again, and published again under the same id.
             self.forget();
@@ -117,23 +130,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             self.publish(rows, stream).await?
         };
         // Last, so that no event waits for it.
-        self.keep_house(now).await?;
+        self.maintain(now).await?;
         Ok(progress)
-    }
-
-    /// Gives the lease back, so that another instance goes on at once.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails. The lease then expires by itself.
-    pub async fn release(&mut self) -> Result<(), Error> {
-        if !self.is_reconnected() {
-            self.record_answers().await?;
-        }
-        self.forget();
-        self.lease_until = i64::MIN;
-        let release = async { store::release_lease::<DB>(&mut *self.db.writer().await?, &self.owner).await };
-        Ok(self.db.within(release).await?)
     }
 
     /// Counts what waits in the outbox.
@@ -145,30 +143,11 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(db.within(async { tables::backlog::<DB>(&mut *db.reader().await?).await }).await?)
     }
 
-    async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {
-        let lease = micros(self.config.lease);
-        // Renewed at half time; until then it is known to be ours without asking, unless our clock was put back.
-        if now >= self.lease_from && now.saturating_add(lease / 2) < self.lease_until {
-            return Ok(true);
-        }
-        let held = self.db.within(store::hold_lease(&self.db, &self.owner, self.config.lease)).await?;
-        (self.lease_from, self.lease_until) = if held { (now, now.saturating_add(lease)) } else { (now, i64::MIN) };
-        Ok(held)
-    }
-
-    /// Reads the oldest rows except some: as many as fit into a limited amount of memory, going by those read before.
+    /// Reads the oldest rows except some.
     async fn read(&self, except: &[i64]) -> Result<Vec<Unsent>, Error> {
-        let (dialect, limit) = (self.db.dialect(), self.read_max);
+        let (dialect, limit) = (self.db.dialect(), self.window.rows());
         let read = async { store::unsent::<DB>(&mut *self.db.writer().await?, dialect, except, limit).await };
         Ok(self.db.within(read).await?)
-    }
-
-    /// Reads more at once the next time, if that many fit.
-    fn read_more(&mut self, rows: &[Unsent]) {
-        const BYTES_MAX: usize = 8 << 20;
-        let bytes: usize = rows.iter().map(|row| row.message.payload.len()).sum();
-        let fitting = i64::try_from(BYTES_MAX / (bytes / rows.len().max(1) + 1)).unwrap_or(i64::MAX);
-        self.read_max = fitting.min(2 * self.read_max).min(i64::from(self.config.batch_max)).max(1);
     }
 
     /// Moves due timers to the outbox. Returns in how many microseconds the next one is due.
@@ -188,7 +167,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     }
 
     /// What is to be done now and then, however busy the relay is.
-    async fn keep_house(&mut self, now: i64) -> Result<(), Error> {
+    async fn maintain(&mut self, now: i64) -> Result<(), Error> {
         const TIMERS_EVERY: i64 = 100_000;
         if is_due(now, self.timers_at, TIMERS_EVERY) {
             self.fire_timers(now).await?;
@@ -198,29 +177,28 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
 
     /// Publishes rows, records what the broker said about those before, and reads those that come next, all at once.
     async fn publish(&mut self, rows: Vec<Unsent>, stream: StreamState) -> Result<Progress, Error> {
-        self.may_be_more = i64::try_from(rows.len()).is_ok_and(|read| read >= self.read_max);
-        self.read_more(&rows);
+        self.window.measure(&rows);
         let (seqs, messages): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.seq, row.message)).unzip();
         let under_way: Vec<_> = seqs.iter().copied().chain(self.answers.seqs()).collect();
         let before = &self.answers;
-        let next = async { if self.may_be_more { self.read(&under_way).await } else { Ok(Vec::new()) } };
+        let next = async { if self.window.was_filled { self.read(&under_way).await } else { Ok(Vec::new()) } };
         let started = self.db.now();
         self.db.crash_point(CrashPoint::BeforePublish).await;
         let (outcomes, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
         self.db.crash_point(CrashPoint::AfterPublish).await;
         if self.db.now().saturating_sub(started) > micros(self.config.lease) / 8 {
             // The lease must not run out while a batch is under way.
-            self.read_max = (self.read_max / 4).max(1);
+            self.window.shrink();
         }
         self.answers = Answers::of(seqs.into_iter().zip(outcomes), stream);
         self.count(&self.answers);
         let (sent, refused) = (self.answers.sent.len(), self.answers.refused.len());
         if !recorded? {
-            self.give_up_lease();
+            self.lose_lease();
             return Ok(Progress::Sent { sent, refused });
         }
         if self.is_reconnected() {
-            // The broker may have lost what it had acknowledged: look first, at the next step. What it still has is a
+            // The broker may have lost what it had acknowledged: look first, at the next turn. What it still has is a
             // duplicate to it.
             self.forget();
             return Ok(Progress::Sent { sent, refused });
@@ -232,9 +210,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         };
         self.ahead.clear();
         if let PublishError::Denied(_) = cause {
-            // It waits for an operator, and what comes behind waits for it. From now on it goes alone, until it may: a batch
-            // that is under way can't be called back.
-            self.read_max = 1;
+            // It waits for an operator, and what comes behind waits for it. From now on it goes alone, until it may.
+            self.window.close();
             self.stand_still(Some(cause.to_string()));
         }
         self.record_answers().await?;
@@ -249,13 +226,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let denied = metrics::gauge!(metric::DENIED, "service" => self.db.service().to_owned());
         denied.set(if trouble.is_some() { 1.0 } else { 0.0 });
         self.db.set_relay_trouble(trouble);
-    }
-
-    /// Somebody else has the lease now.
-    fn give_up_lease(&mut self) {
-        self.lease_until = i64::MIN;
-        self.stand_still(None);
-        self.forget();
     }
 
     /// Forgets what is neither published nor recorded. It is still in the outbox.

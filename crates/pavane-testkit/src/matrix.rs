@@ -212,13 +212,13 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     }
 
     /// The step that an undo is for, and an example of what makes the step run.
-    fn step<'a>(&'a self, manifest: &'a Manifest, undo: &Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
+    fn step<'a>(&'a self, manifest: &'a Manifest, undo: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
         let step = manifest.step_of(undo)?;
         Some((step, self.example_for(step)?))
     }
 
     /// The undo that takes a step back, and an example of what makes it run.
-    fn undo<'a>(&'a self, manifest: &'a Manifest, step: &Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
+    fn undo<'a>(&'a self, manifest: &'a Manifest, step: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
         let undo = manifest.undo_of(step)?;
         Some((undo, self.example_for(undo)?))
     }

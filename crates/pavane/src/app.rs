@@ -138,7 +138,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
             end.cancel();
             while let Some(joined) = tasks.join_next().await {
                 if let Err(error) = flat(joined) {
-                    warn!(service, %error, "a task ended unexpectedly");
+                    warn!(service, error = pavane_outbox::chain(&error), "a task ended unexpectedly");
                 }
             }
         }
@@ -196,7 +196,10 @@ async fn publish_rest<DB: Database, B: Bus>(relay: &mut Relay<DB, B>) {
     };
     match tokio::time::timeout(PATIENCE, rest).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "failed to publish the last events; they go out after the next start"),
+        Ok(Err(error)) => warn!(
+            error = pavane_outbox::chain(&error),
+            "failed to publish the last events; they go out after the next start"
+        ),
         Err(_) => debug!("the last events take too long to publish; they go out after the next start"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane_outbox::{Database, Db};
+use pavane_outbox::{Database, Db, chain};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -23,7 +23,11 @@ pub(crate) async fn run<DB: Database>(db: Db<DB>, retention: Duration, stop: Can
             Ok(true) => AT_ONCE_AGAIN,
             Ok(false) => EVERY,
             Err(error) => {
-                debug!(service = db.service(), %error, "failed to forget old events; trying again later");
+                debug!(
+                    service = db.service(),
+                    error = chain(&error),
+                    "failed to forget old events; trying again later"
+                );
                 EVERY
             }
         };
@@ -47,7 +51,11 @@ impl Partitions {
         let warned = std::mem::replace(&mut self.warned, kept.is_err());
         if let (Err(error), false) = (kept, warned) {
             let service = db.service();
-            warn!(service, %error, "failed to keep the inbox's partitions; it works without them, only slower to forget");
+            warn!(
+                service,
+                error = chain(&error),
+                "failed to keep the inbox's partitions; it works without them, only slower to forget"
+            );
         }
     }
 }

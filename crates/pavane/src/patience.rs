@@ -1,7 +1,8 @@
 //! Starting is as patient as connecting: the servers may be starting beside us, or be electing a leader.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{error::Error as StdError, future::Future, time::Duration};
 
+use pavane_outbox::chain;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -17,7 +18,7 @@ impl Patience {
     }
 
     /// Tries until it works, fails with what doesn't pass by itself, or the time is over. `what` reads after "failed to".
-    pub(crate) async fn outlast<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(
+    pub(crate) async fn outlast<T, E: StdError + 'static, F: Future<Output = Result<T, E>>>(
         self,
         what: &str,
         is_passing: fn(&E) -> bool,
@@ -35,7 +36,11 @@ impl Patience {
             if left <= pause {
                 return Err(error);
             }
-            warn!(%error, seconds_left = left.as_secs(), "failed to {what}; trying again, for as long as start_within allows");
+            warn!(
+                error = chain(&error),
+                seconds_left = left.as_secs(),
+                "failed to {what}; trying again, for as long as start_within allows"
+            );
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane_outbox::{Database, Db};
+use pavane_outbox::{Database, Db, chain};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -11,7 +11,7 @@ pub(crate) async fn run<DB: Database>(db: Db<DB>, stop: CancellationToken) {
     loop {
         if let Err(error) = db.measure_outbox().await {
             // Who asks for a transaction fails by themselves; what was known before stands.
-            debug!(service = db.service(), %error, "failed to measure the outbox");
+            debug!(service = db.service(), error = chain(&error), "failed to measure the outbox");
         }
         tokio::select! {
             biased;

@@ -80,7 +80,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
                  to the primary"
                     .to_owned(),
             ),
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(pavane_outbox::chain(&error)),
             Err(_) => Some(format!("the database does not answer within {ANSWER_WITHIN:?}")),
         }
     }

@@ -37,21 +37,22 @@ pub enum Error {
     #[error(transparent)]
     Database(#[from] pavane_outbox::Error),
     /// The service's own migrations failed.
-    #[error("the service's own tables can't be brought up to date: {0}")]
+    #[error("the service's own tables can't be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The bus can't be used.
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
     /// A reaction can't consume its events.
-    #[error("the reaction {reaction:?} can't consume its events: {cause}")]
+    #[error("the reaction {reaction:?} can't consume its events")]
     Consumer {
         /// Which reaction.
         reaction: String,
         /// Why.
+        #[source]
         cause: consumer::Error,
     },
     /// It can't be told whether events expired before they were read.
-    #[error("failed to look for events that expired unread: {0}")]
+    #[error("failed to look for events that expired unread")]
     Unread(#[from] unread::Error),
     /// A background task can't be kept running.
     #[error("{task} can't be kept running: {cause}")]

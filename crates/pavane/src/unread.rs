@@ -7,7 +7,7 @@ use std::{
 
 use pavane_bus::Bus;
 use pavane_inbox::unread::{self, Expired, TOLD_FOR};
-use pavane_outbox::{Database, Db};
+use pavane_outbox::{Database, Db, chain};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -39,7 +39,7 @@ impl Unread {
                 () = tokio::time::sleep(EVERY) => {}
             }
             if let Err(error) = self.look(&db, &bus).await {
-                debug!(service = db.service(), %error, "failed to look for events that expired unread");
+                debug!(service = db.service(), error = chain(&error), "failed to look for events that expired unread");
             }
         }
     }

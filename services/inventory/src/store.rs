@@ -21,7 +21,7 @@ const STOCK_LOCK: i64 = 4003;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// An order reserves once.
     #[error("the order {0} has a reservation already")]

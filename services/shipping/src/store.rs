@@ -12,7 +12,7 @@ use crate::domain::{self, Status};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// A row that this program didn't write.
     #[error("the status of a stored shipment {0}")]

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Choreography, Emission, Saga,
     graph::{self, Graph},
+    manifest,
 };
 
 /// A saga with more states than this isn't checked in seconds any more.
@@ -213,7 +214,7 @@ impl<'a> Compiler<'a> {
     fn assign_undos(&self, actors: &mut [Actor], steps: &[usize]) {
         for (ix, undo) in self.graph.actors.iter().enumerate() {
             let Some(reaction) = undo.reaction() else { continue };
-            let (Some(step), Some(undoes)) = (undo.manifest.step_of(reaction), reaction.undoes()) else { continue };
+            let manifest::Part::Undo { step, undoes } = undo.manifest.part(reaction) else { continue };
             let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name;
             if let Some(row) = steps.iter().position(|step| ours(self.graph.actors[*step])) {
                 actors[ix].part = Part::Undo { row, undoes: self.event(undoes) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pavane_bus::Bus;
 use pavane_choreography::ledger::State;
 use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
-use pavane_outbox::{Correlation, Database, Emissions, Tx};
+use pavane_outbox::{Correlation, Database, Emissions, Tx, chain};
 use tracing::{debug, error, warn};
 
 use super::{Arrived, Engine, Failure, Settlement};
@@ -34,7 +34,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                     Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
                 }
                 Err(error) => {
-                    warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "it can't wait for its step; trying again");
+                    warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "it can't wait for its step; trying again");
                     self.again_after_outage(outages)
                 }
             },
@@ -53,7 +53,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 Kind::Transient | Kind::Reject | Kind::Conflict => {
                     let counted = self.db.within(self.count_failure(arrived, event, &error)).await;
                     counted.unwrap_or_else(|error| {
-                        warn!(event_id = %event.meta.id, reaction = self.wired.name, %error, "the failure can't be counted");
+                        warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "the failure can't be counted");
                         self.again_after_outage(outages)
                     })
                 }
@@ -77,7 +77,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         match self.db.within(kept).await {
             Ok(()) => self.gave_up(arrived, cause, attempts),
             Err(error) => {
-                warn!(reaction = self.wired.name, %error, "the dead letter can't be kept; trying again");
+                warn!(reaction = self.wired.name, error = chain(&error), "the dead letter can't be kept; trying again");
                 self.again_after_outage(outages)
             }
         }

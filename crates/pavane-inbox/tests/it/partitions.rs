@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pavane_contract::{Clock as _, EventId};
 use pavane_inbox::{INBOX, forget, keep_partitions};
-use pavane_outbox::Db;
+use pavane_outbox::{Db, chain};
 use sqlx::Row as _;
 
 use crate::{
@@ -148,7 +148,7 @@ async fn without_the_right_to_make_tables_old_rows_go_one_by_one() {
     let poor = database(&url.replace("postgres@", "poor@"), &clock).await;
     // Eight weeks in all: what there was at first is older than the retention then, whatever day of the week it is today.
     clock.pass_with(&stage.db, WEEK * 2).await;
-    let refused = keep_partitions(&poor, RETENTION).await.unwrap_err().to_string();
+    let refused = chain(&keep_partitions(&poor, RETENTION).await.unwrap_err());
     assert!(refused.contains("permission denied for schema public"), "{refused}");
     assert!(partitions(&stage.db).await.contains(&BEFORE.to_owned()));
     assert_eq!(stage.partition_of(old).await, None);

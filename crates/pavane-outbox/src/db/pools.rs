@@ -1,9 +1,10 @@
 //! The connections of a database.
 
-use sqlx::{Pool, pool::PoolOptions};
+use sqlx::{Connection as _, Pool, pool::PoolOptions};
+use tokio::time::timeout;
 
-use super::Config;
-use crate::{Database, store as tables};
+use super::{Config, config::redact};
+use crate::{Database, Error, store as tables};
 
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
     // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
@@ -15,8 +16,18 @@ fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
 }
 
 /// Opens connections to PostgreSQL.
-pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, sqlx::Error> {
-    options(config, config.connections).connect(&config.url).await
+pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, Error> {
+    let opened = options(config, config.connections).connect(&config.url).await;
+    if !matches!(opened, Err(sqlx::Error::PoolTimedOut)) {
+        return Ok(opened?);
+    }
+    // The pool tried again and again, and doesn't say what it ended with each time.
+    let within = config.acquire_timeout.min(config.answer_timeout);
+    let no_answer = || Err(sqlx::Error::PoolTimedOut);
+    match timeout(within, DB::Connection::connect(&config.url)).await.unwrap_or_else(|_| no_answer()) {
+        Ok(_) => Ok(options(config, config.connections).connect(&config.url).await?),
+        Err(cause) => Err(Error::NoConnection { address: redact(&config.url), within, cause }),
+    }
 }
 
 pub(super) async fn sqlite<DB: Database>(config: &Config) -> Result<(Pool<DB>, Pool<DB>), sqlx::Error> {

@@ -48,7 +48,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Records what the broker said that isn't recorded yet.
     pub(super) async fn record_answers(&mut self) -> Result<(), Error> {
         if !self.record(&self.answers).await? {
-            self.give_up_lease();
+            self.lose_lease();
         }
         self.answers = Answers::default();
         Ok(())
@@ -63,10 +63,11 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
         self.record_refused(&self.answers).await?;
         let acknowledged = (self.answers.sent.as_slice(), self.answers.stream_created);
-        let read = self.db.within(store::mark_and_read(&self.db, &self.owner, acknowledged, self.read_max)).await?;
+        let read =
+            self.db.within(store::mark_and_read(&self.db, &self.lease.owner, acknowledged, self.window.rows())).await?;
         self.answers = Answers::default();
         if read.is_none() {
-            self.give_up_lease();
+            self.lose_lease();
         }
         self.db.crash_point(CrashPoint::AfterMark).await;
         Ok(read)
@@ -79,7 +80,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(true);
         }
         let acknowledged = (answers.sent.as_slice(), answers.stream_created);
-        Ok(self.db.within(store::mark_sent(&self.db, &self.owner, acknowledged)).await?)
+        Ok(self.db.within(store::mark_sent(&self.db, &self.lease.owner, acknowledged)).await?)
     }
 
     async fn record_refused(&self, answers: &Answers) -> Result<(), Error> {

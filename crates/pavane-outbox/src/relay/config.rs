@@ -4,7 +4,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most rows published in one step. Default 2048; fewer when the rows are large. Three times as many are in memory while
+    /// Most rows published in one turn. Default 2048; fewer when the rows are large. Three times as many are in memory while
     /// the relay is busy: those that are being published, those before them and those after them.
     pub batch_max: u16,
     /// How long sent rows are kept for a broker that loses what it acknowledged. Default 10 minutes; must be well over

@@ -2,7 +2,7 @@ use pavane_bus::PublishError;
 
 use crate::{Error as StoreError, Failure};
 
-/// What one step did.
+/// What one turn did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
@@ -22,7 +22,7 @@ pub enum Progress {
     Standby,
 }
 
-/// Why a step didn't succeed. The next one tries again; nothing is lost. Each reads after "failed to relay events: ".
+/// Why a turn didn't succeed. The next one tries again; nothing is lost. Each reads after "failed to relay events: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,4 +1,4 @@
-//! When a relay takes its next step.
+//! When a relay takes its next turn.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::{Progress, Relay};
-use crate::Database;
+use crate::{Database, chain};
 
 /// From one look to the next under load: what is committed meanwhile goes out together, at the price of one.
 const GATHER: Duration = Duration::from_millis(1);
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// Steps for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
+    /// Takes turns for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
     /// pause that grows. Stops when dropped; call [`release`](Self::release) then.
     pub async fn run(&mut self) {
         const POLL_MIN: Duration = Duration::from_millis(5);
@@ -28,7 +28,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                         info!(service = self.db.service(), "the relay publishes again");
                     }
                     (pause, failing) = (POLL_MIN, false);
-                    if self.may_be_more {
+                    if self.window.was_filled {
                         continue;
                     }
                     gathered = Instant::now() + GATHER;
@@ -48,9 +48,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                     }
                     // Logged once per outage, not once per attempt.
                     if failing {
-                        debug!(service = self.db.service(), %cause, "still failed to relay events");
+                        debug!(service = self.db.service(), cause = chain(&cause), "still failed to relay events");
                     } else {
-                        warn!(service = self.db.service(), %cause, "failed to relay events; trying again");
+                        warn!(
+                            service = self.db.service(),
+                            cause = chain(&cause),
+                            "failed to relay events; trying again"
+                        );
                     }
                     (pause, failing) = ((pause * 2).min(self.config.poll_max), true);
                     sleep(pause).await;

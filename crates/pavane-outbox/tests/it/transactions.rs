@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use pavane_contract::Key;
-use pavane_outbox::{Config, Correlation, Db, Decision, Emissions, Error};
+use pavane_outbox::{Config, Correlation, Db, Decision, Emissions, Error, Failure, chain};
 use sqlx::Any;
 
 use crate::shelf::{Shelf, noted, run_dry};
@@ -57,6 +59,19 @@ async fn more_events_than_fit_one_statement_leave_in_order() {
         run_dry(&mut shelf.relay()).await;
         assert_eq!(shelf.stored(), (0..2500).map(|number| number.to_string()).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn a_postgresql_that_is_not_there_is_named_with_what_the_last_attempt_ended_with() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut config = Config::new("shelf", format!("postgres://me:secret@{nobody}/shelf"));
+    config.acquire_timeout = Duration::from_millis(100);
+    let error = Db::<Any>::open(config).await.unwrap_err();
+    assert!(matches!(error, Error::NoConnection { .. }), "{error:?}");
+    assert_eq!(error.failure(), Failure::Unavailable);
+    let told = chain(&error);
+    assert!(told.contains(&format!("{nobody}/shelf")) && told.contains("refused"), "{told}");
+    assert!(!told.contains("secret") && told.matches("refused").count() == 1, "{told}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane_bus::Bus;
-use pavane_outbox::Database;
+use pavane_outbox::{Database, chain};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -42,7 +42,9 @@ impl<DB: Database, B: Bus> Gauges<DB, B> {
                 Ok((backlog, undos)) => {
                     metric::record_waiting(readiness.service(), (&backlog, &undos), readiness.now());
                 }
-                Err(error) => debug!(service = readiness.service(), %error, "failed to count what waits"),
+                Err(error) => {
+                    debug!(service = readiness.service(), error = chain(&error), "failed to count what waits")
+                }
             }
             *not_before = Instant::now() + 9 * started.elapsed().saturating_sub(CHEAP);
         });

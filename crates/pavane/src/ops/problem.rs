@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use pavane_outbox::Failure;
+use pavane_outbox::{Failure, chain};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 use utoipa::ToSchema;
@@ -69,9 +69,9 @@ impl Problem {
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "too much waits to be passed on; try again later");
         }
         if !is_passing(error) {
-            return Self::internal(error);
+            return Self::internal(chain(error));
         }
-        error!(%error, "failed to answer a request");
+        error!(error = chain(error), "failed to answer a request");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be used right now; try again")
     }
 

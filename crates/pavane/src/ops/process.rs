@@ -1,7 +1,8 @@
 //! A service as a process of its own.
 
-use std::{env, fmt, future::Future, io, process::ExitCode};
+use std::{env, error::Error as StdError, future::Future, io, process::ExitCode};
 
+use pavane_outbox::chain;
 use tokio::net::TcpListener;
 
 use super::init_tracing;
@@ -11,13 +12,16 @@ const HTTP_ADDR: &str = "HTTP_ADDR";
 
 /// Runs what a process is for: sets up logs and traces before, and logs why it failed, if it does. Logs and traces are
 /// flushed at the end.
-pub async fn process<E: fmt::Display>(run: impl Future<Output = Result<(), E>>) -> ExitCode {
+pub async fn process<E>(run: impl Future<Output = Result<(), E>>) -> ExitCode
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
     let _telemetry = init_tracing();
     // Boxed: it is large, and would be there twice.
     match Box::pin(run).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", chain(&*error.into()));
             ExitCode::FAILURE
         }
     }

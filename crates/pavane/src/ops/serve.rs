@@ -28,13 +28,13 @@ const METRICS_ADDR: &str = "METRICS_ADDR";
 #[non_exhaustive]
 pub enum Error {
     /// The process has another metrics recorder than ours.
-    #[error("set up metrics: {0}")]
+    #[error("set up metrics")]
     Metrics(#[from] BuildError),
     /// A setting can't be used.
-    #[error("serve HTTP: {0}")]
+    #[error("serve HTTP")]
     Http(#[from] io::Error),
     /// The app can't go on.
-    #[error("run the service: {0}")]
+    #[error("run the service")]
     App(#[from] crate::Error),
 }
 

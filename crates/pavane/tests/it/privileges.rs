@@ -51,7 +51,7 @@ async fn run(db: &Db, sql: &str) {
 async fn refusal(url: &str) -> String {
     let bus = Memory::new(Arc::new(SystemClock));
     let connected = service(State::default()).connect_to(open(url).await, bus, Config::new("")).await;
-    connected.unwrap_err().to_string()
+    pavane_outbox::chain(&connected.unwrap_err())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> Stri
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let mut config = Config::new("");
     change(&mut config);
-    service.connect_to(db, Memory::new(Arc::new(SystemClock)), config).await.unwrap_err().to_string()
+    pavane_outbox::chain(&service.connect_to(db, Memory::new(Arc::new(SystemClock)), config).await.unwrap_err())
 }
 
 async fn step((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {

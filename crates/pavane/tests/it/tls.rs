@@ -44,7 +44,7 @@ async fn server(authority: &Authority, host: &str) -> (Postgres, String) {
 }
 
 async fn refusal(url: String) -> String {
-    Db::open(DbConfig::new("stage", url)).await.unwrap_err().to_string()
+    pavane_outbox::chain(&Db::open(DbConfig::new("stage", url)).await.unwrap_err())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{services::Services, *};
-use crate::baseline::world::{World, bad, good};
+use crate::comparison::world::{World, bad, good};
 
 /// The services, in this process.
 async fn served(world: &World) -> (String, AbortOnDropHandle<Result<()>>) {

@@ -4,7 +4,7 @@
 use pavane_contract::{Clock as _, SystemClock};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Postgres, Row as _, Transaction};
 
-use crate::baseline::order::{CURRENCY, Order};
+use crate::comparison::order::{CURRENCY, Order};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::baseline::{
+use crate::comparison::{
     order::FAST_CARD,
     world::{World, bad, good},
 };

@@ -3,7 +3,7 @@
 use pavane_contract::{Clock as _, SystemClock};
 use sqlx::{PgPool, Row as _, error::DatabaseError};
 
-use crate::baseline::order::{CURRENCY, Order};
+use crate::comparison::order::{CURRENCY, Order};
 
 /// The status of an order whose end isn't certain yet.
 pub(super) const PLACED: &str = "placed";

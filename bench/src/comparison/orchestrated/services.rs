@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::store;
-use crate::baseline::{databases::Databases, order::Order, provider::Provider};
+use crate::comparison::{databases::Databases, order::Order, provider::Provider};
 
 /// Something that a service does for an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

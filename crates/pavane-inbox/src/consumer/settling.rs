@@ -1,0 +1,66 @@
+//! What is said to the broker of an event: that work goes on, and how it ended.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use pavane_bus::{Bus, Delivery};
+use pavane_outbox::{CrashPoint, Database};
+use tracing::debug;
+
+use super::Error;
+use crate::{
+    Tuning,
+    engine::{Arrived, Engine, Run, Settlement},
+};
+
+/// Settles each event of a run as it turned out.
+pub(super) async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
+    for (arrived, settlement) in batch.into_iter().zip(run.settlements) {
+        engine.db.crash_point(CrashPoint::BeforeAck).await;
+        settle(arrived.delivery, settlement).await;
+        engine.db.crash_point(CrashPoint::AfterAck).await;
+    }
+}
+
+/// Refuses events that the server wouldn't take back.
+pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning) -> Result<(), Error> {
+    let (payload_max, limit) = (tuning.payload_max, bus.message_max());
+    if payload_max >= limit {
+        return Err(Error::PayloadMax { reaction: reaction.to_owned(), payload_max, limit });
+    }
+    Ok(())
+}
+
+/// Tells the broker that work goes on, as long as it does.
+pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            () = tokio::time::sleep(ack_wait / 3) => {
+                for arrived in batch {
+                    send_heartbeat(&arrived.delivery).await;
+                }
+            }
+        }
+    }
+}
+
+/// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
+pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
+    let settled = match settlement {
+        Settlement::Done => delivery.ack().await,
+        Settlement::Again { after } => delivery.retry_after(after).await,
+        Settlement::Dead { reason } => delivery.reject(reason).await,
+    };
+    if let Err(error) = settled {
+        // The broker delivers it again, and the inbox skips it.
+        debug!(%error, "failed to settle a delivery");
+    }
+}
+
+pub(super) async fn send_heartbeat(delivery: &Delivery) {
+    if let Err(error) = delivery.in_progress().await {
+        debug!(%error, "failed to tell the broker that work goes on");
+    }
+}
