@@ -87,7 +87,7 @@ async fn memory(url: &str, size: usize) -> Result<Vec<Row>> {
     // An event of 500 bytes, as CloudEvents JSON.
     let step = "insert into pavane_ledger (saga, step, state, event_id, kept, changed_at) \
                 select gen_random_uuid(), 'book', 'done', gen_random_uuid(), \
-                repeat(md5(n::text), 28), n from generate_series(1, $1) as n";
+                convert_to(repeat(md5(n::text), 28), 'UTF8'), n from generate_series(1, $1) as n";
     sqlx::query(step).bind(i64::try_from(size)?).execute(&mut conn).await?;
     let (inbox, ledger, bare): (i64, i64, i64) = sqlx::query_as(
         "select (select sum(pg_total_relation_size(relid))::bigint from pg_partition_tree('pavane_inbox')), \

@@ -60,7 +60,7 @@ pub(crate) async fn fill(url: &str, rows: usize) -> Result<()> {
     sqlx::query(fill)
         .bind(i64::try_from(ACCOUNTS)?)
         .bind(serde_json::to_string(&event.headers)?)
-        .bind(std::str::from_utf8(&event.payload)?)
+        .bind(&event.payload[..])
         .bind(i64::try_from(rows)?)
         .execute(db.writers())
         .await?;

@@ -1,6 +1,6 @@
 //! What a provider remembers: an idempotency key makes a repeated call the same call only as long as the provider knows it.
 
-mod store;
+pub(crate) mod store;
 
 use std::time::Duration;
 

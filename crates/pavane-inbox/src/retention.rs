@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pavane_outbox::{Correlation, Database, Db, Dialect, Emissions, Error};
 
-/// Deletes ledger, attempts and claims older than `retention`, and of the inbox what is in no
+/// Deletes ledger, parts of joins, attempts and claims older than `retention`, and of the inbox what is in no
 /// [partition](keep_partitions), in small batches: each holds its locks only for a moment. Returns whether there may be
 /// more. A step that is `running` is never forgotten, and a process whose clock is off forgets nothing.
 ///

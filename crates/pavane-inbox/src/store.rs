@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
-use pavane_outbox::{Database, Db, Dialect, Error, Statement, Tx, migration::Schema};
+use pavane_outbox::{Arg, Database, Db, Dialect, Error, Statement, Tx, Values, migration::Schema};
 use serde::Serialize;
 
 /// The tables of the inbox.
@@ -35,7 +35,7 @@ pub const INBOX: Schema = Schema {
     ],
 };
 
-/// One step of one saga, as the ledger has it.
+/// One step of one saga, as the ledger has it. The statements here are about steps; items have rows of their own beside them.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) state: State,
@@ -64,8 +64,7 @@ pub(crate) async fn claim<DB: Database>(
 ) -> Result<HashSet<EventId>, Error> {
     // Ordered by id, so that two batches with the same events take their locks in the same order.
     const CLAIM: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
-                         select $1, id::uuid, (select pavane_now()) \
-                         from json_array_elements_text($2::json) as ids (id) order by id \
+                         select $1, id, (select pavane_now()) from unnest($2::uuid[]) as ids (id) order by id \
                          on conflict do nothing returning event_id::text";
     // On SQLite a row that is returned costs more than one that is written, so the few that are known are asked for. It has
     // one writer: nobody comes between the two.
@@ -73,13 +72,13 @@ pub(crate) async fn claim<DB: Database>(
                          where exists (select 1 from pavane_inbox where reaction = $1 and event_id = value)";
     const MARK: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
                         select $1, value, $3 from json_each($2) where true order by value on conflict do nothing";
-    let ids = json(events)?;
+    let ids = Arg::Set(Values::Ids(events.iter().map(|event| event.as_uuid()).collect()));
     if tx.db().dialect() == Dialect::Postgres {
-        let rows = DB::fetch(tx.conn(), CLAIM, vec![reaction.into(), ids.into()]).await?;
+        let rows = DB::fetch(tx.conn(), CLAIM, vec![reaction.into(), ids]).await?;
         return rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect();
     }
-    let known = DB::fetch(tx.conn(), KNOWN, vec![reaction.into(), ids.clone().into()]).await?;
-    let args = tx.db().timed(vec![reaction.into(), ids.into()]);
+    let known = DB::fetch(tx.conn(), KNOWN, vec![reaction.into(), ids.clone()]).await?;
+    let args = tx.db().timed(vec![reaction.into(), ids]);
     DB::execute(tx.conn(), MARK, args).await?;
     let mut fresh: HashSet<EventId> = events.iter().copied().collect();
     for row in &known {
@@ -134,14 +133,16 @@ pub(crate) async fn start<DB: Database>(
 ) -> Result<HashSet<EventId>, Error> {
     const START: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                   select (row ->> 0)::uuid, $1, $3, (row ->> 1)::uuid, (select pavane_now()) \
-                   from json_array_elements($2::json) as rows (row) order by row ->> 0 \
+                   select saga, $1, $2, event_id, (select pavane_now()) \
+                   from unnest($3::uuid[], $4::uuid[]) as events (saga, event_id) order by saga \
                    on conflict do nothing returning event_id::text",
         sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                 select value ->> 0, $1, $3, value ->> 1, $4 from json_each($2) where true order by value ->> 0 \
+                 select value ->> 0, $1, $2, value ->> 1, $4 from json_each($3) where true order by value ->> 0 \
                  on conflict do nothing returning event_id",
     };
-    let args = tx.db().timed(vec![step.into(), json(events)?.into(), state.as_str().into()]);
+    let sagas = Values::Ids(events.iter().map(|(saga, _)| saga.as_uuid()).collect());
+    let ids = Values::Ids(events.iter().map(|(_, event)| event.as_uuid()).collect());
+    let args = tx.db().timed(vec![step.into(), state.as_str().into(), Arg::Rows(vec![sagas, ids])]);
     let sql = START.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
@@ -150,20 +151,21 @@ pub(crate) async fn start<DB: Database>(
 /// Bars steps that said no, or gave up: they left nothing behind, and must not happen any more.
 pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
     const BAR: Statement = Statement {
-        postgres: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' and saga = any ($2::uuid[])",
-        sqlite: "update pavane_ledger set state = 'barred' where step = $1 and state = 'done' \
+        postgres: "update pavane_ledger set state = 'barred' where step = $1 and item = '' and state = 'done' \
+                   and saga = any ($2::uuid[])",
+        sqlite: "update pavane_ledger set state = 'barred' where step = $1 and item = '' and state = 'done' \
                  and saga in (select value from json_each($2))",
     };
-    let dialect = tx.db().dialect();
-    DB::execute(tx.conn(), BAR.on(dialect), vec![step.into(), set(dialect, sagas)?.into()]).await?;
+    let sql = BAR.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![step.into(), set(sagas)]).await?;
     Ok(())
 }
 
 /// Forgets a step whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
 pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<(), Error> {
     const FORGET: Statement = Statement {
-        postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and state = 'running'",
-        sqlite: "delete from pavane_ledger where saga = $1 and step = $2 and state = 'running'",
+        postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
+        sqlite: "delete from pavane_ledger where saga = $1 and step = $2 and item = '' and state = 'running'",
     };
     let sql = FORGET.on(tx.db().dialect());
     DB::execute(tx.conn(), sql, vec![saga.to_string().into(), step.into()]).await?;
@@ -179,12 +181,12 @@ pub(crate) async fn finish<DB: Database>(
 ) -> Result<bool, Error> {
     const FINISH: Statement = Statement {
         postgres: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = pavane_now() \
-                   where saga = $1::uuid and step = $2 and state = 'running'",
-        sqlite: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = $5 \
-                 where saga = $1 and step = $2 and state = 'running'",
+                   where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
+        sqlite: "update pavane_ledger set state = $3, kept = nullif($4, x''), changed_at = $5 \
+                 where saga = $1 and step = $2 and item = '' and state = 'running'",
     };
     let state = ledger::settle(kept.is_some()).as_str();
-    let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default();
+    let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default().into_bytes();
     let args = tx.db().timed(vec![saga.to_string().into(), step.into(), state.into(), kept.into()]);
     let sql = FINISH.on(tx.db().dialect());
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
@@ -198,21 +200,19 @@ pub(crate) async fn keep<DB: Database>(
 ) -> Result<(), Error> {
     // The sagas are named twice on PostgreSQL: a planner that knows nothing of the table yet would read all of it instead.
     const KEEP: Statement = Statement {
-        postgres: "update pavane_ledger set kept = kept_rows.row ->> 1 \
-                   from json_array_elements($2::json) as kept_rows (row) \
-                   where step = $1 and saga = any ($3::uuid[]) and saga = (kept_rows.row ->> 0)::uuid",
+        postgres: "update pavane_ledger set kept = kept_rows.event \
+                   from unnest($2::uuid[], $3::bytea[]) as kept_rows (saga, event) \
+                   where step = $1 and item = '' and pavane_ledger.saga = any ($2::uuid[]) \
+                   and pavane_ledger.saga = kept_rows.saga",
         sqlite: "update pavane_ledger set kept = kept_rows.event \
-                 from (select value ->> 0 as saga, value ->> 1 as event from json_each($2)) as kept_rows \
-                 where step = $1 and pavane_ledger.saga = kept_rows.saga",
+                 from (select value ->> 0 as saga, unhex(value ->> 1) as event from json_each($2)) as kept_rows \
+                 where step = $1 and item = '' and pavane_ledger.saga = kept_rows.saga",
     };
-    let rows: Vec<_> =
-        kept.iter().map(|(saga, event)| Ok((saga, codec::to_json(event)?))).collect::<Result<_, codec::Error>>()?;
-    let dialect = tx.db().dialect();
-    let mut args = vec![step.into(), json(&rows)?.into()];
-    if dialect == Dialect::Postgres {
-        args.push(set(dialect, kept.iter().map(|(saga, _)| saga))?.into());
-    }
-    DB::execute(tx.conn(), KEEP.on(dialect), args).await?;
+    let sagas = kept.iter().map(|(saga, _)| saga.as_uuid()).collect();
+    let events =
+        kept.iter().map(|(_, event)| Ok(codec::to_json(event)?.into())).collect::<Result<_, codec::Error>>()?;
+    let sql = KEEP.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![step.into(), Arg::Rows(vec![Values::Ids(sagas), Values::Bytes(events)])]).await?;
     Ok(())
 }
 
@@ -227,16 +227,15 @@ pub(crate) async fn undo<DB: Database>(
 ) -> Result<HashMap<SagaId, Step>, Error> {
     const UNDO: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, changed_at) \
-                   select distinct id::uuid, $1, 'barred', (select pavane_now()) \
-                   from json_array_elements_text($2::json) as ids (id) order by id::uuid \
-                   on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
+                   select distinct id, $1, 'barred', (select pavane_now()) from unnest($2::uuid[]) as ids (id) order by id \
+                   on conflict (saga, step, item) do update set state = 'undone', changed_at = excluded.changed_at \
                    where pavane_ledger.state = 'done' returning saga::text, state, event_id::text, kept",
         sqlite: "insert into pavane_ledger (saga, step, state, changed_at) \
                  select distinct value, $1, 'barred', $3 from json_each($2) where true order by value \
-                 on conflict (saga, step) do update set state = 'undone', changed_at = excluded.changed_at \
+                 on conflict (saga, step, item) do update set state = 'undone', changed_at = excluded.changed_at \
                  where pavane_ledger.state = 'done' returning saga, state, event_id, kept",
     };
-    let args = tx.db().timed(vec![step.into(), json(sagas)?.into()]);
+    let args = tx.db().timed(vec![step.into(), set(sagas)]);
     let sql = UNDO.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     rows.iter().map(step_row::<DB>).collect()
@@ -250,12 +249,12 @@ pub(crate) async fn look<DB: Database>(
 ) -> Result<HashMap<SagaId, Step>, Error> {
     const LOOK: Statement = Statement {
         postgres: "select saga::text, state, event_id::text, kept from pavane_ledger \
-                   where step = $1 and saga = any ($2::uuid[])",
+                   where step = $1 and item = '' and saga = any ($2::uuid[])",
         sqlite: "select saga, state, event_id, kept from pavane_ledger \
-                 where step = $1 and saga in (select value from json_each($2))",
+                 where step = $1 and item = '' and saga in (select value from json_each($2))",
     };
-    let dialect = tx.db().dialect();
-    let rows = DB::fetch(tx.conn(), LOOK.on(dialect), vec![step.into(), set(dialect, sagas)?.into()]).await?;
+    let sql = LOOK.on(tx.db().dialect());
+    let rows = DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await?;
     rows.iter().map(step_row::<DB>).collect()
 }
 
@@ -331,20 +330,15 @@ pub(crate) async fn forget_giving_up<DB: Database>(
     Ok(())
 }
 
-/// Ids as a set for one dialect: `any ($n::uuid[])` on PostgreSQL, `json_each($n)` on SQLite.
-fn set<'a>(dialect: Dialect, ids: impl IntoIterator<Item = &'a SagaId>) -> Result<String, Error> {
-    let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();
-    match dialect {
-        Dialect::Postgres => Ok(format!("{{{}}}", ids.join(","))),
-        Dialect::Sqlite => json(&ids),
-    }
+fn set(sagas: &[SagaId]) -> Arg {
+    Arg::Set(Values::Ids(sagas.iter().map(|saga| saga.as_uuid()).collect()))
 }
 
 fn step_row<DB: Database>(row: &DB::Row) -> Result<(SagaId, Step), Error> {
     let state = text::<DB>(row, 1)?;
     let state = State::parse(&state).ok_or_else(|| decode(format!("unknown ledger state {state:?}")))?;
     let event_id = DB::text(row, 2)?.map(|id| id.parse().map_err(decode)).transpose()?;
-    let kept = DB::text(row, 3)?.map(|kept| codec::from_json(kept.as_bytes())).transpose()?;
+    let kept = DB::bytes(row, 3)?.map(|kept| codec::from_json(&kept)).transpose()?;
     Ok((parsed::<DB, _>(row, 0)?, Step { state, event_id, kept }))
 }
 
@@ -370,3 +364,6 @@ pub(crate) fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>)
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Encode(error.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,14 @@
+#[cfg(feature = "any")]
+mod any;
+mod arg;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::future::Future;
 
+pub use arg::{Arg, Values};
 use sqlx::{
     Pool,
     migrate::{MigrateError, Migrator},
@@ -11,7 +20,7 @@ use sqlx::{
 pub enum Dialect {
     /// PostgreSQL 13 or newer.
     Postgres,
-    /// SQLite 3.38 or newer.
+    /// SQLite 3.41 or newer.
     Sqlite,
 }
 
@@ -37,42 +46,6 @@ impl Statement {
             Dialect::Postgres => self.postgres,
             Dialect::Sqlite => self.sqlite,
         }
-    }
-}
-
-/// A value for a placeholder. A set is passed as one JSON text.
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_enums, reason = "the three types that every driver passes alike")]
-pub enum Arg {
-    /// `text`; a UUID is passed as text and cast.
-    Text(String),
-    /// `bigint`; a time is passed as microseconds since the Unix epoch.
-    Int(i64),
-    /// `bytea` or `blob`: what need not be text.
-    Bytes(Vec<u8>),
-}
-
-impl From<i64> for Arg {
-    fn from(int: i64) -> Self {
-        Self::Int(int)
-    }
-}
-
-impl From<Vec<u8>> for Arg {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
-impl From<String> for Arg {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<&str> for Arg {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
     }
 }
 
@@ -133,7 +106,7 @@ pub trait Database: sqlx::Database + sealed::Sealed {
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 macro_rules! database {
-    ($db:ty, $dialect:expr) => {
+    ($db:ty, $dialect:expr, $add:path) => {
         impl sealed::Sealed for $db {}
 
         impl Database for $db {
@@ -146,12 +119,8 @@ macro_rules! database {
                 sql: &'static str,
                 args: Vec<Arg>,
             ) -> Result<u64, sqlx::Error> {
-                let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
-                    Arg::Text(text) => query.bind(text),
-                    Arg::Int(int) => query.bind(int),
-                    Arg::Bytes(bytes) => query.bind(bytes),
-                });
-                Ok(query.execute(conn).await?.rows_affected())
+                let args = arg::encode::<$db>(conn, args, $add)?;
+                Ok(sqlx::query_with::<$db, _>(sql, args).execute(conn).await?.rows_affected())
             }
 
             async fn fetch(
@@ -159,12 +128,8 @@ macro_rules! database {
                 sql: &'static str,
                 args: Vec<Arg>,
             ) -> Result<Vec<Self::Row>, sqlx::Error> {
-                let query = args.into_iter().fold(sqlx::query::<$db>(sql), |query, arg| match arg {
-                    Arg::Text(text) => query.bind(text),
-                    Arg::Int(int) => query.bind(int),
-                    Arg::Bytes(bytes) => query.bind(bytes),
-                });
-                query.fetch_all(conn).await
+                let args = arg::encode::<$db>(conn, args, $add)?;
+                sqlx::query_with::<$db, _>(sql, args).fetch_all(conn).await
             }
 
             async fn script(conn: &mut Self::Connection, sql: &'static str) -> Result<(), sqlx::Error> {
@@ -194,11 +159,11 @@ macro_rules! database {
 }
 
 #[cfg(feature = "postgres")]
-database!(sqlx::Postgres, postgres);
+database!(sqlx::Postgres, is_postgres, postgres::add);
 #[cfg(feature = "sqlite")]
-database!(sqlx::Sqlite, sqlite);
+database!(sqlx::Sqlite, is_sqlite, sqlite::add);
 #[cfg(feature = "any")]
-database!(sqlx::Any, |url| postgres(url).or_else(|| sqlite(url)));
+database!(sqlx::Any, |url| is_postgres(url).or_else(|| is_sqlite(url)), any::add);
 
 /// Whether exactly these migrations have run.
 ///
@@ -217,11 +182,11 @@ async fn is_up_to_date<C: sqlx::migrate::Migrate>(conn: &mut C, migrator: &Migra
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(url: &str) -> Option<Dialect> {
+fn is_postgres(url: &str) -> Option<Dialect> {
     (url.starts_with("postgres://") || url.starts_with("postgresql://")).then_some(Dialect::Postgres)
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(url: &str) -> Option<Dialect> {
+fn is_sqlite(url: &str) -> Option<Dialect> {
     url.starts_with("sqlite:").then_some(Dialect::Sqlite)
 }

@@ -4,12 +4,11 @@ mod store;
 
 use pavane_choreography::{Emission, Manifest};
 use pavane_contract::{EventRef, codec, subject};
-use serde::Serialize;
 
 use crate::{Database, Db, Dialect, Error, db::micros};
 
 /// One event that an entry point declares, and how it may be emitted there.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Row<'m> {
     entry: &'m str,
     event: &'m str,
@@ -59,7 +58,7 @@ fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
 }
 
 /// How long a service remembers sagas, and how much may wait, in microseconds and rows.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Limits {
     memory: i64,
     askable: i64,

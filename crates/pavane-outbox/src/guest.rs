@@ -4,10 +4,10 @@ mod store;
 
 use std::time::Duration;
 
-use pavane_contract::{Cause, Event, EventRef, SagaId};
+use pavane_contract::{Cause, Event, EventRef, RawEnvelope, SagaId};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::micros, draft, store::NewRow};
+use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::micros, draft};
 
 /// Emits in a transaction that you began and commit. `PostgreSQL` only.
 ///
@@ -91,8 +91,8 @@ impl<DB: Database> Guest<'_, DB> {
     /// When the event isn't declared, its key is too long, or it can't be written as JSON; and when the database fails.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_now, "emits")?;
-        let row = self.row(event)?;
-        store::stage::<DB>(self.conn, row, None).await
+        let event = self.envelope(event)?;
+        store::stage::<DB>(self.conn, &event, None).await
     }
 
     /// Emits an event after a delay, counted from now.
@@ -104,8 +104,8 @@ impl<DB: Database> Guest<'_, DB> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
         self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
-        let row = self.row(event)?;
-        store::stage::<DB>(self.conn, row, Some(micros(delay))).await
+        let event = self.envelope(event)?;
+        store::stage::<DB>(self.conn, &event, Some(micros(delay))).await
     }
 
     /// Makes an event the saga's outcome, if it has none yet: the first one committed wins, for ever. Of two transactions that
@@ -118,12 +118,12 @@ impl<DB: Database> Guest<'_, DB> {
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
-        let row = self.row(event)?;
-        let won = store::decide::<DB>(self.conn, (self.cause.saga, E::NAME), row).await?;
+        let event = self.envelope(event)?;
+        let won = store::decide::<DB>(self.conn, &event).await?;
         Ok(if won { Decision::Won } else { Decision::Lost })
     }
 
-    fn row<E: Event>(&self, event: &E) -> Result<NewRow, Error> {
-        NewRow::of(&draft::envelope(&self.db, &self.cause, event)?)
+    fn envelope<E: Event>(&self, event: &E) -> Result<RawEnvelope, Error> {
+        draft::envelope(&self.db, &self.cause, event)
     }
 }

@@ -36,7 +36,7 @@ pub use bounds::Bounds;
 pub use connection::Connection;
 pub use correlation::Correlation;
 pub use crash_point::{CrashPoint, CrashPoints};
-pub use database::{Arg, Database, Dialect, Statement};
+pub use database::{Arg, Database, Dialect, Statement, Values};
 pub use db::{Config, Db};
 pub use emissions::Emissions;
 pub use error::{Error, chain};

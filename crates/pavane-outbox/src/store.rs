@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec, subject};
 use serde::Serialize;
 
-use crate::{Arg, Database, Db, Dialect, Error, Statement, db::micros};
+use crate::{Arg, Database, Db, Dialect, Error, Statement, Values, db::micros};
 
 /// An event as a row, ready to be published.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct NewRow {
     pub(crate) event_id: EventId,
     pub(crate) subject: String,
     pub(crate) headers: String,
-    pub(crate) payload: String,
+    pub(crate) payload: Bytes,
 }
 
 /// An event whose time has not come.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct NewTimer {
-    #[serde(flatten)]
     pub(crate) row: NewRow,
+    pub(crate) saga: SagaId,
+    /// The event's name.
+    pub(crate) event: String,
     /// Microseconds from now.
     pub(crate) due_in: i64,
 }
@@ -31,8 +34,34 @@ impl NewRow {
             event_id: envelope.meta.id,
             subject: subject::of(&envelope.meta.event, &envelope.meta.key),
             headers: json(&codec::encode(envelope))?,
-            payload: String::from_utf8_lossy(&envelope.body).into_owned(),
+            payload: envelope.body.clone(),
         })
+    }
+
+    /// Rows by their columns, in this order: id, subject, headers, payload.
+    fn columns<'r>(rows: impl Iterator<Item = &'r Self> + Clone) -> Vec<Values> {
+        vec![
+            Values::Ids(rows.clone().map(|row| row.event_id.as_uuid()).collect()),
+            Values::Texts(rows.clone().map(|row| row.subject.clone()).collect()),
+            Values::Texts(rows.clone().map(|row| row.headers.clone()).collect()),
+            Values::Bytes(rows.map(|row| row.payload.clone()).collect()),
+        ]
+    }
+}
+
+impl NewTimer {
+    pub(crate) fn of(envelope: &RawEnvelope, delay: Duration) -> Result<Self, Error> {
+        let (saga, event) = (envelope.meta.cause.saga, envelope.meta.event.name.clone());
+        Ok(Self { row: NewRow::of(envelope)?, saga, event, due_in: micros(delay) })
+    }
+
+    /// Timers by their columns: those of the [row](NewRow::columns), then saga, event and when it is due.
+    fn columns(timers: &[Self]) -> Vec<Values> {
+        let mut columns = NewRow::columns(timers.iter().map(|timer| &timer.row));
+        columns.push(Values::Ids(timers.iter().map(|timer| timer.saga.as_uuid()).collect()));
+        columns.push(Values::Texts(timers.iter().map(|timer| timer.event.clone()).collect()));
+        columns.push(Values::Ints(timers.iter().map(|timer| timer.due_in).collect()));
+        columns
     }
 }
 
@@ -153,17 +182,17 @@ pub(crate) async fn leave<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, 
     const LEAVE: Statement = Statement {
         postgres: "with events as (insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
                    select event_id, subject, headers, payload, (select pavane_now()) \
-                   from rows from (json_to_recordset($1::json) \
-                   as (event_id uuid, subject text, headers text, payload text)) \
+                   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) \
                    with ordinality as rows (event_id, subject, headers, payload, n) \
                    where current_setting('pavane.tx', true) = 'open' order by n returning seq) \
                    insert into pavane_unsent (seq) select seq from events",
         sqlite: "insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
-                 select value ->> 'event_id', value ->> 'subject', value ->> 'headers', value ->> 'payload', $2 \
+                 select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), $2 \
                  from json_each($1) where exists (select 1 from temp.pavane_tx) order by key",
     };
     // On SQLite a trigger enters them as unsent.
-    let written = DB::execute(conn, LEAVE.on(db.dialect()), db.timed(vec![json(rows)?.into()])).await?;
+    let args = db.timed(vec![Arg::Rows(NewRow::columns(rows.iter()))]);
+    let written = DB::execute(conn, LEAVE.on(db.dialect()), args).await?;
     if written == rows.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
@@ -174,16 +203,17 @@ pub(crate) async fn schedule<DB: Database>(
     timers: &[NewTimer],
 ) -> Result<(), Error> {
     const SCHEDULE: Statement = Statement {
-        postgres: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
-                   select event_id, subject, headers, payload, (select pavane_now()) + due_in \
-                   from json_to_recordset($1::json) \
-                   as rows (event_id uuid, subject text, headers text, payload text, due_in bigint) \
+        postgres: "insert into pavane_timer (event_id, subject, headers, payload, saga, event, due_at) \
+                   select event_id, subject, headers, payload, saga, event, (select pavane_now()) + due_in \
+                   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::bigint[]) \
+                   as rows (event_id, subject, headers, payload, saga, event, due_in) \
                    where current_setting('pavane.tx', true) = 'open'",
-        sqlite: "insert into pavane_timer (event_id, subject, headers, payload, due_at) \
-                 select value ->> 'event_id', value ->> 'subject', value ->> 'headers', value ->> 'payload', \
-                 $2 + (value ->> 'due_in') from json_each($1) where exists (select 1 from temp.pavane_tx)",
+        sqlite: "insert into pavane_timer (event_id, subject, headers, payload, saga, event, due_at) \
+                 select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5, \
+                 $2 + (value ->> 6) from json_each($1) where exists (select 1 from temp.pavane_tx)",
     };
-    let written = DB::execute(conn, SCHEDULE.on(db.dialect()), db.timed(vec![json(timers)?.into()])).await?;
+    let args = db.timed(vec![Arg::Rows(NewTimer::columns(timers))]);
+    let written = DB::execute(conn, SCHEDULE.on(db.dialect()), args).await?;
     if written == timers.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
@@ -216,7 +246,7 @@ pub(crate) async fn fire_timers<DB: Database>(
             event_id,
             subject: text::<DB>(row, 2)?,
             headers: text::<DB>(row, 3)?,
-            payload: text::<DB>(row, 4)?,
+            payload: bytes::<DB>(row, 4)?.into(),
         };
         due.push((int::<DB>(row, 0)?, new));
     }
@@ -304,6 +334,10 @@ pub(crate) fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, 
 
 pub(crate) fn int<DB: Database>(row: &DB::Row, index: usize) -> Result<i64, Error> {
     Ok(DB::int(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
+}
+
+pub(crate) fn bytes<DB: Database>(row: &DB::Row, index: usize) -> Result<Vec<u8>, Error> {
+    Ok(DB::bytes(row, index)?.ok_or(sqlx::Error::RowNotFound)?)
 }
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {

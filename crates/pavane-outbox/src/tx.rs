@@ -3,8 +3,7 @@ use std::time::Duration;
 use pavane_contract::{Cause, Envelope, Event, EventRef, Key, RawEnvelope, SagaId};
 
 use crate::{
-    CrashPoint, Database, Db, Emissions, Error, after_commit::AfterCommit, db::micros, draft, store,
-    transaction::Transaction,
+    CrashPoint, Database, Db, Emissions, Error, after_commit::AfterCommit, draft, store, transaction::Transaction,
 };
 
 /// What became of a decision.
@@ -90,7 +89,7 @@ impl<DB: Database> Tx<DB> {
         let timer = (EventRef::of::<E>(), delay);
         self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
         let envelope = self.envelope(event)?;
-        self.timers.push(store::NewTimer { row: store::NewRow::of(&envelope)?, due_in: micros(delay) });
+        self.timers.push(store::NewTimer::of(&envelope, delay)?);
         self.flush_if_large().await
     }
 

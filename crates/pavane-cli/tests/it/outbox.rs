@@ -15,13 +15,16 @@ const NO_NATS: &str = "nats://127.0.0.1:1";
 async fn outbox(url: &str) -> Db<sqlx::Any> {
     let db: Db<sqlx::Any> = Db::open(Config::new("order", url)).await.unwrap();
     db.migrate(&OUTBOX).await.unwrap();
-    let fill = "insert into pavane_outbox (event_id, subject, headers, payload, emitted_at, refused) values \
-                ('01a2029d-5c00-7000-8000-000000000001', 'events.order.placed.a', '[]', '{\"a\":1}', 1, 'too large'), \
-                ('01a2029d-5c00-7000-8000-000000000002', 'events.order.placed.b', '[]', '{}', 2, 'too large'), \
-                ('01a2029d-5c00-7000-8000-000000000003', 'events.order.placed.c', '[]', '{}', 3, null); \
+    let bytes = |text| if url.starts_with("sqlite:") { format!("cast('{text}' as blob)") } else { format!("'{text}'") };
+    let (one, other) = (bytes(r#"{"a":1}"#), bytes("{}"));
+    let fill = format!("insert into pavane_outbox (event_id, subject, headers, payload, emitted_at, refused) values \
+                ('01a2029d-5c00-7000-8000-000000000001', 'events.order.placed.a', '[]', {one}, 1, 'too large'), \
+                ('01a2029d-5c00-7000-8000-000000000002', 'events.order.placed.b', '[]', {other}, 2, 'too large'), \
+                ('01a2029d-5c00-7000-8000-000000000003', 'events.order.placed.c', '[]', {other}, 3, null); \
                 delete from pavane_unsent; \
-                insert into pavane_unsent select seq from pavane_outbox where refused is null";
-    sqlx::raw_sql(fill).execute(db.writers()).await.unwrap();
+                insert into pavane_unsent select seq from pavane_outbox where refused is null"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(db.writers()).await.unwrap();
     db
 }
 

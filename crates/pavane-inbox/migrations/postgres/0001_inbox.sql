@@ -13,20 +13,40 @@ create table pavane_inbox (
 );
 create index pavane_inbox_handled on pavane_inbox (handled_at);
 
--- Where each step of each saga stands: running, done, undone or barred.
+-- Where each step of each saga stands, and each item of a step that a saga has several of.
 create table pavane_ledger (
     saga uuid not null,
     step text not null,
-    state text not null check (state in ('running', 'done', 'undone', 'barred')),
+    -- Which of the step's items it is; empty for the step itself.
+    item text not null default '',
+    -- A join that lacks events is gathering.
+    state text not null check (state in ('running', 'done', 'undone', 'barred', 'gathering')),
     -- The event that made the step run; null when its undo came first.
     event_id uuid,
     -- The event that the step emitted and that its undo is for, as CloudEvents JSON; null when it said no.
-    kept text,
+    kept bytea,
     changed_at bigint not null,
-    primary key (saga, step)
+    primary key (saga, step, item)
 );
 -- For pruning, which never takes a running step: whether there is something to undo isn't known yet.
 create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 'running';
+
+-- The events that a join has so far. Written under the lock of its row in the ledger, and forgotten after it.
+create table pavane_part (
+    saga uuid not null,
+    step text not null,
+    -- Which part of the join: the event's name; the names of all, where one of several is enough.
+    part text not null,
+    -- Which item the event is about; empty when about none. Where a part is an event of every item, each counts.
+    item text not null default '',
+    event_id uuid not null,
+    -- The event, as CloudEvents JSON.
+    event bytea not null,
+    arrived_at bigint not null,
+    -- A part counts once, however often its event is emitted.
+    primary key (saga, step, part, item)
+);
+create index pavane_part_arrived on pavane_part (arrived_at);
 
 -- How often a reaction failed on an event.
 create table pavane_attempt (

@@ -1,7 +1,7 @@
 //! All SQL of dead letters.
 
 use pavane_bus::Outgoing;
-use pavane_outbox::{Database, Db, Error, Statement, Tx};
+use pavane_outbox::{Arg, Database, Db, Error, Statement, Tx, Values};
 
 use crate::store::{decode, int, json, text};
 
@@ -56,36 +56,37 @@ pub(crate) async fn count<DB: Database>(db: &Db<DB>) -> Result<i64, Error> {
 /// Deletes dead letters that were published.
 pub(crate) async fn published<DB: Database>(db: &Db<DB>, ids: &[i64]) -> Result<(), Error> {
     const PUBLISHED: Statement = Statement {
-        postgres: "delete from pavane_dead_letter where id in \
-                   (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        postgres: "delete from pavane_dead_letter where id = any ($1::bigint[])",
         sqlite: "delete from pavane_dead_letter where id in (select value from json_each($1))",
     };
     let mut conn = db.writer().await?;
-    DB::execute(&mut conn, PUBLISHED.on(db.dialect()), vec![json(ids)?.into()]).await?;
+    DB::execute(&mut conn, PUBLISHED.on(db.dialect()), vec![set(ids)]).await?;
     Ok(())
 }
 
 /// Notes that dead letters were published without their body, which is kept here then.
 pub(crate) async fn cut<DB: Database>(db: &Db<DB>, ids: &[i64]) -> Result<(), Error> {
     const CUT: Statement = Statement {
-        postgres: "update pavane_dead_letter set cut_at = pavane_now() where id in \
-                   (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        postgres: "update pavane_dead_letter set cut_at = pavane_now() where id = any ($1::bigint[])",
         sqlite: "update pavane_dead_letter set cut_at = $2 where id in (select value from json_each($1))",
     };
     let mut conn = db.writer().await?;
-    DB::execute(&mut conn, CUT.on(db.dialect()), db.timed(vec![json(ids)?.into()])).await?;
+    DB::execute(&mut conn, CUT.on(db.dialect()), db.timed(vec![set(ids)])).await?;
     Ok(())
 }
 
 /// Notes that dead letters couldn't be published: others come before them.
 pub(crate) async fn failed<DB: Database>(db: &Db<DB>, ids: &[i64], why: &str) -> Result<(), Error> {
     const FAILED: Statement = Statement {
-        postgres: "update pavane_dead_letter set attempts = attempts + 1, failure = $2 where id in \
-                   (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        postgres: "update pavane_dead_letter set attempts = attempts + 1, failure = $2 where id = any ($1::bigint[])",
         sqlite: "update pavane_dead_letter set attempts = attempts + 1, failure = $2 \
                  where id in (select value from json_each($1))",
     };
     let mut conn = db.writer().await?;
-    DB::execute(&mut conn, FAILED.on(db.dialect()), vec![json(ids)?.into(), why.into()]).await?;
+    DB::execute(&mut conn, FAILED.on(db.dialect()), vec![set(ids), why.into()]).await?;
     Ok(())
+}
+
+fn set(ids: &[i64]) -> Arg {
+    Arg::Set(Values::Ints(ids.to_vec()))
 }

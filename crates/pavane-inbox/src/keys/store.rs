@@ -4,11 +4,12 @@ use pavane_contract::{EventId, SagaId};
 use pavane_outbox::{Database, Db, Error, Statement};
 
 /// How long ago a step that is running was first called; `None` when it isn't running (any more).
-pub(super) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: SagaId) -> Result<Option<i64>, Error> {
+pub(crate) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: SagaId) -> Result<Option<i64>, Error> {
     const AGE: Statement = Statement {
         postgres: "select pavane_now() - changed_at from pavane_ledger \
-                   where saga = $1::uuid and step = $2 and state = 'running'",
-        sqlite: "select $3 - changed_at from pavane_ledger where saga = $1 and step = $2 and state = 'running'",
+                   where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
+        sqlite: "select $3 - changed_at from pavane_ledger \
+                 where saga = $1 and step = $2 and item = '' and state = 'running'",
     };
     let args = db.timed(vec![saga.to_string().into(), step.into()]);
     let rows = DB::fetch(&mut *db.writer().await?, AGE.on(db.dialect()), args).await?;

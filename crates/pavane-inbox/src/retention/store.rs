@@ -7,7 +7,7 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 ///
 /// A running step is never deleted: an undo that found nothing of it would take its effect for one that never happened.
 pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: i64) -> Result<u64, Error> {
-    const PRUNE: [Statement; 5] = [
+    const PRUNE: [Statement; 6] = [
         Statement {
             // The others are dropped as a whole, and have no index to find old rows by.
             postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
@@ -17,10 +17,21 @@ pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: 
                      from pavane_inbox where handled_at < $3 - $1 order by handled_at limit $2)",
         },
         Statement {
-            postgres: "delete from pavane_ledger where (saga, step) in (select saga, step from pavane_ledger \
+            postgres: "delete from pavane_ledger where (saga, step, item) in (select saga, step, item from pavane_ledger \
                        where changed_at < (select pavane_now() - $1) and state <> 'running' order by changed_at limit $2)",
-            sqlite: "delete from pavane_ledger where (saga, step) in (select saga, step from pavane_ledger \
+            sqlite: "delete from pavane_ledger where (saga, step, item) in (select saga, step, item from pavane_ledger \
                      where changed_at < $3 - $1 and state <> 'running' order by changed_at limit $2)",
+        },
+        // After the ledger, and only where it has nothing left of the step: a join that lost a part would wait for ever.
+        Statement {
+            postgres: "delete from pavane_part where (saga, step, part, item) in (select saga, step, part, item \
+                       from pavane_part old where arrived_at < (select pavane_now() - $1) and not exists \
+                       (select from pavane_ledger ledger where ledger.saga = old.saga and ledger.step = old.step) \
+                       order by arrived_at limit $2)",
+            sqlite: "delete from pavane_part where (saga, step, part, item) in (select saga, step, part, item \
+                     from pavane_part old where arrived_at < $3 - $1 and not exists \
+                     (select 1 from pavane_ledger ledger where ledger.saga = old.saga and ledger.step = old.step) \
+                     order by arrived_at limit $2)",
         },
         Statement {
             postgres: "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \

@@ -7,5 +7,6 @@ mod dedupe;
 mod keys;
 mod once;
 mod partitions;
+mod shape;
 mod stage;
 mod subscriber;

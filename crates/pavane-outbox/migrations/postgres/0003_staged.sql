@@ -3,9 +3,11 @@
 create unlogged table pavane_staged (
     id bigint generated always as identity primary key,
     event_id uuid not null,
+    saga uuid not null,
+    event text not null,
     subject text not null,
     headers text not null,
-    payload text not null,
+    payload bytea not null,
     -- Null: at the commit.
     due_at bigint
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
@@ -16,6 +18,10 @@ create unlogged table pavane_staged (
 create function pavane_move_staged() returns trigger language plpgsql security definer as $$
 begin
     delete from pavane_staged where id = new.id;
+    -- Deleted by its transaction, which wants it no longer.
+    if not found then
+        return null;
+    end if;
     if new.due_at is null then
         with event as (
             insert into pavane_outbox (event_id, subject, headers, payload, emitted_at)
@@ -23,8 +29,8 @@ begin
         )
         insert into pavane_unsent (seq) select seq from event;
     else
-        insert into pavane_timer (event_id, subject, headers, payload, due_at)
-        values (new.event_id, new.subject, new.headers, new.payload, new.due_at);
+        insert into pavane_timer (event_id, saga, event, subject, headers, payload, due_at)
+        values (new.event_id, new.saga, new.event, new.subject, new.headers, new.payload, new.due_at);
     end if;
     return null;
 end

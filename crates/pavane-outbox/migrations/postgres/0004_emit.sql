@@ -295,8 +295,8 @@ begin
             return jsonb_build_object('id', null, 'saga', saga, 'emitted', false);
         end if;
     end if;
-    insert into pavane_staged (event_id, subject, headers, payload, due_at) values (
-        id, declared.subject || pavane_token(document ->> 'key'),
+    insert into pavane_staged (event_id, saga, event, subject, headers, payload, due_at) values (
+        id, saga, declared.event, declared.subject || pavane_token(document ->> 'key'),
         pavane_headers(array[
             ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)],
             ['ce-source', pavane_percent(entry.service)], ['ce-subject', pavane_percent(document ->> 'key')],
@@ -305,7 +305,7 @@ begin
             ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
             ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
             ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]),
-        document ->> 'data', now + due_in);
+        convert_to(document ->> 'data', 'UTF8'), now + due_in);
     return jsonb_build_object('id', id, 'saga', saga, 'emitted', true);
 end
 $$;

@@ -4,8 +4,9 @@ create table pavane_outbox (
     seq integer primary key autoincrement,
     event_id text not null,
     subject text not null,
+    -- JSON: [[name, value], …]
     headers text not null,
-    payload text not null,
+    payload blob not null,
     emitted_at integer not null,
     -- Set when the broker will never take it.
     refused text
@@ -37,12 +38,16 @@ create index pavane_sent_stream on pavane_sent (stream_last);
 -- Events whose time has not come. They move to the outbox when it has.
 create table pavane_timer (
     event_id text primary key,
+    saga text not null,
+    -- The event's name: what a saga cancels is found by it.
+    event text not null,
     subject text not null,
     headers text not null,
-    payload text not null,
+    payload blob not null,
     due_at integer not null
 );
 create index pavane_timer_due on pavane_timer (due_at);
+create index pavane_timer_saga on pavane_timer (saga, event);
 
 -- One row per saga that has an outcome. The primary key is the guarantee: the first one committed wins.
 create table pavane_outcome (

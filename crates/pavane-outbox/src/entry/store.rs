@@ -1,7 +1,7 @@
 //! The SQL of entry points. `PostgreSQL` only.
 
 use super::{Limits, Row};
-use crate::{Database, Db, Error, store::json};
+use crate::{Arg, Database, Db, Error, Values};
 
 /// Replaces the entry points. Instances that start at once take turns; who emits meanwhile sees the ones before or the ones
 /// after, and waits for nothing.
@@ -15,19 +15,36 @@ pub(super) async fn replace<DB: Database>(
     const FORGET: &str = "delete from pavane_entry";
     const ENTRIES: &str = "insert into pavane_entry \
                            (name, service, memory, askable, schedulable, outbox_rows, outbox_age) \
-                           select name, $1, memory, askable, schedulable, outbox_rows, outbox_age \
-                           from json_array_elements_text($2::json) as name, json_to_record($3::json) as limits \
-                           (memory bigint, askable bigint, schedulable bigint, outbox_rows bigint, outbox_age bigint)";
+                           select name, $2, $3, $4, $5, $6, $7 from unnest($1::text[]) as names (name)";
     const EVENTS: &str = "insert into pavane_entry_event \
                           (entry, event, version, subject, schema, emits, schedules, decides) \
-                          select entry, event, version, subject, schema, emits, schedules, decides \
-                          from json_to_recordset($1::json) as rows (entry text, event text, version integer, \
-                          subject text, schema text, emits boolean, schedules boolean, decides boolean)";
+                          select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0 \
+                          from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], \
+                          $7::bigint[], $8::bigint[]) \
+                          as rows (entry, event, version, subject, schema, emits, schedules, decides)";
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
-    let entries = vec![service.into(), json(names)?.into(), json(&Limits::of(db))?.into()];
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let Limits { memory, askable, schedulable, outbox_rows, outbox_age } = Limits::of(db);
+    let mut entries = vec![Values::Texts(names).into(), service.into()];
+    entries.extend([memory, askable, schedulable, outbox_rows, outbox_age].map(Arg::Int));
     DB::execute(tx.conn(), ENTRIES, entries).await?;
-    DB::execute(tx.conn(), EVENTS, vec![json(rows)?.into()]).await?;
+    DB::execute(tx.conn(), EVENTS, vec![Arg::Rows(columns(rows))]).await?;
     tx.commit().await
+}
+
+fn columns(rows: &[Row<'_>]) -> Vec<Values> {
+    let texts = |of: fn(&Row<'_>) -> String| Values::Texts(rows.iter().map(of).collect());
+    let ints = |of: fn(&Row<'_>) -> i64| Values::Ints(rows.iter().map(of).collect());
+    vec![
+        texts(|row| row.entry.to_owned()),
+        texts(|row| row.event.to_owned()),
+        ints(|row| row.version.into()),
+        texts(|row| row.subject.clone()),
+        texts(|row| row.schema.clone()),
+        ints(|row| row.emits.into()),
+        ints(|row| row.schedules.into()),
+        ints(|row| row.decides.into()),
+    ]
 }

@@ -1,6 +1,6 @@
 //! The SQL of events in a transaction that isn't ours. `PostgreSQL` only.
 
-use pavane_contract::SagaId;
+use pavane_contract::RawEnvelope;
 
 use crate::{Arg, Database, Error, store::NewRow};
 
@@ -8,13 +8,14 @@ use crate::{Arg, Database, Error, store::NewRow};
 /// microseconds.
 pub(super) async fn stage<DB: Database>(
     conn: &mut DB::Connection,
-    row: NewRow,
+    event: &RawEnvelope,
     due_in: Option<i64>,
 ) -> Result<(), Error> {
-    const NOW: &str = "insert into pavane_staged (event_id, subject, headers, payload) values ($1::uuid, $2, $3, $4)";
-    const LATER: &str = "insert into pavane_staged (event_id, subject, headers, payload, due_at) \
-                         values ($1::uuid, $2, $3, $4, pavane_now() + $5)";
-    let mut args = values(row);
+    const NOW: &str = "insert into pavane_staged (event_id, saga, event, subject, headers, payload) \
+                       values ($1::uuid, $2::uuid, $3, $4, $5, $6)";
+    const LATER: &str = "insert into pavane_staged (event_id, saga, event, subject, headers, payload, due_at) \
+                         values ($1::uuid, $2::uuid, $3, $4, $5, $6, pavane_now() + $7)";
+    let mut args = values(event)?;
     args.extend(due_in.map(Arg::from));
     DB::execute(conn, if due_in.is_some() { LATER } else { NOW }, args).await?;
     Ok(())
@@ -24,21 +25,17 @@ pub(super) async fn stage<DB: Database>(
 ///
 /// One statement, so that an error in between leaves no outcome without its event. Two that decide at once meet at the primary
 /// key: the second waits for the first to commit, and loses.
-pub(super) async fn decide<DB: Database>(
-    conn: &mut DB::Connection,
-    (saga, event): (SagaId, &str),
-    row: NewRow,
-) -> Result<bool, Error> {
-    const DECIDE: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) values ($5::uuid, $6, pavane_now()) \
+pub(super) async fn decide<DB: Database>(conn: &mut DB::Connection, event: &RawEnvelope) -> Result<bool, Error> {
+    const DECIDE: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) values ($2::uuid, $3, pavane_now()) \
                           on conflict (saga) do nothing returning 1) \
-                          insert into pavane_staged (event_id, subject, headers, payload) \
-                          select $1::uuid, $2, $3, $4 from won";
-    let mut args = values(row);
-    args.extend([saga.to_string().into(), event.into()]);
-    Ok(DB::execute(conn, DECIDE, args).await? == 1)
+                          insert into pavane_staged (event_id, saga, event, subject, headers, payload) \
+                          select $1::uuid, $2::uuid, $3, $4, $5, $6 from won";
+    Ok(DB::execute(conn, DECIDE, values(event)?).await? == 1)
 }
 
-fn values(row: NewRow) -> Vec<Arg> {
-    let NewRow { event_id, subject, headers, payload } = row;
-    vec![event_id.to_string().into(), subject.into(), headers.into(), payload.into()]
+fn values(event: &RawEnvelope) -> Result<Vec<Arg>, Error> {
+    let NewRow { event_id, subject, headers, payload } = NewRow::of(event)?;
+    let (saga, name) = (event.meta.cause.saga.to_string(), event.meta.event.name.as_str());
+    let payload = payload.to_vec();
+    Ok(vec![event_id.to_string().into(), saga.into(), name.into(), subject.into(), headers.into(), payload.into()])
 }

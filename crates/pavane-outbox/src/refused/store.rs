@@ -4,8 +4,8 @@ use pavane_contract::Timestamp;
 
 use super::RefusedEvent;
 use crate::{
-    Database, Db, Error, Statement,
-    store::{int, json, text},
+    Arg, Database, Db, Error, Statement, Values,
+    store::{int, text},
 };
 
 /// The oldest rows that the broker refused.
@@ -13,7 +13,7 @@ pub(super) async fn refused<DB: Database>(db: &Db<DB>, limit: u32) -> Result<Vec
     const REFUSED: Statement = Statement {
         postgres: "select seq, event_id::text, subject, octet_length(payload)::bigint, emitted_at, refused \
                    from pavane_outbox where refused is not null order by seq limit $1",
-        sqlite: "select seq, event_id, subject, length(cast(payload as blob)), emitted_at, refused \
+        sqlite: "select seq, event_id, subject, length(payload), emitted_at, refused \
                  from pavane_outbox where refused is not null order by seq limit $1",
     };
     let mut conn = db.reader().await?;
@@ -35,17 +35,17 @@ pub(super) async fn refused<DB: Database>(db: &Db<DB>, limit: u32) -> Result<Vec
 pub(super) async fn retry<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, numbers: &[i64]) -> Result<u64, Error> {
     const UNSENT: Statement = Statement {
         postgres: "insert into pavane_unsent (seq) select seq from pavane_outbox where refused is not null \
-                   and seq in (select id::bigint from json_array_elements_text($1::json) as ids (id)) on conflict do nothing",
+                   and seq = any ($1::bigint[]) on conflict do nothing",
         sqlite: "insert into pavane_unsent (seq) select seq from pavane_outbox where refused is not null \
                  and seq in (select value from json_each($1)) on conflict do nothing",
     };
     const CLEAR: Statement = Statement {
         postgres: "update pavane_outbox set refused = null where refused is not null \
-                   and seq in (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+                   and seq = any ($1::bigint[])",
         sqlite: "update pavane_outbox set refused = null where refused is not null \
                  and seq in (select value from json_each($1))",
     };
-    let numbers = json(numbers)?;
-    DB::execute(conn, UNSENT.on(db.dialect()), vec![numbers.clone().into()]).await?;
-    Ok(DB::execute(conn, CLEAR.on(db.dialect()), vec![numbers.into()]).await?)
+    let numbers = Arg::Set(Values::Ints(numbers.to_vec()));
+    DB::execute(conn, UNSENT.on(db.dialect()), vec![numbers.clone()]).await?;
+    Ok(DB::execute(conn, CLEAR.on(db.dialect()), vec![numbers]).await?)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use pavane_bus::Outgoing;
 
 use crate::{
-    Arg, Database, Db, Dialect, Error, Statement,
+    Arg, Database, Db, Dialect, Error, Statement, Values,
     db::micros,
-    store::{int, json, text},
+    store::{bytes, int, json, text},
 };
 
 /// A row that waits to be published.
@@ -43,10 +43,7 @@ pub(crate) async fn unsent<DB: Database>(
                  from pavane_unsent cross join pavane_outbox using (seq) \
                  where seq not in (select value from json_each($2)) order by seq limit $1",
     };
-    let except = match dialect {
-        Dialect::Postgres => array(&json(except)?),
-        Dialect::Sqlite => json(except)?,
-    };
+    let except = Values::Ints(except.to_vec());
     let rows = DB::fetch(conn, UNSENT.on(dialect), vec![limit.into(), except.into()]).await?;
     rows.iter().map(unsent_row::<DB>).collect()
 }
@@ -58,7 +55,7 @@ fn unsent_row<DB: Database>(row: &DB::Row) -> Result<Unsent, Error> {
         message_id: text::<DB>(row, 1)?,
         subject: text::<DB>(row, 2)?,
         headers: headers.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        payload: text::<DB>(row, 4)?.into(),
+        payload: bytes::<DB>(row, 4)?.into(),
     };
     Ok(Unsent { seq: int::<DB>(row, 0)?, message })
 }
@@ -85,7 +82,7 @@ pub(crate) async fn mark_and_read<DB: Database>(
         return if held { unsent::<DB>(conn, db.dialect(), &[], limit).await.map(Some) } else { Ok(None) };
     }
     let mut args = record(stream_created, sent)?;
-    args.extend([owner.into(), array(&json(&seqs(sent))?).into(), limit.into()]);
+    args.extend([owner.into(), seqs(sent).into(), limit.into()]);
     let rows = DB::fetch(&mut *db.writer().await?, BOTH, args).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     if DB::int(first, 0)?.is_none() {
@@ -118,17 +115,17 @@ pub(crate) async fn mark_sent<DB: Database>(
     const DELETE: &str = "delete from pavane_unsent where seq in (select value from json_each($1))";
     let mut args = record(stream_created, sent)?;
     args.push(owner.into());
-    let seqs = json(&seqs(sent))?;
+    let seqs = seqs(sent).into();
     match db.dialect() {
         Dialect::Postgres => {
-            args.push(array(&seqs).into());
+            args.push(seqs);
             Ok(DB::execute(&mut *db.writer().await?, MARK, args).await? == 1)
         }
         Dialect::Sqlite => {
             let mut tx = db.begin_plain().await?;
             let held = DB::execute(tx.conn(), RECORD, db.timed(args)).await? == 1;
             if held {
-                DB::execute(tx.conn(), DELETE, vec![seqs.into()]).await?;
+                DB::execute(tx.conn(), DELETE, vec![seqs]).await?;
             }
             tx.commit().await?;
             Ok(held)
@@ -139,21 +136,22 @@ pub(crate) async fn mark_sent<DB: Database>(
 /// Sets aside what the broker will never take, so that it doesn't block the others.
 pub(crate) async fn mark_refused<DB: Database>(db: &Db<DB>, refused: &[Refused]) -> Result<(), Error> {
     const MARK: Statement = Statement {
-        postgres: "update pavane_outbox set refused = refused_rows.row ->> 1 \
-                   from json_array_elements($1::json) as refused_rows (row) where seq = (refused_rows.row ->> 0)::bigint",
+        postgres: "update pavane_outbox set refused = refused_rows.why \
+                   from unnest($1::bigint[], $2::text[]) as refused_rows (seq, why) \
+                   where pavane_outbox.seq = refused_rows.seq",
         sqlite: "update pavane_outbox set refused = refused_rows.why \
                  from (select value ->> 0 as seq, value ->> 1 as why from json_each($1)) as refused_rows \
                  where pavane_outbox.seq = refused_rows.seq",
     };
     const DELETE: Statement = Statement {
-        postgres: "delete from pavane_unsent where seq in \
-                   (select (row ->> 0)::bigint from json_array_elements($1::json) as refused_rows (row))",
-        sqlite: "delete from pavane_unsent where seq in (select value ->> 0 from json_each($1))",
+        postgres: "delete from pavane_unsent where seq = any ($1::bigint[])",
+        sqlite: "delete from pavane_unsent where seq in (select value from json_each($1))",
     };
+    let seqs = Values::Ints(refused.iter().map(|(seq, _)| *seq).collect());
+    let whys = Values::Texts(refused.iter().map(|(_, why)| why.clone()).collect());
     let mut tx = db.begin_plain().await?;
-    for statement in [MARK, DELETE] {
-        DB::execute(tx.conn(), statement.on(db.dialect()), vec![json(refused)?.into()]).await?;
-    }
+    DB::execute(tx.conn(), MARK.on(db.dialect()), vec![Arg::Rows(vec![seqs.clone(), whys])]).await?;
+    DB::execute(tx.conn(), DELETE.on(db.dialect()), vec![seqs.into()]).await?;
     tx.commit().await
 }
 
@@ -188,8 +186,7 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
     const LOST: &str = "select id, stream_created, sent_at, acknowledged from pavane_sent \
                         where stream_created <> $1 or stream_last > $2 order by id limit 100";
     const UNSENT: Statement = Statement {
-        postgres: "insert into pavane_unsent (seq) select id::bigint from json_array_elements_text($1::json) as ids (id) \
-                   on conflict do nothing",
+        postgres: "insert into pavane_unsent (seq) select unnest($1::bigint[]) on conflict do nothing",
         sqlite: "insert into pavane_unsent (seq) select value from json_each($1) where true on conflict do nothing",
     };
     const KEEP: &str = "insert into pavane_sent (sent_at, stream_created, stream_first, stream_last, acknowledged) \
@@ -203,7 +200,7 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
             let is_lost = |(_, stream_seq): &Sent| created != stream_created || *stream_seq > last_kept;
             let (lost, kept): (Vec<_>, Vec<_>) = acknowledged::<DB>(batch, 3)?.into_iter().partition(is_lost);
             let lost: Vec<_> = lost.into_iter().map(|(seq, _)| seq).collect();
-            again += DB::execute(tx.conn(), UNSENT.on(db.dialect()), vec![json(&lost)?.into()]).await?;
+            again += DB::execute(tx.conn(), UNSENT.on(db.dialect()), vec![Values::Ints(lost).into()]).await?;
             DB::execute(tx.conn(), "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
             if !kept.is_empty() {
                 let mut args = record(created, &kept)?;
@@ -247,8 +244,7 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, horizon: Duration, limit: i
         sqlite: "select id, acknowledged from pavane_sent where sent_at < $3 - $1 order by sent_at limit $2",
     };
     const ROWS: Statement = Statement {
-        postgres: "delete from pavane_outbox where seq in \
-                   (select id::bigint from json_array_elements_text($1::json) as ids (id))",
+        postgres: "delete from pavane_outbox where seq = any ($1::bigint[])",
         sqlite: "delete from pavane_outbox where seq in (select value from json_each($1))",
     };
     let args = db.timed(vec![micros(horizon).into(), limit.into()]);
@@ -259,16 +255,11 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, horizon: Duration, limit: i
     let mut tx = db.begin_plain().await?;
     for batch in &batches {
         let seqs = seqs(&acknowledged::<DB>(batch, 1)?);
-        DB::execute(tx.conn(), ROWS.on(db.dialect()), vec![json(&seqs)?.into()]).await?;
+        DB::execute(tx.conn(), ROWS.on(db.dialect()), vec![seqs.into()]).await?;
         DB::execute(tx.conn(), "delete from pavane_sent where id = $1", vec![int::<DB>(batch, 0)?.into()]).await?;
     }
     tx.commit().await?;
     Ok(batches.len())
-}
-
-/// A JSON array of numbers as PostgreSQL writes it: `[1,2]` is `{1,2}`.
-fn array(json: &str) -> String {
-    format!("{{{}}}", json.trim_matches(['[', ']']))
 }
 
 /// The values of a batch: in which stream, from where to where in it, and the rows.
@@ -278,8 +269,8 @@ fn record(stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, Error> {
     Ok(vec![stream_created.into(), first.into(), last.into(), json(sent)?.into()])
 }
 
-fn seqs(sent: &[Sent]) -> Vec<i64> {
-    sent.iter().map(|(seq, _)| *seq).collect()
+fn seqs(sent: &[Sent]) -> Values {
+    Values::Ints(sent.iter().map(|(seq, _)| *seq).collect())
 }
 
 fn acknowledged<DB: Database>(row: &DB::Row, index: usize) -> Result<Vec<Sent>, Error> {

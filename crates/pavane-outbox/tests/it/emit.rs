@@ -22,8 +22,12 @@ fn manifest(entries: Vec<(&str, Vec<Emission>)>) -> Manifest {
 /// A shelf on PostgreSQL that a service has told of its entry point.
 async fn shelf() -> Shelf {
     let shelf = Shelf::on_postgres().await;
-    shelf.db.declare_entries(&manifest(vec![("test", everything())])).await.unwrap();
+    declare(&shelf).await;
     shelf
+}
+
+pub(crate) async fn declare(shelf: &Shelf) {
+    shelf.db.declare_entries(&manifest(vec![("test", everything())])).await.unwrap();
 }
 
 /// What everybody gives, and more.
@@ -172,7 +176,8 @@ async fn subjects_and_headers_are_the_same_from_sql_and_from_rust_byte_for_byte(
         let rows = "select event_id::text, subject, headers, payload from pavane_outbox order by seq desc limit 2";
         let rows = sqlx::query(rows).fetch_all(shelf.db.writers()).await.unwrap();
         let [sql, rust] = [&rows[0], &rows[1]].map(|row| {
-            let [id, subject, headers, payload] = [0, 1, 2, 3].map(|column| row.get::<String, _>(column));
+            let [id, subject, headers] = [0, 1, 2].map(|column| row.get::<String, _>(column));
+            let payload: Vec<u8> = row.get(3);
             assert_eq!(id.parse::<uuid::Uuid>().unwrap().get_version_num(), 7, "{id}");
             // What is read and written again is the same.
             let read =

@@ -173,8 +173,7 @@ async fn service(url: &str) -> Db<Postgres> {
 /// The rows, and the rows that events tell of.
 async fn books(db: &Db<Postgres>) -> (Vec<i64>, Vec<i64>) {
     let rows = sqlx::query_scalar("select id from business order by id").fetch_all(db.writers()).await.unwrap();
-    let events =
-        "select (payload::json ->> 'key')::bigint from pavane_outbox join pavane_unsent using (seq) order by 1";
+    let events = "select (convert_from(payload, 'UTF8')::json ->> 'key')::bigint from pavane_outbox join pavane_unsent using (seq) order by 1";
     (rows, sqlx::query_scalar(events).fetch_all(db.writers()).await.unwrap())
 }
 

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod after_commit;
+mod bodies;
 mod clocks;
 mod emit;
 mod guest;
@@ -10,5 +11,6 @@ mod instances;
 mod memory;
 mod pressure;
 mod relay;
+mod sets;
 mod shelf;
 mod transactions;

@@ -11,16 +11,24 @@ use pavane::{
 };
 use sqlx::Error;
 
-/// Everything in the database that a service or another service could see, one line each: rows, steps, outcomes, timers.
+/// Everything in the database that a service or another service could see, one line each: rows, steps, parts of
+/// joins, outcomes, timers.
 pub(super) async fn contents<DB: Database>(db: &Db<DB>) -> Result<Vec<String>, Error> {
-    const SEEN: [(&str, &str); 3] = [
-        ("step", "select step || ' ' || state from pavane_ledger"),
-        ("outcome", "select event from pavane_outcome"),
-        ("timer", "select subject || ' ' || payload || ' due ' || due_at from pavane_timer"),
+    const SEEN: [(&str, Statement); 4] = [
+        ("step", Statement::same("select trim(step || ' ' || state || ' ' || item) from pavane_ledger")),
+        ("part", Statement::same("select trim(step || ' ' || part || ' ' || item) from pavane_part")),
+        ("outcome", Statement::same("select event from pavane_outcome")),
+        (
+            "timer",
+            Statement {
+                postgres: "select subject || ' ' || encode(payload, 'escape') || ' due ' || due_at from pavane_timer",
+                sqlite: "select subject || ' ' || cast(payload as text) || ' due ' || due_at from pavane_timer",
+            },
+        ),
     ];
     let mut lines = Vec::new();
     for (what, sql) in SEEN {
-        lines.extend(texts(db, sql).await?.into_iter().map(|text| format!("{what} {text}")));
+        lines.extend(texts(db, sql.on(db.dialect())).await?.into_iter().map(|text| format!("{what} {text}")));
     }
     for table in tables(db).await?.into_iter().filter(|table| !table.starts_with("pavane_")) {
         let row = match db.dialect() {

@@ -1,0 +1,130 @@
+use pavane_contract::{Cause, Envelope, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, Timestamp};
+use pavane_outbox::{Config, Correlation, Db, Emissions, Tx};
+use pavane_testkit::servers::Postgres;
+use sqlx::Any;
+use tempfile::TempDir;
+
+use super::*;
+use crate::keys::store::age_of_step;
+
+const STEP: &str = "reserve-seat";
+
+/// A database of each kind, with steps that have items beside them.
+async fn each() -> Vec<(Db<Any>, TempDir)> {
+    let mut each = Vec::new();
+    for on_postgres in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let url = if on_postgres {
+            Postgres::shared().await.unwrap().fresh_database().await.unwrap()
+        } else {
+            format!("sqlite:{}", folder.path().join("inbox.db").display())
+        };
+        let db = Db::open(Config::new("flight", url)).await.unwrap();
+        db.migrate(&INBOX).await.unwrap();
+        each.push((db, folder));
+    }
+    each
+}
+
+async fn begin(db: &Db<Any>) -> Tx<Any> {
+    db.begin(Correlation::start(), Emissions::new("flight/test", Vec::new())).await.unwrap()
+}
+
+/// An item of the step for each state.
+async fn add_items(db: &Db<Any>, saga: SagaId) {
+    let uuid = if db.dialect() == Dialect::Postgres { "::uuid" } else { "" };
+    for state in ["running", "done", "undone", "barred", "gathering"] {
+        let insert =
+            format!("insert into pavane_ledger (saga, step, item, state, changed_at) values ($1{uuid}, $2, $3, $3, 7)");
+        let insert = sqlx::query(sqlx::AssertSqlSafe(insert)).bind(saga.to_string()).bind(STEP).bind(state);
+        insert.execute(db.writers()).await.unwrap();
+    }
+}
+
+/// The items whose row is as [`add_items`] left it.
+async fn untouched_items(db: &Db<Any>) -> i64 {
+    let untouched = "select count(*) from pavane_ledger where item = state and changed_at = 7 \
+                     and event_id is null and kept is null";
+    sqlx::query_scalar(untouched).fetch_one(db.readers()).await.unwrap()
+}
+
+/// An event whose body a serializer would write otherwise.
+fn event(saga: SagaId, body: &'static [u8]) -> RawEnvelope {
+    let event = EventRef { name: "flight.reserved".to_owned(), version: 1 };
+    let cause = Cause::new(saga, Timestamp::UNIX_EPOCH);
+    let id = EventId::new(&SystemClock);
+    let meta = Meta { id, event, key: "a".into(), source: "flight".to_owned(), time: Timestamp::UNIX_EPOCH, cause };
+    Envelope { meta: meta.into(), body: body.into() }
+}
+
+async fn state(tx: &mut Tx<Any>, saga: SagaId) -> Option<State> {
+    look(tx, STEP, &[saga]).await.unwrap().remove(&saga).map(|step| step.state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_and_its_items_are_in_each_others_way_nowhere() {
+    for (db, _folder) in each().await {
+        let saga = SagaId::new(&SystemClock);
+        add_items(&db, saga).await;
+        let other = SagaId::new(&SystemClock);
+        add_items(&db, other).await;
+        let id = EventId::new(&SystemClock);
+
+        let mut tx = begin(&db).await;
+        assert_eq!(state(&mut tx, saga).await, None, "items are not the step");
+        // A plain step: it runs, keeps what it emitted, is undone.
+        assert_eq!(start(&mut tx, STEP, &[(saga, id)], State::Done).await.unwrap(), HashSet::from([id]));
+        let kept = event(saga, b"{\"key\" :\n\"\\u00e9 \\\\ \\\" ' {}\"  }");
+        keep(&mut tx, STEP, &[(saga, kept.clone())]).await.unwrap();
+        let step = look(&mut tx, STEP, &[saga]).await.unwrap().remove(&saga).unwrap();
+        assert_eq!((step.state, step.event_id), (State::Done, Some(id)));
+        assert_eq!(step.kept, Some(kept));
+        bar(&mut tx, STEP, &[other]).await.unwrap();
+        assert_eq!(undo(&mut tx, STEP, &[saga, other]).await.unwrap().len(), 2, "one is undone, the other barred");
+        assert_eq!(state(&mut tx, saga).await, Some(State::Undone));
+        assert_eq!(state(&mut tx, other).await, Some(State::Barred));
+        tx.commit().await.unwrap();
+        assert_eq!(untouched_items(&db).await, 10, "{:?}", db.dialect());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_with_an_effect_and_its_items_are_in_each_others_way_nowhere() {
+    for (db, _folder) in each().await {
+        let saga = SagaId::new(&SystemClock);
+        add_items(&db, saga).await;
+        let id = EventId::new(&SystemClock);
+        assert_eq!(age_of_step(&db, STEP, saga).await.unwrap(), None, "an item that runs is not the step");
+        let mut tx = begin(&db).await;
+        forget_running(&mut tx, STEP, saga).await.unwrap();
+        assert!(!finish(&mut tx, STEP, saga, None).await.unwrap());
+        tx.commit().await.unwrap();
+        assert!(start_running(&db, STEP, saga, id).await.unwrap());
+        assert!(age_of_step(&db, STEP, saga).await.unwrap().is_some());
+        let mut tx = begin(&db).await;
+        let kept = event(saga, b"{ \"key\":1.0e2 }");
+        assert!(finish(&mut tx, STEP, saga, Some(kept.clone())).await.unwrap());
+        let step = look(&mut tx, STEP, &[saga]).await.unwrap().remove(&saga).unwrap();
+        assert_eq!((step.state, step.kept), (State::Done, Some(kept)));
+        bar(&mut tx, STEP, &[saga]).await.unwrap();
+        assert_eq!(state(&mut tx, saga).await, Some(State::Barred));
+        tx.commit().await.unwrap();
+        assert_eq!(untouched_items(&db).await, 5, "{:?}", db.dialect());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_said_no_keeps_nothing() {
+    for (db, _folder) in each().await {
+        let saga = SagaId::new(&SystemClock);
+        assert!(start_running(&db, STEP, saga, EventId::new(&SystemClock)).await.unwrap());
+        let mut tx = begin(&db).await;
+        assert!(finish(&mut tx, STEP, saga, None).await.unwrap());
+        tx.commit().await.unwrap();
+        let none: i64 = sqlx::query_scalar("select count(*) from pavane_ledger where kept is null")
+            .fetch_one(db.readers())
+            .await
+            .unwrap();
+        assert_eq!(none, 1, "{:?}", db.dialect());
+    }
+}
