@@ -13,6 +13,11 @@
 //! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
 //! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
 //! request fails at once and names the subject.
+//!
+//! In a namespace, `shop` for example, each of these subjects begins with it, the inbox too (`shop.events.payment.>`,
+//! `shop._INBOX_payment.>`), and each stream's name (`$JS.API.STREAM.INFO.shop_EVENTS`, `$JS.ACK.shop_EVENTS.X.>`). With a domain, `hub` for
+//! example, requests go to `$JS.hub.API` instead of `$JS.API`. With [`verify_only`](Config::verify_only) nothing needs `CREATE` or
+//! `UPDATE`.
 
 mod address;
 mod api;
