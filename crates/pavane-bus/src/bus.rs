@@ -233,7 +233,25 @@ pub enum Error {
     Unsupported(String),
     /// The stream was never provisioned, or was deleted since.
     #[error("the stream {0} does not exist; provision the topology first")]
-    NoStream(&'static str),
+    NoStream(String),
+    /// It doesn't exist, and nothing may be created here.
+    #[error("{what} does not exist, and PAVANE_VERIFY_ONLY is on: an operator creates it with `{command}`")]
+    Missing {
+        /// Which stream or consumer.
+        what: String,
+        /// What creates it.
+        command: String,
+    },
+    /// A setting that can't be used.
+    #[error("{setting} = {value} can't be used: {why}")]
+    Setting {
+        /// Which one: the variable of the environment.
+        setting: &'static str,
+        /// Its value; never a secret.
+        value: String,
+        /// Why, and what could be used.
+        why: String,
+    },
     /// The consumer was deleted on the server.
     #[error("the consumer {0} is gone")]
     Gone(String),

@@ -8,7 +8,7 @@ use crate::{ConsumerConfig, Error};
 /// it would lose messages or surprise another service that shares the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
-    changed: bool,
+    changes: Vec<String>,
     refused: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ impl Drift {
     /// A limit that may only grow.
     pub(crate) fn grows<T: PartialOrd + Debug>(&mut self, setting: &str, found: &T, wanted: &T) {
         if found < wanted {
-            self.changed = true;
+            self.change(setting, found, wanted);
         } else if found > wanted {
             self.refuse(
                 setting,
@@ -44,28 +44,45 @@ impl Drift {
                 "want the missing ones too, or remove them by hand once nobody needs them",
             );
         } else if found != wanted {
-            self.changed = true;
+            self.change(setting, found, wanted);
         }
     }
 
     /// A setting that may change either way.
-    pub(crate) fn free<T: PartialEq>(&mut self, found: &T, wanted: &T) {
-        self.changed |= found != wanted;
+    pub(crate) fn free<T: PartialEq + Debug>(&mut self, setting: &str, found: &T, wanted: &T) {
+        if found != wanted {
+            self.change(setting, found, wanted);
+        }
     }
 
     /// The settings of a consumer that both buses have.
     pub(crate) fn consumer(&mut self, found: &ConsumerConfig, wanted: &ConsumerConfig) {
         self.gains("filter_subjects", &set(&found.filter_subjects), &set(&wanted.filter_subjects));
-        self.free(&found.ack_wait, &wanted.ack_wait);
-        self.free(&found.max_ack_pending, &wanted.max_ack_pending);
+        self.free("ack_wait", &found.ack_wait, &wanted.ack_wait);
+        self.free("max_ack_pending", &found.max_ack_pending, &wanted.max_ack_pending);
     }
 
     /// Whether an update is needed.
     pub(crate) fn judge(self, what: impl Into<String>) -> Result<bool, Error> {
         if self.refused.is_empty() {
-            return Ok(self.changed);
+            return Ok(!self.changes.is_empty());
         }
         Err(Error::Differs { what: what.into(), difference: self.refused.join("; ") })
+    }
+
+    /// Refuses what could be changed safely, too, where nothing may be changed. `fix` makes the changes.
+    pub(crate) fn verify(mut self, what: impl Into<String>, fix: &str) -> Result<(), Error> {
+        if !self.changes.is_empty() {
+            self.refused.push(format!(
+                "{} (PAVANE_VERIFY_ONLY is on, so it stays as it is; to change it, an operator runs `{fix}`)",
+                self.changes.join(", ")
+            ));
+        }
+        self.judge(what).map(drop)
+    }
+
+    fn change(&mut self, setting: &str, found: &impl Debug, wanted: &impl Debug) {
+        self.changes.push(format!("{setting} is {found:?}, wanted {wanted:?}"));
     }
 
     fn refuse(&mut self, setting: &str, found: &impl Debug, wanted: &impl Debug, remedy: &str) {

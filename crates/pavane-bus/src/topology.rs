@@ -73,8 +73,11 @@ pub struct Topology {
     pub dead_letter_max_age: Duration,
     /// How long the stream recognises a message id. Default 2 minutes; protects the relay's retries and nothing else.
     pub duplicate_window: Duration,
-    /// Size limit of the events stream in bytes; `None` for the server's own limit.
+    /// Size limit of the events stream in bytes; `None` for the server's own limit. Some accounts require one of each stream: with
+    /// this one set, the small streams that Pavane makes beside the two get one, too.
     pub max_bytes: Option<u64>,
+    /// Size limit of the dead letters' stream in bytes; `None` for the server's own limit.
+    pub dead_letter_max_bytes: Option<u64>,
 }
 
 impl Default for Topology {
@@ -86,6 +89,7 @@ impl Default for Topology {
             dead_letter_max_age: 30 * DAY,
             duplicate_window: Duration::from_mins(2),
             max_bytes: None,
+            dead_letter_max_bytes: None,
         }
     }
 }

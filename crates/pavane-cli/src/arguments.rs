@@ -1,14 +1,14 @@
 //! The command line.
 
-use std::{fmt, path::PathBuf};
+use clap::{Parser, Subcommand};
 
-use anyhow::bail;
-use clap::{Args, Parser, Subcommand};
-
-use crate::commands::{
-    completions,
-    dead_letters::{self, retry_undo},
-    doctor, explain, map, outbox, resolve, trace, watch,
+use crate::{
+    commands::{
+        completions,
+        dead_letters::{self, retry_undo},
+        doctor, explain, map, outbox, provision, resolve, trace, watch,
+    },
+    connection::Connection,
 };
 
 /// Draws, checks, traces, watches and mends a deployment of services built with Pavane.
@@ -27,29 +27,6 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-/// Where the deployment is. The variables are those that services read.
-#[derive(Args)]
-#[command(next_help_heading = "Connection")]
-pub(crate) struct Connection {
-    /// The NATS server; several, separated by commas, for a cluster.
-    #[arg(long, global = true, value_name = "URL", env = "NATS_URL", default_value = DEFAULT_URL, hide_env_values = true)]
-    nats_url: String,
-    /// The user there.
-    #[arg(long, global = true, value_name = "USER", env = "NATS_USER")]
-    nats_user: Option<String>,
-    /// The user's password.
-    #[arg(long, global = true, value_name = "PASSWORD", env = "NATS_PASSWORD", hide_env_values = true)]
-    nats_password: Option<String>,
-    /// A credentials file, in place of user and password.
-    #[arg(long, global = true, value_name = "FILE", env = "NATS_CREDENTIALS")]
-    pub(crate) nats_credentials: Option<PathBuf>,
-    /// How many seconds to wait for the server.
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
-    pub(crate) patience: u64,
-}
-
-const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -89,31 +66,11 @@ pub(crate) enum Command {
     ///
     /// Exit status 1 when there is a finding that is more than a remark.
     Doctor(doctor::Arguments),
+    /// Create the streams of a deployment, as an operator: for services that may not, or that only verify.
+    ///
+    /// What exists is left as it is, or its limits are raised; what would have to change otherwise is named. Consumers belong to
+    /// the services, which name the command that creates a missing one.
+    Provision(provision::Arguments),
     /// Write the completions for a shell.
     Completions(completions::Arguments),
-}
-
-/// Without the password, and without a URL that may have one.
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("nats_user", &self.nats_user).finish_non_exhaustive()
-    }
-}
-
-impl Connection {
-    /// As for a service: a variable that is set to nothing is not set.
-    pub(crate) fn url(&self) -> &str {
-        if self.nats_url.is_empty() { DEFAULT_URL } else { &self.nats_url }
-    }
-
-    /// User and password; both or none.
-    pub(crate) fn user(&self) -> anyhow::Result<Option<(String, String)>> {
-        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        match (given(&self.nats_user), given(&self.nats_password)) {
-            (Some(user), Some(password)) => Ok(Some((user, password))),
-            (None, None) => Ok(None),
-            (Some(_), None) => bail!("NATS_USER is set and NATS_PASSWORD is not: give both, or a credentials file"),
-            (None, Some(_)) => bail!("NATS_PASSWORD is set and NATS_USER is not: give both, or a credentials file"),
-        }
-    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod map;
 pub(crate) mod outbox;
+pub(crate) mod provision;
 pub(crate) mod resolve;
 pub(crate) mod stuck;
 pub(crate) mod trace;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Resolve(arguments) => resolve::run(&deployment, &arguments, *output).await,
         Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
         Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
+        Command::Provision(arguments) => provision::run(&deployment, &arguments, *output).await,
         Command::Outbox(_) | Command::Completions(_) => Ok(Exit::Fine),
     }
 }

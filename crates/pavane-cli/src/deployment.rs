@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pavane_bus::{
     JetStream,
-    jetstream::{self, Start},
+    jetstream::Start,
     topology::{DECLARATIONS, DECLARATIONS_STREAM, EVENTS},
 };
 use pavane_contract::{Key, SagaId};
 use pavane_observe::{Feed, Limits, Update, View};
 
-use crate::arguments::Connection;
+use crate::connection::Connection;
 
 /// Names our connection at the server, and the inbox `_INBOX_pavane` that its answers come on.
 const NAME: &str = "pavane";
@@ -27,9 +27,7 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// Connects, or says what is in the way.
     pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<Self> {
-        let mut config = jetstream::Config::new(connection.url(), NAME);
-        config.user = connection.user()?;
-        config.credentials_file.clone_from(&connection.nats_credentials);
+        let mut config = connection.config(NAME)?;
         config.connect_within = Duration::from_secs(connection.patience);
         config.request_timeout = Duration::from_secs(connection.patience.max(1));
         Ok(Self { bus: JetStream::connect(config).await? })
@@ -59,7 +57,7 @@ impl Deployment {
 
     async fn load(&self, mut feed: Feed) -> anyhow::Result<View> {
         if self.bus.stream_report(EVENTS).await?.is_none() {
-            bail!("there is no stream {EVENTS}; services create it when they start");
+            bail!("there is no stream {}; services create it when they start", self.bus.name_of(EVENTS));
         }
         let mut view = View::new(Limits::default());
         feed.load_into(|updates| view.apply(updates)).await.context("failed to read the streams")?;

@@ -6,6 +6,7 @@
 mod arguments;
 mod columns;
 mod commands;
+mod connection;
 mod deployment;
 mod output;
 mod style;

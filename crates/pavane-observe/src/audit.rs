@@ -116,8 +116,7 @@ pub(crate) async fn keep(bus: &JetStream, decision: &Decision) -> Result<(), Err
 
 /// Makes sure that there is a place for decisions.
 pub(crate) async fn prepare(bus: &JetStream) -> Result<(), Error> {
-    let replicas = bus.stream_report(pavane_bus::topology::EVENTS).await?.map_or(1, |stream| stream.replicas);
-    Ok(bus.provision_audit(replicas).await?)
+    Ok(bus.provision_audit().await?)
 }
 
 pub(crate) async fn publish(bus: &JetStream, decision: &Decision) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use pavane_bus::{Topology, jetstream};
 use pavane_contract::{Clock, SystemClock};
@@ -12,12 +12,9 @@ use crate::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// `nats://host:port`; several, separated by commas, for a cluster.
-    pub nats_url: String,
-    /// User and password at the NATS server.
-    pub nats_user: Option<(String, String)>,
-    /// Credentials file for the NATS server.
-    pub nats_credentials: Option<PathBuf>,
+    /// The NATS server: where it is, how to log in, TLS, what the account there is like. Its `service` and `connect_within` are set
+    /// from the service's name and from `start_within`.
+    pub nats: jetstream::Config,
     /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Not used by a service that is given
     /// [its database](crate::database::Service::connect_with).
     pub database_url: Option<String>,
@@ -49,9 +46,7 @@ impl Config {
     /// The defaults.
     pub fn new(nats_url: impl Into<String>) -> Self {
         Self {
-            nats_url: nats_url.into(),
-            nats_user: None,
-            nats_credentials: None,
+            nats: jetstream::Config::new(nats_url, String::new()),
             database_url: None,
             topology: Topology::default(),
             relay: relay::Config::default(),
@@ -72,15 +67,23 @@ impl Config {
         self
     }
 
+    /// The same, in a namespace: systems that share an account have different ones, and see nothing of each other. Letters,
+    /// digits and `-`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.nats.namespace = Some(namespace.into());
+        self
+    }
+
     /// The defaults, changed by the environment:
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
-    /// | `NATS_URL` | the NATS server | `nats://127.0.0.1:4222` |
-    /// | `NATS_USER`, `NATS_PASSWORD` | user and password there | none |
-    /// | `NATS_CREDENTIALS` | credentials file there | none |
+    /// | `NATS_…`, `PAVANE_NAMESPACE`, `PAVANE_VERIFY_ONLY` | the NATS server, see [there](jetstream::Config::from_env) | `nats://127.0.0.1:4222` |
     /// | `DATABASE_URL` | the service's own database | `sqlite:<service>.db` |
     /// | `PAVANE_REPLICAS` | copies of each stream: 1, 3 or 5 | 1 |
+    /// | `PAVANE_MAX_BYTES` | bytes that the stream of events may take | no limit but the server's |
+    /// | `PAVANE_DEAD_LETTER_MAX_BYTES` | bytes that the stream of dead letters may take | no limit but the server's |
     /// | `PAVANE_OUTBOX_ROWS` | events that may wait to be published | 1000000 |
     /// | `PAVANE_START_WITHIN` | seconds that a start tries, while the NATS server is unavailable | 60 |
     ///
@@ -89,11 +92,11 @@ impl Config {
     /// When a variable can't be used; the message names it and its value.
     pub fn from_env() -> Result<Self, Error> {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let nats_url = var("NATS_URL").unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-        let mut config = Self::new(nats_url);
+        let mut config = Self::new(String::new());
+        config.nats = jetstream::Config::from_env(String::new())?;
         config.database_url = var("DATABASE_URL");
-        config.nats_user = both(var("NATS_USER"), var("NATS_PASSWORD"))?;
-        config.nats_credentials = var("NATS_CREDENTIALS").map(PathBuf::from);
+        config.topology.max_bytes = bytes("PAVANE_MAX_BYTES", var)?;
+        config.topology.dead_letter_max_bytes = bytes("PAVANE_DEAD_LETTER_MAX_BYTES", var)?;
         if let Some(replicas) = var("PAVANE_REPLICAS") {
             config.topology.replicas = replicas.parse().map_err(|_| Error::Setting {
                 setting: "PAVANE_REPLICAS",
@@ -180,9 +183,8 @@ impl Config {
     }
 
     pub(crate) fn jetstream(&self, service: &str) -> jetstream::Config {
-        let mut config = jetstream::Config::new(&self.nats_url, service);
-        config.user.clone_from(&self.nats_user);
-        config.credentials_file.clone_from(&self.nats_credentials);
+        let mut config = self.nats.clone();
+        service.clone_into(&mut config.service);
         config.connect_within = self.start_within;
         config
     }
@@ -196,21 +198,12 @@ impl Config {
     }
 }
 
-/// User and password, or none of them. One without the other would connect as somebody else.
-fn both(user: Option<String>, password: Option<String>) -> Result<Option<(String, String)>, Error> {
-    match (user, password) {
-        (Some(user), Some(password)) => Ok(Some((user, password))),
-        (None, None) => Ok(None),
-        (Some(user), None) => Err(Error::Setting {
-            setting: "NATS_USER",
-            value: format!("{user:?}"),
-            why: "NATS_PASSWORD is not set; set both, or neither and NATS_CREDENTIALS".to_owned(),
-        }),
-        (None, Some(_)) => Err(Error::Setting {
-            setting: "NATS_PASSWORD",
-            value: "…".to_owned(),
-            why: "NATS_USER is not set; set both, or neither and NATS_CREDENTIALS".to_owned(),
-        }),
+/// A stream's limit. One of zero would be none to the server.
+fn bytes(setting: &'static str, var: impl Fn(&str) -> Option<String>) -> Result<Option<u64>, Error> {
+    let Some(value) = var(setting) else { return Ok(None) };
+    match value.parse() {
+        Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
+        _ => Err(Error::Setting { setting, value, why: "use a number of bytes, for example 10737418240".to_owned() }),
     }
 }
 
@@ -218,7 +211,7 @@ fn both(user: Option<String>, password: Option<String>) -> Result<Option<(String
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("nats", &self.jetstream(""))
+            .field("nats", &self.nats)
             .field("database", &self.outbox("<service>"))
             .field("topology", &self.topology)
             .field("relay", &self.relay)
@@ -233,27 +226,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_without_a_password_is_refused_and_a_password_is_not_told() {
-        let told = |user: Option<&str>, password: Option<&str>| {
-            both(user.map(str::to_owned), password.map(str::to_owned)).map_err(|error| error.to_string())
+    fn a_limit_is_a_number_of_bytes() {
+        let read = |value: Option<&str>| {
+            bytes("PAVANE_MAX_BYTES", |_| value.map(str::to_owned)).map_err(|error| error.to_string())
         };
-        let pair = ("order".to_owned(), "secret".to_owned());
-        assert_eq!(told(Some("order"), Some("secret")), Ok(Some(pair)));
-        assert_eq!(told(None, None), Ok(None));
-        let why = "set both, or neither and NATS_CREDENTIALS";
-        let expected = format!("NATS_USER = \"order\" can't be used: NATS_PASSWORD is not set; {why}");
-        assert_eq!(told(Some("order"), None), Err(expected));
-        assert_eq!(
-            told(None, Some("secret")),
-            Err(format!("NATS_PASSWORD = … can't be used: NATS_USER is not set; {why}"))
-        );
+        assert_eq!((read(None), read(Some("1024"))), (Ok(None), Ok(Some(1024))));
+        for value in ["0", "1GB", "-1"] {
+            let why = "use a number of bytes, for example 10737418240";
+            assert_eq!(read(Some(value)), Err(format!("PAVANE_MAX_BYTES = {value} can't be used: {why}")));
+        }
     }
 
     #[test]
     fn no_password_is_printed() {
         let mut config =
             Config::new("nats://order:secret@nats").database("postgres://order:secret@db/order?password=secret");
-        config.nats_user = Some(("order".to_owned(), "secret".to_owned()));
+        config.nats.login = Some(jetstream::Login::User("order".to_owned(), "secret".to_owned()));
         let printed = format!("{config:?} {config:#?}");
         assert!(
             printed.contains("nats://nats") && printed.contains("@db/order") && !printed.contains("secret"),

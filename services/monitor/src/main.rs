@@ -3,7 +3,7 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `HTTP_ADDR` | where it listens | `127.0.0.1:4000` |
-//! | `NATS_URL`, `NATS_USER`, `NATS_PASSWORD`, `NATS_CREDENTIALS` | the NATS server, as for every service | `nats://127.0.0.1:4222` |
+//! | `NATS_…`, `PAVANE_NAMESPACE` | the NATS server, as for every service | `nats://127.0.0.1:4222` |
 //! | `MONITOR_TOKENS` | who may act, each with a token of 16 characters or more: `anna:…,ben:…` | none: nobody |
 //! | `MONITOR_READ_TOKEN` | whoever has it may read | none |
 //! | `MONITOR_OPEN` | `yes`: everybody who reaches it may read | `no` |
@@ -14,14 +14,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use monitor::Settings;
-use pavane::{Config, bus::jetstream, ops, shutdown_signal};
+use pavane::{bus::jetstream, ops, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        let config = Config::from_env().context("failed to read the configuration")?;
-        let mut bus = jetstream::Config::new(config.nats_url, monitor::NAME);
-        (bus.user, bus.credentials_file) = (config.nats_user, config.nats_credentials);
+        let bus = jetstream::Config::from_env(monitor::NAME).context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
         monitor::run(bus, settings, ops::listen("127.0.0.1:4000").await?, shutdown_signal()).await
     };

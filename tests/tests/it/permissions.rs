@@ -11,7 +11,7 @@ use pavane::{
     Envelope, Key,
     bus::{
         Bus as _, JetStream, Outgoing, Topology,
-        jetstream::{Config, Start},
+        jetstream::{Config, Login, Start},
         topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
     },
     choreography::Manifest,
@@ -120,7 +120,7 @@ async fn connected(house: &House, user: &str) -> JetStream {
 
 async fn connected_to(nats: &Nats, user: &str) -> JetStream {
     let mut config = Config::new(nats.url(), user);
-    config.user = Some((user.to_owned(), user.to_owned()));
+    config.login = Some(Login::User(user.to_owned(), user.to_owned()));
     JetStream::connect(config).await.unwrap()
 }
 
@@ -138,7 +138,7 @@ async fn the_shop_runs_with_these_permissions_and_can_be_watched() {
     .await;
     let mut events = bus.read(EVENTS, &[], Start::First).await.unwrap();
     assert!(!events.next(10).await.unwrap().is_empty());
-    bus.provision_audit(1).await.unwrap();
+    bus.provision_audit().await.unwrap();
     assert!(bus.server_report().await.unwrap().streams >= 3);
     for manifest in manifests() {
         instances_wake_one_another(&house, &manifest.service).await;

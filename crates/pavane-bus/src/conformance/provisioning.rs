@@ -15,10 +15,10 @@ pub async fn a_missing_stream_is_named(world: &impl World) {
     assert!(matches!(published, Err(PublishError::Unavailable(_))), "{published:?}");
     let opened = bus.subscribe(&consumer(LONG)).await.map(drop);
     for answer in [opened, bus.stream_state().await.map(drop), bus.message_id_at(1).await.map(drop)] {
-        assert!(matches!(answer, Err(Error::NoStream(EVENTS))), "{answer:?}");
+        assert!(matches!(&answer, Err(Error::NoStream(name)) if name.ends_with(EVENTS)), "{answer:?}");
     }
     let letter = bus.dead_letter_at(1).await;
-    assert!(matches!(letter, Err(Error::NoStream(DEAD_LETTERS))), "{letter:?}");
+    assert!(matches!(&letter, Err(Error::NoStream(name)) if name.ends_with(DEAD_LETTERS)), "{letter:?}");
     bus.provision(&Topology::default()).await.expect("provision");
     publish(&bus, messages(0..1)).await;
 }

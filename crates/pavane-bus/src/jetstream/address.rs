@@ -30,17 +30,23 @@ impl Addresses {
             addresses.servers.push(server);
             match (&addresses.login, login) {
                 (Some(one), Some(other)) if *one != other => {
-                    return Err(Error::Other(format!(
-                        "NATS_URL = {:?} can't be used: its servers are given with different credentials; give them once, \
-                         by NATS_USER and NATS_PASSWORD, or by NATS_CREDENTIALS",
-                        redacted(url)
-                    )));
+                    return Err(Error::Setting {
+                        setting: "NATS_URL",
+                        value: format!("{:?}", redacted(url)),
+                        why: "its servers are given with different credentials; give them once, by NATS_USER and NATS_PASSWORD \
+                              for example"
+                            .to_owned(),
+                    });
                 }
                 (_, Some(login)) => addresses.login = Some(login),
                 (_, None) => {}
             }
         }
         Ok(addresses)
+    }
+
+    pub(super) const fn has_login(&self) -> bool {
+        self.login.is_some()
     }
 
     /// Logs in with what the address had.

@@ -9,8 +9,8 @@ use crate::{Error, StreamState, topology::EVENTS};
 
 type RequestErrorKind = jetstream::context::RequestErrorKind;
 
-/// The part of the subject before an API request's own name.
-pub(super) const API_PREFIX: &str = "$JS.API.";
+/// What the subjects of requests begin with, where JetStream is the server's own.
+pub(super) const API_PREFIX: &str = "$JS.API";
 
 /// Why an API request failed.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl Failure {
         }
     }
 
-    /// The error of a request about the events stream.
-    pub(super) fn about_events(self) -> Error {
+    /// The error of a request about a stream.
+    pub(super) fn about(self, stream: &str) -> Error {
         match self.code() {
-            Some(ErrorCode::STREAM_NOT_FOUND) => Error::NoStream(EVENTS),
+            Some(ErrorCode::STREAM_NOT_FOUND) => Error::NoStream(stream.to_owned()),
             _ => self.into(),
         }
     }
@@ -64,7 +64,23 @@ impl From<Failure> for Error {
 }
 
 impl Inner {
-    /// Asks the `JetStream` API. `name` is the subject after `$JS.API.`.
+    /// The subject of a request, wherever JetStream is.
+    pub(super) fn api_subject(&self, name: &str) -> String {
+        format!("{}.{name}", self.api_prefix)
+    }
+
+    /// Where a key of a bucket is written: between domains, servers let these subjects through as a part of the API only.
+    pub(super) fn key_subject(&self, subject: &str) -> String {
+        let subject = self.names.subject(subject);
+        if self.is_elsewhere() { self.api_subject(&subject) } else { subject.into_owned() }
+    }
+
+    /// Whether JetStream is behind a domain or an import.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.api_prefix != API_PREFIX
+    }
+
+    /// Asks the `JetStream` API. `name` is the subject after `$JS.API.`, with names as they are at the server.
     pub(super) async fn api<T>(&self, name: &str, payload: &(impl Serialize + Sync)) -> Result<T, Failure>
     where
         T: DeserializeOwned,
@@ -73,7 +89,7 @@ impl Inner {
             return Err(Failure::NoAnswer(Error::Unavailable(self.not_connected())));
         }
         let since = self.link.mark();
-        let subject = format!("{API_PREFIX}{name}");
+        let subject = self.api_subject(name);
         let concerned = [subject.as_str()];
         let error = tokio::select! {
             biased;
@@ -117,8 +133,9 @@ impl Inner {
             last_seq: u64,
         }
 
-        let answer = self.api::<Info>(&format!("STREAM.INFO.{EVENTS}"), &()).await;
-        let Info { ts, created, state } = answer.map_err(Failure::about_events)?;
+        let stream = self.names.stream(EVENTS);
+        let answer = self.api::<Info>(&format!("STREAM.INFO.{stream}"), &()).await;
+        let Info { ts, created, state } = answer.map_err(|failure| failure.about(&stream))?;
         let End { first_seq, last_seq } = state;
         // A stream that never had a message says 0.
         Ok(StreamState { created, first_sequence: first_seq.max(1), last_sequence: last_seq, now: ts })
@@ -127,11 +144,12 @@ impl Inner {
     /// Asks the stream's leader. A direct get may be answered by a replica that lags, and would look like a loss.
     pub(super) async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         let request = serde_json::json!({ "seq": sequence });
-        let answer = self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{EVENTS}"), &request).await;
+        let stream = self.names.stream(EVENTS);
+        let answer = self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), &request).await;
         let stored = match answer {
             Ok(stored) => stored,
             Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
-            Err(failure) => return Err(failure.about_events()),
+            Err(failure) => return Err(failure.about(&stream)),
         };
         let message = jetstream::message::StreamMessage::try_from(stored.message)
             .map_err(|error| Error::Other(format!("message {sequence} can't be read: {error}")))?;

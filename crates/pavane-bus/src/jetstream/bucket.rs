@@ -1,15 +1,19 @@
 use std::{fmt, time::Duration};
 
 use async_nats::jetstream::{
+    ErrorCode,
     context::PublishErrorKind,
     message::PublishMessage,
-    stream::{self, DiscardPolicy, LastRawMessageErrorKind, StorageType},
+    stream::{self, DiscardPolicy, Info, LastRawMessageErrorKind, StorageType},
 };
 use bytes::Bytes;
 use pavane_contract::{Key, subject};
 
-use super::JetStream;
-use crate::Error;
+use super::{
+    Inner, JetStream,
+    provision::{RACES_MAX, explain},
+};
+use crate::{Error, drift::Drift};
 
 /// A key-value bucket: a stream that keeps one value a key, changed only where its revision is the expected one.
 ///
@@ -31,15 +35,17 @@ pub struct Entry {
 }
 
 impl Bucket {
-    /// Opens a bucket whose values are forgotten `max_age` after they were written last, creating it when it doesn't exist.
+    /// Opens a bucket whose values are forgotten `max_age` after they were written last, creating it when it doesn't exist. One
+    /// that exists keeps what an operator set, a size limit for example.
     ///
     /// # Errors
     ///
-    /// When the bus is unavailable or permissions forbid it.
+    /// When the bus is unavailable or permissions forbid it; when it has to be created or changed, and nothing may be.
     pub async fn open(bus: JetStream, name: &str, max_age: Duration) -> Result<Self, Error> {
-        let config = stream::Config {
-            name: format!("KV_{name}"),
-            subjects: vec![format!("$KV.{name}.>")],
+        let names = &bus.inner.names;
+        let wanted = stream::Config {
+            name: names.stream(&format!("KV_{name}")).into_owned(),
+            subjects: vec![names.subject(&format!("$KV.{name}.>")).into_owned()],
             max_messages_per_subject: 1,
             max_age,
             storage: StorageType::File,
@@ -51,7 +57,7 @@ impl Bucket {
             duplicate_window: max_age.min(Duration::from_mins(2)),
             ..stream::Config::default()
         };
-        bus.inner.context.create_or_update_stream(config).await.map_err(|error| Error::Other(error.to_string()))?;
+        bus.inner.open_bucket(&wanted).await?;
         Ok(Self { bus, name: name.to_owned() })
     }
 
@@ -61,10 +67,11 @@ impl Bucket {
     ///
     /// When the bus is unavailable.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
-        let name = format!("KV_{}", self.name);
-        let stream = self.bus.inner.context.get_stream_no_info(name).await;
+        let inner = &self.bus.inner;
+        let name = inner.names.stream(&format!("KV_{}", self.name)).into_owned();
+        let stream = inner.context.get_stream_no_info(name).await;
         let stream = stream.map_err(|error| Error::Other(error.to_string()))?;
-        match stream.get_last_raw_message_by_subject(&self.subject(key)).await {
+        match stream.get_last_raw_message_by_subject(&inner.names.subject(&self.subject(key))).await {
             Ok(message) => Ok(Some(Entry { revision: message.sequence, value: message.payload })),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(Error::Unavailable(error.to_string())),
@@ -79,7 +86,7 @@ impl Bucket {
     /// When the bus is unavailable. Whether the value was written is then unknown: read it.
     pub async fn put(&self, key: &str, expected: u64, value: Bytes) -> Result<Option<u64>, Error> {
         let message = PublishMessage::build().payload(value).expected_last_subject_sequence(expected);
-        let sent = self.bus.inner.context.send_publish(self.subject(key), message).await;
+        let sent = self.bus.inner.context.send_publish(self.bus.inner.key_subject(&self.subject(key)), message).await;
         let result = match sent {
             Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
@@ -93,6 +100,45 @@ impl Bucket {
 
     fn subject(&self, key: &str) -> String {
         format!("$KV.{}.{}", self.name, subject::encode(&Key::from(key)))
+    }
+}
+
+impl Inner {
+    async fn open_bucket(&self, wanted: &stream::Config) -> Result<(), Error> {
+        let name = &wanted.name;
+        let ttl = wanted.max_age.as_secs();
+        for _ in 0..RACES_MAX {
+            match self.api::<Info>(&format!("STREAM.INFO.{name}"), &()).await {
+                Ok(found) => {
+                    let mut drift = Drift::default();
+                    drift.free("max_age", &found.config.max_age, &wanted.max_age);
+                    drift.fixed("storage", &found.config.storage, &wanted.storage, "use another bucket");
+                    let what = format!("the stream {name}");
+                    if self.verify_only {
+                        return drift.verify(what, &format!("nats stream edit {name} --max-age {ttl}s"));
+                    }
+                    if drift.judge(what)? {
+                        let config = stream::Config { max_age: wanted.max_age, ..found.config };
+                        self.api::<Info>(&format!("STREAM.UPDATE.{name}"), &config).await?;
+                    }
+                    return Ok(());
+                }
+                Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+            if self.verify_only {
+                let bucket = name.strip_prefix("KV_").unwrap_or(name);
+                let command = format!("nats kv add {bucket} --history 1 --ttl {ttl}s --storage file");
+                return Err(Error::Missing { what: format!("the bucket {bucket}"), command });
+            }
+            match self.api::<Info>(&format!("STREAM.CREATE.{name}"), wanted).await {
+                Ok(_) => return Ok(()),
+                // Another instance was faster; look at what it made.
+                Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {}
+                Err(failure) => return Err(explain(name, failure)),
+            }
+        }
+        Err(Error::Unavailable(format!("the bucket {name} is being created and deleted by others")))
     }
 }
 

@@ -5,7 +5,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     address::{Addresses, redacted},
+    api::API_PREFIX,
     link::Link,
+    login::Login,
+    names::Names,
+    tls,
 };
 use crate::Error;
 
@@ -17,19 +21,33 @@ const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(20);
 /// Pause between two attempts at the first connection.
 const CONNECT_RETRY: Duration = Duration::from_millis(250);
 
-/// How to reach the server.
+/// How to reach the server, and what the account there is like.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// `nats://host:port` or `nats://user:password@host:port`; several, separated by commas, for a cluster. It is only ever shown
-    /// without user and password.
+    /// `nats://host:port`, `tls://host:port` or `nats://user:password@host:port`; several, separated by commas, for a cluster. It is
+    /// only ever shown without user and password.
     pub url: String,
     /// Names the connection in the server's monitoring, and the inbox `_INBOX_<service>` that its answers come on.
     pub service: String,
-    /// User and password.
-    pub user: Option<(String, String)>,
-    /// A credentials file (user JWT and seed).
-    pub credentials_file: Option<PathBuf>,
+    /// How to log in, unless the URL says it.
+    pub login: Option<Login>,
+    /// Never talk to the server without TLS, whatever it offers. Default no; a URL `tls://`, an authority or a certificate mean yes.
+    pub require_tls: bool,
+    /// The certificates of the authorities that may have signed the server's, in a PEM file. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate and its key, in PEM files, for a server that asks for one.
+    pub certificate_files: Option<(PathBuf, PathBuf)>,
+    /// The JetStream domain that the streams are in, where that isn't the server's own: behind a leaf node, for example.
+    pub domain: Option<String>,
+    /// What the subjects of JetStream's API begin with, where the account imports it from another. Default `$JS.API`.
+    pub api_prefix: Option<String>,
+    /// Keeps systems apart that share an account: begins the names of its streams, and every subject. Letters, digits and `-`;
+    /// all services and tools of a system have the same. Default none.
+    pub namespace: Option<String>,
+    /// Create and change nothing at the server: check that streams and consumers are as they must be, and refuse to start if not,
+    /// with the command that makes them so. Default no.
+    pub verify_only: bool,
     /// How long an answer may take. Default 5 seconds.
     pub request_timeout: Duration,
     /// How many publishes may be without an answer at once. Default 256: more gains little and loses order on failure.
@@ -44,8 +62,14 @@ impl Config {
         Self {
             url: url.into(),
             service: service.into(),
-            user: None,
-            credentials_file: None,
+            login: None,
+            require_tls: false,
+            ca_file: None,
+            certificate_files: None,
+            domain: None,
+            api_prefix: None,
+            namespace: None,
+            verify_only: false,
             request_timeout: Duration::from_secs(5),
             max_in_flight: 256,
             connect_within: Duration::from_secs(10),
@@ -54,15 +78,47 @@ impl Config {
 
     /// The prefix of the subjects that answers and deliveries come on. Its own for each service, so that permissions can
     /// keep one service from reading another's.
-    pub(super) fn inbox_prefix(&self) -> String {
-        format!("_INBOX_{}", self.service)
+    pub(super) fn inbox_prefix(&self, names: &Names) -> String {
+        names.subject(&format!("_INBOX_{}", self.service)).into_owned()
+    }
+
+    /// What the subjects of JetStream's API begin with, without the dot behind it.
+    ///
+    /// # Errors
+    ///
+    /// When the domain or the prefix isn't one, or both are set.
+    pub(super) fn api(&self) -> Result<String, Error> {
+        let refuse = |setting, value: &String, why: &str| {
+            Err(Error::Setting { setting, value: format!("{value:?}"), why: why.to_owned() })
+        };
+        let token = |token: &str| !token.is_empty() && !token.contains(|c: char| c.is_whitespace() || "*>".contains(c));
+        match (&self.domain, &self.api_prefix) {
+            (Some(domain), Some(_)) => refuse(
+                "NATS_JS_DOMAIN",
+                domain,
+                "NATS_JS_API_PREFIX is set, too, and both say where JetStream is; keep one",
+            ),
+            (Some(domain), None) if domain.contains('.') || !token(domain) => refuse(
+                "NATS_JS_DOMAIN",
+                domain,
+                "use the name in the server's `jetstream { domain: … }`, for example \"hub\"",
+            ),
+            (None, Some(prefix)) if !prefix.split('.').all(token) => refuse(
+                "NATS_JS_API_PREFIX",
+                prefix,
+                "use what the account's import maps `$JS.API` to, without a dot at its end, for example \"JS.hub.API\"",
+            ),
+            (Some(domain), None) => Ok(format!("$JS.{domain}.API")),
+            (None, Some(prefix)) => Ok(prefix.clone()),
+            (None, None) => Ok(API_PREFIX.to_owned()),
+        }
     }
 
     pub(super) async fn connect(&self, link: &Arc<Link>) -> Result<Client, Error> {
         self.validate()?;
         let addresses = Addresses::parse(&self.url)?;
-        // What the configuration says on its own goes before what is in the address.
-        let options = self.log_in(addresses.log_in(self.options(link))).await?;
+        let options = self.log_in(&addresses, self.options(link)).await?;
+        let options = tls::apply(self, options).await?;
         let deadline = Instant::now() + self.connect_within;
         loop {
             let attempt = timeout_at(deadline, options.clone().connect(&addresses.servers)).await;
@@ -71,6 +127,9 @@ impl Config {
                 Ok(Err(error)) => error,
                 Err(_) => return Err(self.no_server("the attempt timed out")),
             };
+            if let Some(refusal) = tls::explain(self, &error) {
+                return Err(refusal);
+            }
             match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                     return Err(Error::Denied(format!(
@@ -107,34 +166,45 @@ impl Config {
                 "max_in_flight is 0, so nothing could be published; the default is 256".to_owned(),
             ));
         }
-        Ok(())
+        self.check()
+    }
+
+    /// Refuses settings that can't be used, or that contradict each other.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting, its value and what could be used.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        Names::new(self.namespace.as_deref())?;
+        self.api()?;
+        match &self.login {
+            Some(login) if Addresses::parse(&self.url)?.has_login() => Err(Error::Setting {
+                setting: "NATS_URL",
+                value: format!("{:?}", self.shown()),
+                why: format!("it has a login, and {} is set, too; keep one of them", login.setting()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn options(&self, link: &Arc<Link>) -> ConnectOptions {
-        let link = Arc::clone(link);
+        let record = Arc::clone(link);
         ConnectOptions::new()
             .name(&self.service)
-            .custom_inbox_prefix(self.inbox_prefix())
+            .custom_inbox_prefix(link.inbox_prefix())
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(self.request_timeout))
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                link.record(&event);
+                record.record(&event);
                 std::future::ready(())
             })
     }
 
-    async fn log_in(&self, options: ConnectOptions) -> Result<ConnectOptions, Error> {
-        let options = match &self.user {
-            Some((user, password)) => options.user_and_password(user.clone(), password.clone()),
-            None => options,
-        };
-        match &self.credentials_file {
-            Some(file) => options
-                .credentials_file(file)
-                .await
-                .map_err(|error| Error::Other(format!("the credentials file {} is unusable: {error}", file.display()))),
-            None => Ok(options),
+    async fn log_in(&self, addresses: &Addresses, options: ConnectOptions) -> Result<ConnectOptions, Error> {
+        match &self.login {
+            Some(login) => login.apply(options).await,
+            None => Ok(addresses.log_in(options)),
         }
     }
 
@@ -169,8 +239,14 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("url", &self.shown())
             .field("service", &self.service)
-            .field("user", &self.user.as_ref().map(|(user, _)| user))
-            .field("credentials_file", &self.credentials_file)
+            .field("login", &self.login)
+            .field("require_tls", &self.require_tls)
+            .field("ca_file", &self.ca_file)
+            .field("certificate_files", &self.certificate_files)
+            .field("domain", &self.domain)
+            .field("api_prefix", &self.api_prefix)
+            .field("namespace", &self.namespace)
+            .field("verify_only", &self.verify_only)
             .finish_non_exhaustive()
     }
 }
@@ -192,8 +268,11 @@ mod tests {
     #[test]
     fn a_password_is_not_printed() {
         let mut config = Config::new("nats://payment:secret@x", "payment");
-        config.user = Some(("payment".to_owned(), "secret".to_owned()));
-        assert!(!format!("{config:?}").contains("secret"));
+        for login in [Login::User("payment".to_owned(), "secret".to_owned()), Login::Token("secret".to_owned())] {
+            config.login = Some(login);
+            let printed = format!("{config:?} {config:#?}");
+            assert!(printed.contains("nats://x") && !printed.contains("secret"), "{printed}");
+        }
         assert!(!config.no_server("no answer").to_string().contains("secret"));
     }
 }

@@ -3,7 +3,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, Config, Consumer, DeliverPolicy, FromConsumer, Info, pull},
 };
 
-use super::{Inner, api::Failure};
+use super::{Inner, api::Failure, command};
 use crate::{ConsumerConfig, ConsumerPosition, Error, drift::Drift, topology::EVENTS};
 
 /// How often a look and a creation may miss each other while several instances start at once.
@@ -16,11 +16,17 @@ impl Inner {
     /// Opens a durable consumer: creates it, or checks that the existing one is as wanted and applies safe changes.
     pub(super) async fn open_consumer(&self, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {
         wanted.validate()?;
+        let wanted = &self.names.consumer(wanted);
         for _ in 0..RACES_MAX {
             match self.consumer_info(&wanted.durable).await {
+                Ok(found) if self.verify_only => return self.verified(found, wanted),
                 Ok(found) => return self.update_consumer(found, wanted).await,
                 Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => {}
-                Err(failure) => return Err(failure.about_events()),
+                Err(failure) => return Err(failure.about(&self.names.stream(EVENTS))),
+            }
+            if self.verify_only {
+                let command = command::add_consumer(&self.names.stream(EVENTS), wanted);
+                return Err(Error::Missing { what: format!("the consumer {}", wanted.durable), command });
             }
             match self.write_consumer(wanted, config(wanted), "create").await {
                 Ok(created) => return self.checked(created, wanted),
@@ -33,14 +39,14 @@ impl Inner {
     }
 
     pub(super) async fn consumer_info(&self, durable: &str) -> Result<Info, Failure> {
-        self.api(&format!("CONSUMER.INFO.{EVENTS}.{durable}"), &serde_json::json!({})).await
+        self.api(&format!("CONSUMER.INFO.{}.{durable}", self.names.stream(EVENTS)), &serde_json::json!({})).await
     }
 
     pub(super) async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, Error> {
         let info = match self.consumer_info(durable).await {
             Ok(info) => info,
             Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => return Ok(None),
-            Err(failure) => return Err(failure.about_events()),
+            Err(failure) => return Err(failure.about(&self.names.stream(EVENTS))),
         };
         Ok(Some(ConsumerPosition {
             delivered: info.delivered.stream_sequence,
@@ -48,6 +54,13 @@ impl Inner {
             unsettled: u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX),
             undelivered: info.num_pending,
         }))
+    }
+
+    /// Looks, and changes nothing.
+    fn verified(&self, found: Info, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {
+        let fix = command::edit_consumer(&self.names.stream(EVENTS), wanted);
+        differences(&found.config, wanted).verify(format!("the consumer {}", wanted.durable), &fix)?;
+        self.consumer(found)
     }
 
     async fn update_consumer(&self, found: Info, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {
@@ -77,8 +90,9 @@ impl Inner {
     async fn write_consumer(&self, wanted: &ConsumerConfig, config: Config, action: &str) -> Result<Info, Failure> {
         let filter =
             if config.filter_subject.is_empty() { String::new() } else { format!(".{}", config.filter_subject) };
-        let name = format!("CONSUMER.CREATE.{EVENTS}.{}{filter}", wanted.durable);
-        self.api(&name, &serde_json::json!({ "stream_name": EVENTS, "config": config, "action": action })).await
+        let stream = self.names.stream(EVENTS);
+        let name = format!("CONSUMER.CREATE.{stream}.{}{filter}", wanted.durable);
+        self.api(&name, &serde_json::json!({ "stream_name": stream, "config": config, "action": action })).await
     }
 
     /// A server that ignores a setting answers with another one than it was asked for.

@@ -44,13 +44,13 @@ pub struct ServerReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamReport {
-    /// Its name.
+    /// Its name at the server: the namespace comes before it.
     pub name: String,
     /// When this was true, by the server's clock; `None` from a server that doesn't say.
     pub at: Option<Timestamp>,
     /// When it was created.
     pub created: Timestamp,
-    /// What it captures.
+    /// What it captures, without the namespace.
     pub subjects: Vec<String>,
     /// Messages that it has.
     pub messages: u64,
@@ -98,7 +98,7 @@ pub struct ConsumerReport {
     pub at: Option<Timestamp>,
     /// When it was created.
     pub created: Timestamp,
-    /// What it wants; nothing means everything.
+    /// What it wants, without the namespace; nothing means everything.
     pub filters: Vec<String>,
     /// How long a delivery may stay unsettled.
     pub ack_wait: Duration,
@@ -186,8 +186,14 @@ impl JetStream {
     ///
     /// When the bus can't be reached or permissions forbid it.
     pub async fn stream_report(&self, stream: &str) -> Result<Option<StreamReport>, Error> {
-        let asked: Result<StreamInfo, Failure> = self.inner.api(&format!("STREAM.INFO.{stream}"), &()).await;
-        Ok(found(asked, ErrorCode::STREAM_NOT_FOUND)?.map(StreamReport::from))
+        let names = &self.inner.names;
+        let name = format!("STREAM.INFO.{}", names.stream(stream));
+        let asked: Result<StreamInfo, Failure> = self.inner.api(&name, &()).await;
+        let mut report = found(asked, ErrorCode::STREAM_NOT_FOUND)?.map(StreamReport::from);
+        if let Some(report) = &mut report {
+            report.subjects = std::mem::take(&mut report.subjects).into_iter().map(|it| names.local(it)).collect();
+        }
+        Ok(report)
     }
 
     /// The consumers of a stream, by name; empty when the stream doesn't exist.
@@ -196,16 +202,21 @@ impl JetStream {
     ///
     /// When the bus can't be reached or permissions forbid it.
     pub async fn consumer_reports(&self, stream: &str) -> Result<Vec<ConsumerReport>, Error> {
-        let mut reports = Vec::new();
+        let names = &self.inner.names;
+        let name = format!("CONSUMER.LIST.{}", names.stream(stream));
+        let mut reports: Vec<ConsumerReport> = Vec::new();
         loop {
             let request = json!({ "offset": reports.len() });
-            let asked: Result<Consumers, Failure> = self.inner.api(&format!("CONSUMER.LIST.{stream}"), &request).await;
+            let asked: Result<Consumers, Failure> = self.inner.api(&name, &request).await;
             let Some(page) = found(asked, ErrorCode::STREAM_NOT_FOUND)? else { break };
             let listed = page.consumers.len();
             reports.extend(page.consumers.into_iter().map(ConsumerReport::from));
             if listed == 0 || reports.len() >= page.total {
                 break;
             }
+        }
+        for report in &mut reports {
+            report.filters = std::mem::take(&mut report.filters).into_iter().map(|it| names.local(it)).collect();
         }
         reports.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(reports)
@@ -227,7 +238,8 @@ impl JetStream {
     /// When the bus can't be reached or permissions forbid it.
     pub async fn delete_stored(&self, stream: &str, sequence: u64) -> Result<bool, Error> {
         let request = json!({ "seq": sequence, "no_erase": true });
-        let asked = self.inner.api::<Deleted>(&format!("STREAM.MSG.DELETE.{stream}"), &request).await;
+        let name = format!("STREAM.MSG.DELETE.{}", self.inner.names.stream(stream));
+        let asked = self.inner.api::<Deleted>(&name, &request).await;
         match asked {
             Ok(deleted) => Ok(deleted.success),
             Err(Failure::Refused(_)) if self.stored(stream, sequence).await?.is_none() => Ok(false),
@@ -253,19 +265,20 @@ impl Inner {
         filter: &str,
         after: u64,
     ) -> Result<Option<Stored>, Failure> {
-        self.message(stream, &json!({ "seq": after + 1, "next_by_subj": filter })).await
+        self.message(stream, &json!({ "seq": after + 1, "next_by_subj": self.names.subject(filter) })).await
     }
 
     /// The first sequence that a stream has, and the last one that it gave out.
     pub(super) async fn bounds(&self, stream: &str) -> Result<(u64, u64), Failure> {
-        let info: StreamInfo = self.api(&format!("STREAM.INFO.{stream}"), &()).await?;
+        let info: StreamInfo = self.api(&format!("STREAM.INFO.{}", self.names.stream(stream)), &()).await?;
         let StreamReport { first_sequence, last_sequence, .. } = info.into();
         Ok((first_sequence, last_sequence))
     }
 
     async fn message(&self, stream: &str, request: &Value) -> Result<Option<Stored>, Failure> {
+        let name = format!("STREAM.MSG.GET.{}", self.names.stream(stream));
         let ask = || async {
-            match self.api::<StoredMessage>(&format!("STREAM.MSG.GET.{stream}"), request).await {
+            match self.api::<StoredMessage>(&name, request).await {
                 Ok(stored) => Ok(Some(stored.message)),
                 Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
                 Err(failure) => Err(failure),
@@ -284,15 +297,15 @@ impl Inner {
         };
         let at = timestamp(message.time.unix_timestamp_nanos()).map_err(Failure::NoAnswer)?;
         let headers = decode(Some(&message.headers));
-        let message = Message { subject: message.subject.into_string(), headers, payload: message.payload };
+        let message =
+            Message { subject: self.names.local(message.subject.into_string()), headers, payload: message.payload };
         Ok(Some(Stored { sequence, at, message }))
     }
 
     pub(super) async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, Error> {
         match self.stored(DEAD_LETTERS, sequence).await {
             Ok(stored) => Ok(stored.map(|stored| stored.message)),
-            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => Err(Error::NoStream(DEAD_LETTERS)),
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(failure.about(&self.names.stream(DEAD_LETTERS))),
         }
     }
 }

@@ -70,6 +70,10 @@ impl Link {
         &self.url
     }
 
+    pub(super) fn inbox_prefix(&self) -> &str {
+        &self.inbox_prefix
+    }
+
     /// Takes in one event of the client. Never waits: the client drops events when nobody takes them.
     pub(super) fn record(&self, event: &Event) {
         match event {

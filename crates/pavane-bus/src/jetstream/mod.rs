@@ -13,14 +13,23 @@
 //! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
 //! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
 //! request fails at once and names the subject.
+//!
+//! In a namespace, `shop` for example, each of these subjects begins with it, the inbox too (`shop.events.payment.>`,
+//! `shop._INBOX_payment.>`), and each stream's name (`$JS.API.STREAM.INFO.shop_EVENTS`, `$JS.ACK.shop_EVENTS.X.>`). With a domain, `hub` for
+//! example, requests go to `$JS.hub.API` instead of `$JS.API`. With [`verify_only`](Config::verify_only) nothing needs `CREATE` or
+//! `UPDATE`.
 
 mod address;
 mod api;
 mod bucket;
+mod command;
 mod config;
 mod consumer;
+mod environment;
 mod inspect;
 mod link;
+mod login;
+mod names;
 mod own_streams;
 mod provision;
 mod publish;
@@ -28,6 +37,7 @@ mod pulls;
 mod reader;
 mod settle;
 mod subscription;
+mod tls;
 
 use std::{
     borrow::Cow,
@@ -48,6 +58,7 @@ use tokio::{sync::Semaphore, time::timeout};
 pub use bucket::{Bucket, Entry};
 pub use config::Config;
 pub use inspect::{ConsumerReport, Position, ServerReport, StreamReport};
+pub use login::Login;
 pub use reader::{Reader, Start, Stored};
 pub use subscription::Subscription;
 
@@ -59,6 +70,7 @@ use crate::{
     Topology, Wakes, topology::wake_subject,
 };
 use link::Link;
+use names::Names;
 
 /// The oldest server that answers truthfully about its configuration; older ones ignore settings that they don't know.
 const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 8);
@@ -89,6 +101,11 @@ struct Inner {
     client: Client,
     context: Context,
     link: Arc<Link>,
+    names: Names,
+    /// What the subjects of JetStream's API begin with, without the dot behind it.
+    api_prefix: String,
+    /// Nothing is created or changed at the server.
+    verify_only: bool,
     request_timeout: Duration,
     /// Bounds the publishes without an answer, over all clones.
     in_flight: Semaphore,
@@ -102,9 +119,11 @@ impl JetStream {
     /// # Errors
     ///
     /// [`Error::Unavailable`] when no server answers in time, [`Error::Denied`] when it doesn't accept the credentials,
-    /// [`Error::Unsupported`] when it is older than 2.10.8.
+    /// [`Error::Unsupported`] when it is older than 2.10.8, [`Error::Setting`] when a setting can't be used, which a failed TLS
+    /// handshake means, too.
     pub async fn connect(config: Config) -> Result<Self, Error> {
-        let link = Arc::new(Link::new(config.shown(), config.inbox_prefix()));
+        let (names, api_prefix) = (Names::new(config.namespace.as_deref())?, config.api()?);
+        let link = Arc::new(Link::new(config.shown(), config.inbox_prefix(&names)));
         let client = config.connect(&link).await?;
         let (major, minor, patch) = OLDEST_SERVER;
         if !client.is_server_compatible(major, minor, patch) {
@@ -119,16 +138,31 @@ impl JetStream {
             // Our own semaphore is the limit. This one would deadlock two publishers that each hold half of it.
             .max_ack_inflight(Semaphore::MAX_PERMITS.min(1 << 16))
             .ack_timeout(config.request_timeout)
+            .api_prefix(&api_prefix)
             .build(client.clone());
         let inner = Inner {
             client,
             context,
             link,
+            names,
+            api_prefix,
+            verify_only: config.verify_only,
             request_timeout: config.request_timeout,
             in_flight: Semaphore::new(config.max_in_flight),
             suspect: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What a stream is called at the server: the namespace comes before its name. For what is told to an operator; everything
+    /// else here takes and gives the names of [`topology`](crate::topology).
+    pub fn name_of(&self, stream: &str) -> String {
+        self.inner.names.stream(stream).into_owned()
+    }
+
+    /// What a subject or a filter is at the server, as [`name_of`](Self::name_of) for streams.
+    pub fn subject_of(&self, subject: &str) -> String {
+        self.inner.names.subject(subject).into_owned()
     }
 }
 
@@ -173,12 +207,13 @@ impl Bus for JetStream {
     }
 
     async fn wake(&self, service: &str) -> Result<(), Error> {
-        let sent = self.inner.client.publish(wake_subject(service), Bytes::new()).await;
-        sent.map_err(|error| Error::Unavailable(format!("{} was not sent: {error}", wake_subject(service))))
+        let subject = self.inner.wake_subject(service);
+        let sent = self.inner.client.publish(subject.clone(), Bytes::new()).await;
+        sent.map_err(|error| Error::Unavailable(format!("{subject} was not sent: {error}")))
     }
 
     async fn listen(&self, service: &str) -> Result<Wakes, Error> {
-        let subject = wake_subject(service);
+        let subject = self.inner.wake_subject(service);
         let wakes = self.inner.client.subscribe(subject.clone()).await;
         let wakes = wakes.map_err(|error| Error::Unavailable(format!("{subject} can't be listened to: {error}")))?;
         Ok(Wakes::new(wakes.map(drop)))
@@ -205,6 +240,10 @@ impl Inner {
     fn connected(&self) -> bool {
         // After an orderly close the client's state stays at its last value.
         self.client.connection_state() == State::Connected && !self.link.is_closed()
+    }
+
+    fn wake_subject(&self, service: &str) -> String {
+        self.names.subject(&wake_subject(service)).into_owned()
     }
 
     fn not_connected(&self) -> String {

@@ -8,54 +8,86 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, Info, StorageType},
 };
 use bytes::Bytes;
+use tokio::time::sleep;
 
-use super::{Inner, JetStream};
+use super::{Inner, JetStream, provision::explain};
 use crate::{
     Error, Topology,
-    topology::{AUDIT, AUDIT_SUBJECTS, DECLARATIONS, DECLARATIONS_STREAM},
+    topology::{AUDIT, AUDIT_SUBJECTS, DECLARATIONS, DECLARATIONS_STREAM, EVENTS},
 };
 
+/// What the two may take, in bytes, where the account wants a limit for each stream.
+const SMALL: i64 = 64 << 20;
+/// Pauses until another server, a leaf node above all, has heard that there is a stream now.
+const HEARD_OF: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::ZERO];
 /// How long it is remembered what an operator did.
 const AUDIT_MAX_AGE: Duration = Duration::from_hours(365 * 24);
 /// Versions of a service's declaration that are kept, to see what a deployment changed.
 const DECLARATIONS_HISTORY: i64 = 5;
 
 impl JetStream {
-    /// Creates the stream of what operators did, if it doesn't exist. For tools; services never need it.
+    /// Creates the stream of what operators did, if it doesn't exist, after the model of the events': as many copies, and with a
+    /// limit if that has one. For tools; services never need it.
     ///
     /// # Errors
     ///
     /// When the bus can't be reached or permissions forbid it.
-    pub async fn provision_audit(&self, replicas: usize) -> Result<(), Error> {
+    pub async fn provision_audit(&self) -> Result<(), Error> {
         if self.stream_report(AUDIT).await?.is_some() {
             return Ok(());
         }
+        let events = self.stream_report(EVENTS).await?;
+        let names = &self.inner.names;
         self.inner
             .create(&Config {
-                name: AUDIT.to_owned(),
-                subjects: AUDIT_SUBJECTS.map(str::to_owned).to_vec(),
+                name: names.stream(AUDIT).into_owned(),
+                subjects: names.subjects(&AUDIT_SUBJECTS),
                 max_age: AUDIT_MAX_AGE,
+                max_bytes: small(events.as_ref().is_some_and(|events| events.max_bytes.is_some())),
                 storage: StorageType::File,
                 discard: DiscardPolicy::New,
-                num_replicas: replicas,
+                num_replicas: events.map_or(1, |events| events.replicas),
                 allow_direct: true,
                 ..Config::default()
             })
             .await
+    }
+
+    /// Creates the bucket of what services declare about themselves, if it doesn't exist. For tools; a service does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the bus can't be reached or permissions forbid it.
+    pub async fn provision_declarations(&self, topology: &Topology) -> Result<(), Error> {
+        self.inner.create(&self.inner.declarations(topology)).await
     }
 }
 
 impl Inner {
     /// Puts a service's declaration into the bucket, and creates the bucket when it doesn't exist.
     pub(super) async fn declare(&self, topology: &Topology, service: &str, declaration: Bytes) -> Result<(), Error> {
-        let subject = format!("$KV.{DECLARATIONS}.{service}");
-        if self.put(&subject, declaration.clone()).await? {
+        let subject = self.key_subject(&format!("$KV.{DECLARATIONS}.{service}"));
+        // Elsewhere, a bucket that doesn't exist is told from one that doesn't answer by nothing but time.
+        if (self.verify_only || !self.is_elsewhere()) && self.put(&subject, declaration.clone()).await? {
             return Ok(());
         }
-        let bucket = Config {
-            name: DECLARATIONS_STREAM.to_owned(),
-            subjects: vec![format!("$KV.{DECLARATIONS}.>")],
+        self.create(&self.declarations(topology)).await?;
+        for pause in HEARD_OF {
+            if self.put(&subject, declaration.clone()).await? {
+                return Ok(());
+            }
+            sleep(pause).await;
+        }
+        Err(Error::Unavailable(format!("nobody stores {subject}")))
+    }
+
+    fn declarations(&self, topology: &Topology) -> Config {
+        Config {
+            name: self.names.stream(DECLARATIONS_STREAM).into_owned(),
+            subjects: vec![self.names.subject(&format!("$KV.{DECLARATIONS}.>")).into_owned()],
             max_messages_per_subject: DECLARATIONS_HISTORY,
+            max_bytes: small(topology.max_bytes.is_some()),
             storage: StorageType::File,
             discard: DiscardPolicy::New,
             num_replicas: topology.replicas,
@@ -64,12 +96,7 @@ impl Inner {
             deny_delete: true,
             allow_direct: true,
             ..Config::default()
-        };
-        self.create(&bucket).await?;
-        if self.put(&subject, declaration).await? {
-            return Ok(());
         }
-        Err(Error::Unavailable(format!("nobody stores {subject}")))
     }
 
     /// Stores a message. `false` when there is no stream for it.
@@ -97,10 +124,19 @@ impl Inner {
 
     /// Creates a stream. One of that name that exists is left as it is.
     async fn create(&self, config: &Config) -> Result<(), Error> {
+        if self.verify_only {
+            let what = format!("the stream {}", config.name);
+            return Err(Error::Missing { what, command: "pavane provision".to_owned() });
+        }
         match self.api::<Info>(&format!("STREAM.CREATE.{}", config.name), config).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => Ok(()),
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(explain(&config.name, failure)),
         }
     }
+}
+
+/// A limit where one is needed, and none where there is none for events.
+const fn small(limited: bool) -> i64 {
+    if limited { SMALL } else { -1 }
 }

@@ -5,23 +5,27 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
 };
 
-use super::{Inner, api::Failure};
+use super::{Inner, api::Failure, command, names::Names};
 use crate::{
     Error, Topology,
     drift::{Drift, set},
-    topology::{DEAD_LETTERS, DEAD_LETTERS_SUBJECTS, EVENTS, EVENTS_SUBJECTS},
+    topology::{DEAD_LETTERS, DEAD_LETTERS_SUBJECTS, DECLARATIONS, EVENTS, EVENTS_SUBJECTS},
 };
 
 /// No limit, in the server's words.
 const UNLIMITED: i64 = -1;
 
 /// How often a look and a creation may miss each other while several services provision at once.
-const RACES_MAX: usize = 4;
+pub(super) const RACES_MAX: usize = 4;
 
 impl Inner {
     pub(super) async fn provision(&self, topology: &Topology) -> Result<(), Error> {
-        for wanted in streams(topology)? {
-            self.provision_stream(&wanted).await?;
+        for wanted in streams(topology, &self.names)? {
+            if self.verify_only {
+                self.verify_stream(&wanted).await?;
+            } else {
+                self.provision_stream(&wanted).await?;
+            }
         }
         if topology.replicas == 1 {
             tracing::warn!(
@@ -30,6 +34,18 @@ impl Inner {
             );
         }
         Ok(())
+    }
+
+    /// Looks, and changes nothing.
+    async fn verify_stream(&self, wanted: &Config) -> Result<(), Error> {
+        let what = format!("the stream {}", wanted.name);
+        match self.api::<Info>(&format!("STREAM.INFO.{}", wanted.name), &()).await {
+            Ok(found) => differences(&found.config, wanted).verify(what, &command::edit_stream(wanted)),
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {
+                Err(Error::Missing { what, command: command::add_stream(wanted) })
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     async fn provision_stream(&self, wanted: &Config) -> Result<(), Error> {
@@ -68,15 +84,13 @@ impl Inner {
     }
 }
 
-fn streams(topology: &Topology) -> Result<[Config; 2], Error> {
-    let events = Config {
-        max_bytes: match topology.max_bytes {
-            Some(bytes) => i64::try_from(bytes).unwrap_or(i64::MAX),
-            None => UNLIMITED,
-        },
-        ..stream(EVENTS, &EVENTS_SUBJECTS, topology.max_age, topology)
+fn streams(topology: &Topology, names: &Names) -> Result<[Config; 2], Error> {
+    let stream = |name: &str, subjects: &[&str], max_age, max_bytes| {
+        stream(names.stream(name).into_owned(), names.subjects(subjects), (max_age, max_bytes), topology)
     };
-    let dead_letters = stream(DEAD_LETTERS, &DEAD_LETTERS_SUBJECTS, topology.dead_letter_max_age, topology);
+    let events = stream(EVENTS, &EVENTS_SUBJECTS, topology.max_age, topology.max_bytes);
+    let (max_age, max_bytes) = (topology.dead_letter_max_age, topology.dead_letter_max_bytes);
+    let dead_letters = stream(DEAD_LETTERS, &DEAD_LETTERS_SUBJECTS, max_age, max_bytes);
     for config in [&events, &dead_letters] {
         if !config.max_age.is_zero() && config.duplicate_window > config.max_age {
             return Err(Error::Other(format!(
@@ -88,17 +102,22 @@ fn streams(topology: &Topology) -> Result<[Config; 2], Error> {
     Ok([events, dead_letters])
 }
 
-fn stream(name: &str, subjects: &[&str], max_age: Duration, topology: &Topology) -> Config {
+fn stream(
+    name: String,
+    subjects: Vec<String>,
+    (max_age, max_bytes): (Duration, Option<u64>),
+    topology: &Topology,
+) -> Config {
     Config {
-        name: name.to_owned(),
-        subjects: subjects.iter().map(ToString::to_string).collect(),
+        name,
+        subjects,
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         discard: DiscardPolicy::New,
         num_replicas: topology.replicas,
         max_age,
         duplicate_window: topology.duplicate_window,
-        max_bytes: UNLIMITED,
+        max_bytes: max_bytes.map_or(UNLIMITED, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         max_messages: UNLIMITED,
         max_messages_per_subject: UNLIMITED,
         max_consumers: -1,
@@ -140,13 +159,32 @@ fn check_echo(echoed: &Config, wanted: &Config) -> Result<(), Error> {
     }
 }
 
-fn explain(stream: &str, failure: Failure) -> Error {
+pub(super) fn explain(stream: &str, failure: Failure) -> Error {
     match failure.code() {
         Some(ErrorCode::STREAM_SUBJECT_OVERLAP) => Error::Differs {
             what: format!("another stream with subjects of {stream}"),
             difference: "no two streams may take the same subjects; delete the other one, or use another account"
                 .to_owned(),
         },
+        // A user's own bucket: there is no setting for it.
+        Some(ErrorCode::STREAM_MAX_BYTES_REQUIRED) if stream.starts_with("KV_") && !stream.ends_with(DECLARATIONS) => {
+            let bucket = &stream["KV_".len()..];
+            Error::Other(format!(
+                "the account requires a limit for each stream; create the bucket with `nats kv add {bucket} --max-bucket-size …`"
+            ))
+        }
+        Some(ErrorCode::STREAM_MAX_BYTES_REQUIRED) => {
+            let setting =
+                if stream.ends_with(DEAD_LETTERS) { "PAVANE_DEAD_LETTER_MAX_BYTES" } else { "PAVANE_MAX_BYTES" };
+            Error::Setting {
+                setting,
+                value: "(none)".to_owned(),
+                why: format!(
+                    "the account requires a limit for each stream, and {stream} would have none; set it to a number of bytes, for \
+                     example 10737418240, or Topology's field of that name"
+                ),
+            }
+        }
         _ => failure.into(),
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Inner, header_name,
     link::{Mark, Trouble},
+    names::Names,
 };
 use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
 
@@ -109,7 +110,7 @@ impl<'a> Batch<'a> {
         if !inner.connected() {
             return Err(PublishError::Unavailable(inner.not_connected()));
         }
-        let (subject, message) = encode(message)?;
+        let (subject, message) = encode(message, &inner.names)?;
         let deadline = Instant::now() + inner.request_timeout;
         let concerned = [subject.as_str()];
         let ack = tokio::select! {
@@ -169,7 +170,7 @@ impl From<Trouble> for PublishError {
 }
 
 /// Checks everything on which the client would panic or the server stay silent.
-fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> {
+fn encode(message: Outgoing, names: &Names) -> Result<(Subject, PublishMessage), PublishError> {
     message.stream()?;
     let Outgoing { subject, headers, payload, message_id } = message;
     let mut map = HeaderMap::new();
@@ -184,6 +185,10 @@ fn encode(message: Outgoing) -> Result<(Subject, PublishMessage), PublishError> 
         }
     }
     map.insert(async_nats::header::NATS_MESSAGE_ID, header_value(MESSAGE_ID, &message_id)?);
+    let subject = match names.subject(&subject) {
+        Cow::Borrowed(_) => subject,
+        Cow::Owned(mapped) => mapped,
+    };
     Ok((Subject::from(subject), PublishMessage::build().payload(payload).headers(map)))
 }
 

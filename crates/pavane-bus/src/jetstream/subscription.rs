@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Inner,
-    api::{API_PREFIX, Failure},
+    api::Failure,
     header_name,
     link::{Mark, Trouble},
     pulls::{Arrival, EXPIRES, HEARTBEAT, Pulls},
@@ -59,7 +59,11 @@ impl Subscription {
         let since = inner.link.mark();
         let inbox = Subject::from(inner.client.new_inbox());
         let arriving = inner.client.subscribe(inbox.clone()).await.map_err(client_closed)?;
-        let pull_subject = format!("{API_PREFIX}CONSUMER.MSG.NEXT.{EVENTS}.{}", consumer.cached_info().name);
+        let pull_subject = inner.api_subject(&format!(
+            "CONSUMER.MSG.NEXT.{}.{}",
+            inner.names.stream(EVENTS),
+            consumer.cached_info().name
+        ));
         let pulls = Pulls::new(Instant::now());
         Ok(Self { inner, consumer, pull_subject, inbox, arriving, since, pulls, kept: VecDeque::new() })
     }
@@ -249,7 +253,8 @@ impl Subscription {
 fn delivery(inner: &Arc<Inner>, message: async_nats::Message, (delivered, sequence): (u64, u64)) -> Option<Delivery> {
     let async_nats::Message { subject, reply, payload, headers, .. } = message;
     let settler = Settler::new(Arc::clone(inner), reply?);
-    let message = Message { subject: subject.into_string(), headers: decode(headers.as_ref()), payload };
+    let message =
+        Message { subject: inner.names.local(subject.into_string()), headers: decode(headers.as_ref()), payload };
     Some(Delivery::new(message, delivered, sequence, settler))
 }
 

@@ -60,7 +60,7 @@ impl State {
             replicas: topology.replicas,
         };
         let events = limits(&EVENTS_SUBJECTS, topology.max_age, topology.max_bytes);
-        let dead_letters = limits(&DEAD_LETTERS_SUBJECTS, topology.dead_letter_max_age, None);
+        let dead_letters = limits(&DEAD_LETTERS_SUBJECTS, topology.dead_letter_max_age, topology.dead_letter_max_bytes);
         for (name, wanted) in [(EVENTS, events), (DEAD_LETTERS, dead_letters)] {
             match self.streams.get_mut(name) {
                 None => {
@@ -107,7 +107,7 @@ impl State {
         self.check_connected()?;
         wanted.validate()?;
         if !self.streams.contains_key(EVENTS) {
-            return Err(Error::NoStream(EVENTS));
+            return Err(Error::NoStream(EVENTS.to_owned()));
         }
         if let Some(found) = self.consumers.get_mut(&wanted.durable) {
             let mut drift = Drift::default();
@@ -170,7 +170,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Option<ConsumerPosition>, Error> {
         self.check_connected()?;
-        let stream = self.streams.get_mut(EVENTS).ok_or(Error::NoStream(EVENTS))?;
+        let stream = self.streams.get_mut(EVENTS).ok_or_else(|| Error::NoStream(EVENTS.to_owned()))?;
         stream.expire(now);
         Ok(self.consumers.get(durable).map(|consumer| consumer.position(stream)))
     }
@@ -185,7 +185,7 @@ impl State {
         if self.forbidden.as_ref().is_some_and(|prefix| ASKED.starts_with(prefix)) {
             return Err(Error::Denied(format!("publish to {ASKED:?}")));
         }
-        let letters = self.streams.get_mut(DEAD_LETTERS).ok_or(Error::NoStream(DEAD_LETTERS))?;
+        let letters = self.streams.get_mut(DEAD_LETTERS).ok_or_else(|| Error::NoStream(DEAD_LETTERS.to_owned()))?;
         letters.expire(now);
         Ok(letters.message(sequence).map(|stored| stored.message.clone()))
     }
@@ -239,7 +239,7 @@ impl State {
 
     fn events(&self) -> Result<&Stream, Error> {
         self.check_connected()?;
-        self.streams.get(EVENTS).ok_or(Error::NoStream(EVENTS))
+        self.streams.get(EVENTS).ok_or_else(|| Error::NoStream(EVENTS.to_owned()))
     }
 
     fn check_connected(&self) -> Result<(), Error> {

@@ -16,6 +16,7 @@ mod streams;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use clap::Args;
 
@@ -37,7 +38,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
-    let report = Report { checks: examine(&Evidence::gather(&deployment.bus, arguments).await?) };
+    let mut checks = examine(&Evidence::gather(&deployment.bus, arguments).await?);
+    wire::rename(&mut checks, &deployment.bus);
+    let report = Report { checks };
     output.answer(&report)?;
     Ok(Exit::found(report.worst().is_some_and(|worst| worst > Severity::Remark)))
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod connecting;
 mod dead_letters;
 mod doctor;
 mod drawing;

@@ -64,9 +64,9 @@ async fn a_service_that_may_not_declare_itself_runs_all_the_same() {
     let nats = Nats::start_with(&Tools::from_env(), options).await.unwrap();
     let folder = TempDir::new().unwrap();
     let mut config = config(&nats, &folder);
-    config.nats_user = Some(("stage".to_owned(), "stage".to_owned()));
+    config.nats.login = Some(jetstream::Login::User("stage".to_owned(), "stage".to_owned()));
     let mut looker = jetstream::Config::new(nats.url(), "looker");
-    looker.user = Some(("admin".to_owned(), "admin".to_owned()));
+    looker.login = Some(jetstream::Login::User("admin".to_owned(), "admin".to_owned()));
     let bus = JetStream::connect(looker).await.unwrap();
     run_while(config, async || {
         // Its consumers are there, and somebody is at them.

@@ -21,6 +21,7 @@ mod privileges;
 mod ready;
 mod redrives;
 mod schemas;
+mod shared_nats;
 mod stage;
 mod starts;
 mod swallowed;

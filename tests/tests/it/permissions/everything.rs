@@ -160,7 +160,7 @@ async fn shop(manifests: &[Manifest]) -> (Nats, Wire) {
     let nats = Nats::start_with(&Tools::from_env(), NatsOptions { config, ..NatsOptions::default() }).await.unwrap();
     let bus = connected_to(&nats, "admin").await;
     bus.provision(&Topology::default()).await.unwrap();
-    bus.provision_audit(1).await.unwrap();
+    bus.provision_audit().await.unwrap();
     bus.declare(&Topology::default(), "order", "{}".into()).await.unwrap();
     let mut admin = Wire::connect(&nats.url(), "admin").await;
     for reaction in manifests.iter().flat_map(|it| it.reactions.iter().map(|reaction| (&it.service, &reaction.name))) {

@@ -1,9 +1,13 @@
 mod consumers;
+mod domain;
+mod namespace;
 mod observing;
 mod outages;
 mod permissions;
 mod reading;
+mod secured;
 mod streams;
+mod verifying;
 mod volume;
 
 use std::{ops::Range, time::Duration};

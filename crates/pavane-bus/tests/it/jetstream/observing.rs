@@ -116,8 +116,8 @@ async fn a_stored_message_can_be_looked_at_and_deleted() {
     assert!(bus.delete_stored(DEAD_LETTERS, 1).await.unwrap());
     assert!(!bus.delete_stored(DEAD_LETTERS, 1).await.unwrap());
     assert!(bus.stored(DEAD_LETTERS, 1).await.unwrap().is_none());
-    bus.provision_audit(1).await.unwrap();
-    bus.provision_audit(1).await.unwrap();
+    bus.provision_audit().await.unwrap();
+    bus.provision_audit().await.unwrap();
     let decision = Outgoing { subject: "audit.operator.discarded.1".to_owned(), ..message(2) };
     bus.publish(vec![decision]).await.remove(0).unwrap();
     assert!(bus.stored(AUDIT, 1).await.unwrap().is_some());

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use pavane_bus::{
-    Bus, ConsumerConfig, Error, JetStream, Outgoing, PublishError, Subscription, Topology, jetstream::Config,
+    Bus, ConsumerConfig, Error, JetStream, Outgoing, PublishError, Subscription, Topology,
+    jetstream::{Config, Login},
 };
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ authorization {
 
 async fn connect(server: &RealServer, user: &str) -> JetStream {
     let mut config = Config::new(server.0.url(), user);
-    config.user = Some((user.to_owned(), user.to_owned()));
+    config.login = Some(Login::User(user.to_owned(), user.to_owned()));
     JetStream::connect(config).await.unwrap()
 }
 
@@ -107,7 +108,7 @@ async fn a_forbidden_inbox_is_denied_and_named() {
 async fn wrong_credentials_are_denied_at_once() {
     let server = start_with(USERS).await;
     let mut config = Config::new(server.0.url(), "order");
-    config.user = Some(("order".to_owned(), "wrong".to_owned()));
+    config.login = Some(Login::User("order".to_owned(), "wrong".to_owned()));
     let started = Instant::now();
     let error = JetStream::connect(config).await.unwrap_err();
     assert!(matches!(error, Error::Denied(_)), "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pavane_bus::{
     Bus, JetStream, Outgoing, Topology,
     conformance::World as _,
-    jetstream::{Config, Reader, Start},
+    jetstream::{Config, Login, Reader, Start},
     topology::EVENTS,
 };
 
@@ -103,7 +103,7 @@ const USERS: &str = r#"authorization { users: [
 
 async fn connect(server: &RealServer, user: &str) -> JetStream {
     let mut config = Config::new(server.0.url(), user);
-    config.user = Some((user.to_owned(), user.to_owned()));
+    config.login = Some(Login::User(user.to_owned(), user.to_owned()));
     JetStream::connect(config).await.unwrap()
 }
 
