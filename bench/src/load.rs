@@ -8,6 +8,7 @@ use pavane::{
     contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
     database::{Service, Tx},
     inbox::on,
+    internal::into_parts,
     outbox::Database,
 };
 use pavane_testkit::servers::Nats;
@@ -242,7 +243,7 @@ pub(crate) async fn consume<DB: Database>(
     let app =
         service.connect(Config::new(broker.url()).database(database_url)).await.context("the service can't start")?;
     let db = app.db().clone();
-    let (consumers, relay) = app.into_parts();
+    let (consumers, relay) = into_parts(app);
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for mut consumer in consumers {

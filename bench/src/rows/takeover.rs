@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
-use pavane::{Config, bus::JetStream, inbox::Consumer};
+use pavane::{Config, bus::JetStream, inbox::Consumer, internal::into_parts};
 use pavane_testkit::servers::{Direction, Proxy};
 use sqlx::Postgres;
 use tokio::{
@@ -72,7 +72,7 @@ type Ledger = Consumer<(), Postgres, JetStream>;
 async fn instance(broker: &Broker, database_url: &str) -> Result<Ledger> {
     let mut config = Config::new(broker.url()).database(database_url);
     config.database_timeout = DATABASE_TIMEOUT;
-    let (consumers, _relay) = load::ledger_on_postgres().connect(config).await?.into_parts();
+    let (consumers, _relay) = into_parts(load::ledger_on_postgres().connect(config).await?);
     consumers.into_iter().next().context("the service has no reaction")
 }
 

@@ -15,7 +15,7 @@ mod store;
 
 use pavane_bus::{Bus, PublishError, StreamState};
 
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
+use crate::{CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
 use answers::Answers;
 pub use config::Config;
 pub use progress::{Error, Progress};
@@ -134,15 +134,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         self.lease_until = i64::MIN;
         let release = async { store::release_lease::<DB>(&mut *self.db.writer().await?, &self.owner).await };
         Ok(self.db.within(release).await?)
-    }
-
-    /// Counts what waits in the outbox.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn backlog(db: &Db<DB>) -> Result<Backlog, Error> {
-        Ok(db.within(async { tables::backlog::<DB>(&mut *db.reader().await?).await }).await?)
     }
 
     async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {

@@ -6,6 +6,8 @@ mod app;
 mod config;
 pub mod database;
 mod entry;
+#[doc(hidden)]
+pub mod internal;
 mod maintenance;
 #[cfg(feature = "ops")]
 mod metric;

@@ -1,7 +1,6 @@
 //! What the server refused, in the databases of services.
 
-use pavane_bus::JetStream;
-use pavane_outbox::{Config, Db, migration::OUTBOX, relay::Relay};
+use pavane_outbox::{Config, Db, internal, migration::OUTBOX};
 use pavane_testkit::servers::Postgres;
 use serde_json::json;
 use tempfile::TempDir;
@@ -26,7 +25,7 @@ async fn outbox(url: &str) -> Db<sqlx::Any> {
 }
 
 async fn counts(db: &Db<sqlx::Any>) -> (i64, i64) {
-    let backlog = Relay::<sqlx::Any, JetStream>::backlog(db).await.unwrap();
+    let backlog = internal::backlog(db).await.unwrap();
     (backlog.unsent, backlog.refused)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pavane::{
     choreography::{Manifest, Reaction},
     contract::RawEnvelope,
-    outbox::{CrashPoint, Database},
+    outbox::{Database, internal::CrashPoint},
 };
 
 use self::difference::{difference, other_than_dead};

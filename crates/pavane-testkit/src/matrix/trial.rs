@@ -18,9 +18,11 @@ use pavane::{
     inbox::{
         Consumer,
         dead_letter::{self, Publisher},
+        internal::turn_now,
     },
     outbox::{
-        self, CrashPoint, Database,
+        self, Database,
+        internal::CrashPoint,
         relay::{Progress, Relay},
     },
 };
@@ -156,7 +158,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut busy = false;
         for reaction in reactions {
             let Some(consumer) = self.consumers.get_mut(*reaction) else { continue };
-            let turn = drive(pin!(consumer.turn_now(BATCH_MAX)), || self.script.take_stopped()).await;
+            let turn = drive(pin!(turn_now(consumer, BATCH_MAX)), || self.script.take_stopped()).await;
             match turn {
                 Ok(Ok(events)) => busy |= events > 0,
                 Ok(Err(error)) => return Err(error.to_string()),
@@ -206,7 +208,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.script.begin(Some((at, 1, Stop::Paused)));
         let script = Arc::clone(&self.script);
         for _ in 0..TURNS {
-            let mut turn = pin!(consumer.turn_now(BATCH_MAX));
+            let mut turn = pin!(turn_now(&mut consumer, BATCH_MAX));
             if drive(turn.as_mut(), || script.take_stopped()).await.is_ok() {
                 self.bus_clock.advance(Duration::from_secs(1));
                 continue;

@@ -8,7 +8,7 @@ use std::{
 
 use pavane::{
     contract::SagaId,
-    outbox::{CrashPoint, CrashPoints},
+    outbox::internal::{CrashPoint, CrashPoints},
 };
 
 use super::{

@@ -6,10 +6,10 @@ use pavane::{
     choreography::{Emission, Manifest},
     contract::{EventId, EventRef, RawEnvelope, SagaId},
     inbox::dead_letter,
-    outbox::{Database, relay::Relay},
+    outbox::{Database, internal::backlog},
 };
 
-use super::{BoxError, Violation, World, store, wire::SimulatedBus};
+use super::{BoxError, Violation, World, store};
 use crate::DeadLetter;
 
 /// Everything that isn't as it must be, whatever the services do.
@@ -66,7 +66,7 @@ async fn wrong_letters<DB: Database>(world: &World<DB>) -> Result<Vec<DeadLetter
 async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Result<Vec<Violation>, BoxError> {
     let (service, db) = (&manifest.service, world.db(&manifest.service));
     let mut violations = Vec::new();
-    let backlog = Relay::<DB, SimulatedBus>::backlog(db).await?;
+    let backlog = backlog(db).await?;
     if backlog.unsent + backlog.refused + backlog.scheduled > 0 {
         violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
     }

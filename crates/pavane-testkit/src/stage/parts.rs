@@ -6,7 +6,7 @@ use pavane::{
     bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS},
     contract::{Cause, Clock, Envelope, Event, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
     database::Db,
-    outbox::{self, CrashPoints, Database},
+    outbox::{self, Database, internal::CrashPoints},
 };
 
 use crate::DeadLetter;

@@ -19,8 +19,9 @@ use pavane::{
         Consumer,
         dead_letter::{Address, redrive},
     },
+    internal::into_parts,
     on, on_effect,
-    outbox::Config as DbConfig,
+    outbox::{Config as DbConfig, internal::backlog},
     undo, undo_effect,
 };
 use pavane_testkit::servers::Postgres;
@@ -218,7 +219,7 @@ impl Stage {
     ) -> (Self, Consumer<State, sqlx::Any, Memory>) {
         let bus = Memory::new(Arc::new(SystemClock));
         let (stage, app) = Self::set(bus, url, folder).await;
-        let (consumers, _) = app.into_parts();
+        let (consumers, _) = into_parts(app);
         let consumer = consumers.into_iter().find(|consumer| consumer.name() == reaction).unwrap();
         (stage, consumer)
     }
@@ -335,7 +336,7 @@ impl Stage {
     /// Waits until everything published is handled and nothing waits in the outbox.
     pub(crate) async fn settle(&self) {
         until("the stage to come to rest", || async {
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let backlog = backlog(&self.db).await.unwrap();
             let idle = ["step", "take-back", "charge", "refund", "judge"].iter().all(|reaction| {
                 let pending = self.bus.pending(&format!("stage_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0

@@ -125,7 +125,7 @@ impl Stage {
                 let pending = self.bus.pending(&format!("inventory_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let backlog = pavane::outbox::internal::backlog(&self.db).await.unwrap();
             let letters = pavane::inbox::dead_letter::waiting(&self.db).await.unwrap();
             (idle && backlog.unsent == 0 && letters == 0).then_some(())
         })

@@ -149,7 +149,7 @@ impl World {
     /// Waits until every event is handled and published.
     pub(crate) async fn settle(&self) {
         until("the service to come to rest", || async {
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let backlog = pavane::outbox::internal::backlog(&self.db).await.unwrap();
             let idle = REACTIONS.iter().all(|reaction| {
                 let pending = self.bus.pending(reaction).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0

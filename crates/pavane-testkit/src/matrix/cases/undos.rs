@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pavane::{
     choreography::Reaction,
     contract::{EventId, RawEnvelope},
-    outbox::{CrashPoint, Database},
+    outbox::{Database, internal::CrashPoint},
 };
 
 use super::{Cell, Contents};
