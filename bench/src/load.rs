@@ -3,14 +3,13 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config, Envelope, Event, Handled,
-    bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
-    contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
-    database::{Service, Tx},
-    inbox::on,
+    Config, Envelope, Event, Handled, SagaId,
+    database::{Database, Service, Tx},
     internal::into_parts,
-    outbox::Database,
+    on,
 };
+use pavane_bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS};
+use pavane_contract::{Cause, EventId, EventRef, Meta, SystemClock, codec, subject};
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,7 +76,7 @@ pub(crate) fn booked(deposited: &Deposited) -> Booked {
 /// Never in practice: all our events can be written as JSON.
 pub(crate) fn outgoing<E: Event>(event: &E, source: &str) -> Result<Outgoing> {
     let id = EventId::new(&SystemClock);
-    let time = pavane::contract::Clock::now(&SystemClock);
+    let time = pavane_contract::Clock::now(&SystemClock);
     let cause = Cause::new(SagaId::new(&SystemClock), time);
     let meta = Meta { id, event: EventRef::of::<E>(), key: event.key(), source: source.to_owned(), time, cause };
     let raw = Envelope { meta: meta.into(), body: event }.into_raw()?;
@@ -142,7 +141,7 @@ impl Broker {
     ///
     /// When the server doesn't answer.
     pub(crate) async fn bus(&self, service: &str) -> Result<JetStream> {
-        Ok(JetStream::connect(pavane::bus::jetstream::Config::new(self.url(), service)).await?)
+        Ok(JetStream::connect(pavane_bus::jetstream::Config::new(self.url(), service)).await?)
     }
 
     async fn provision(&self) -> Result<()> {

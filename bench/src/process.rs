@@ -10,11 +10,11 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
 use pavane::{
     Config, Envelope, Handled,
-    bus::topology::EVENTS,
     database::{Service, Tx},
-    inbox::on,
     internal::into_parts,
+    on,
 };
+use pavane_bus::topology::EVENTS;
 use sqlx::Sqlite;
 use tokio::{sync::Notify, task::JoinSet};
 

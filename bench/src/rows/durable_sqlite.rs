@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use pavane::{
-    contract::{EventId, SystemClock},
-    database::Db,
-    inbox::INBOX,
-    outbox::{Config, migration::OUTBOX},
-};
+use pavane::database::{Config, Db};
+use pavane_contract::{EventId, SystemClock};
+use pavane_inbox::INBOX;
+use pavane_outbox::migration::OUTBOX;
 use rusqlite::{Connection, params};
 use tokio::{task::spawn_blocking, time::Instant};
 

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use pavane::{
     Config,
-    bus::{Bus, Memory},
-    contract::Clock as _,
-    database::{App, Db, Service},
-    inbox::{
-        Consumer, consumer,
-        dead_letter::{self, Publisher},
-        internal::{self, turn_now},
-    },
+    database::{App, Database, Db, Service},
     internal::into_parts,
-    outbox::{
-        Database,
-        relay::{self, Progress, Relay},
-    },
 };
+use pavane_bus::{Bus, Memory};
+use pavane_contract::Clock as _;
+use pavane_inbox::{
+    Consumer, consumer,
+    dead_letter::{self, Publisher},
+    internal::{self, turn_now},
+};
+use pavane_outbox::relay::{self, Progress, Relay};
 
 use crate::VirtualClock;
 
@@ -35,7 +32,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Consumer(#[from] consumer::Error),
     #[error(transparent)]
-    Store(#[from] pavane::outbox::Error),
+    Store(#[from] pavane::database::Error),
     #[error(transparent)]
     Relay(#[from] relay::Error),
     #[error("it does not come to rest: something is tried again and again; its last failure is in the log")]

@@ -9,7 +9,7 @@ mod system;
 
 use std::io::{self, Write as _};
 
-use pavane::contract::{Clock as _, SystemClock};
+use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::{Bug, Fault, Plan, simulate};
 
 const SAGAS: usize = 15;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Envelope, Event, Handled,
+    Config, Envelope, Event, Handled, SagaId,
     any::{Service, Tx},
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
     internal::into_parts,
     on,
 };
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{Cause, EventId, EventRef, Meta, RawEnvelope, codec, subject};
 use pavane_inbox::{Consumer, INBOX, internal::turn_now};
 use pavane_outbox::{Config as DbConfig, Db, migration::Schema};
 use pavane_testkit::servers::Postgres;

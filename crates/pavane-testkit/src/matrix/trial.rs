@@ -8,23 +8,23 @@ use std::{
 };
 
 use pavane::{
-    bus::{
-        Bus as _, Memory, Outgoing,
-        memory::Pending,
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
-    database::Db,
-    inbox::{
-        Consumer,
-        dead_letter::{self, Publisher},
-        internal::turn_now,
-    },
-    outbox::{
-        self, Database,
-        internal::CrashPoint,
-        relay::{Progress, Relay},
-    },
+    SagaId,
+    database::{Config as DbConfig, Database, Db},
+};
+use pavane_bus::{
+    Bus as _, Memory, Outgoing,
+    memory::Pending,
+    topology::{DEAD_LETTERS, EVENTS},
+};
+use pavane_contract::{EventId, RawEnvelope, codec::Headers, subject};
+use pavane_inbox::{
+    Consumer,
+    dead_letter::{self, Publisher},
+    internal::turn_now,
+};
+use pavane_outbox::{
+    internal::CrashPoint,
+    relay::{Progress, Relay},
 };
 
 use super::{FaultMatrix, store};
@@ -75,7 +75,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             Some(fresh) => fresh().await,
             None => stage::IN_MEMORY.to_owned(),
         };
-        let mut config = outbox::Config::new(&name, url);
+        let mut config = DbConfig::new(&name, url);
         (config.clock, config.crash_points) = (Arc::new(clock.clone()), Some(Arc::clone(&script) as _));
         let db = Db::open(config).await.map_err(|error| error.to_string())?;
         let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;

@@ -2,18 +2,13 @@
 
 use std::{future::Future, pin::Pin};
 
-use pavane::{
-    database::{Db, Entry, Service},
-    inbox::{
-        Consumer,
-        dead_letter::{self, Publisher},
-        internal::{next_due, turn_now},
-    },
-    outbox::{
-        Database,
-        relay::{self, Progress, Relay},
-    },
+use pavane::database::{Database, Db, Entry, Service};
+use pavane_inbox::{
+    Consumer,
+    dead_letter::{self, Publisher},
+    internal::{next_due, turn_now},
 };
+use pavane_outbox::relay::{self, Progress, Relay};
 
 use super::wire::SimulatedBus;
 use crate::actor::Actor;

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pavane::{
-    choreography::{Emission, Manifest},
-    contract::{EventId, EventRef, RawEnvelope, SagaId},
-    inbox::dead_letter,
-    outbox::{Database, internal::backlog},
-};
+use pavane::{SagaId, database::Database};
+use pavane_choreography::{Emission, Manifest};
+use pavane_contract::{EventId, EventRef, RawEnvelope};
+use pavane_inbox::dead_letter;
+use pavane_outbox::internal::backlog;
 
 use super::{BoxError, Violation, World, store};
 use crate::DeadLetter;

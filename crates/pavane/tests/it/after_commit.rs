@@ -6,15 +6,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, HandlerError, Key,
+    Config, Envelope, Event, Handled, HandlerError, Key, SagaId,
     any::{Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::internal::turn_now,
+    database::Config as DbConfig,
     internal::into_parts,
     on,
-    outbox::Config as DbConfig,
 };
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::internal::turn_now;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

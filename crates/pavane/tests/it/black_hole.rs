@@ -8,17 +8,16 @@ use std::{
 
 use pavane::{
     Config, Correlation, Envelope, Handled,
-    bus::{Memory, topology::EVENTS},
-    contract::SystemClock,
-    database::{Db, Entry, Service, Tx},
-    inbox::{Consumer, internal::turn_now},
+    database::{Config as DbConfig, Database, Db, Entry, Service, Tx},
     internal::into_parts,
     on,
-    outbox::{
-        Config as DbConfig, Database,
-        internal::backlog,
-        relay::{self, Progress, Relay},
-    },
+};
+use pavane_bus::{Memory, topology::EVENTS};
+use pavane_contract::SystemClock;
+use pavane_inbox::{Consumer, internal::turn_now};
+use pavane_outbox::{
+    internal::backlog,
+    relay::{self, Progress, Relay},
 };
 use pavane_testkit::servers::{Direction, Postgres, Proxy};
 use sqlx::{
@@ -68,7 +67,7 @@ impl<DB: Database> Instance<DB> {
         let table = "create table steps (key text not null)".into_sql_str();
         let tables =
             Migrator::with_migrations(vec![Migration::new(1, "s".into(), MigrationType::Simple, table, false)]);
-        let batches = |tuning: &mut pavane::inbox::Tuning| {
+        let batches = |tuning: &mut pavane::Tuning| {
             tuning.concurrency = Some(1);
             tuning.batch_max = BATCH;
         };

@@ -9,15 +9,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Handled,
+    Config, Correlation, Envelope, Handled, SagaId,
     any::{Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::{Consumer, dead_letter::Progress, internal::turn_now},
+    database::{Config as DbConfig, Emissions, Error},
     internal::into_parts,
     on,
-    outbox::{Config as DbConfig, Correlation, Emissions, Error},
 };
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::{Consumer, dead_letter::Progress, internal::turn_now};
 use pavane_testkit::servers::Postgres;
 use sqlx::{Any, AnyConnection, Connection as _};
 use tokio::sync::Notify;
@@ -67,7 +67,7 @@ impl Bench {
         let rows = "create table rows (id int primary key, n int not null); insert into rows values (1, 0), (2, 0)";
         sqlx::raw_sql(rows).execute(db.writers()).await.unwrap();
         let knobs = Arc::<Knobs>::default();
-        let quick = |tuning: &mut pavane::inbox::Tuning| {
+        let quick = |tuning: &mut pavane::Tuning| {
             (tuning.max_attempts, tuning.backoff_base) = (2, Duration::from_millis(4));
         };
         let service = Service::new("bench", Arc::clone(&knobs)).react("act", on(act).tuned(quick));

@@ -1,10 +1,8 @@
 //! Steps and their undos, in every order.
 
-use pavane::{
-    contract::{EventId, SagaId, SystemClock},
-    inbox::internal::turn_now,
-    outbox::Dialect,
-};
+use pavane::{SagaId, database::Dialect};
+use pavane_contract::{EventId, SystemClock};
+use pavane_inbox::internal::turn_now;
 
 use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 

@@ -1,10 +1,12 @@
 //! A redrive names a stored dead letter, which is what is handled, whatever the redrive says.
 
-use pavane::{
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{EventId, RawEnvelope, SagaId, SystemClock, codec, codec::Headers},
-    inbox::{Consumer, internal::turn_now},
+use pavane::SagaId;
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{
+    EventId, RawEnvelope, SystemClock,
+    codec::{self, Headers},
 };
+use pavane_inbox::{Consumer, internal::turn_now};
 
 use crate::stage::{Cancelled, Stage, Started, State, databases, envelope, until};
 

@@ -5,15 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Event, Handled,
+    Config, Correlation, Envelope, Event, Handled, SagaId,
     any::{App, Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::{Consumer, dead_letter::Progress, internal::turn_now},
+    database::{Config as DbConfig, Dialect, Emissions, Error},
     internal::into_parts,
     on,
-    outbox::{Config as DbConfig, Correlation, Dialect, Emissions, Error},
 };
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::{Consumer, dead_letter::Progress, internal::turn_now};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -73,7 +73,7 @@ impl Desk {
     async fn open((url, folder): (String, TempDir)) -> Self {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(DbConfig::new("clerk", &url)).await.unwrap();
-        let quick = |tuning: &mut pavane::inbox::Tuning| {
+        let quick = |tuning: &mut pavane::Tuning| {
             (tuning.max_attempts, tuning.backoff_base) = (3, Duration::from_millis(4));
         };
         let table = "create table filed (key text primary key)".into_sql_str();
