@@ -47,7 +47,7 @@ api examples="300":
 
 # simulate the shop under faults; for example: just sim --total 100000, or just sim 42 to replay a seed
 sim *arguments:
-    cargo run --release --package pavane-testkit --example shop -- {{ arguments }}
+    cargo run --release --package shop-tests --example shop -- {{ arguments }}
 
 # measure beside raw anchors; for example: just bench consume relay
 bench *arguments:
@@ -56,6 +56,10 @@ bench *arguments:
 # check licences, bans, sources and known vulnerabilities of what is depended upon
 deny:
     cargo xdeny
+
+# check what is too slow for every change: each feature, the packages, the README's example, other drivers; or one of them: just release-check packages
+release-check *parts:
+    cargo xrelease {{ parts }}
 
 # check what CI checks
 ci:

@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use pavane::{
-    Config, Envelope, Event, Handled,
-    bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS},
-    contract::{Cause, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
-    database::{Service, Tx},
-    inbox::on,
-    outbox::Database,
+    Config, Envelope, Event, Handled, SagaId,
+    database::{Database, Service, Tx},
+    internal::into_parts,
+    on,
 };
+use pavane_bus::{Bus, JetStream, Outgoing, Topology, topology::EVENTS};
+use pavane_contract::{Cause, EventId, EventRef, Meta, SystemClock, codec, subject};
 use pavane_testkit::servers::Nats;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub(crate) fn booked(deposited: &Deposited) -> Booked {
 /// Never in practice: all our events can be written as JSON.
 pub(crate) fn outgoing<E: Event>(event: &E, source: &str) -> Result<Outgoing> {
     let id = EventId::new(&SystemClock);
-    let time = pavane::contract::Clock::now(&SystemClock);
+    let time = pavane_contract::Clock::now(&SystemClock);
     let cause = Cause::new(SagaId::new(&SystemClock), time);
     let meta = Meta { id, event: EventRef::of::<E>(), key: event.key(), source: source.to_owned(), time, cause };
     let raw = Envelope { meta: meta.into(), body: event }.into_raw()?;
@@ -141,7 +141,7 @@ impl Broker {
     ///
     /// When the server doesn't answer.
     pub(crate) async fn bus(&self, service: &str) -> Result<JetStream> {
-        Ok(JetStream::connect(pavane::bus::jetstream::Config::new(self.url(), service)).await?)
+        Ok(JetStream::connect(pavane_bus::jetstream::Config::new(self.url(), service)).await?)
     }
 
     async fn provision(&self) -> Result<()> {
@@ -242,7 +242,7 @@ pub(crate) async fn consume<DB: Database>(
     let app =
         service.connect(Config::new(broker.url()).database(database_url)).await.context("the service can't start")?;
     let db = app.db().clone();
-    let (consumers, relay) = app.into_parts();
+    let (consumers, relay) = into_parts(app);
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for mut consumer in consumers {

@@ -10,10 +10,11 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
 use pavane::{
     Config, Envelope, Handled,
-    bus::topology::EVENTS,
     database::{Service, Tx},
-    inbox::on,
+    internal::into_parts,
+    on,
 };
+use pavane_bus::topology::EVENTS;
 use sqlx::Sqlite;
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -26,7 +27,7 @@ use crate::load::{self, Deposited};
 /// When the service can't start, or the broker is gone.
 pub async fn instance(nats_url: &str, database_url: &str) -> Result<()> {
     let app = load::ledger_on_postgres().connect(Config::new(nats_url).database(database_url)).await?;
-    let (consumers, _relay) = app.into_parts();
+    let (consumers, _relay) = into_parts(app);
     let mut tasks = JoinSet::new();
     for mut consumer in consumers {
         tasks.spawn(async move {
@@ -86,7 +87,7 @@ pub async fn consume<F: Fn() + Send + Sync + 'static>(
         "pavane" => {
             let service = Service::<_, Sqlite>::new("counting", Arc::clone(&counter)).react("count", on(count::<F>));
             let app = service.connect(Config::new(nats_url).database("sqlite::memory:")).await?;
-            let (mut consumers, _relay) = app.into_parts();
+            let (mut consumers, _relay) = into_parts(app);
             let consumer = consumers.first_mut().context("the service has no reaction")?;
             loop {
                 tokio::select! {

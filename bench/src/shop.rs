@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
-use pavane::{Config, contract::SystemClock};
+use pavane::Config;
+use pavane_contract::SystemClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
-use pavane::{bus::topology::EVENTS, database::Service, inbox::on};
+use pavane::{database::Service, on};
+use pavane_bus::topology::EVENTS;
 use tokio::time::Instant;
 
 use crate::{

@@ -1,11 +1,9 @@
 //! `durable`: inbox row, one update, outbox row, commit and ack on PostgreSQL, beside pgbench running the same statements.
 
 use anyhow::Result;
-use pavane::{
-    database::Db,
-    inbox::INBOX,
-    outbox::{Config, migration::OUTBOX},
-};
+use pavane::database::{Config, Db};
+use pavane_inbox::INBOX;
+use pavane_outbox::migration::OUTBOX;
 use sqlx::{Connection as _, PgConnection, Postgres};
 
 use crate::{

@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use pavane::{
-    contract::{EventId, SystemClock},
-    database::Db,
-    inbox::INBOX,
-    outbox::{Config, migration::OUTBOX},
-};
+use pavane::database::{Config, Db};
+use pavane_contract::{EventId, SystemClock};
+use pavane_inbox::INBOX;
+use pavane_outbox::migration::OUTBOX;
 use rusqlite::{Connection, params};
 use tokio::{task::spawn_blocking, time::Instant};
 
@@ -84,7 +82,13 @@ fn raw(file: &Path, transactions: usize) -> Result<f64> {
         let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.prepare_cached(INBOX_ROW)?.execute(params![id, 1])?;
         tx.prepare_cached(UPDATE)?.execute(params![1, account])?;
-        tx.prepare_cached(OUTBOX_ROW)?.execute(params![event.message_id, event.subject, headers, &event.payload[..], 1])?;
+        tx.prepare_cached(OUTBOX_ROW)?.execute(params![
+            event.message_id,
+            event.subject,
+            headers,
+            &event.payload[..],
+            1
+        ])?;
         tx.commit()?;
     }
     let rate = load::per_second(transactions, started);

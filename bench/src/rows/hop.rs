@@ -7,10 +7,10 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
 use pavane::{
     Config, Correlation, Declared, Envelope, Handled,
-    bus::topology::EVENTS,
     database::{Entry, Service, Tx},
-    inbox::on,
+    on,
 };
+use pavane_bus::topology::EVENTS;
 use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::{
     sync::{mpsc, oneshot},

@@ -5,15 +5,10 @@ use std::collections::VecDeque;
 use anyhow::{Result, ensure};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
-use pavane::{
-    bus::topology::EVENTS,
-    contract::{EventId, SystemClock},
-    database::Db,
-    outbox::{
-        Config,
-        relay::{self, Progress, Relay},
-    },
-};
+use pavane::database::{Config, Db};
+use pavane_bus::topology::EVENTS;
+use pavane_contract::{EventId, SystemClock};
+use pavane_outbox::relay::{self, Progress, Relay};
 use sqlx::Postgres;
 use tokio::time::Instant;
 

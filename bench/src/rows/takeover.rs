@@ -4,7 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
-use pavane::{Config, bus::JetStream, inbox::Consumer};
+use pavane::{Config, internal::into_parts};
+use pavane_bus::JetStream;
+use pavane_inbox::Consumer;
 use pavane_testkit::servers::{Direction, Proxy};
 use sqlx::Postgres;
 use tokio::{
@@ -47,7 +49,7 @@ async fn take_over(stage: &Stage, broker: &Broker, events: usize) -> Result<f64>
     let (stuck, other) = (instance(broker, &through).await?, instance(broker, &url).await?);
     let mut tasks = JoinSet::new();
     tasks.spawn(consume(stuck));
-    let stream = broker.context.get_stream(pavane::bus::topology::EVENTS).await?;
+    let stream = broker.context.get_stream(pavane_bus::topology::EVENTS).await?;
     while stream.consumer_info(&durable).await?.ack_floor.consumer_sequence < 100 {
         sleep(Duration::from_millis(1)).await;
     }
@@ -72,7 +74,7 @@ type Ledger = Consumer<(), Postgres, JetStream>;
 async fn instance(broker: &Broker, database_url: &str) -> Result<Ledger> {
     let mut config = Config::new(broker.url()).database(database_url);
     config.database_timeout = DATABASE_TIMEOUT;
-    let (consumers, _relay) = load::ledger_on_postgres().connect(config).await?.into_parts();
+    let (consumers, _relay) = into_parts(load::ledger_on_postgres().connect(config).await?);
     consumers.into_iter().next().context("the service has no reaction")
 }
 

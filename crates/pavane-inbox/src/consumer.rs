@@ -178,16 +178,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         Ok(())
     }
 
-    /// Takes up to `batch_max` events that are there now, and handles and settles as many of them as may share a run, to
-    /// the end and in this very call: [`turn`](Self::turn) without waiting and without tasks, for a test or a simulation
-    /// that decides itself what happens when. Returns how many were handled.
-    ///
-    /// Dropping it midway is a crash: drop the consumer too then.
-    ///
-    /// # Errors
-    ///
-    /// When the durable consumer is gone for good.
-    pub async fn turn_now(&mut self, batch_max: usize) -> Result<usize, Error> {
+    /// See [`internal::turn_now`](crate::internal::turn_now).
+    pub(crate) async fn turn_now(&mut self, batch_max: usize) -> Result<usize, Error> {
         let credits = self.outage.limited(batch_max).saturating_sub(self.queue.len());
         if let Some(deliveries) = self.subscription.receive(credits).now_or_never() {
             self.enqueue(deliveries?);
@@ -227,13 +219,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         Ok(self.subscription.close().await?)
     }
 
-    /// How long until an undo is due that waited for its step, for a caller that takes [turns](Self::turn_now). `None` when none is:
-    /// those whose step is running are due when it ends.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn next_due(&self) -> Result<Option<Duration>, pavane_outbox::Error> {
+    /// See [`internal::next_due`](crate::internal::next_due).
+    pub(crate) async fn next_due(&self) -> Result<Option<Duration>, pavane_outbox::Error> {
         if self.waiting.is_none() {
             return Ok(None);
         }

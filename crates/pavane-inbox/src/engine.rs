@@ -15,7 +15,7 @@ use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
-use pavane_outbox::{Correlation, Database, Db, Tx, trace};
+use pavane_outbox::{Correlation, Database, Db, Tx, internal, trace};
 use tracing::{Span, field::Empty, info_span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};
@@ -238,7 +238,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// Fails unless the handler emitted what the wiring table says.
     fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
-        let emitted: Vec<_> = tx.emitted().iter().map(|event| event.meta.event.clone()).collect();
+        let emitted: Vec<_> = internal::emitted(tx).iter().map(|event| event.meta.event.clone()).collect();
         match self.emitted_again(&emitted).or_else(|| self.wired.emissions.unmet(&emitted)) {
             None => Ok(()),
             Some(why) => Err(HandlerError::reject(format!("{}: {why}", self.wired.emissions.who()))),
@@ -260,7 +260,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// What the step emitted that its undo is for.
     fn kept(&self, tx: &Tx<DB>) -> Option<RawEnvelope> {
         let Part::Step { keeps } = &self.wired.part else { return None };
-        tx.emitted().iter().find(|event| event.meta.event == *keeps).cloned()
+        internal::emitted(tx).iter().find(|event| event.meta.event == *keeps).cloned()
     }
 
     /// Keeps what steps did, for their undo; a step that said no is barred instead.
@@ -304,7 +304,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !error.is_overdue() {
             return error;
         }
-        self.db.within(tx.prove()).await.map_or_else(HandlerError::from, |()| error)
+        self.db.within(internal::prove(tx)).await.map_or_else(HandlerError::from, |()| error)
     }
 }
 

@@ -12,6 +12,8 @@ pub mod dead_letter;
 pub mod dedupe;
 mod engine;
 mod handler;
+#[doc(hidden)]
+pub mod internal;
 mod keys;
 pub mod kind;
 pub mod metric;

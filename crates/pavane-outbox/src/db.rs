@@ -226,8 +226,7 @@ impl<DB: Database> Db<DB> {
         self.0.committed.notified().await;
     }
 
-    /// Marks a moment at which a process that dies leaves something half done. Does nothing in production.
-    pub async fn crash_point(&self, point: CrashPoint) {
+    pub(crate) async fn crash_point(&self, point: CrashPoint) {
         if let Some(crash_points) = &self.0.crash_points {
             crash_points.reach(point).await;
         }

@@ -21,6 +21,8 @@ mod entry;
 mod error;
 mod failure;
 mod guest;
+#[doc(hidden)]
+pub mod internal;
 pub mod metric;
 pub mod migration;
 mod pressure;
@@ -35,7 +37,7 @@ mod tx;
 pub use bounds::Bounds;
 pub use connection::Connection;
 pub use correlation::Correlation;
-pub use crash_point::{CrashPoint, CrashPoints};
+pub(crate) use crash_point::{CrashPoint, CrashPoints};
 pub use database::{Arg, Database, Dialect, Statement, Values};
 pub use db::{Config, Db};
 pub use emissions::Emissions;

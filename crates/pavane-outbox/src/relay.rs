@@ -36,7 +36,7 @@ mod window;
 
 use pavane_bus::{Bus, PublishError, StreamState};
 
-use crate::{Backlog, CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
+use crate::{CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
 use answers::Answers;
 pub use config::Config;
 use lease::Lease;
@@ -132,15 +132,6 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         // Last, so that no event waits for it.
         self.maintain(now).await?;
         Ok(progress)
-    }
-
-    /// Counts what waits in the outbox.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn backlog(db: &Db<DB>) -> Result<Backlog, Error> {
-        Ok(db.within(async { tables::backlog::<DB>(&mut *db.reader().await?).await }).await?)
     }
 
     /// Reads the oldest rows except some.

@@ -165,34 +165,21 @@ impl<DB: Database> Tx<DB> {
         Ok(self.inner.rollback().await?)
     }
 
-    /// Fails unless the transaction can be committed. For the inbox.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Aborted`] and [`Error::Ended`]; and when the database fails.
-    pub async fn prove(&mut self) -> Result<(), Error> {
+    pub(crate) async fn prove(&mut self) -> Result<(), Error> {
         self.inner.prove().await
     }
 
-    /// Goes on in the name of another event of the batch, and forgets what was emitted before (it stays in the
-    /// transaction). For the inbox.
-    pub fn enter(&mut self, cause: Cause, emissions: Emissions) {
+    pub(crate) fn enter(&mut self, cause: Cause, emissions: Emissions) {
         self.cause = cause;
         self.emissions = emissions;
         self.emitted.clear();
     }
 
-    /// What was emitted since [`enter`](Self::enter), outcomes included, scheduled events not. For the inbox.
-    pub fn emitted(&self) -> &[RawEnvelope] {
+    pub(crate) fn emitted(&self) -> &[RawEnvelope] {
         &self.emitted
     }
 
-    /// Emits an event that is declared as the failure event of a reaction. For the inbox.
-    ///
-    /// # Errors
-    ///
-    /// As [`emit`](Self::emit).
-    pub async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
+    pub(crate) async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
         let envelope = Envelope { meta: draft::meta(&self.db, &self.cause, event, key).into(), body: body.into() };
         self.push(envelope)?;
         self.flush_if_large().await

@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use pavane::{
     Config,
-    bus::{Bus, Memory},
-    contract::Clock as _,
-    database::{App, Db, Service},
-    inbox::{
-        Consumer, consumer,
-        dead_letter::{self, Publisher},
-    },
-    outbox::{
-        Database,
-        relay::{self, Progress, Relay},
-    },
+    database::{App, Database, Db, Service},
+    internal::into_parts,
 };
+use pavane_bus::{Bus, Memory};
+use pavane_contract::Clock as _;
+use pavane_inbox::{
+    Consumer, consumer,
+    dead_letter::{self, Publisher},
+    internal::{self, turn_now},
+};
+use pavane_outbox::relay::{self, Progress, Relay};
 
 use crate::VirtualClock;
 
@@ -33,7 +32,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Consumer(#[from] consumer::Error),
     #[error(transparent)]
-    Store(#[from] pavane::outbox::Error),
+    Store(#[from] pavane::database::Error),
     #[error(transparent)]
     Relay(#[from] relay::Error),
     #[error("it does not come to rest: something is tried again and again; its last failure is in the log")]
@@ -61,7 +60,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
     }
 
     pub(crate) fn of(app: App<S, DB, B>) -> Self {
-        let (consumers, relay) = app.into_parts();
+        let (consumers, relay) = into_parts(app);
         let dead_letters = consumers.first().map(Consumer::dead_letters);
         Self { consumers, relay, dead_letters }
     }
@@ -79,7 +78,7 @@ impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
         for _ in 0..ROUNDS {
             let mut handled = 0;
             for consumer in &mut self.consumers {
-                handled += consumer.turn_now(BATCH_MAX).await?;
+                handled += turn_now(consumer, BATCH_MAX).await?;
             }
             if let Some(dead_letters) = &mut self.dead_letters {
                 // What the bus doesn't take waits, and keeps nothing else from happening.
@@ -91,7 +90,7 @@ impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
             }
             let mut next = bus.next_due();
             for consumer in &self.consumers {
-                let due = consumer.next_due().await?.and_then(|wait| clock.now().checked_add(wait).ok());
+                let due = internal::next_due(consumer).await?.and_then(|wait| clock.now().checked_add(wait).ok());
                 next = next.into_iter().chain(due).min();
             }
             match next {

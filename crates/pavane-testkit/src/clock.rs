@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use pavane::contract::{Clock, Timestamp};
+use pavane::Timestamp;
+use pavane_contract::Clock;
 
 use crate::random::Random;
 

@@ -1,8 +1,7 @@
-use pavane::{
-    bus::{Outgoing, memory::Stored},
-    contract::{RawEnvelope, Timestamp, codec},
-    inbox::dead_letter::{Address, header, redrive},
-};
+use pavane::Timestamp;
+use pavane_bus::{Outgoing, memory::Stored};
+use pavane_contract::{RawEnvelope, codec};
+use pavane_inbox::dead_letter::{Address, header, redrive};
 
 /// An event that a reaction gave up on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,13 +8,12 @@ mod trial;
 use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::atomic::AtomicU64};
 
 use pavane::{
-    Event,
-    bus::Memory,
-    choreography::{Manifest, Reaction},
-    contract::{Clock as _, EventRef, RawEnvelope, SagaId, SystemClock, Timestamp},
-    database::{Db, Service},
-    outbox::Database,
+    Event, SagaId, Timestamp,
+    database::{Database, Db, Service},
 };
+use pavane_bus::Memory;
+use pavane_choreography::{Manifest, Reaction};
+use pavane_contract::{Clock as _, EventRef, RawEnvelope, SystemClock};
 
 pub use report::{Case, Report};
 

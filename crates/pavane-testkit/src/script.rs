@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use pavane::outbox::{CrashPoint, CrashPoints};
+use pavane_outbox::internal::{CrashPoint, CrashPoints};
 
 /// How a step stopped at a crash point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use pavane::outbox::Database;
+use pavane::database::Database;
 use tokio::time::Instant;
 
 pub use fault::{Fault, Tally};

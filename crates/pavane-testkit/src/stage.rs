@@ -10,12 +10,11 @@ use std::{
 };
 
 use pavane::{
-    EntryPoint, Event,
-    bus::{Memory, topology::EVENTS},
-    contract::{EventId, EventRef, RawEnvelope, SagaId},
-    database::{Db, Entry, Service},
-    outbox::Database,
+    EntryPoint, Event, SagaId,
+    database::{Database, Db, Entry, Service},
 };
+use pavane_bus::{Memory, topology::EVENTS};
+use pavane_contract::{EventId, EventRef, RawEnvelope};
 
 pub(crate) use parts::{IN_MEMORY, dead_letters, envelope, open_database, publish, read};
 

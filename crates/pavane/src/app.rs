@@ -80,12 +80,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone(), self.unread.clone())
     }
 
-    /// What [`run_until`](Self::run_until) runs, for a test or a simulation that steps it by hand.
-    #[expect(clippy::type_complexity, reason = "a named pair would be one more word to learn")]
-    pub fn into_parts(self) -> (Vec<Consumer<S, DB, B>>, Relay<DB, B>) {
-        (self.consumers, Relay::new(self.db, self.bus, self.config.relay))
-    }
-
     /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
     /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
     ///

@@ -3,7 +3,7 @@
 //! A service takes these names, without a parameter, from the module of its database.
 
 pub use pavane_inbox::Call;
-pub use pavane_outbox::{Database, Db, Guest, Tx};
+pub use pavane_outbox::{Config, Database, Db, Dialect, Emissions, Error, Guest, Tx};
 
 pub use crate::{app::App, entry::Entry, readiness::Readiness, service::Service};
 
@@ -11,7 +11,7 @@ pub use crate::{app::App, entry::Entry, readiness::Readiness, service::Service};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 macro_rules! names {
     ($database:ty) => {
-        use crate::bus::JetStream;
+        use pavane_bus::JetStream;
 
         /// The service's database: where transactions begin. Cheap to clone.
         pub type Db = crate::database::Db<$database>;

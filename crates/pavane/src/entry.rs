@@ -7,7 +7,7 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 /// # Examples
 ///
 /// ```no_run
-/// # use pavane::{Correlation, Declared, EntryPoint, Event, any::{App, Service}, outbox::Error};
+/// # use pavane::{Correlation, Declared, EntryPoint, Event, any::{App, Service}, database::Error};
 /// const PLACE: EntryPoint = EntryPoint::new("place-order");
 ///
 /// fn service<E: Event>() -> Service<()> {
@@ -79,10 +79,11 @@ impl<DB: Database> Entry<DB> {
     /// # Examples
     ///
     /// ```
-    /// # use pavane::{Correlation, Event, outbox::Error, postgres::Entry, sqlx::PgPool};
+    /// # use pavane::{Correlation, Event, database::Error, postgres::Entry};
+    /// # use sqlx::PgPool;
     /// async fn pay<E: Event>(pay: &Entry, pool: &PgPool, paid: &E) -> Result<(), Error> {
     ///     let mut tx = pool.begin().await?;
-    ///     pavane::sqlx::query("update invoice set paid = true").execute(&mut *tx).await?;
+    ///     sqlx::query("update invoice set paid = true").execute(&mut *tx).await?;
     ///     pay.within(&mut tx, Correlation::start())?.emit(paid).await?;
     ///     tx.commit().await?;
     ///     pay.nudge();

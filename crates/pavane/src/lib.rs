@@ -1,11 +1,35 @@
-#![doc = include_str!("../../../README.md")]
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! At the root is what needs no database. The rest is in modules:
+//!
+//! | module | has |
+//! |---|---|
+#![cfg_attr(
+    feature = "postgres",
+    doc = "| [`postgres`] | `Service`, `App`, `Entry`, `Tx`, `Guest`, `Call`, `Db` and `Readiness`, on PostgreSQL |"
+)]
+#![cfg_attr(feature = "sqlite", doc = "| [`sqlite`] | the same on a SQLite file |")]
+#![cfg_attr(feature = "any", doc = "| [`any`] | the same on either |")]
+//! | [`database`] | the same with the database as a parameter; what is common to all of them |
+//! | [`contract`] | events beyond their declaration: causes, golden files, schemas, personal data |
+//! | [`dedupe`] | what remembers a call to a provider that has no idempotency keys |
+//! | [`subscriber`] | a service without a database |
+#![cfg_attr(feature = "ops", doc = "| [`ops`] | logs, traces, health, readiness and metrics over HTTP |")]
+//!
+//! What tools and tests need of the parts underneath is in their own crates: `pavane-bus`, `pavane-outbox`, `pavane-inbox`,
+//! `pavane-choreography` and `pavane-contract`.
 
 #[cfg(feature = "any")]
 pub mod any;
 mod app;
 mod config;
+pub mod contract;
 pub mod database;
 mod entry;
+#[doc(hidden)]
+pub mod internal;
 mod maintenance;
 #[cfg(feature = "ops")]
 mod metric;
@@ -19,16 +43,16 @@ mod readiness;
 mod service;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod subscriber;
 mod supervisor;
 mod unread;
 
 pub use app::shutdown_signal;
 pub use config::Config;
 pub use entry::{Declared, EntryPoint};
-pub use pavane_bus as bus;
-pub use pavane_choreography as choreography;
-pub use pavane_contract as contract;
-pub use pavane_contract::{Envelope, Key, event::Event};
+pub use pavane_bus::Bus;
+pub use pavane_choreography::Saga;
+pub use pavane_contract::{Envelope, Key, SagaId, Timestamp, event::Event};
 /// Declares an event: its name, its version and its key.
 ///
 /// ```
@@ -48,9 +72,6 @@ pub use pavane_contract::{Envelope, Key, event::Event};
 /// assert_eq!(event.key(), "order 7".into());
 /// ```
 pub use pavane_contract_derive::PavaneEvent as Event;
-pub use pavane_inbox as inbox;
-pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, on, on_effect, undo, undo_effect};
-pub use pavane_outbox as outbox;
+pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, Tuning, dedupe, on, on_effect, undo, undo_effect};
 pub use pavane_outbox::{Correlation, Decision};
 pub use service::Error;
-pub use sqlx;

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use pavane_bus::{Bus, Error, topology::EVENTS};
 #[cfg(feature = "ops")]
 use pavane_inbox::{WaitingUndos, waiting_undos};
-use pavane_outbox::{Backlog, Database, Db, relay::Relay};
+use pavane_outbox::{Backlog, Database, Db, internal};
 use tokio::sync::Mutex;
 
 use crate::{supervisor::Tasks, unread::Unread};
@@ -90,13 +90,13 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn backlog(&self) -> Result<Backlog, pavane_outbox::relay::Error> {
-        Relay::<DB, B>::backlog(&self.db).await
+    pub async fn backlog(&self) -> Result<Backlog, pavane_outbox::Error> {
+        internal::backlog(&self.db).await
     }
 
     /// What stands in the outbox, and what waits in the inbox.
     #[cfg(feature = "ops")]
-    pub(crate) async fn waiting(&self) -> Result<(Backlog, WaitingUndos), pavane_outbox::relay::Error> {
+    pub(crate) async fn waiting(&self) -> Result<(Backlog, WaitingUndos), pavane_outbox::Error> {
         let undos = self.db.within(waiting_undos(&self.db)).await?;
         Ok((self.backlog().await?, undos))
     }

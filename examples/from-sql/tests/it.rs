@@ -4,16 +4,8 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use pavane::{
-    Config, Envelope, Event, Handled, Key, on,
-    outbox::Config as DbConfig,
-    postgres::{Db, Service, Tx},
-    sqlx::{
-        SqlSafeStr as _,
-        migrate::{Migration, MigrationType, Migrator},
-        query, query_scalar,
-    },
-};
+use pavane::{Config, Envelope, Event, Handled, Key, database::Config as DbConfig, on, postgres::{Db, Service, Tx}};
+use sqlx::{SqlSafeStr as _, migrate::{Migration, MigrationType, Migrator}, query, query_scalar};
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

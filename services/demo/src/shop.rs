@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, future::Future, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use pavane::{Config, bus::jetstream, contract::SystemClock};
+use pavane::{Config, contract::SystemClock};
+use pavane_bus::jetstream;
 use sqlx::migrate::MigrateDatabase as _;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};

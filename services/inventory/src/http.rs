@@ -12,8 +12,8 @@ use axum::{
 use pavane::{
     Correlation,
     any::Db,
+    database::Emissions,
     ops::{self, FieldError, PROBLEM_JSON, Problem},
-    outbox::Emissions,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};

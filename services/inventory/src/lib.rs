@@ -14,7 +14,7 @@ use contracts::{
     inventory::{StockRejected, StockReleased, StockReserved},
     order::OrderCancelled,
 };
-use pavane::{Config, any::Service, inbox::Tuning, on, ops, undo};
+use pavane::{Config, Tuning, any::Service, on, ops, undo};
 use tokio::net::TcpListener;
 
 use crate::reactions::{give_up, release_stock, reserve_stock, ship_stock};

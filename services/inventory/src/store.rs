@@ -3,7 +3,7 @@
 use contracts::{OrderId, Sku};
 use pavane::{
     any::{Db, Tx},
-    outbox::Dialect,
+    database::Dialect,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};

@@ -7,10 +7,9 @@
 use std::{env, fs, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use pavane::{
-    bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config},
-    contract::{Cause, Clock as _, Envelope, EventId, EventRef, Key, Meta, SagaId, SystemClock, codec, subject},
-};
+use pavane::{Envelope, Key, SagaId};
+use pavane_bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config};
+use pavane_contract::{Cause, Clock as _, EventId, EventRef, Meta, SystemClock, codec, subject};
 use pavane_testkit::servers::{Nats, Tools, free_port};
 use rand::{SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{

@@ -1,9 +1,7 @@
 //! A saga as a test case for `pavane-testkit`: one service is given what it reacted to, and must say what it said.
 
-use pavane::{
-    bus::JetStream,
-    contract::{RawEnvelope, codec},
-};
+use pavane_bus::JetStream;
+use pavane_contract::{RawEnvelope, codec};
 use pavane_observe::{Error, SagaReport, Sealed, View, event_at};
 
 /// What a service saw and said in a saga.
@@ -65,7 +63,7 @@ impl Recording {
 //! `pavane-testkit` with what its tables had: `given(service()).await` where that was nothing.
 //! Personal data is left out: it is `(personal)`, whatever its type. Where a type of its own refuses that, make something up.
 {missing}
-use pavane::contract::codec;
+use pavane_contract::codec;
 
 use super::stage;
 

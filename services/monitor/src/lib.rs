@@ -25,10 +25,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
-use pavane::{
-    bus::{JetStream, jetstream},
-    ops::{self, HttpLimits},
-};
+use pavane::ops::{self, HttpLimits};
+use pavane_bus::{JetStream, jetstream};
 use pavane_observe::Limits;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};

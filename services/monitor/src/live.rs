@@ -7,7 +7,10 @@ use std::sync::{
 
 use axum::response::sse::Event;
 use futures_util::{Stream, StreamExt as _, stream};
-use pavane::contract::{Clock as _, SagaId, SystemClock};
+use pavane::{
+    SagaId,
+    contract::{Clock as _, SystemClock},
+};
 use pavane_observe::{Changes, report::Overview};
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, error::RecvError};

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use monitor::Settings;
-use pavane::{bus::jetstream, ops, shutdown_signal};
+use pavane::{Config, ops, shutdown_signal};
+use pavane_bus::jetstream;
 
 #[tokio::main]
 async fn main() -> ExitCode {

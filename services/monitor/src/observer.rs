@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::bus::JetStream;
+use pavane_bus::JetStream;
 use pavane_observe::{Error, Feed, Limits, View};
 use tokio::{
     sync::{RwLock, RwLockReadGuard, watch},

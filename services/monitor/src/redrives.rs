@@ -6,9 +6,10 @@ use std::{
 };
 
 use pavane::{
-    bus::JetStream,
-    contract::{Clock as _, SystemClock, Timestamp},
+    Timestamp,
+    contract::{Clock as _, SystemClock},
 };
+use pavane_bus::JetStream;
 use pavane_observe::{
     audit::Because,
     redrive::{self, Options, Plan, Progress},

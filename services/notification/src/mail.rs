@@ -17,7 +17,7 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
-use pavane::{HandlerError, any::Call, contract::Timestamp};
+use pavane::{HandlerError, Timestamp, any::Call};
 use tempfile::NamedTempFile;
 use tokio::time::timeout;
 

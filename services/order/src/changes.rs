@@ -49,7 +49,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use pavane::contract::{SagaId, SystemClock};
+    use pavane::{SagaId, contract::SystemClock};
 
     use super::*;
 

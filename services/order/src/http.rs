@@ -22,9 +22,8 @@ use contracts::{
     order::{CancelReason, OrderDeadlinePassed},
 };
 use pavane::{
-    Correlation, Decision, EntryPoint,
+    Bus, Correlation, Decision, EntryPoint,
     any::{App, Db, Entry},
-    bus::Bus,
     ops::{self, FieldError, Problem, trace_of},
 };
 use tokio::sync::Semaphore;

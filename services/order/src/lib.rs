@@ -25,10 +25,8 @@ use contracts::{
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
 use pavane::{
-    Config, Declared,
+    Bus, Config, Declared, Saga,
     any::{App, Service},
-    bus::Bus,
-    choreography::Saga,
     on, ops,
 };
 use tokio::net::TcpListener;

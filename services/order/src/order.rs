@@ -4,7 +4,7 @@ use contracts::{
     Line, Money, OrderId,
     order::{CancelReason, OrderCancelled, OrderConfirmed, OrderPlaced},
 };
-use pavane::contract::{SagaId, Timestamp};
+use pavane::{SagaId, Timestamp};
 
 use crate::{
     domain::{Fact, Facts, Status},

@@ -1,7 +1,7 @@
 //! All SQL of the service. One text for SQLite and PostgreSQL.
 
 use contracts::{Currency, Line, Money, OrderId, order::CancelReason};
-use pavane::{any::Tx, contract::Timestamp};
+use pavane::{Timestamp, any::Tx};
 use serde::de::DeserializeOwned;
 use sqlx::{Any, Executor, Row as _, any::AnyRow};
 

@@ -24,7 +24,7 @@ use contracts::{
         PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
     },
 };
-use pavane::{Config, any::Service, inbox::Tuning, on_effect, undo_effect};
+use pavane::{Config, Tuning, any::Service, on_effect, undo_effect};
 use tokio::net::TcpListener;
 
 pub use psp::PspClient;

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use contracts::{Money, OrderId};
-use pavane::{HandlerError, any::Call, contract::codec::Misfit};
+use pavane::{HandlerError, any::Call, contract::Misfit};
 use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

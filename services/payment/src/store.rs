@@ -1,7 +1,7 @@
 //! All SQL of the service, one text for SQLite and PostgreSQL.
 
 use contracts::{Money, OrderId};
-use pavane::{any::Tx, contract::Timestamp};
+use pavane::{Timestamp, any::Tx};
 use sqlx::{AnyConnection, AnyPool, Row as _, any::AnyRow};
 
 use crate::domain::{Account, Status};

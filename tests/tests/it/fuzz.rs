@@ -11,7 +11,7 @@ mod subjects;
 
 use std::{env, fs, future::Future, path::Path};
 
-use pavane::contract::codec::Headers;
+use pavane_contract::codec::Headers;
 use proptest::{
     collection::vec,
     prelude::{Strategy, any},

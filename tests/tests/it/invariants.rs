@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use pavane::choreography::Manifest;
+use pavane_choreography::Manifest;
 
 /// The wiring tables of the shop.
 pub(crate) fn manifests() -> Vec<Manifest> {

@@ -7,15 +7,17 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use demo::scenario::Scenario;
 use futures_util::FutureExt as _;
-use pavane::{
-    Envelope, Key,
-    bus::{
-        Bus as _, JetStream, Outgoing, Topology,
-        jetstream::{Config, Login, Start},
-        topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
-    },
-    choreography::Manifest,
-    contract::{Cause, Clock as _, EventId, EventRef, Meta, SagaId, SystemClock, codec, codec::Headers, subject},
+use pavane::{Envelope, Key, SagaId};
+use pavane_bus::{
+    Bus as _, JetStream, Outgoing, Topology,
+    jetstream::{Config, Login, Start},
+    topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
+};
+use pavane_choreography::Manifest;
+use pavane_contract::{
+    Cause, Clock as _, EventId, EventRef, Meta, SystemClock,
+    codec::{self, Headers},
+    subject,
 };
 use pavane_testkit::servers::{Nats, NatsOptions, Process, ProcessOptions, Tools};
 use reqwest::StatusCode;

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use async_nats::HeaderMap;
 use demo::customer;
-use pavane::contract::{Clock as _, EventId, SagaId, SystemClock};
+use pavane::SagaId;
+use pavane_contract::{Clock as _, EventId, SystemClock};
 use pavane_testkit::servers::{Process, ProcessOptions};
 use serde_json::{Value, json};
 

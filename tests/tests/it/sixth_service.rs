@@ -1,7 +1,7 @@
 //! A sixth service, as the README tells to write it.
 
 use demo::{customer, scenario::Scenario};
-use pavane::{any::Db, outbox::Config as DbConfig};
+use pavane::{any::Db, database::Config as DbConfig};
 use pavane_testkit::servers::{Process, ProcessOptions};
 use sqlx::Row as _;
 use tempfile::TempDir;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use pavane::contract::{Clock as _, SystemClock, Timestamp};
+use pavane::Timestamp;
+use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::servers::{Process, ProcessOptions};
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -3,7 +3,10 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use pavane_bus::{Bus, Delivery};
-use pavane_outbox::{CrashPoint, Database};
+use pavane_outbox::{
+    Database,
+    internal::{self, CrashPoint},
+};
 use tracing::debug;
 
 use super::Error;
@@ -15,9 +18,9 @@ use crate::{
 /// Settles each event of a run as it turned out.
 pub(super) async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
     for (arrived, settlement) in batch.into_iter().zip(run.settlements) {
-        engine.db.crash_point(CrashPoint::BeforeAck).await;
+        internal::crash_point(&engine.db, CrashPoint::BeforeAck).await;
         settle(arrived.delivery, settlement).await;
-        engine.db.crash_point(CrashPoint::AfterAck).await;
+        internal::crash_point(&engine.db, CrashPoint::AfterAck).await;
     }
 }
 

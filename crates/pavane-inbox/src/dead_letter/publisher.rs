@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use pavane_bus::{Bus, Outgoing, PublishError, dead_letter::header};
 use pavane_contract::codec::Headers;
-use pavane_outbox::{CrashPoint, Database, Db};
+use pavane_outbox::{
+    Database, Db,
+    internal::{self, CrashPoint},
+};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -76,9 +79,9 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
             ids.push((letter.id, is_cut));
             messages.push(message);
         }
-        self.db.crash_point(CrashPoint::BeforePublish).await;
+        internal::crash_point(&self.db, CrashPoint::BeforePublish).await;
         let settlements = self.bus.publish(messages).await;
-        self.db.crash_point(CrashPoint::AfterPublish).await;
+        internal::crash_point(&self.db, CrashPoint::AfterPublish).await;
         let (mut published, mut cut, mut failed, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
         for ((id, is_cut), settlement) in ids.into_iter().zip(settlements) {
             match settlement {

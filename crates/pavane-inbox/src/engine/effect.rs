@@ -6,7 +6,10 @@
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, Forward, Undo};
 use pavane_contract::RawEnvelope;
-use pavane_outbox::{Correlation, CrashPoint, Database, Emissions, Tx};
+use pavane_outbox::{
+    Correlation, Database, Emissions, Tx,
+    internal::{self, CrashPoint},
+};
 use tracing::Instrument as _;
 
 use super::{Engine, Failure, check_same_event, failing};
@@ -38,13 +41,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             if !is_first && let Some(found) = self.look_up(event, &given, &key).await? {
                 return self.record(event, &given, found).await;
             }
-            self.db.crash_point(CrashPoint::BeforeCall).await;
+            internal::crash_point(&self.db, CrashPoint::BeforeCall).await;
             let call = Call::new(&key, &self.db, self.wired.reaction.tuning.timeout);
             let answer = match self.timed(work.call(&self.state, &call, &given)).await {
                 Ok(answer) => answer,
                 Err(error) => return Err(self.not_called(event, error).await),
             };
-            self.db.crash_point(CrashPoint::AfterCall).await;
+            internal::crash_point(&self.db, CrashPoint::AfterCall).await;
             self.record(event, &given, answer).await
         };
         let span = self.span(&given, &event.as_cause());

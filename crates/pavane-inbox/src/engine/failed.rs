@@ -5,7 +5,7 @@ use std::time::Duration;
 use pavane_bus::Bus;
 use pavane_choreography::ledger::State;
 use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
-use pavane_outbox::{Correlation, Database, Emissions, Tx, chain};
+use pavane_outbox::{Correlation, Database, Emissions, Tx, chain, internal};
 use tracing::{debug, error, warn};
 
 use super::{Arrived, Engine, Failure, Settlement};
@@ -138,7 +138,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let tell = !matches!(self.wired.part, Part::Step { .. })
             || !store::start(tx, name, &step, State::Barred).await?.is_empty();
         if tell {
-            tx.emit_raw(emits, key, body).await?;
+            internal::emit_raw(tx, emits, key, body).await?;
         }
         Ok(true)
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State, Undo};
 use pavane_contract::{RawEnvelope, SagaId};
-use pavane_outbox::{Database, Tx};
+use pavane_outbox::{Database, Tx, internal};
 use tracing::Instrument as _;
 
 use super::{Engine, Failure, Task, check_same_event, failing};
@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
-        tx.enter(task.cause, self.wired.emissions.clone());
+        internal::enter(tx, task.cause, self.wired.emissions.clone());
         let Some(Work::Local(work)) = self.work(&task.given) else {
             return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
         };

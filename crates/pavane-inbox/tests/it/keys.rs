@@ -13,14 +13,13 @@ use std::{
 use pavane::{
     Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, Key,
     any::{Call, Db, Entry, Service, Tx},
-    bus::{
-        Bus as _, Memory,
-        dead_letter::{Address, redrive},
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    on_effect,
-    outbox::Config as DbConfig,
-    undo_effect,
+    database::Config as DbConfig,
+    on_effect, undo_effect,
+};
+use pavane_bus::{
+    Bus as _, Memory,
+    dead_letter::{Address, redrive},
+    topology::{DEAD_LETTERS, EVENTS},
 };
 use pavane_contract::{Clock as _, SystemClock, Timestamp};
 use pavane_testkit::servers::Postgres;
@@ -114,7 +113,7 @@ async fn record_refund(_: &State, tx: &mut Tx, _: &Envelope<Charged>, (): ()) ->
     Ok(tx.emit(&Refunded {}).await?)
 }
 
-fn twice(tuning: &mut pavane::inbox::Tuning) {
+fn twice(tuning: &mut pavane::Tuning) {
     tuning.max_attempts = 2;
     tuning.backoff_base = Duration::from_millis(1);
 }
@@ -197,7 +196,7 @@ impl Till {
     /// On PostgreSQL what counts is the server's clock, so that there everything is made older instead.
     async fn pass_a_month(&self) {
         self.bank.clock.pass(30 * DAY);
-        if self.db.dialect() == pavane::outbox::Dialect::Postgres {
+        if self.db.dialect() == pavane::database::Dialect::Postgres {
             let month = i64::try_from((30 * DAY).as_micros()).unwrap();
             for (table, at) in [("pavane_ledger", "changed_at"), ("pavane_call", "first_called_at")] {
                 let older = format!("update {table} set {at} = {at} - {month}");

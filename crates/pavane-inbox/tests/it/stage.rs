@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Envelope, Event, Handled,
+    Config, Envelope, Event, Handled, SagaId,
     any::{Service, Tx},
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{Cause, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
+    internal::into_parts,
     on,
 };
-use pavane_inbox::{Consumer, INBOX};
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{Cause, EventId, EventRef, Meta, RawEnvelope, codec, subject};
+use pavane_inbox::{Consumer, INBOX, internal::turn_now};
 use pavane_outbox::{Config as DbConfig, Db, migration::Schema};
 use pavane_testkit::servers::Postgres;
 use schemars::JsonSchema;
@@ -50,7 +51,7 @@ impl Stage {
         let service = Service::new("clerk", ()).react("file", on(file));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("memory")).await.unwrap();
         sqlx::raw_sql("create table filed (id text not null)").execute(db.writers()).await.unwrap();
-        let (consumers, _) = app.into_parts();
+        let (consumers, _) = into_parts(app);
         let consumer = consumers.into_iter().next().unwrap();
         Self { clock, db, bus, consumer, published: 0 }
     }
@@ -75,7 +76,7 @@ impl Stage {
         for settlement in self.bus.publish(vec![outgoing]).await {
             settlement.unwrap();
         }
-        assert_eq!(self.consumer.turn_now(1).await.unwrap(), 1, "it is delivered");
+        assert_eq!(turn_now(&mut self.consumer, 1).await.unwrap(), 1, "it is delivered");
         let filed = sqlx::query_scalar("select count(*) from filed where id = $1").bind(id.to_string());
         filed.fetch_one(self.db.readers()).await.unwrap()
     }

@@ -10,16 +10,14 @@ use std::{
     time::Duration,
 };
 
-use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey, Key,
-    bus::{
-        Bus, JetStream, Memory, Outgoing, Topology,
-        dead_letter::{Address, redrive},
-        jetstream::{Bucket, Config as NatsConfig},
-        topology::{DEAD_LETTERS, DECLARATIONS},
-    },
-    contract::{Cause, Clock as _, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
+use pavane::{Envelope, Event, Handled, HandlerError, IdempotencyKey, Key, SagaId};
+use pavane_bus::{
+    Bus, JetStream, Memory, Outgoing, Topology,
+    dead_letter::{Address, redrive},
+    jetstream::{Bucket, Config as NatsConfig},
+    topology::{DEAD_LETTERS, DECLARATIONS},
 };
+use pavane_contract::{Cause, Clock as _, EventId, EventRef, Meta, SystemClock, codec, subject};
 use pavane_inbox::{
     Subscriber,
     dedupe::{BucketStore, Claim, DedupeStore, MemoryStore},

@@ -23,6 +23,7 @@ pub struct Config {
     /// Where time and ids come from.
     pub clock: Arc<dyn Clock>,
     /// For tests and simulations: what happens at crash points. Default none.
+    #[doc(hidden)]
     pub crash_points: Option<Arc<dyn CrashPoints>>,
 }
 

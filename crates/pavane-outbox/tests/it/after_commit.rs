@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pavane_outbox::{Config, Correlation, CrashPoint, Db, Emissions, Error, Tx, migration::OUTBOX};
+use pavane_outbox::{Config, Correlation, Db, Emissions, Error, Tx, internal::CrashPoint, migration::OUTBOX};
 use pavane_testkit::servers::{Direction, Postgres, Proxy};
 use sqlx::Any;
 

@@ -1,16 +1,15 @@
 use std::time::Duration;
 
-use pavane_bus::{Memory, memory::Faults, topology::EVENTS};
+use pavane_bus::{memory::Faults, topology::EVENTS};
 use pavane_outbox::{
-    CrashPoint,
-    relay::{Progress, Relay},
+    internal::{self, CrashPoint},
+    relay::Progress,
 };
-use sqlx::Any;
 
 use crate::shelf::{Shelf, noted, run_dry};
 
 async fn backlog(shelf: &Shelf) -> pavane_outbox::Backlog {
-    Relay::<Any, Memory>::backlog(&shelf.db).await.unwrap()
+    internal::backlog(&shelf.db).await.unwrap()
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use pavane_bus::{Bus as _, Memory, Outgoing, Topology, topology::EVENTS};
 use pavane_choreography::Emission;
 use pavane_contract::{Clock, Event, EventRef, SystemClock, Timestamp, codec};
 use pavane_outbox::{
-    Config, Correlation, CrashPoint, CrashPoints, Db, Dialect, Emissions, Tx,
+    Config, Correlation, Db, Dialect, Emissions, Tx,
+    internal::{CrashPoint, CrashPoints},
     migration::OUTBOX,
     relay::{self, Progress, Relay},
 };

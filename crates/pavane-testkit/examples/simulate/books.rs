@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pavane::{
-    Correlation, Envelope, Event as _,
-    bus::Outgoing,
-    contract::{Cause, EventId, EventRef, Meta, SagaId, codec, codec::Headers, subject},
-    sqlx,
+use pavane::{Correlation, Envelope, Event as _, SagaId};
+use pavane_bus::Outgoing;
+use pavane_contract::{
+    Cause, EventId, EventRef, Meta,
+    codec::{self, Headers},
+    subject,
 };
 use pavane_testkit::{BoxError, Saga, System, Violation, World};
 use sqlx::Row as _;

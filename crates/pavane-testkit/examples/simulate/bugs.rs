@@ -9,8 +9,8 @@ use std::{
     thread,
 };
 
-use pavane::sqlx::Any;
 use pavane_testkit::{Simulation, System, simulate};
+use sqlx::Any;
 
 use crate::{books, shop};
 

@@ -10,19 +10,17 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, IdempotencyKey,
+    Envelope, Event, Handled, HandlerError, IdempotencyKey, Timestamp,
     any::{Call, Service, Tx},
-    contract::Timestamp,
-    on, on_effect,
-    sqlx::{
-        self, SqlSafeStr as _,
-        migrate::{Migration, MigrationType, Migrator},
-    },
-    undo, undo_effect,
+    on, on_effect, undo, undo_effect,
 };
 use pavane_testkit::Network;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 pub(crate) const CANCEL: pavane::EntryPoint = pavane::EntryPoint::new("cancel");
 pub(crate) const PLACE: pavane::EntryPoint = pavane::EntryPoint::new("place");

@@ -5,11 +5,10 @@ mod undos;
 
 use std::sync::Arc;
 
-use pavane::{
-    choreography::{Manifest, Reaction},
-    contract::RawEnvelope,
-    outbox::{CrashPoint, Database},
-};
+use pavane::database::Database;
+use pavane_choreography::{Manifest, Reaction};
+use pavane_contract::RawEnvelope;
+use pavane_outbox::internal::CrashPoint;
 
 use self::difference::{difference, other_than_dead};
 use super::{

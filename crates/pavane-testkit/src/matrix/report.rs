@@ -1,6 +1,7 @@
 use std::fmt;
 
-use pavane::{choreography::Reaction, contract::EventRef};
+use pavane_choreography::Reaction;
+use pavane_contract::EventRef;
 
 /// One reaction on one event under one fault.
 #[derive(Debug, Clone, PartialEq, Eq)]

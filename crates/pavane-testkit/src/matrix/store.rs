@@ -5,10 +5,8 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use pavane::{
-    database::Db,
-    outbox::{Arg, Database, Dialect, Statement},
-};
+use pavane::database::{Database, Db, Dialect};
+use pavane_outbox::{Arg, Statement};
 use sqlx::Error;
 
 /// Everything in the database that a service or another service could see, one line each: rows, steps, parts of

@@ -8,21 +8,23 @@ use std::{
 };
 
 use pavane::{
-    bus::{
-        Bus as _, Memory, Outgoing,
-        memory::Pending,
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    contract::{EventId, RawEnvelope, SagaId, codec::Headers, subject},
-    database::Db,
-    inbox::{
-        Consumer,
-        dead_letter::{self, Publisher},
-    },
-    outbox::{
-        self, CrashPoint, Database,
-        relay::{Progress, Relay},
-    },
+    SagaId,
+    database::{Config as DbConfig, Database, Db},
+};
+use pavane_bus::{
+    Bus as _, Memory, Outgoing,
+    memory::Pending,
+    topology::{DEAD_LETTERS, EVENTS},
+};
+use pavane_contract::{EventId, RawEnvelope, codec::Headers, subject};
+use pavane_inbox::{
+    Consumer,
+    dead_letter::{self, Publisher},
+    internal::turn_now,
+};
+use pavane_outbox::{
+    internal::CrashPoint,
+    relay::{Progress, Relay},
 };
 
 use super::{FaultMatrix, store};
@@ -73,7 +75,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             Some(fresh) => fresh().await,
             None => stage::IN_MEMORY.to_owned(),
         };
-        let mut config = outbox::Config::new(&name, url);
+        let mut config = DbConfig::new(&name, url);
         (config.clock, config.crash_points) = (Arc::new(clock.clone()), Some(Arc::clone(&script) as _));
         let db = Db::open(config).await.map_err(|error| error.to_string())?;
         let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;
@@ -156,7 +158,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut busy = false;
         for reaction in reactions {
             let Some(consumer) = self.consumers.get_mut(*reaction) else { continue };
-            let turn = drive(pin!(consumer.turn_now(BATCH_MAX)), || self.script.take_stopped()).await;
+            let turn = drive(pin!(turn_now(consumer, BATCH_MAX)), || self.script.take_stopped()).await;
             match turn {
                 Ok(Ok(events)) => busy |= events > 0,
                 Ok(Err(error)) => return Err(error.to_string()),
@@ -206,7 +208,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.script.begin(Some((at, 1, Stop::Paused)));
         let script = Arc::clone(&self.script);
         for _ in 0..TURNS {
-            let mut turn = pin!(consumer.turn_now(BATCH_MAX));
+            let mut turn = pin!(turn_now(&mut consumer, BATCH_MAX));
             if drive(turn.as_mut(), || script.take_stopped()).await.is_ok() {
                 self.bus_clock.advance(Duration::from_secs(1));
                 continue;

@@ -2,17 +2,13 @@
 
 use std::{future::Future, pin::Pin};
 
-use pavane::{
-    database::{Db, Entry, Service},
-    inbox::{
-        Consumer,
-        dead_letter::{self, Publisher},
-    },
-    outbox::{
-        Database,
-        relay::{self, Progress, Relay},
-    },
+use pavane::database::{Database, Db, Entry, Service};
+use pavane_inbox::{
+    Consumer,
+    dead_letter::{self, Publisher},
+    internal::{next_due, turn_now},
 };
+use pavane_outbox::relay::{self, Progress, Relay};
 
 use super::wire::SimulatedBus;
 use crate::actor::Actor;
@@ -71,9 +67,9 @@ impl<S: Send + Sync + 'static, DB: Database> Worker for Consumer<S, DB, Simulate
 
     fn step(mut self: Box<Self>, batch_max: usize) -> Running {
         Box::pin(async move {
-            let stepped = match self.turn_now(batch_max).await {
+            let stepped = match turn_now(&mut self, batch_max).await {
                 Ok(0) => {
-                    let wait = self.next_due().await.ok().flatten();
+                    let wait = next_due(&self).await.ok().flatten();
                     Stepped::Idle { next_due: wait.and_then(|wait| i64::try_from(wait.as_micros()).ok()) }
                 }
                 Ok(_) => Stepped::Busy,

@@ -6,10 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use pavane::{
-    contract::SagaId,
-    outbox::{CrashPoint, CrashPoints},
-};
+use pavane::SagaId;
+use pavane_outbox::internal::{CrashPoint, CrashPoints};
 
 use super::{
     Bug, Fault, Plan, Tally, planted,

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pavane::{
-    choreography::{Emission, Manifest},
-    contract::{EventId, EventRef, RawEnvelope, SagaId},
-    inbox::dead_letter,
-    outbox::{Database, relay::Relay},
-};
+use pavane::{SagaId, database::Database};
+use pavane_choreography::{Emission, Manifest};
+use pavane_contract::{EventId, EventRef, RawEnvelope};
+use pavane_inbox::dead_letter;
+use pavane_outbox::internal::backlog;
 
-use super::{BoxError, Violation, World, store, wire::SimulatedBus};
+use super::{BoxError, Violation, World, store};
 use crate::DeadLetter;
 
 /// Everything that isn't as it must be, whatever the services do.
@@ -66,7 +65,7 @@ async fn wrong_letters<DB: Database>(world: &World<DB>) -> Result<Vec<DeadLetter
 async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Result<Vec<Violation>, BoxError> {
     let (service, db) = (&manifest.service, world.db(&manifest.service));
     let mut violations = Vec::new();
-    let backlog = Relay::<DB, SimulatedBus>::backlog(db).await?;
+    let backlog = backlog(db).await?;
     if backlog.unsent + backlog.refused + backlog.scheduled > 0 {
         violations.push(Violation::overall(format!("the outbox of {service} has {backlog:?}")));
     }

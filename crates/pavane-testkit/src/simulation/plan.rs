@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use pavane::bus::memory;
+use pavane_bus::memory;
 
 use super::Fault;
 use crate::random::Random;

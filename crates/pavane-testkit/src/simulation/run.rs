@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, future::Future, time::Duration};
 
-use pavane::outbox::Database;
+use pavane::database::Database;
 
 use super::{Bug, Network, Plan, System, Tally, Trace, Violation, chaos::Chaos, invariants, scheduler::Scheduler};
 use crate::VirtualClock;

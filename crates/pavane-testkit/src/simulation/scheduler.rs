@@ -6,11 +6,10 @@ mod steps;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use pavane::{
-    bus::{Memory, memory},
-    contract::{Clock as _, Timestamp},
-    outbox::{Database, relay},
-};
+use pavane::{Timestamp, database::Database};
+use pavane_bus::{Memory, memory};
+use pavane_contract::Clock as _;
+use pavane_outbox::relay;
 
 use self::{processes::Processes, steps::Standing};
 use super::{Saga, System, Violation, World, chaos::Chaos};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use pavane::{
-    contract::{EventId, SagaId},
-    database::Db,
-    outbox::{Arg, Database},
+    SagaId,
+    database::{Database, Db},
 };
+use pavane_contract::EventId;
+use pavane_outbox::Arg;
 
 use super::{BoxError, Bug};
 

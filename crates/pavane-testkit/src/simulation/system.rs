@@ -1,13 +1,12 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use pavane::{
-    EntryPoint,
-    bus::{Bus as _, Memory, topology::EVENTS},
-    choreography::Manifest,
-    contract::{RawEnvelope, SagaId},
-    database::{Db, Entry, Service},
-    outbox::Database,
+    EntryPoint, SagaId,
+    database::{Database, Db, Entry, Service},
 };
+use pavane_bus::{Bus as _, Memory, topology::EVENTS};
+use pavane_choreography::Manifest;
+use pavane_contract::RawEnvelope;
 
 use super::{
     Bug, Network,

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use pavane::contract::SagaId;
+use pavane::SagaId;
 
 /// One thing that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,17 +7,13 @@ use std::{
     time::Duration,
 };
 
-use pavane::{
-    bus::{
-        Bus, ConsumerConfig, ConsumerPosition, Delivery, Error, Health, Memory, Message, Outgoing, PublishError,
-        Receipt, Settle, StreamState, Subscription, Topology, memory,
-    },
-    contract::{
-        SagaId,
-        codec::{Headers, header},
-    },
-    inbox::dead_letter::{Address, DEAD},
+use pavane::SagaId;
+use pavane_bus::{
+    Bus, ConsumerConfig, ConsumerPosition, Delivery, Error, Health, Memory, Message, Outgoing, PublishError, Receipt,
+    Settle, StreamState, Subscription, Topology, memory,
 };
+use pavane_contract::codec::{Headers, header};
+use pavane_inbox::dead_letter::{Address, DEAD};
 
 use super::{Bug, Fault, chaos::Chaos};
 

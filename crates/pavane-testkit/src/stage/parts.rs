@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use pavane::{
-    bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS},
-    contract::{Cause, Clock, Envelope, Event, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
-    database::Db,
-    outbox::{self, CrashPoints, Database},
+    Envelope, Event, SagaId,
+    database::{Config as DbConfig, Database, Db},
 };
+use pavane_bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS};
+use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, RawEnvelope, codec, subject};
+use pavane_outbox::internal::CrashPoints;
 
 use crate::DeadLetter;
 
@@ -20,7 +21,7 @@ pub(crate) async fn open_database<DB: Database>(
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
 ) -> Db<DB> {
-    let mut config = outbox::Config::new(service, IN_MEMORY);
+    let mut config = DbConfig::new(service, IN_MEMORY);
     config.clock = clock;
     config.crash_points = crash_points;
     Db::open(config).await.unwrap_or_else(|error| panic!("failed to open a SQLite database in memory: {error}"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane::{Correlation, sqlx};
+use pavane::Correlation;
 use pavane_testkit::{Stage, given};
 use sqlx::Row as _;
 

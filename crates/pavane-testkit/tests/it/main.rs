@@ -15,8 +15,6 @@ mod postgres;
 mod process;
 mod proxy;
 mod readme;
-mod real_shop;
-mod services;
 #[path = "../../examples/simulate/shop.rs"]
 mod shop;
 mod simulation;

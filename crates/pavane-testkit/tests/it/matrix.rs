@@ -11,20 +11,19 @@ use std::{
 use pavane::{
     Envelope, Event, Handled, HandlerError, Key,
     any::{Call, Service, Tx},
-    inbox::{
-        Reaction,
-        kind::{Local, Untriggered},
-    },
-    on, on_effect,
-    sqlx::{
-        self, SqlSafeStr as _,
-        migrate::{Migration, MigrationType, Migrator},
-    },
-    undo,
+    on, on_effect, undo,
+};
+use pavane_inbox::{
+    Reaction,
+    kind::{Local, Untriggered},
 };
 use pavane_testkit::{FaultMatrix, fault_matrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 use crate::shop::{
     Bank, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined,

@@ -1,22 +1,15 @@
-//! The README's examples under the fault matrix.
+//! The first example of the README, and of the front page of `pavane`, under the fault matrix.
 
 #[path = "readme/inventory.rs"]
+#[expect(dead_code, reason = "its `main` is compiled only")]
 mod inventory;
-#[path = "readme/loyalty.rs"]
-mod loyalty;
-
-/// The part of a text from where something begins to where something else does.
-fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
-    let text = &text[text.find(begin).unwrap()..];
-    text[..text.find(end).unwrap()].trim_end()
-}
 
 #[test]
-fn the_readme_shows_what_is_run_here() {
-    let readme = include_str!("../../../../README.md");
-    let inventory = between(include_str!("readme/inventory.rs"), "use pavane::", "// What the README leaves out.");
-    let add_points = between(include_str!("readme/loyalty.rs"), "async fn add_points", "#[tokio::test]");
-    for code in [inventory, add_points, r#".react("add-points", on(add_points))"#] {
-        assert!(readme.contains(code), "the README should show this:\n{code}");
+fn the_readme_and_the_front_page_show_what_is_run_here() {
+    let file = include_str!("readme/inventory.rs");
+    let (begin, end) = (file.find("use pavane::").unwrap(), file.find("// What the README leaves out.").unwrap());
+    let code = file[begin..end].trim_end();
+    for page in [include_str!("../../../../README.md"), include_str!("../../../pavane/README.md")] {
+        assert!(page.contains(code), "the page should show this:\n{code}\nand shows:\n{page}");
     }
 }

@@ -6,13 +6,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled, HandlerError, Key,
+    Config, Envelope, Event, Handled, HandlerError, Key, SagaId,
     any::{Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
+    database::Config as DbConfig,
+    internal::into_parts,
     on,
-    outbox::Config as DbConfig,
 };
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::internal::turn_now;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +53,7 @@ async fn what_a_batch_leaves_for_after_its_commit_is_done_once() {
         let called = Called::default();
         let service = Service::new("clerk", Arc::clone(&called)).react("file", on(file));
         let app = service.connect_to(db, bus.clone(), Config::new("")).await.unwrap();
-        let mut consumer = app.into_parts().0.into_iter().next().unwrap();
+        let mut consumer = into_parts(app).0.into_iter().next().unwrap();
         for (keys, expected) in [
             // All at once.
             (["a", "b", "c"], vec!["a", "b", "c"]),
@@ -66,7 +68,7 @@ async fn what_a_batch_leaves_for_after_its_commit_is_done_once() {
                 let outgoing = Outgoing { subject, headers, payload: event.body, message_id: id.to_string() };
                 bus.publish(vec![outgoing]).await.remove(0).unwrap();
             }
-            assert_eq!(consumer.turn_now(keys.len()).await.unwrap(), keys.len(), "all in one batch");
+            assert_eq!(turn_now(&mut consumer, keys.len()).await.unwrap(), keys.len(), "all in one batch");
             assert_eq!(mem::take(&mut *called.lock().unwrap()), expected, "{keys:?}");
             let pending = bus.pending("clerk_file").unwrap();
             assert_eq!((pending.unsettled, pending.undelivered), (0, 0), "a panic is no failure of the event");

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use pavane::{
-    Correlation,
-    contract::{EventId, SagaId, SystemClock},
-};
+use pavane::{Correlation, SagaId};
+use pavane_contract::{EventId, SystemClock};
 
 use crate::stage::{Stage, Started, databases, envelope, until};
 

@@ -8,15 +8,16 @@ use std::{
 
 use pavane::{
     Config, Correlation, Envelope, Handled,
-    bus::{Memory, topology::EVENTS},
-    contract::SystemClock,
-    database::{Db, Entry, Service, Tx},
-    inbox::Consumer,
+    database::{Config as DbConfig, Database, Db, Entry, Service, Tx},
+    internal::into_parts,
     on,
-    outbox::{
-        Config as DbConfig, Database,
-        relay::{self, Progress, Relay},
-    },
+};
+use pavane_bus::{Memory, topology::EVENTS};
+use pavane_contract::SystemClock;
+use pavane_inbox::{Consumer, internal::turn_now};
+use pavane_outbox::{
+    internal::backlog,
+    relay::{self, Progress, Relay},
 };
 use pavane_testkit::servers::{Direction, Postgres, Proxy};
 use sqlx::{
@@ -66,7 +67,7 @@ impl<DB: Database> Instance<DB> {
         let table = "create table steps (key text not null)".into_sql_str();
         let tables =
             Migrator::with_migrations(vec![Migration::new(1, "s".into(), MigrationType::Simple, table, false)]);
-        let batches = |tuning: &mut pavane::inbox::Tuning| {
+        let batches = |tuning: &mut pavane::Tuning| {
             tuning.concurrency = Some(1);
             tuning.batch_max = BATCH;
         };
@@ -76,7 +77,7 @@ impl<DB: Database> Instance<DB> {
             .react("step", on(step::<DB>).emits::<Stepped>().tuned(batches));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         let start = app.entry(&START);
-        let consumer = app.into_parts().0.into_iter().next().unwrap();
+        let consumer = into_parts(app).0.into_iter().next().unwrap();
         let mut config = relay::Config::default();
         config.lease = Duration::from_millis(300);
         let relay = Relay::new(db.clone(), bus.clone(), config);
@@ -95,7 +96,7 @@ impl<DB: Database> Instance<DB> {
         until("everything to be published", || async {
             let idle = matches!(relay.lock().await.turn().await, Ok(Progress::Idle { .. }));
             // A machine that is busy may keep an answer for longer than the stuck instance waits.
-            let backlog = Relay::<DB, Memory>::backlog(&db).await.ok()?;
+            let backlog = backlog(&db).await.ok()?;
             (idle && backlog.unsent == 0).then_some(())
         })
         .await;
@@ -105,7 +106,7 @@ impl<DB: Database> Instance<DB> {
     async fn handle_all(&mut self, bus: &Memory) {
         let consumer = Mutex::new(&mut self.consumer);
         until("everything to be handled", || async {
-            consumer.lock().await.turn_now(BATCH).await.unwrap();
+            turn_now(&mut *consumer.lock().await, BATCH).await.unwrap();
             let pending = bus.pending("stage_step").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
@@ -178,7 +179,7 @@ async fn take_over<DB: Database>(mut pair: Pair<DB>) {
             pair.other.publish_all().await;
             pair.proxy.black_hole_after(direction, statement);
             // It gives up by itself, and gives the event back. At the later statements it is done.
-            let turn = pair.stuck.consumer.turn_now(1);
+            let turn = turn_now(&mut pair.stuck.consumer, 1);
             assert_eq!(tokio::time::timeout(Duration::from_secs(30), turn).await.unwrap().unwrap(), 1, "{key}");
             pair.other.handle_all(&pair.bus).await;
             pair.proxy.heal();
@@ -209,7 +210,7 @@ async fn wait_once<DB: Database>(mut pair: Pair<DB>) {
     for direction in BOTH {
         pair.proxy.black_hole(direction);
     }
-    let turn = tokio::time::timeout(Duration::from_secs(30), pair.stuck.consumer.turn_now(BATCH)).await;
+    let turn = tokio::time::timeout(Duration::from_secs(30), turn_now(&mut pair.stuck.consumer, BATCH)).await;
     assert_eq!(turn.expect("a batch waits once").unwrap(), BATCH);
     pair.other.handle_all(&pair.bus).await;
     pair.other.publish_all().await;

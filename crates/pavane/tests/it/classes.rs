@@ -9,14 +9,15 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Handled,
+    Config, Correlation, Envelope, Handled, SagaId,
     any::{Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::{Consumer, dead_letter::Progress},
+    database::{Config as DbConfig, Emissions, Error},
+    internal::into_parts,
     on,
-    outbox::{Config as DbConfig, Correlation, Emissions, Error},
 };
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::{Consumer, dead_letter::Progress, internal::turn_now};
 use pavane_testkit::servers::Postgres;
 use sqlx::{Any, AnyConnection, Connection as _};
 use tokio::sync::Notify;
@@ -66,12 +67,12 @@ impl Bench {
         let rows = "create table rows (id int primary key, n int not null); insert into rows values (1, 0), (2, 0)";
         sqlx::raw_sql(rows).execute(db.writers()).await.unwrap();
         let knobs = Arc::<Knobs>::default();
-        let quick = |tuning: &mut pavane::inbox::Tuning| {
+        let quick = |tuning: &mut pavane::Tuning| {
             (tuning.max_attempts, tuning.backoff_base) = (2, Duration::from_millis(4));
         };
         let service = Service::new("bench", Arc::clone(&knobs)).react("act", on(act).tuned(quick));
         let app = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
-        let consumer = app.into_parts().0.into_iter().next().unwrap();
+        let consumer = into_parts(app).0.into_iter().next().unwrap();
         Self { url, knobs, db, bus, consumer }
     }
 
@@ -87,7 +88,7 @@ impl Bench {
     async fn settle(&mut self) {
         let (bus, consumer) = (self.bus.clone(), tokio::sync::Mutex::new(&mut self.consumer));
         until("the event to be dealt with", || async {
-            consumer.lock().await.turn_now(1).await.unwrap();
+            turn_now(&mut *consumer.lock().await, 1).await.unwrap();
             let pending = bus.pending("bench_act").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
@@ -132,7 +133,7 @@ async fn a_database_that_became_read_only_is_waited_for_and_its_connections_are_
     let tried = tokio::sync::Mutex::new((&mut bench.consumer, 0));
     until("the event to fail more often than it may", || async {
         let mut tried = tried.lock().await;
-        tried.1 += tried.0.turn_now(1).await.unwrap();
+        tried.1 += turn_now(&mut tried.0, 1).await.unwrap();
         (tried.1 >= 5).then_some(())
     })
     .await;
@@ -172,7 +173,7 @@ async fn a_deadlock_is_tried_again_at_once_and_counts_as_nothing() {
         knobs.go.notify_one();
         crossing.await.unwrap();
     };
-    let (handled, ()) = tokio::join!(bench.consumer.turn_now(1), other);
+    let (handled, ()) = tokio::join!(turn_now(&mut bench.consumer, 1), other);
     assert_eq!(handled.unwrap(), 1);
     let pending = bench.bus.pending("bench_act").unwrap();
     assert_eq!(pending.unsettled + pending.undelivered, 0, "it was done in the same turn");

@@ -5,9 +5,9 @@ use std::time::Duration;
 use pavane::{
     Config, Envelope, Handled,
     any::{Service, Tx},
-    bus::{Bus as _, ConsumerConfig, Error, JetStream, jetstream},
     on,
 };
+use pavane_bus::{Bus as _, ConsumerConfig, Error, JetStream, jetstream};
 use pavane_testkit::servers::{NatsCluster, Tools};
 use tempfile::TempDir;
 use tokio::task::JoinSet;

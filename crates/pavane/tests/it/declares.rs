@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{
-    Config,
-    bus::{JetStream, jetstream, jetstream::Start, topology::DECLARATIONS_STREAM},
-    choreography::{Declaration, Saga},
+use pavane::{Config, Saga};
+use pavane_bus::{
+    JetStream,
+    jetstream::{self, Start},
+    topology::DECLARATIONS_STREAM,
 };
+use pavane_choreography::Declaration;
 use pavane_testkit::servers::{Nats, NatsOptions, Tools};
 use tempfile::TempDir;
 use tokio::sync::oneshot;

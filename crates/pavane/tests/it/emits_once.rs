@@ -3,14 +3,13 @@
 use pavane::{
     Envelope, Event, Handled, HandlerError, Key,
     any::{Call, Service, Tx},
-    inbox::Reaction,
-    on, on_effect,
-    sqlx::Any,
-    undo,
+    on, on_effect, undo,
 };
+use pavane_inbox::Reaction;
 use pavane_testkit::given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::Any;
 
 macro_rules! event {
     ($name:ident, $wire:literal) => {

@@ -1,10 +1,8 @@
 //! What happens when more waits in the outbox than may.
 
-use pavane::{
-    Correlation,
-    contract::{SagaId, SystemClock},
-    outbox::{Bounds, Error},
-};
+use pavane::{Correlation, SagaId, database::Error};
+use pavane_contract::SystemClock;
+use pavane_outbox::Bounds;
 
 use crate::stage::{Stage, Started, databases};
 

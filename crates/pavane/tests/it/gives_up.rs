@@ -1,9 +1,8 @@
 //! Failures: retried, counted, and kept when nothing helps.
 
-use pavane::{
-    bus::{Bus as _, Outgoing},
-    contract::{EventId, SagaId, SystemClock, codec::Headers},
-};
+use pavane::SagaId;
+use pavane_bus::{Bus as _, Outgoing};
+use pavane_contract::{EventId, SystemClock, codec::Headers};
 
 use crate::stage::{Stage, Started, databases, envelope};
 

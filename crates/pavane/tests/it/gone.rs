@@ -6,7 +6,11 @@ use async_nats::jetstream::Context;
 use pavane::{
     Config, Correlation,
     any::{App, Db, Entry, Readiness, Service},
-    bus::{JetStream, jetstream, jetstream::Start, topology::EVENTS},
+};
+use pavane_bus::{
+    JetStream,
+    jetstream::{self, Start},
+    topology::EVENTS,
 };
 use pavane_testkit::servers::{Nats, Tools};
 use sqlx::Row as _;

@@ -1,10 +1,8 @@
 //! A service beside code that has transactions of its own.
 
-use pavane::{
-    Correlation,
-    outbox::{Bounds, Error},
-    sqlx::{AssertSqlSafe, raw_sql},
-};
+use pavane::{Correlation, database::Error};
+use pavane_outbox::Bounds;
+use sqlx::{AssertSqlSafe, raw_sql};
 
 use crate::stage::{Stage, Started, databases};
 

@@ -6,13 +6,13 @@ use std::{
 };
 
 use pavane::{
-    Config, Envelope, Event, Handled,
+    Config, Envelope, Event, Handled, SagaId,
     any::{Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
+    database::Config as DbConfig,
     on,
-    outbox::Config as DbConfig,
 };
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{EventId, SystemClock, codec, subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, oneshot};

@@ -1,9 +1,8 @@
 //! Steps and their undos, in every order.
 
-use pavane::{
-    contract::{EventId, SagaId, SystemClock},
-    outbox::Dialect,
-};
+use pavane::{SagaId, database::Dialect};
+use pavane_contract::{EventId, SystemClock};
+use pavane_inbox::internal::turn_now;
 
 use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 
@@ -185,11 +184,11 @@ async fn a_step_that_is_forgotten_while_another_delivery_looks_is_not_taken_for_
         let event = envelope(EventId::new(&SystemClock), SagaId::new(&SystemClock), &started);
         stage.publish_raw(&event, "first").await;
         sqlx::raw_sql(forget).execute(stage.db.writers()).await.unwrap();
-        assert_eq!(charge.turn_now(1).await.unwrap(), 1);
+        assert_eq!(turn_now(&mut charge, 1).await.unwrap(), 1);
         assert!(stage.script.calls.lock().unwrap().is_empty(), "whether it may be called isn't known");
         sqlx::raw_sql(remember).execute(stage.db.writers()).await.unwrap();
         stage.redrive(stage.keep_letter("charge", &event).await).await;
-        assert_eq!(charge.turn_now(1).await.unwrap(), 1);
+        assert_eq!(turn_now(&mut charge, 1).await.unwrap(), 1);
         assert_eq!(stage.done("forgotten").await, ["charge"], "a redrive must not be skipped");
     }
 }

@@ -20,6 +20,7 @@ mod panics;
 mod privileges;
 mod ready;
 mod redrives;
+mod root;
 mod schemas;
 mod shared_nats;
 mod stage;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use pavane::{
-    contract::{Clock as _, EventId, Meta, RawEnvelope, SagaId, SystemClock},
-    inbox::forget,
-};
+use pavane::SagaId;
+use pavane_contract::{Clock as _, EventId, Meta, RawEnvelope, SystemClock};
+use pavane_inbox::forget;
 
 use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 

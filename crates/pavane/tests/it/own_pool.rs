@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Correlation, Envelope, Handled,
-    bus::Memory,
-    contract::SystemClock,
-    on,
+    Config, Correlation, Envelope, Handled, on,
     postgres::{App, Db, Entry, Service, Tx},
     undo,
 };
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use sqlx::{
     PgPool,

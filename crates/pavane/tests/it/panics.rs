@@ -10,13 +10,13 @@ use bytes::Bytes;
 use pavane::{
     Config, Correlation, Error,
     any::{App, Db, Entry, Readiness},
-    bus::{
-        Bus, ConsumerConfig, ConsumerPosition, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt,
-        StreamState, Subscription, Topology,
-    },
-    contract::SystemClock,
-    outbox::Config as DbConfig,
+    database::Config as DbConfig,
 };
+use pavane_bus::{
+    Bus, ConsumerConfig, ConsumerPosition, Delivery, Health, Memory, Message, Outgoing, PublishError, Receipt,
+    StreamState, Subscription, Topology,
+};
+use pavane_contract::SystemClock;
 use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -58,7 +58,7 @@ impl Brittle {
 impl Bus for Brittle {
     type Subscription = BrittleSubscription;
 
-    async fn provision(&self, topology: &Topology) -> Result<(), pavane::bus::Error> {
+    async fn provision(&self, topology: &Topology) -> Result<(), pavane_bus::Error> {
         self.bus.provision(topology).await
     }
 
@@ -67,28 +67,28 @@ impl Bus for Brittle {
         self.bus.publish(messages).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<Self::Subscription, pavane::bus::Error> {
+    async fn subscribe(&self, consumer: &ConsumerConfig) -> Result<Self::Subscription, pavane_bus::Error> {
         let (name, subscription) = (consumer.durable.clone(), self.bus.subscribe(consumer).await?);
         Ok(BrittleSubscription { bus: self.clone(), name, subscription })
     }
 
-    async fn stream_state(&self) -> Result<StreamState, pavane::bus::Error> {
+    async fn stream_state(&self) -> Result<StreamState, pavane_bus::Error> {
         self.bus.stream_state().await
     }
 
-    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, pavane::bus::Error> {
+    async fn consumer_position(&self, durable: &str) -> Result<Option<ConsumerPosition>, pavane_bus::Error> {
         self.bus.consumer_position(durable).await
     }
 
-    async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, pavane::bus::Error> {
+    async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, pavane_bus::Error> {
         self.bus.message_id_at(sequence).await
     }
 
-    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, pavane::bus::Error> {
+    async fn dead_letter_at(&self, sequence: u64) -> Result<Option<Message>, pavane_bus::Error> {
         self.bus.dead_letter_at(sequence).await
     }
 
-    async fn declare(&self, _: &Topology, _: &str, _: Bytes) -> Result<(), pavane::bus::Error> {
+    async fn declare(&self, _: &Topology, _: &str, _: Bytes) -> Result<(), pavane_bus::Error> {
         self.touch("declare");
         Ok(())
     }
@@ -113,12 +113,12 @@ struct BrittleSubscription {
 }
 
 impl Subscription for BrittleSubscription {
-    async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, pavane::bus::Error> {
+    async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, pavane_bus::Error> {
         self.bus.touch(&self.name);
         self.subscription.receive(credits).await
     }
 
-    async fn close(self) -> Result<(), pavane::bus::Error> {
+    async fn close(self) -> Result<(), pavane_bus::Error> {
         self.subscription.close().await
     }
 }

@@ -2,14 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{
-    Config, Correlation,
-    any::Db,
-    bus::Memory,
-    contract::SystemClock,
-    inbox::{INBOX, forget, keep_partitions},
-    outbox::{Config as DbConfig, migration::OUTBOX},
-};
+use pavane::{Config, Correlation, any::Db, database::Config as DbConfig};
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
+use pavane_inbox::{INBOX, forget, keep_partitions};
+use pavane_outbox::migration::OUTBOX;
 use pavane_testkit::servers::Postgres;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{Config, any::Db, bus::Memory, contract::SystemClock, outbox::Config as DbConfig};
+use pavane::{Config, any::Db, database::Config as DbConfig};
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
 use pavane_testkit::servers::Postgres;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 

@@ -1,10 +1,12 @@
 //! A redrive names a stored dead letter, which is what is handled, whatever the redrive says.
 
-use pavane::{
-    bus::{Bus as _, Memory, Outgoing},
-    contract::{EventId, RawEnvelope, SagaId, SystemClock, codec, codec::Headers},
-    inbox::Consumer,
+use pavane::SagaId;
+use pavane_bus::{Bus as _, Memory, Outgoing};
+use pavane_contract::{
+    EventId, RawEnvelope, SystemClock,
+    codec::{self, Headers},
 };
+use pavane_inbox::{Consumer, internal::turn_now};
 
 use crate::stage::{Cancelled, Stage, Started, State, databases, envelope, until};
 
@@ -29,7 +31,7 @@ async fn say(stage: &Stage, subject: &str, headers: Headers, payload: Vec<u8>) {
 
 /// Takes turns until something was delivered.
 async fn turned(consumer: &mut Consumer<State, sqlx::Any, Memory>) {
-    while consumer.turn_now(1).await.unwrap() == 0 {
+    while turn_now(consumer, 1).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
 }

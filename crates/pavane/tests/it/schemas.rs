@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use pavane::{
     Config, Correlation, Declared, Envelope, Handled,
-    bus::Memory,
-    contract::SystemClock,
-    inbox::{forget, keep_partitions},
+    database::Config as DbConfig,
     on,
-    outbox::Config as DbConfig,
     postgres::{App, Db, Service, Tx},
 };
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
+use pavane_inbox::{forget, keep_partitions};
 use pavane_testkit::servers::Postgres;
 use sqlx::PgPool;
 use tokio::{sync::oneshot, task::JoinHandle};

@@ -8,21 +8,22 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Envelope, Event, Handled, HandlerError,
+    Config, Correlation, Envelope, Event, Handled, HandlerError, SagaId,
     any::{App, Call, Db, Entry, Service, Tx},
-    bus::{
-        Bus as _, Memory, Outgoing,
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    contract::{EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    inbox::{
-        Consumer,
-        dead_letter::{Address, redrive},
-    },
-    on, on_effect,
-    outbox::Config as DbConfig,
-    undo, undo_effect,
+    database::Config as DbConfig,
+    internal::into_parts,
+    on, on_effect, undo, undo_effect,
 };
+use pavane_bus::{
+    Bus as _, Memory, Outgoing,
+    topology::{DEAD_LETTERS, EVENTS},
+};
+use pavane_contract::{EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
+use pavane_inbox::{
+    Consumer,
+    dead_letter::{Address, redrive},
+};
+use pavane_outbox::internal::backlog;
 use pavane_testkit::servers::Postgres;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -147,7 +148,7 @@ async fn judge(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
 
 /// The wiring table.
 pub(crate) fn service(script: State) -> Service<State> {
-    let quick = |tuning: &mut pavane::inbox::Tuning| {
+    let quick = |tuning: &mut pavane::Tuning| {
         tuning.max_attempts = 3;
         tuning.backoff_base = Duration::from_millis(4);
         tuning.backoff_max = Duration::from_millis(40);
@@ -218,7 +219,7 @@ impl Stage {
     ) -> (Self, Consumer<State, sqlx::Any, Memory>) {
         let bus = Memory::new(Arc::new(SystemClock));
         let (stage, app) = Self::set(bus, url, folder).await;
-        let (consumers, _) = app.into_parts();
+        let (consumers, _) = into_parts(app);
         let consumer = consumers.into_iter().find(|consumer| consumer.name() == reaction).unwrap();
         (stage, consumer)
     }
@@ -335,7 +336,7 @@ impl Stage {
     /// Waits until everything published is handled and nothing waits in the outbox.
     pub(crate) async fn settle(&self) {
         until("the stage to come to rest", || async {
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let backlog = backlog(&self.db).await.unwrap();
             let idle = ["step", "take-back", "charge", "refund", "judge"].iter().all(|reaction| {
                 let pending = self.bus.pending(&format!("stage_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
@@ -356,7 +357,7 @@ impl Stage {
 
     /// How many dead letters wait in the database to be published.
     pub(crate) async fn letters_waiting(&self) -> i64 {
-        pavane::inbox::dead_letter::waiting(&self.db).await.unwrap()
+        pavane_inbox::dead_letter::waiting(&self.db).await.unwrap()
     }
 
     /// How many undos wait in the database for their step.
@@ -385,8 +386,8 @@ pub(crate) fn envelope<E: Event>(id: EventId, saga: SagaId, event: &E) -> RawEnv
         event: EventRef::of::<E>(),
         key: event.key(),
         source: "test".to_owned(),
-        time: pavane::contract::Clock::now(&SystemClock),
-        cause: pavane::contract::Cause::new(saga, pavane::contract::Clock::now(&SystemClock)),
+        time: pavane_contract::Clock::now(&SystemClock),
+        cause: pavane_contract::Cause::new(saga, pavane_contract::Clock::now(&SystemClock)),
     };
     Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
 }

@@ -3,15 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Handled,
+    Config, Envelope, Handled, Saga,
     any::{Db, Service, Tx},
-    bus::Memory,
-    choreography::Saga,
-    contract::SystemClock,
-    on, on_effect,
-    outbox::Config as DbConfig,
-    undo,
+    database::Config as DbConfig,
+    on, on_effect, undo,
 };
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
 
 use crate::stage::{Cancelled, Charged, Declined, Started, Stepped};
 

@@ -5,14 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Event, Handled,
+    Config, Correlation, Envelope, Event, Handled, SagaId,
     any::{App, Db, Service, Tx},
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
-    inbox::{Consumer, dead_letter::Progress},
+    database::{Config as DbConfig, Dialect, Emissions, Error},
+    internal::into_parts,
     on,
-    outbox::{Config as DbConfig, Correlation, Dialect, Emissions, Error},
 };
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS};
+use pavane_contract::{EventId, SystemClock, codec, subject};
+use pavane_inbox::{Consumer, dead_letter::Progress, internal::turn_now};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -72,7 +73,7 @@ impl Desk {
     async fn open((url, folder): (String, TempDir)) -> Self {
         let bus = Memory::new(Arc::new(SystemClock));
         let db = Db::open(DbConfig::new("clerk", &url)).await.unwrap();
-        let quick = |tuning: &mut pavane::inbox::Tuning| {
+        let quick = |tuning: &mut pavane::Tuning| {
             (tuning.max_attempts, tuning.backoff_base) = (3, Duration::from_millis(4));
         };
         let table = "create table filed (key text primary key)".into_sql_str();
@@ -82,7 +83,7 @@ impl Desk {
             Service::new("clerk", ()).migrations(tables).react("file", on(file).may_emit::<Filed>().tuned(quick));
         let app: App<(), Memory> = service.connect_to(db.clone(), bus.clone(), Config::new("")).await.unwrap();
         sqlx::query(INSERT).bind("taken").execute(db.writers()).await.unwrap();
-        let consumer = app.into_parts().0.into_iter().next().unwrap();
+        let consumer = into_parts(app).0.into_iter().next().unwrap();
         Self { db, bus, consumer, _folder: folder }
     }
 
@@ -95,14 +96,14 @@ impl Desk {
             let outgoing = Outgoing { subject, headers, payload: event.body, message_id: id.to_string() };
             self.bus.publish(vec![outgoing]).await.remove(0).unwrap();
         }
-        assert_eq!(self.consumer.turn_now(keys.len()).await.unwrap(), keys.len(), "all in one batch");
+        assert_eq!(turn_now(&mut self.consumer, keys.len()).await.unwrap(), keys.len(), "all in one batch");
     }
 
     /// Handles what comes again, until nothing does.
     async fn settle(&mut self) {
         let (bus, consumer) = (self.bus.clone(), tokio::sync::Mutex::new(&mut self.consumer));
         until("all notes to be dealt with", || async {
-            consumer.lock().await.turn_now(64).await.unwrap();
+            turn_now(&mut *consumer.lock().await, 64).await.unwrap();
             let pending = bus.pending("clerk_file").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })

@@ -1,6 +1,6 @@
 //! PostgreSQL over TLS: its certificate is looked at, and so is whose it is.
 
-use pavane::{outbox::Config as DbConfig, postgres::Db};
+use pavane::{database::Config as DbConfig, postgres::Db};
 use pavane_testkit::servers::{Postgres, PostgresCertificate, PostgresOptions, Tools};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sqlx::PgPool;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use pavane::{
-    Config, Envelope, Handled,
+    Config, Envelope, Handled, SagaId,
     any::{App, Service, Tx},
-    bus::{Bus as _, JetStream, Outgoing},
-    contract::{EventId, SagaId, SystemClock, codec, subject},
     on,
 };
+use pavane_bus::{Bus as _, JetStream, Outgoing};
+use pavane_contract::{EventId, SystemClock, codec, subject};
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use tokio::sync::oneshot;
 
@@ -61,7 +61,7 @@ async fn a_service_that_was_away_for_too_long_says_what_it_missed() {
     config.topology.max_age = Duration::from_secs(2);
     config.topology.duplicate_window = Duration::from_secs(1);
     config.relay.durability_horizon = Duration::from_secs(1);
-    let bus = JetStream::connect(pavane::bus::jetstream::Config::new(nats.url(), "publisher")).await.unwrap();
+    let bus = JetStream::connect(pavane_bus::jetstream::Config::new(nats.url(), "publisher")).await.unwrap();
 
     let app = connected(&config).await;
     publish(&bus, 2).await;

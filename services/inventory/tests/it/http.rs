@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use inventory::{SetStock, Stock};
 use pavane::{
     Config,
-    bus::{Bus as _, JetStream, jetstream},
     ops::{FieldError, HTTP_PATIENCE, Problem},
 };
+use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};

@@ -8,13 +8,9 @@ use contracts::{
     payment::PaymentAuthorized,
 };
 use inventory::{Inventory, service};
-use pavane::{
-    Config, Envelope, Event,
-    any::Db,
-    bus::{Bus as _, Memory, Outgoing, topology::EVENTS},
-    contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::Config as DbConfig,
-};
+use pavane::{Config, Envelope, Event, SagaId, any::Db, database::Config as DbConfig};
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::EVENTS};
+use pavane_contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
 use pavane_testkit::servers::Postgres;
 use sqlx::Row as _;
 use tempfile::TempDir;
@@ -125,8 +121,8 @@ impl Stage {
                 let pending = self.bus.pending(&format!("inventory_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
-            let letters = pavane::inbox::dead_letter::waiting(&self.db).await.unwrap();
+            let backlog = pavane_outbox::internal::backlog(&self.db).await.unwrap();
+            let letters = pavane_inbox::dead_letter::waiting(&self.db).await.unwrap();
             (idle && backlog.unsent == 0 && letters == 0).then_some(())
         })
         .await;

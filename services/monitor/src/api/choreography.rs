@@ -1,7 +1,7 @@
 //! The choreography: what was declared as a graph, and how it flows.
 
 use axum::{Json, extract::State};
-use pavane::choreography::{Choreography, Emission, Manifest, Role};
+use pavane_choreography::{Choreography, Emission, Manifest, Role};
 use pavane_observe::report::Flow;
 use serde::Serialize;
 use utoipa::ToSchema;

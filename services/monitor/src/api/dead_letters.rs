@@ -9,7 +9,8 @@ use axum::{
     http::StatusCode,
 };
 use pavane::{
-    contract::{SagaId, SystemClock},
+    SagaId,
+    contract::SystemClock,
     ops::{FieldError, PROBLEM_JSON, Problem},
 };
 use pavane_observe::{

@@ -10,7 +10,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use pavane::{
-    contract::{SagaId, SystemClock},
+    SagaId,
+    contract::SystemClock,
     ops::{PROBLEM_JSON, Problem},
 };
 use pavane_observe::{Filter, Page, SagaReport, SagaSummary, View, audit, event_at, report::Decision};

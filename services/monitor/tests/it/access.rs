@@ -1,7 +1,7 @@
 //! Who may read what the monitor knows, and from where.
 
 use monitor::{Settings, Token};
-use pavane::bus::jetstream::Config;
+use pavane_bus::jetstream::Config;
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Client, RequestBuilder, StatusCode, header};
 use tokio::net::TcpListener;

@@ -1,7 +1,7 @@
 //! What people do: redrive, discard, resolve.
 
 use monitor::Settings;
-use pavane::bus::topology::DEAD_LETTERS;
+use pavane_bus::topology::DEAD_LETTERS;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

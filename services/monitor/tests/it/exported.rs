@@ -8,10 +8,7 @@ mod saga;
 use std::{env, fs, path::Path};
 
 use monitor::Settings;
-use pavane::{
-    bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config, topology::EVENTS},
-    sqlx,
-};
+use pavane_bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config, topology::EVENTS};
 use pavane_testkit::{
     Stage, given,
     servers::{Nats, Tools},

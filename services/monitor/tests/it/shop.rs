@@ -8,11 +8,9 @@ use std::{
 };
 
 use monitor::{Settings, Token};
-use pavane::{
-    Config,
-    bus::{JetStream, jetstream},
-    contract::SystemClock,
-};
+use pavane::Config;
+use pavane_bus::{JetStream, jetstream};
+use pavane_contract::SystemClock;
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};

@@ -2,11 +2,9 @@ use contracts::{
     Money, OrderId,
     order::{CancelReason, OrderCancelled, OrderConfirmed},
 };
-use pavane::{
-    Event,
-    bus::Outgoing,
-    contract::{Cause, Clock, Envelope, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
-};
+use pavane::{Envelope, Event, SagaId};
+use pavane_bus::Outgoing;
+use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, SystemClock, codec, subject};
 use uuid::Uuid;
 
 pub(crate) const EMAIL: &str = "ada@example.org";

@@ -5,10 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use contracts::order::CancelReason;
 use notification::Settings;
-use pavane::{
-    Config,
-    bus::{Bus as _, JetStream, jetstream},
-};
+use pavane::Config;
+use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use reqwest::Client;
 use serde_json::{Value, json};

@@ -3,13 +3,9 @@ use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use contracts::OrderId;
 use notification::{Mailer, NAME, Notification, Settings, service};
-use pavane::{
-    Config,
-    any::Db,
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS},
-    contract::SystemClock,
-    outbox,
-};
+use pavane::{Config, any::Db, database::Config as DbConfig};
+use pavane_bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS};
+use pavane_contract::SystemClock;
 use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -37,7 +33,7 @@ impl World {
         (settings.smtp_url, settings.maildir) = (smtp_url, folder.path().join("maildir"));
         settings.smtp_timeout = Duration::from_secs(2);
         let bus = Memory::new(Arc::new(SystemClock));
-        let db = Db::open(outbox::Config::new(NAME, &url)).await?;
+        let db = Db::open(DbConfig::new(NAME, &url)).await?;
         let notification = Notification::new(Mailer::new(&settings)?);
         let config = Config::new("nats://not-used");
         let app = service(notification).connect_to(db.clone(), bus.clone(), config).await?;
@@ -58,7 +54,7 @@ impl World {
         eventually("everything handled", async || {
             let pending = REACTIONS.iter().filter_map(|name| self.bus.pending(&format!("{NAME}_{name}")));
             let busy = pending.map(|pending| pending.unsettled + pending.undelivered).sum::<usize>();
-            Ok((busy == 0 && pavane::inbox::dead_letter::waiting(&self.db).await? == 0).then_some(()))
+            Ok((busy == 0 && pavane_inbox::dead_letter::waiting(&self.db).await? == 0).then_some(()))
         })
         .await
     }

@@ -14,7 +14,7 @@ use axum::{
 };
 use contracts::OrderId;
 use futures_util::stream;
-use pavane::{contract::Timestamp, ops::Problem};
+use pavane::{Timestamp, ops::Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 

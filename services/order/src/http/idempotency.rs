@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use pavane::{
-    Correlation,
+    Correlation, Timestamp,
     any::{Db, Tx},
-    contract::Timestamp,
+    database::Emissions,
     ops::{FieldError, Problem},
-    outbox::Emissions,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -93,7 +92,7 @@ pub(crate) async fn forget_regularly(db: Db, stopping: CancellationToken) {
 }
 
 /// Deletes some expired keys. Returns whether there may be more.
-async fn forget(db: &Db) -> Result<bool, pavane::outbox::Error> {
+async fn forget(db: &Db) -> Result<bool, pavane::database::Error> {
     let mut tx = db.begin(Correlation::start(), Emissions::nothing("order/forget-keys")).await?;
     let expired = expired(tx.now());
     let forgotten = store::forget_keys(&mut tx, expired, KEYS).await?;

@@ -6,10 +6,8 @@ use contracts::{
     payment::PaymentCaptured,
 };
 use order::Orders;
-use pavane::{
-    Event as _,
-    contract::{RawEnvelope, SagaId, SystemClock},
-};
+use pavane::{Event as _, SagaId};
+use pavane_contract::{RawEnvelope, SystemClock};
 use serde_json::json;
 
 use crate::{

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use contracts::OrderId;
 use order::Settings;
-use pavane::{bus::Memory, contract::SystemClock};
+use pavane_bus::Memory;
+use pavane_contract::SystemClock;
 use reqwest::Response;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};

@@ -10,11 +10,8 @@ use contracts::{
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
 use order::Orders;
-use pavane::{
-    Event,
-    any::Db,
-    contract::{RawEnvelope, SagaId},
-};
+use pavane::{Event, SagaId, any::Db};
+use pavane_contract::RawEnvelope;
 use pavane_testkit::{VirtualClock, fault_matrix};
 
 use crate::says::Says;

@@ -1,7 +1,7 @@
 //! Requests and answers.
 
 use contracts::order::OrderPlaced;
-use pavane::outbox::Bounds;
+use pavane_outbox::Bounds;
 use serde_json::json;
 
 use crate::world::{Answer, World, facts, fine, sqlite, until};

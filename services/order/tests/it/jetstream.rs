@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use contracts::payment::PaymentDeclined;
 use order::Settings;
-use pavane::{
-    Config,
-    bus::{Bus as _, JetStream, jetstream},
-    contract::SagaId,
-};
+use pavane::{Config, SagaId};
+use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Process, ProcessOptions, Tools};
 use reqwest::Client;
 use serde_json::Value;

@@ -9,10 +9,8 @@ use contracts::{
     },
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{
-    Event,
-    contract::{RawEnvelope, SagaId},
-};
+use pavane::{Event, SagaId};
+use pavane_contract::RawEnvelope;
 use serde_json::json;
 
 use crate::world::{envelope, eur, fine};

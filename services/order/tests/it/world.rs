@@ -4,17 +4,13 @@ use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use contracts::{Currency, Money, OrderId};
 use order::{Orders, Settings};
-use pavane::{
-    Config, Envelope, Event,
-    any::Db,
-    bus::{
-        Bus as _, Memory, Outgoing,
-        memory::Stored,
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, codec, subject},
-    outbox::Config as DbConfig,
+use pavane::{Config, Envelope, Event, SagaId, any::Db, database::Config as DbConfig};
+use pavane_bus::{
+    Bus as _, Memory, Outgoing,
+    memory::Stored,
+    topology::{DEAD_LETTERS, EVENTS},
 };
+use pavane_contract::{Cause, Clock as _, EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
 use pavane_testkit::servers::Postgres;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -149,12 +145,12 @@ impl World {
     /// Waits until every event is handled and published.
     pub(crate) async fn settle(&self) {
         until("the service to come to rest", || async {
-            let backlog = pavane::outbox::relay::Relay::<sqlx::Any, Memory>::backlog(&self.db).await.unwrap();
+            let backlog = pavane_outbox::internal::backlog(&self.db).await.unwrap();
             let idle = REACTIONS.iter().all(|reaction| {
                 let pending = self.bus.pending(reaction).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });
-            let letters = pavane::inbox::dead_letter::waiting(&self.db).await.unwrap();
+            let letters = pavane_inbox::dead_letter::waiting(&self.db).await.unwrap();
             (backlog.unsent == 0 && letters == 0 && idle).then_some(())
         })
         .await;

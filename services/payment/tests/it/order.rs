@@ -3,11 +3,9 @@ use contracts::{
     order::{CancelReason, OrderCancelled, OrderPlaced},
     shipping::ShipmentCreated,
 };
-use pavane::{
-    Event,
-    bus::Outgoing,
-    contract::{Cause, Clock, Envelope, EventId, EventRef, Meta, SagaId, SystemClock, codec, subject},
-};
+use pavane::{Envelope, Event, SagaId};
+use pavane_bus::Outgoing;
+use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, SystemClock, codec, subject};
 use uuid::Uuid;
 
 pub(crate) const TOTAL: i64 = 4200;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use pavane::bus::Outgoing;
+use pavane_bus::Outgoing;
 use pavane_testkit::servers::Direction;
 use psp::Faults;
 use tokio::net::TcpListener;

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use contracts::OrderId;
-use pavane::contract::SystemClock;
+use pavane_contract::SystemClock;
 use pavane_testkit::servers::Proxy;
 use psp::{
     Faults, Psp,

@@ -2,10 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use contracts::OrderId;
-use pavane::{
-    Config,
-    bus::{Bus as _, JetStream, Outgoing, jetstream},
-};
+use pavane::Config;
+use pavane_bus::{Bus as _, JetStream, Outgoing, jetstream};
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use payment::{NAME, Settings};
 use reqwest::Client;

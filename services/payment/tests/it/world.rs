@@ -5,10 +5,13 @@ use contracts::OrderId;
 use pavane::{
     Config,
     any::{Db, Readiness},
-    bus::{Bus as _, Memory, Outgoing, topology::DEAD_LETTERS, topology::EVENTS},
-    contract::SystemClock,
-    outbox,
+    database::Config as DbConfig,
 };
+use pavane_bus::{
+    Bus as _, Memory, Outgoing,
+    topology::{DEAD_LETTERS, EVENTS},
+};
+use pavane_contract::SystemClock;
 use payment::{NAME, Payment, PspClient, Settings, service};
 use psp::Faults;
 use sqlx::Row as _;
@@ -72,7 +75,7 @@ impl World {
         let mut settings = Settings::default();
         (settings.psp_url, settings.psp_timeout) = (psp_url.to_owned(), psp_timeout);
         let bus = Memory::new(Arc::new(SystemClock));
-        let db = Db::open(outbox::Config::new(NAME, &url)).await?;
+        let db = Db::open(DbConfig::new(NAME, &url)).await?;
         let payment = Payment::new(PspClient::new(&settings)?);
         let app = service(payment).connect_to(db.clone(), bus.clone(), Config::new("nats://not-used")).await?;
         let (readiness, stop) = (app.readiness(), CancellationToken::new());
@@ -92,7 +95,7 @@ impl World {
         eventually("everything handled", async || {
             let pending = REACTIONS.iter().filter_map(|name| self.bus.pending(&format!("{NAME}_{name}")));
             let busy = pending.map(|pending| pending.unsettled + pending.undelivered).sum::<usize>();
-            let letters = pavane::inbox::dead_letter::waiting(&self.db).await?;
+            let letters = pavane_inbox::dead_letter::waiting(&self.db).await?;
             Ok((busy == 0 && letters == 0 && self.waiting().await? == 0 && self.readiness.backlog().await?.unsent == 0)
                 .then_some(()))
         })

@@ -2,11 +2,8 @@
 
 use std::net::SocketAddr;
 
-use pavane::{
-    Config, Event,
-    bus::{Bus as _, JetStream, jetstream},
-    ops::Problem,
-};
+use pavane::{Config, Event, ops::Problem};
+use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};

@@ -5,13 +5,13 @@ use shipping::{Shipping, service};
 #[test]
 fn the_wiring_table_is_as_the_others_know_it() {
     let manifest = service(Shipping).manifest();
-    let refs = |events: &[pavane::contract::EventRef]| events.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let refs = |events: &[pavane_contract::EventRef]| events.iter().map(ToString::to_string).collect::<Vec<_>>();
     let lines: Vec<_> = manifest
         .reactions
         .iter()
         .map(|reaction| {
             let emits: Vec<_> =
-                reaction.emits.iter().flat_map(pavane::choreography::Emission::events).cloned().collect();
+                reaction.emits.iter().flat_map(pavane_choreography::Emission::events).cloned().collect();
             format!("{}: {} -> {}", reaction.name, refs(&reaction.on).join(", "), refs(&emits).join(" | "))
         })
         .collect();

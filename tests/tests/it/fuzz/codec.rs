@@ -1,7 +1,7 @@
 //! Events as they arrive, in binary and in structured mode.
 
 use bytes::Bytes;
-use pavane::contract::{RawEnvelope, codec};
+use pavane_contract::{RawEnvelope, codec};
 use proptest::prelude::*;
 use serde_json::Value;
 

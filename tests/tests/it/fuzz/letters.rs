@@ -1,14 +1,12 @@
 //! Dead letters: what can't be handled is kept as it came.
 
 use inventory::Inventory;
-use pavane::{
-    bus::{
-        Outgoing,
-        topology::{DEAD_LETTERS, EVENTS},
-    },
-    contract::codec::Headers,
-    inbox::dead_letter::header,
+use pavane_bus::{
+    Outgoing,
+    topology::{DEAD_LETTERS, EVENTS},
 };
+use pavane_contract::codec::Headers;
+use pavane_inbox::dead_letter::header;
 use pavane_testkit::given;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;

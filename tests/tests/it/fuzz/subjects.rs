@@ -1,6 +1,7 @@
 //! Subjects, and the keys in them.
 
-use pavane::contract::{EventRef, Key, subject};
+use pavane::Key;
+use pavane_contract::{EventRef, subject};
 use proptest::prelude::*;
 
 use super::fuzz;

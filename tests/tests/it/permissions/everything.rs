@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use pavane::{
-    bus::{
-        Bus as _, Topology,
-        topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
-    },
-    choreography::Manifest,
+use pavane_bus::{
+    Bus as _, Topology,
+    topology::{AUDIT, DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
 };
+use pavane_choreography::Manifest;
 use pavane_testkit::servers::{Nats, NatsOptions, Tools};
 use serde_json::{Value, json};
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use pavane::{
-    choreography::Reaction,
-    contract::{EventId, RawEnvelope},
-    outbox::{CrashPoint, Database},
-};
+use pavane::database::Database;
+use pavane_choreography::Reaction;
+use pavane_contract::{EventId, RawEnvelope};
+use pavane_outbox::internal::CrashPoint;
 
 use super::{Cell, Contents};
 use crate::{VirtualClock, script::phrase};

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use pavane::{
-    bus::{Bus as _, memory, topology::EVENTS},
-    contract::Clock as _,
-    outbox::Database,
-};
+use pavane::database::Database;
+use pavane_bus::{Bus as _, memory, topology::EVENTS};
+use pavane_contract::Clock as _;
 
 use super::{super::Fault, Scheduler, steps::Step};
 

@@ -1,6 +1,6 @@
 //! The processes of all services, and who in them may have something to do.
 
-use pavane::contract::Timestamp;
+use pavane::Timestamp;
 
 use super::super::cast::{Stepped, Worker};
 use crate::random::Random;

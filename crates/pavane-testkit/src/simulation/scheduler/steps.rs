@@ -2,10 +2,9 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use pavane::{
-    contract::Clock as _,
-    outbox::{Database, relay},
-};
+use pavane::database::Database;
+use pavane_contract::Clock as _;
+use pavane_outbox::relay;
 
 use super::{
     super::{

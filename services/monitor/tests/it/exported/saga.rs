@@ -4,7 +4,7 @@
 //! `pavane-testkit` with what its tables had: `given(service()).await` where that was nothing.
 //! Personal data is left out: it is `(personal)`, whatever its type. Where a type of its own refuses that, make something up.
 
-use pavane::contract::codec;
+use pavane_contract::codec;
 
 use super::stage;
 

@@ -1,12 +1,9 @@
 use std::sync::Arc;
 
 use contracts::OrderId;
-use pavane::{
-    Config,
-    bus::Memory,
-    contract::{Clock as _, SystemClock},
-    outbox::Config as DbConfig,
-};
+use pavane::{Config, database::Config as DbConfig};
+use pavane_bus::Memory;
+use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::servers::Postgres;
 use serde_json::json;
 

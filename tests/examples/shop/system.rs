@@ -9,7 +9,7 @@ use contracts::{
 use inventory::Inventory;
 use notification::{Mailer, Notification};
 use order::Orders;
-use pavane::{Correlation, contract::SagaId, sqlx};
+use pavane::{Correlation, SagaId};
 use pavane_testkit::{BoxError, Saga, System, World};
 use payment::{Payment, PspClient};
 use shipping::Shipping;

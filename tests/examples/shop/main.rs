@@ -1,11 +1,11 @@
 //! Simulates the shop under faults: its five services' own reactions, and the payment provider.
 //!
-//! `cargo run --release -p pavane-testkit --example shop --` with what `simulate/cli.rs` says.
+//! `cargo run --release -p shop-tests --example shop --` with what `crates/pavane-testkit/examples/simulate/cli.rs` says.
 #![expect(clippy::print_stdout, reason = "it is what the command is for")]
 #![expect(clippy::print_stderr, reason = "and this is for how far it is, or what is wrong with it")]
 
 mod books;
-#[path = "../simulate/cli.rs"]
+#[path = "../../../crates/pavane-testkit/examples/simulate/cli.rs"]
 mod cli;
 mod provider;
 mod system;

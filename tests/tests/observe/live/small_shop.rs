@@ -10,10 +10,8 @@ use std::{
 };
 
 use pavane::{
-    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError,
+    Config, Correlation, Declared, Envelope, Event, Handled, HandlerError, Saga, Tuning,
     any::{Call, Entry, Service, Tx},
-    choreography::Saga,
-    inbox::Tuning,
     on, on_effect,
 };
 use pavane_testkit::servers::Nats;

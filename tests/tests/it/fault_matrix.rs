@@ -14,7 +14,8 @@ use contracts::{
 use inventory::Inventory;
 use notification::{Mailer, Notification};
 use order::Orders;
-use pavane::{choreography::Manifest, contract::SystemClock, sqlx};
+use pavane_choreography::Manifest;
+use pavane_contract::SystemClock;
 use pavane_testkit::{FaultMatrix, fault_matrix};
 use payment::{Payment, PspClient};
 use psp::Psp;

@@ -1,7 +1,7 @@
 //! Watches the shop while it handles many orders, and tells every false alarm: a saga that is called stuck although its
 //! order ends well.
 //!
-//! `cargo run --release -p pavane-observe --example watched [orders] [at once]`
+//! `cargo run --release -p shop-tests --example watched [orders] [at once]`
 #![expect(clippy::print_stdout, reason = "it reports")]
 
 use std::time::Duration;

@@ -5,11 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use pavane::{
-    contract::SagaId,
-    sqlx::{self, Row as _, any::AnyRow},
-};
+use pavane::SagaId;
 use pavane_testkit::{BoxError, Violation, World};
+use sqlx::{Row as _, any::AnyRow};
 use tempfile::TempDir;
 
 use super::{provider::Provider, system::SHELF};

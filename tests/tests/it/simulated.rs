@@ -9,7 +9,7 @@ mod system;
 
 use std::io::{self, Write as _};
 
-use pavane::contract::{Clock as _, SystemClock};
+use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::{Bug, Fault, Plan, simulate};
 
 const SAGAS: usize = 15;
@@ -42,7 +42,7 @@ fn it_holds_under_faults_that_nobody_has_seen_yet() {
     let first = SystemClock.random() >> 32;
     let told = writeln!(
         io::stderr(),
-        "fresh seeds {first} to {}; to replay one: cargo run -p pavane-testkit --example shop -- SEED --sagas {SAGAS}",
+        "fresh seeds {first} to {}; to replay one: cargo run -p shop-tests --example shop -- SEED --sagas {SAGAS}",
         first + SEEDS - 1
     );
     told.unwrap();
