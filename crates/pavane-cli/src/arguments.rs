@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     completions,
     dead_letters::{self, retry_undo},
-    doctor, explain, map, outbox, resolve, trace, watch,
+    doctor, explain, map, migrations, outbox, resolve, trace, watch,
 };
 
 /// Draws, checks, traces, watches and mends a deployment of services built with Pavane.
@@ -89,6 +89,10 @@ pub(crate) enum Command {
     ///
     /// Exit status 1 when there is a finding that is more than a remark.
     Doctor(doctor::Arguments),
+    /// Print the SQL of the framework's tables, for a tool of your own that runs migrations.
+    ///
+    /// A service that starts on tables made by it has nothing left to do there. This asks no server and no database.
+    Migrations(migrations::Arguments),
     /// Write the completions for a shell.
     Completions(completions::Arguments),
 }

@@ -1,30 +1,11 @@
-//! What a stage is made of, for whoever builds another one: a database, events as others emit them, and what came of them.
-
-use std::sync::Arc;
+//! What a stage is made of, for whoever builds another one: events as others emit them, and what came of them.
 
 use pavane::{
     bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS},
     contract::{Cause, Clock, Envelope, Event, EventId, EventRef, Meta, RawEnvelope, SagaId, codec, subject},
-    database::Db,
-    outbox::{self, CrashPoints, Database},
 };
 
 use crate::DeadLetter;
-
-/// The URL of a database in memory.
-pub(crate) const IN_MEMORY: &str = "sqlite::memory:";
-
-/// A database in memory. It lives as long as the value.
-pub(crate) async fn open_database<DB: Database>(
-    service: &str,
-    clock: Arc<dyn Clock>,
-    crash_points: Option<Arc<dyn CrashPoints>>,
-) -> Db<DB> {
-    let mut config = outbox::Config::new(service, IN_MEMORY);
-    config.clock = clock;
-    config.crash_points = crash_points;
-    Db::open(config).await.unwrap_or_else(|error| panic!("failed to open a SQLite database in memory: {error}"))
-}
 
 /// An event as if another service had emitted it.
 pub(crate) fn envelope<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> RawEnvelope {
