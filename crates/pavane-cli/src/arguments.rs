@@ -6,7 +6,7 @@ use crate::{
     commands::{
         completions,
         dead_letters::{self, retry_undo},
-        doctor, explain, map, outbox, provision, resolve, trace, watch,
+        doctor, explain, map, migrations, outbox, provision, resolve, trace, watch,
     },
     connection::Connection,
 };
@@ -71,6 +71,10 @@ pub(crate) enum Command {
     /// What exists is left as it is, or its limits are raised; what would have to change otherwise is named. Consumers belong to
     /// the services, which name the command that creates a missing one.
     Provision(provision::Arguments),
+    /// Print the SQL of the framework's tables, for a tool of your own that runs migrations.
+    ///
+    /// A service that starts on tables made by it has nothing left to do there. This asks no server and no database.
+    Migrations(migrations::Arguments),
     /// Write the completions for a shell.
     Completions(completions::Arguments),
 }

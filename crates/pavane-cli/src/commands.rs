@@ -5,6 +5,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod map;
+pub(crate) mod migrations;
 pub(crate) mod outbox;
 pub(crate) mod provision;
 pub(crate) mod resolve;
@@ -28,6 +29,9 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
     if let Command::Outbox(command) = &command {
         return outbox::run(command, connection.patience, *output).await;
     }
+    if let Command::Migrations(arguments) = &command {
+        return migrations::run(arguments, *output);
+    }
     let deployment = Deployment::connect(&connection).await?;
     match command {
         Command::Map(arguments) => map::run(&deployment, &arguments, *output).await,
@@ -41,6 +45,6 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Explain(arguments) => explain::run(&deployment, &arguments, *output).await,
         Command::Doctor(arguments) => doctor::run(&deployment, &arguments, *output).await,
         Command::Provision(arguments) => provision::run(&deployment, &arguments, *output).await,
-        Command::Outbox(_) | Command::Completions(_) => Ok(Exit::Fine),
+        Command::Outbox(_) | Command::Migrations(_) | Command::Completions(_) => Ok(Exit::Fine),
     }
 }

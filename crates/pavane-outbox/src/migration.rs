@@ -1,5 +1,7 @@
 //! Migrations of the framework's own tables, kept apart from the user's.
 
+mod store;
+
 use std::borrow::Cow;
 
 use sqlx::{
@@ -17,6 +19,18 @@ pub struct Schema {
     pub table: &'static str,
     /// Description and script of each.
     pub scripts: &'static [(&'static str, Statement)],
+}
+
+/// A migration as a script for a tool that isn't ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// Which one it is of its schema's, counted from 1.
+    pub version: i64,
+    /// What it is about.
+    pub description: String,
+    /// Its statements, which belong into one transaction.
+    pub sql: String,
 }
 
 /// The tables of the outbox.
@@ -55,12 +69,28 @@ pub const OUTBOX: Schema = Schema {
 };
 
 impl Schema {
-    pub(crate) async fn apply<DB: Database>(&self, pool: &Pool<DB>, dialect: Dialect) -> Result<(), MigrateError> {
-        let migrations = (1..).zip(self.scripts).map(|(version, (description, script))| {
+    /// The migrations as scripts for a tool that isn't ours, in the order in which they are to be run.
+    ///
+    /// Each does what the migration does and records that it ran, as [`Db::migrate`](crate::Db::migrate) does: a service that starts
+    /// later finds nothing to do, and needs no right to make tables.
+    pub fn exported(&self, dialect: Dialect) -> Vec<Exported> {
+        let exported = self.migrations(dialect).map(|migration| Exported {
+            version: migration.version,
+            description: migration.description.clone().into_owned(),
+            sql: store::exported(self.table, &migration, dialect),
+        });
+        exported.collect()
+    }
+
+    fn migrations(&self, dialect: Dialect) -> impl Iterator<Item = Migration> {
+        (1..).zip(self.scripts).map(move |(version, (description, script))| {
             let sql = script.on(dialect).into_sql_str();
             Migration::new(version, Cow::Borrowed(description), MigrationType::Simple, sql, false)
-        });
-        let mut migrator = Migrator::with_migrations(migrations.collect());
+        })
+    }
+
+    pub(crate) async fn apply<DB: Database>(&self, pool: &Pool<DB>, dialect: Dialect) -> Result<(), MigrateError> {
+        let mut migrator = Migrator::with_migrations(self.migrations(dialect).collect());
         migrator.dangerous_set_table_name(self.table);
         DB::migrate(pool, &migrator).await
     }

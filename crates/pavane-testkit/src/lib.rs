@@ -1,12 +1,16 @@
 //! What Pavane's tests, and the tests of services built on it, are made with.
 //!
-//! - [`given`]: one service on a stage in memory; events go in, events and rows come out, nothing waits.
+//! - [`given`]: one service on a stage; events go in, events and rows come out, nothing waits.
 //! - [`fault_matrix`]: every reaction of one service under every fault, in one line.
 //! - [`simulate`]: all services of a system under faults, on simulated time, from one seed.
+//!
+//! A service of `pavane::postgres` gets a real PostgreSQL in all three, every other one SQLite in memory.
+//!
 //! - [`servers`]: a real nats-server, a real PostgreSQL, real processes, and a network between them that fails on demand.
 
 mod actor;
 mod clock;
+mod database;
 mod dead_letter;
 mod matrix;
 mod random;

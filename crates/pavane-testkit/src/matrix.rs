@@ -8,19 +8,23 @@ mod trial;
 use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::atomic::AtomicU64};
 
 use pavane::{
-    Event, SagaId, Timestamp,
+    Event, SagaId,
     database::{Database, Db, Service},
 };
 use pavane_bus::Memory;
 use pavane_choreography::{Manifest, Reaction};
-use pavane_contract::{Clock as _, EventRef, RawEnvelope, SystemClock};
+use pavane_contract::{EventRef, RawEnvelope};
 
 pub use report::{Case, Report};
 
-use crate::{VirtualClock, actor::Actor, stage};
+use crate::{
+    VirtualClock,
+    actor::Actor,
+    database::{Databases, Place},
+    stage,
+};
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
-type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 
 /// Runs every reaction of a service under every fault, and compares what is left behind with a run without faults.
 ///
@@ -41,10 +45,13 @@ type FreshDatabase = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String>>>>;
 /// Expected is the same as without the fault: the same rows, steps, outcomes, timers, events and dead letters. Where the
 /// fault is the event's, expected is a dead letter and nothing else.
 ///
-/// Limits: it runs on SQLite in memory, one transaction at a time, or slower, [on PostgreSQL](FaultMatrix::on_postgres), where
-/// a statement that fails takes its transaction with it, whatever the handler makes of the error. The service's clock stands still. Ids that the service
-/// makes up are all taken for the same one. Errors of the database hit rows that are written; a statement that only reads
-/// fails no differently from a crash before the commit.
+/// It runs on SQLite in memory; a service of `pavane::postgres` on a real PostgreSQL that is found or fetched, in a new database
+/// for each trial, which is slower. There a statement that fails takes its transaction with it, whatever the handler makes of the error.
+///
+/// Limits: one transaction at a time. The service's clock stands still. Ids that the service makes up are all taken for the same one,
+/// and so are PostgreSQL's times of now in columns. Numbers that PostgreSQL gives out for a column are the same in each trial, also
+/// after a rollback; those of a sequence that belongs to no column are not. Errors of the database hit rows that are written; a
+/// statement that only reads fails no differently from a crash before the commit.
 ///
 /// # Examples
 ///
@@ -73,10 +80,9 @@ where
         given_up: Vec::new(),
         saga: None,
         prepare: None,
-        fresh: None,
+        databases: Databases::new(Place::of::<DB>()),
         before: Vec::new(),
         known_ids: HashSet::new(),
-        made_at: SystemClock.now(),
         trials: AtomicU64::new(0),
     }
 }
@@ -90,15 +96,20 @@ pub struct FaultMatrix<S, DB: Database = sqlx::Any> {
     given_up: Vec<RawEnvelope>,
     saga: Option<SagaId>,
     prepare: Option<Prepare<DB>>,
-    /// A PostgreSQL database for each trial.
-    fresh: Option<FreshDatabase>,
+    databases: Databases,
     /// What a reaction must be preceded by.
     before: Vec<(String, RawEnvelope)>,
     /// Ids in the examples, which are the same in all runs.
     known_ids: HashSet<String>,
-    /// The time of all trials on PostgreSQL.
-    made_at: Timestamp,
     trials: AtomicU64,
+}
+
+impl<S> FaultMatrix<S, sqlx::Any> {
+    /// Runs a service that runs on either database on a real PostgreSQL, as a service of `pavane::postgres` always is.
+    pub fn on_postgres(mut self) -> Self {
+        self.databases = Databases::new(Place::Postgres);
+        self
+    }
 }
 
 impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
@@ -154,13 +165,6 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     /// Prepares the database before each run: the rows that the examples are about.
     pub fn given<F: Future<Output = ()> + 'static>(mut self, prepare: impl Fn(Db<DB>) -> F + 'static) -> Self {
         self.prepare = Some(Box::new(move |db| Box::pin(prepare(db))));
-        self
-    }
-
-    /// Runs it on PostgreSQL: `fresh` makes a new, empty database for each trial and returns its URL, as
-    /// [`Postgres::fresh_database`](crate::servers::Postgres::fresh_database) does.
-    pub fn on_postgres<F: Future<Output = String> + 'static>(mut self, fresh: impl Fn() -> F + 'static) -> Self {
-        self.fresh = Some(Box::new(move || Box::pin(fresh())));
         self
     }
 

@@ -19,7 +19,7 @@ use std::{
     fmt,
     ops::Range,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -37,7 +37,12 @@ pub use system::{BoxError, Saga, System, Violation, World};
 pub use trace::{Entry, Trace};
 pub use wire::{SimulatedBus, SimulatedSubscription};
 
-/// Simulates a system: real handlers on real databases in memory, on a bus, a network and a clock that are simulated.
+use crate::database::{Databases, Place};
+
+/// Simulates a system: real handlers on real databases, on a bus, a network and a clock that are simulated.
+///
+/// The databases are SQLite in memory. Services of `pavane::postgres` get a real PostgreSQL that is found or fetched, with a database
+/// for each, which is slower.
 ///
 /// One scheduler picks every step by a seed: which reaction takes how many events, which relay publishes, when a customer
 /// orders or cancels, which process dies where and starts again, what the broker and the network lose, and how time
@@ -52,7 +57,8 @@ pub fn simulate<DB: Database, B: Fn(&mut System<DB>) + Send + Sync>(build: B) ->
     /// A run waits for the threads of its databases most of the time: so many share a processor.
     const RUNS_PER_PROCESSOR: usize = 4;
     let threads = RUNS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, usize::from);
-    Simulation { build, sagas: 10, seeds: 0..100, threads, bug: None, database: std::marker::PhantomData }
+    let databases = Arc::new(Databases::new(Place::of::<DB>()));
+    Simulation { build, sagas: 10, seeds: 0..100, threads, bug: None, databases, database: std::marker::PhantomData }
 }
 
 /// What [`simulate`] runs.
@@ -64,6 +70,7 @@ pub struct Simulation<DB, B> {
     seeds: Range<u64>,
     threads: usize,
     bug: Option<Bug>,
+    databases: Arc<Databases>,
     database: std::marker::PhantomData<fn() -> DB>,
 }
 
@@ -97,6 +104,14 @@ pub struct Counterexample {
     pub run: Run,
 }
 
+impl<B> Simulation<sqlx::Any, B> {
+    /// Runs services that run on either database on a real PostgreSQL, as those of `pavane::postgres` always are.
+    pub fn on_postgres(mut self) -> Self {
+        self.databases = Arc::new(Databases::new(Place::Postgres));
+        self
+    }
+}
+
 impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
     /// How many sagas begin in each run. Default 10.
     pub const fn sagas(mut self, sagas: usize) -> Self {
@@ -124,7 +139,7 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
 
     /// Runs one plan, and writes down everything that happens.
     pub fn replay(&self, plan: Plan) -> Run {
-        run::run(plan, self.bug, true, &self.build)
+        run::run(plan, self.bug, true, &self.databases, &self.build)
     }
 
     /// Runs the seeds on all processors, until one goes wrong; then shrinks that.
@@ -153,7 +168,7 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
                 if seed >= self.seeds.end {
                     return;
                 }
-                let run = run::run(Plan::of(seed, self.sagas), self.bug, false, &self.build);
+                let run = run::run(Plan::of(seed, self.sagas), self.bug, false, &self.databases, &self.build);
                 let mut outcome = locked(&outcome);
                 outcome.add(&run, started.elapsed());
                 tell(&outcome);
@@ -185,7 +200,7 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
     /// Takes away everything that a failing run doesn't need to fail.
     pub fn shrink(&self, run: Run) -> Counterexample {
         let found = run.plan.clone();
-        let smallest = shrink::smallest(run, |plan| run::run(plan, self.bug, false, &self.build));
+        let smallest = shrink::smallest(run, |plan| run::run(plan, self.bug, false, &self.databases, &self.build));
         Counterexample { found, run: self.replay(smallest) }
     }
 }

@@ -16,11 +16,19 @@ use pavane::{
 use pavane_bus::{Memory, topology::EVENTS};
 use pavane_contract::{EventId, EventRef, RawEnvelope};
 
-pub(crate) use parts::{IN_MEMORY, dead_letters, envelope, open_database, publish, read};
+pub(crate) use parts::{dead_letters, envelope, publish, read};
 
-use crate::{DeadLetter, VirtualClock, actor::Actor};
+use crate::{
+    DeadLetter, VirtualClock,
+    actor::Actor,
+    database::{Place, Settings, TestDatabase},
+};
 
-/// Puts a service on a stage: an in-memory database, a bus in memory and a clock that only moves when told to.
+/// Puts a service on a stage: a database of its own, a bus in memory and a clock that only moves when told to.
+///
+/// The database is SQLite in memory. For a service of `pavane::postgres` it is a new database on a real PostgreSQL server, which is
+/// found or fetched ([`servers::Tools`](crate::servers::Tools)), started once for all tests of the program, and made to go by the
+/// stage's clock.
 ///
 /// # Examples
 ///
@@ -51,13 +59,22 @@ use crate::{DeadLetter, VirtualClock, actor::Actor};
 /// # }
 /// ```
 pub fn given<S: Send + Sync + 'static, DB: Database>(service: Service<S, DB>) -> Given<S, DB> {
-    Given { service }
+    Given { service, place: Place::of::<DB>() }
 }
 
 /// A service that is about to go on stage. Await it to have the [`Stage`].
 #[must_use = "await it"]
 pub struct Given<S, DB: Database = sqlx::Any> {
     service: Service<S, DB>,
+    place: Place,
+}
+
+impl<S> Given<S, sqlx::Any> {
+    /// Puts a service that runs on either database on a real PostgreSQL, as a service of `pavane::postgres` always is.
+    pub const fn on_postgres(mut self) -> Self {
+        self.place = Place::Postgres;
+        self
+    }
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Given<S, DB> {
@@ -79,7 +96,7 @@ impl<S: Send + Sync + 'static, DB: Database> IntoFuture for Given<S, DB> {
 
     /// # Panics
     ///
-    /// When the service can't start.
+    /// When the service can't start, or there is no PostgreSQL for it: the message says how to get one.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(Stage::open(self))
     }
@@ -93,7 +110,7 @@ pub struct Stage<S, DB: Database = sqlx::Any> {
     actor: Actor<S, DB, Memory>,
     entries: Vec<(String, Entry<DB>)>,
     state: Arc<S>,
-    db: Db<DB>,
+    database: TestDatabase<DB>,
     bus: Memory,
     clock: VirtualClock,
     saga: SagaId,
@@ -105,18 +122,20 @@ pub struct Stage<S, DB: Database = sqlx::Any> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
-    async fn open(Given { service }: Given<S, DB>) -> Self {
+    async fn open(Given { service, place }: Given<S, DB>) -> Self {
         let clock = VirtualClock::new(0);
         let bus = Memory::new(Arc::new(clock.clone()));
         let name = service.manifest().service;
-        let db = open_database(&name, Arc::new(clock.clone()), None).await;
-        let app = Actor::connect(service, db.clone(), bus.clone()).await;
+        let database =
+            TestDatabase::open(place, &Settings { service: name, clock: Arc::new(clock.clone()), crash_points: None })
+                .await;
+        let app = Actor::connect(service, database.db.clone(), bus.clone()).await;
         let app = app.unwrap_or_else(|error| panic!("failed to start the service: {error}"));
         let entries = app.entries().map(|(name, entry)| (name.to_owned(), entry)).collect();
         let (state, saga) = (Arc::clone(app.state()), SagaId::new(&clock));
         let actor = Actor::of(app);
         let (given, deliveries, before, next_timer) = (HashSet::new(), 0, 0, None);
-        Self { actor, entries, state, db, bus, clock, saga, given, deliveries, before, next_timer }
+        Self { actor, entries, state, database, bus, clock, saga, given, deliveries, before, next_timer }
     }
 
     /// Gives the service an event of the stage's saga, and lets it work until it rests.
@@ -220,7 +239,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
 
     /// The service's database.
     pub const fn db(&self) -> &Db<DB> {
-        &self.db
+        &self.database.db
     }
 
     /// The service's state, as its reactions see it.

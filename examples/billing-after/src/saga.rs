@@ -70,7 +70,7 @@ pub(crate) fn service() -> Service<()> {
 
 #[cfg(test)]
 mod tests {
-    use pavane_testkit::{fault_matrix, servers::Postgres};
+    use pavane_testkit::fault_matrix;
 
     use super::*;
 
@@ -81,8 +81,7 @@ mod tests {
                 let insert = "insert into invoices (customer, cents) values ('Thoinot', 1999)";
                 sqlx::query(insert).execute(db.writers()).await.unwrap();
             })
-            .event(&TransferArrived { invoice: 1 })
-            .on_postgres(async || Postgres::shared().await.unwrap().fresh_database().await.unwrap());
+            .event(&TransferArrived { invoice: 1 });
         Box::pin(matrix.assert()).await;
     }
 

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use monitor::Settings;
-use pavane::{Config, ops, shutdown_signal};
+use pavane::{ops, shutdown_signal};
 use pavane_bus::jetstream;
 
 #[tokio::main]

@@ -8,6 +8,7 @@ mod doctor;
 mod drawing;
 mod failing;
 mod live;
+mod migrations;
 mod outbox;
 mod resolving;
 mod stage;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pavane_bus::topology::EVENTS;
 use pavane_contract::{Event as _, EventRef};
-use pavane_outbox::{Config, Correlation, Database, Db, Emissions};
+use pavane_outbox::{Config, Correlation, Database, Db, Emissions, internal::emit_raw};
 use serde_json::json;
 use sqlx::{Any, Postgres, Sqlite};
 
@@ -27,7 +27,7 @@ async fn emit<DB: Database>(url: &str) {
     let db = Db::<DB>::open(Config::new("shelf", url)).await.unwrap();
     let mut tx = db.begin(Correlation::start(), Emissions::new("shelf/test", everything())).await.unwrap();
     for body in BODIES {
-        tx.emit_raw(EventRef::of::<Noted>(), noted("a", "").key(), body.to_vec()).await.unwrap();
+        emit_raw(&mut tx, EventRef::of::<Noted>(), noted("a", "").key(), body.to_vec()).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

@@ -9,7 +9,7 @@ use std::{
 
 use pavane::{
     SagaId,
-    database::{Config as DbConfig, Database, Db},
+    database::{Database, Db},
 };
 use pavane_bus::{
     Bus as _, Memory, Outgoing,
@@ -31,12 +31,22 @@ use super::{FaultMatrix, store};
 use crate::{
     VirtualClock,
     actor::Actor,
+    database::{Settings, TestDatabase},
     script::{Script, Stop, drive},
     stage,
 };
 
 /// Why a trial can't go on, as a sentence.
 pub(super) type Failure = String;
+
+/// Why a service has no tables. Reads after "it can't start: ".
+#[derive(Debug, thiserror::Error)]
+enum SetUp {
+    #[error(transparent)]
+    Tables(pavane::Error),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
 
 /// A service on its own database and bus.
 ///
@@ -46,6 +56,7 @@ pub(super) struct Trial<'m, S, DB: Database> {
     matrix: &'m FaultMatrix<S, DB>,
     service: String,
     pub(super) db: Db<DB>,
+    database: TestDatabase<DB>,
     bus: Memory,
     bus_clock: VirtualClock,
     pub(super) script: Arc<Script>,
@@ -64,33 +75,33 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         // Each trial has its own ids, so that what the service's state remembers of one can't be taken for another's.
         let number = matrix.trials.fetch_add(1, Ordering::Relaxed);
         let (clock, bus_clock) = (VirtualClock::new(number), VirtualClock::new(!number));
-        if matrix.fresh.is_some() {
-            // PostgreSQL has a clock of its own, and takes a saga that began long ago for forgotten.
-            clock.advance_to(matrix.made_at);
-        }
         let bus = Memory::new(Arc::new(bus_clock.clone()));
         let script = Arc::new(Script::default());
-        let name = (matrix.start)().manifest().service;
-        let url = match &matrix.fresh {
-            Some(fresh) => fresh().await,
-            None => stage::IN_MEMORY.to_owned(),
+        let tables = (matrix.start)();
+        let service = tables.manifest().service;
+        let settings = Settings {
+            service: service.clone(),
+            clock: Arc::new(clock.clone()),
+            crash_points: Some(Arc::clone(&script) as _),
         };
-        let mut config = DbConfig::new(&name, url);
-        (config.clock, config.crash_points) = (Arc::new(clock.clone()), Some(Arc::clone(&script) as _));
-        let db = Db::open(config).await.map_err(|error| error.to_string())?;
+        let database = matrix.databases.open(&settings, async |db: &Db<DB>| {
+            tables.migrate(db).await.map_err(SetUp::Tables)?;
+            Ok::<_, SetUp>(store::install_fault(db).await?)
+        });
+        let database = database.await.map_err(|error| format!("it can't start: {error}"))?;
+        let db = database.db.clone();
         let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;
         let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
-        store::install_fault(&db).await.map_err(|error| error.to_string())?;
         if let Some(prepare) = &matrix.prepare {
             prepare(db.clone()).await;
         }
         let consumers = by_name(consumers);
         let (given, deliveries, may_fail) = (Vec::new(), 0, false);
-        let service = name;
         Ok(Self {
             matrix,
             service,
             db,
+            database,
             bus,
             bus_clock,
             script,
@@ -109,9 +120,6 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut event = example.clone();
         let meta = Arc::make_mut(&mut event.meta);
         (meta.id, meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
-        if self.matrix.fresh.is_some() {
-            meta.cause.started = self.matrix.made_at;
-        }
         event
     }
 
@@ -156,6 +164,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     /// One turn of each. Returns whether anything was done.
     pub(super) async fn round(&mut self, reactions: &[&str]) -> Result<bool, Failure> {
         let mut busy = false;
+        self.rewind().await?;
         for reaction in reactions {
             let Some(consumer) = self.consumers.get_mut(*reaction) else { continue };
             let turn = drive(pin!(turn_now(consumer, BATCH_MAX)), || self.script.take_stopped()).await;
@@ -208,6 +217,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.script.begin(Some((at, 1, Stop::Paused)));
         let script = Arc::clone(&self.script);
         for _ in 0..TURNS {
+            self.rewind().await?;
             let mut turn = pin!(turn_now(&mut consumer, BATCH_MAX));
             if drive(turn.as_mut(), || script.take_stopped()).await.is_ok() {
                 self.bus_clock.advance(Duration::from_secs(1));
@@ -227,6 +237,11 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         }
         self.consumers.insert(first.to_owned(), consumer);
         self.rest(&[first, other.0]).await
+    }
+
+    /// So that a number that the database gives out is the same whatever happened before.
+    async fn rewind(&self) -> Result<(), Failure> {
+        store::rewind(&self.db).await.map_err(|error| error.to_string())
     }
 
     /// Starts the process anew on what the old one left behind.
@@ -262,8 +277,9 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     }
 
     pub(super) async fn close(self) {
-        self.bus.close().await;
-        self.db.close().await;
+        let Self { matrix, database, bus, .. } = self;
+        bus.close().await;
+        matrix.databases.close(&database).await;
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Error, Tools, free_port, pip};
 
 const NAME: &str = "postgres";
 /// The superuser that `initdb` creates.
-const ROLE: &str = "postgres";
+pub(super) const ROLE: &str = "postgres";
 /// The server writes its state into this file of the data folder.
 const PID_FILE: &str = "postmaster.pid";
 /// What a server says that was built without TLS.
@@ -257,6 +257,6 @@ fn will_pass(log: &str) -> bool {
     ["Address already in use", "is still in use", "already exists"].iter().any(|reason| log.contains(reason))
 }
 
-fn unprivileged_user() -> Option<User> {
+pub(super) fn unprivileged_user() -> Option<User> {
     ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten())
 }

@@ -93,6 +93,20 @@ impl Tools {
         pip::blocking(move || tools.find_postgres()).await
     }
 
+    /// The path of `PgBouncer`, which only the system's package manager has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not on the `PATH`.
+    pub fn pgbouncer(&self) -> Result<PathBuf, Error> {
+        // Debian has it where only root's PATH leads.
+        let debians = Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|path| is_executable(path));
+        self.on_path("pgbouncer").or(debians).ok_or_else(|| Error::NotFound {
+            tool: "PgBouncer",
+            tried: "pgbouncer is not on the PATH".to_owned(),
+            advice: "install it with the system's package manager (Debian: apt-get install pgbouncer)".to_owned(),
+        })
+    }
+
     /// The folder of a package from `PyPI` at this version, which is installed if it is not there yet; programs are in its
     /// `bin`. `needs` pins what the package needs itself, as the lines of a pip constraints file; empty when it needs nothing.
     ///

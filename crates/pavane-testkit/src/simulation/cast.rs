@@ -1,6 +1,6 @@
 //! Services with their types erased: one shape for everything that takes steps.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, rc::Rc};
 
 use pavane::database::{Database, Db, Entry, Service};
 use pavane_inbox::{
@@ -10,7 +10,7 @@ use pavane_inbox::{
 };
 use pavane_outbox::relay::{self, Progress, Relay};
 
-use super::wire::SimulatedBus;
+use super::{BoxError, wire::SimulatedBus};
 use crate::actor::Actor;
 
 /// What a step did.
@@ -42,6 +42,17 @@ type Connected<DB> = Pin<Box<dyn Future<Output = Result<Process<DB>, pavane::Err
 
 /// Starts a process of a service, whose relay has these settings.
 pub(super) type Connect<DB> = Box<dyn Fn(Db<DB>, SimulatedBus, relay::Config) -> Connected<DB>>;
+
+/// Makes a service's tables.
+pub(super) type Migrate<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = Result<(), BoxError>>>>>;
+
+pub(super) fn migrator<S: Send + Sync + 'static, DB: Database>(service: Service<S, DB>) -> Migrate<DB> {
+    let service = Rc::new(service);
+    Box::new(move |db| {
+        let service = Rc::clone(&service);
+        Box::pin(async move { Ok(service.migrate(&db).await?) })
+    })
+}
 
 pub(super) fn connector<S: Send + Sync + 'static, DB: Database>(
     start: impl Fn() -> Service<S, DB> + 'static,

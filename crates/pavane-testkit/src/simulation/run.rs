@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, future::Future, time::Duration};
 use pavane::database::Database;
 
 use super::{Bug, Network, Plan, System, Tally, Trace, Violation, chaos::Chaos, invariants, scheduler::Scheduler};
-use crate::VirtualClock;
+use crate::{VirtualClock, database::Databases};
 
 /// What became of one plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,18 +30,25 @@ pub struct Run {
 }
 
 /// Runs a plan on a thread of its own time.
-pub(super) fn run<DB: Database>(plan: Plan, bug: Option<Bug>, traced: bool, build: &impl Fn(&mut System<DB>)) -> Run {
+pub(super) fn run<DB: Database>(
+    plan: Plan,
+    bug: Option<Bug>,
+    traced: bool,
+    databases: &Databases,
+    build: &impl Fn(&mut System<DB>),
+) -> Run {
+    databases.place().make_ready();
     frozen(async {
         let clock = VirtualClock::new(plan.seed);
         let chaos = Chaos::new(plan, bug, clock.clone(), traced);
         let mut system = System::new(clock.clone(), Network::of(chaos.clone()));
         build(&mut system);
-        let (violations, steps) = match Scheduler::start(chaos.clone(), system).await {
+        let (violations, steps) = match Scheduler::start(chaos.clone(), system, databases).await {
             Ok(mut scheduler) => {
                 scheduler.play().await;
                 let violations = judge(&mut scheduler).await;
-                for db in scheduler.world.databases.values() {
-                    db.close().await;
+                for database in scheduler.world.databases.values() {
+                    databases.close(database).await;
                 }
                 (violations, scheduler.steps)
             }

@@ -6,14 +6,20 @@ mod steps;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use pavane::{Timestamp, database::Database};
+use pavane::{
+    Timestamp,
+    database::{Database, Db},
+};
 use pavane_bus::{Memory, memory};
 use pavane_contract::Clock as _;
 use pavane_outbox::relay;
 
 use self::{processes::Processes, steps::Standing};
 use super::{Saga, System, Violation, World, chaos::Chaos};
-use crate::{random::Random, stage};
+use crate::{
+    database::{Databases, Settings},
+    random::Random,
+};
 
 /// One run of a system.
 pub(super) struct Scheduler<DB: Database> {
@@ -47,17 +53,28 @@ enum Move {
 
 impl<DB: Database> Scheduler<DB> {
     /// Opens the databases and starts every process.
-    pub(super) async fn start(chaos: Arc<Chaos>, system: System<DB>) -> Result<Self, String> {
+    pub(super) async fn start(chaos: Arc<Chaos>, system: System<DB>, spare: &Databases) -> Result<Self, String> {
         let plan = &chaos.plan;
         let mut random = Random::of(plan.seed, 3);
         let bus = Memory::with_faults(Arc::new(chaos.clock.clone()), plan.seed, memory::Faults::default());
         let mut databases = BTreeMap::new();
         for player in &system.services {
             let name = &player.manifest.service;
-            let clock = Arc::new(chaos.clock.ahead(plan.skew_max.mul_f64(random.fraction())));
-            databases.insert(name.clone(), stage::open_database(name, clock, Some(Arc::clone(&chaos) as _)).await);
+            let settings = Settings {
+                service: name.clone(),
+                clock: Arc::new(chaos.clock.ahead(plan.skew_max.mul_f64(random.fraction()))),
+                crash_points: Some(Arc::clone(&chaos) as _),
+            };
+            let database = spare.open(&settings, async |db: &Db<DB>| (player.migrate)(db.clone()).await).await;
+            databases.insert(name.clone(), database.map_err(|error| error.to_string())?);
         }
-        let world = World { databases, entries: BTreeMap::new(), bus, chaos: Arc::clone(&chaos), sagas: Vec::new() };
+        let world = World {
+            databases: Arc::new(databases),
+            entries: BTreeMap::new(),
+            bus,
+            chaos: Arc::clone(&chaos),
+            sagas: Vec::new(),
+        };
         let (processes, standing, sagas, failures) = (Processes::default(), Vec::new(), Vec::new(), Vec::new());
         let (begun, steps, work, outage) = (0, 0, 0, 0);
         let mut scheduler =

@@ -14,7 +14,7 @@ use super::{BoxError, Bug};
 /// The steps whose effect runs: `(saga, step)`.
 pub(super) async fn running_steps<DB: Database>(db: &Db<DB>) -> Result<Vec<(SagaId, String)>, BoxError> {
     let mut conn = db.writers().acquire().await?;
-    let sql = "select saga, step from pavane_ledger where state = 'running' order by saga";
+    let sql = "select cast(saga as text), step from pavane_ledger where state = 'running' order by saga";
     let rows = DB::fetch(&mut conn, sql, Vec::new()).await?;
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
 }
@@ -22,7 +22,7 @@ pub(super) async fn running_steps<DB: Database>(db: &Db<DB>) -> Result<Vec<(Saga
 /// The undos that wait for their step: `(saga, reaction)`.
 pub(super) async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<Vec<(SagaId, String)>, BoxError> {
     let mut conn = db.writers().acquire().await?;
-    let sql = "select saga, reaction from pavane_waiting order by saga";
+    let sql = "select cast(saga as text), reaction from pavane_waiting order by saga";
     let rows = DB::fetch(&mut conn, sql, Vec::new()).await?;
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, text::<DB>(row, 1)?))).collect()
 }
@@ -38,7 +38,7 @@ pub(super) async fn sent_rows<DB: Database>(db: &Db<DB>) -> Result<i64, BoxError
 /// The events that a reaction has handled, and when, in microseconds since the Unix epoch.
 pub(super) async fn handled<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<BTreeMap<EventId, i64>, BoxError> {
     let mut conn = db.writers().acquire().await?;
-    let sql = "select event_id, handled_at from pavane_inbox where reaction = $1 and given_up is null";
+    let sql = "select cast(event_id as text), handled_at from pavane_inbox where reaction = $1 and given_up is null";
     let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(reaction.to_owned())]).await?;
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, DB::int(row, 1)?.unwrap_or_default()))).collect()
 }

@@ -10,11 +10,11 @@ use pavane_contract::RawEnvelope;
 
 use super::{
     Bug, Network,
-    cast::{Connect, connector},
+    cast::{Connect, Migrate, connector, migrator},
     chaos::Chaos,
     store,
 };
-use crate::{DeadLetter, VirtualClock, stage};
+use crate::{DeadLetter, VirtualClock, database::TestDatabase, stage};
 
 /// Any error, as a user's function returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -44,6 +44,7 @@ pub struct System<DB: Database = sqlx::Any> {
 pub(super) struct Player<DB: Database> {
     pub(super) manifest: Manifest,
     pub(super) connect: Connect<DB>,
+    pub(super) migrate: Migrate<DB>,
 }
 
 /// A saga that has begun.
@@ -109,7 +110,12 @@ impl<DB: Database> System<DB> {
     /// Adds a service. `start` starts it as its process would, also after a crash: what it makes is lost then, what it
     /// only refers to survives.
     pub fn service<S: Send + Sync + 'static>(&mut self, start: impl Fn() -> Service<S, DB> + 'static) {
-        self.services.push(Player { manifest: start().manifest(), connect: connector(start) });
+        let service = start();
+        self.services.push(Player {
+            manifest: service.manifest(),
+            migrate: migrator(service),
+            connect: connector(start),
+        });
     }
 
     /// Says what must be there before the first saga begins: goods, accounts.
@@ -157,7 +163,7 @@ impl<DB: Database> System<DB> {
 /// A system while it is simulated: its databases, entry points and streams. Cheap to clone.
 #[derive(Debug)]
 pub struct World<DB: Database = sqlx::Any> {
-    pub(super) databases: BTreeMap<String, Db<DB>>,
+    pub(super) databases: Arc<BTreeMap<String, TestDatabase<DB>>>,
     pub(super) entries: BTreeMap<(String, String), Entry<DB>>,
     pub(super) bus: Memory,
     pub(super) chaos: Arc<Chaos>,
@@ -167,7 +173,7 @@ pub struct World<DB: Database = sqlx::Any> {
 impl<DB: Database> Clone for World<DB> {
     fn clone(&self) -> Self {
         let Self { databases, entries, bus, chaos, sagas } = self;
-        let (databases, entries, sagas) = (databases.clone(), entries.clone(), sagas.clone());
+        let (databases, entries, sagas) = (Arc::clone(databases), entries.clone(), sagas.clone());
         Self { databases, entries, bus: bus.clone(), chaos: Arc::clone(chaos), sagas }
     }
 }
@@ -189,7 +195,7 @@ impl<DB: Database> World<DB> {
     ///
     /// When there is no such service.
     pub fn db(&self, service: &str) -> &Db<DB> {
-        self.databases.get(service).unwrap_or_else(|| panic!("the system has no service {service:?}"))
+        &self.databases.get(service).unwrap_or_else(|| panic!("the system has no service {service:?}")).db
     }
 
     /// The sagas whose beginning somebody was told of. Others may have begun: the answer got lost in a crash.

@@ -1,31 +1,10 @@
-//! What a stage is made of, for whoever builds another one: a database, events as others emit them, and what came of them.
+//! What a stage is made of, for whoever builds another one: events as others emit them, and what came of them.
 
-use std::sync::Arc;
-
-use pavane::{
-    Envelope, Event, SagaId,
-    database::{Config as DbConfig, Database, Db},
-};
+use pavane::{Envelope, Event, SagaId};
 use pavane_bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS};
 use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, RawEnvelope, codec, subject};
-use pavane_outbox::internal::CrashPoints;
 
 use crate::DeadLetter;
-
-/// The URL of a database in memory.
-pub(crate) const IN_MEMORY: &str = "sqlite::memory:";
-
-/// A database in memory. It lives as long as the value.
-pub(crate) async fn open_database<DB: Database>(
-    service: &str,
-    clock: Arc<dyn Clock>,
-    crash_points: Option<Arc<dyn CrashPoints>>,
-) -> Db<DB> {
-    let mut config = DbConfig::new(service, IN_MEMORY);
-    config.clock = clock;
-    config.crash_points = crash_points;
-    Db::open(config).await.unwrap_or_else(|error| panic!("failed to open a SQLite database in memory: {error}"))
-}
 
 /// An event as if another service had emitted it.
 pub(crate) fn envelope<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> RawEnvelope {

@@ -9,6 +9,7 @@ mod bugs;
 mod given;
 mod matrix;
 mod nats;
+mod on_postgres;
 mod orphans;
 mod personal;
 mod postgres;

@@ -242,10 +242,9 @@ async fn give_back_if_heard(state: &(), tx: &mut Tx, charged: &Envelope<PaymentC
 /// PostgreSQL keeps nothing of a transaction in which a statement failed, and answers its commit without an error.
 #[tokio::test]
 async fn on_postgresql_a_handler_that_takes_an_error_for_an_answer_does_no_harm() {
-    let fresh = async || pavane_testkit::servers::Postgres::shared().await.unwrap().fresh_database().await.unwrap();
     for swallows in [false, true] {
         let note = move || if swallows { on(note_or_not) } else { on(note_it) };
-        fault_matrix(move || clumsy(()).react("note", note())).event(&charged()).on_postgres(fresh).assert().await;
+        fault_matrix(move || clumsy(()).react("note", note())).event(&charged()).on_postgres().assert().await;
     }
 }
 

@@ -65,3 +65,13 @@ fn hasty(seed: u64) -> Plan {
     (faults.bus.drop_publish, faults.bus.lose_ack, faults.bus.reorder) = (0.05, 0.1, 0.2);
     plan
 }
+
+/// The same services on a real PostgreSQL, by the same clock.
+#[test]
+fn on_postgresql_the_shop_holds_under_faults_and_the_same_plan_has_the_same_trace() {
+    let simulation = simulate(books::shop).on_postgres().sagas(5).seeds(0..4);
+    simulation.assert();
+    let (first, second) = (simulation.replay(Plan::of(7, 5)), simulation.replay(Plan::of(7, 5)));
+    assert_eq!(first.trace.to_string(), second.trace.to_string());
+    assert_eq!(first, second);
+}

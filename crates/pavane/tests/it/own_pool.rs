@@ -9,7 +9,7 @@ use pavane::{
 };
 use pavane_bus::Memory;
 use pavane_contract::SystemClock;
-use pavane_testkit::servers::{Nats, Postgres, Tools};
+use pavane_testkit::servers::{Nats, PgBouncer, PoolMode, Postgres, Tools};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -173,4 +173,42 @@ async fn a_database_that_would_emit_in_the_name_of_another_service_is_refused() 
     let refused = refusal(Db::from_pool("billing", pool)).await;
     let expected = "the service of its Db = \"billing\" can't be used: the service is \"stage\"";
     assert!(refused.starts_with(expected), "{refused}");
+}
+
+/// A pool that leads through PgBouncer to a new database, and one that doesn't.
+async fn bounced(mode: PoolMode) -> (PgBouncer, PgPool, PgPool) {
+    let url = url().await;
+    let bouncer = PgBouncer::start(&Tools::from_env(), Postgres::shared().await.unwrap(), mode).await;
+    let bouncer = bouncer.unwrap_or_else(|error| panic!("failed to {error}"));
+    let options = PgPoolOptions::new().max_connections(4);
+    let pool = options.connect(&bouncer.url(url.rsplit('/').next().unwrap())).await.unwrap();
+    (bouncer, pool, PgPool::connect(&url).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_through_pgbouncer_in_transaction_mode_is_refused() {
+    let (_bouncer, pool, _) = bounced(PoolMode::Transaction).await;
+    let refused = refusal(Db::from_pool("stage", pool)).await;
+    let expected = "a connection pooler between here and PostgreSQL mixes up prepared statements";
+    assert!(refused.starts_with(expected) && refused.contains("pool_mode = session"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_through_pgbouncer_in_session_mode_works_and_so_do_guests_and_sql() {
+    let (_bouncer, pool, direct) = bounced(PoolMode::Session).await;
+    run_sql(&pool, TABLES).await;
+    let running = Running::on(&pool).await;
+    running.bill_and_take_back(&pool, "one").await;
+    let mut tx = pool.begin().await.unwrap();
+    let mut guest = running.start.within(&mut tx, Correlation::start()).unwrap();
+    guest.emit(&Started { key: "guest".to_owned() }).await.unwrap();
+    drop(guest);
+    let emit = "select pavane_emit('{\"entry\":\"start\",\"type\":\"stage.started\",\"key\":\"sql\",\"data\":{\"key\":\"sql\"}}')";
+    sqlx::query(emit).execute(&mut *tx).await.unwrap();
+    let bills = "select count(*) from bills where key in ('guest', 'sql')";
+    assert_eq!(count(&direct, bills).await, 0);
+    tx.commit().await.unwrap();
+    running.start.nudge();
+    until("both bills", || async { (count(&direct, bills).await == 2).then_some(()) }).await;
+    running.stop().await;
 }

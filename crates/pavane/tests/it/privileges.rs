@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pavane::{Config, Correlation, any::Db, database::Config as DbConfig};
+use pavane::{
+    Config, Correlation,
+    any::Db,
+    database::{Config as DbConfig, Dialect},
+};
 use pavane_bus::Memory;
 use pavane_contract::SystemClock;
 use pavane_inbox::{INBOX, forget, keep_partitions};
@@ -98,4 +102,35 @@ async fn a_role_that_may_not_make_tables_does_not_start_where_some_are_missing()
                  values (99, 'newer', true, '', 0)";
     run(&open(&smith).await, newer).await;
     assert!(!refusal(&clerk).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_tool_made() {
+    let (smith, clerk) = urls().await;
+    let db = open(&smith).await;
+    // As a tool runs a file: all of it at once.
+    let exported = [&OUTBOX, &INBOX].into_iter().flat_map(|schema| schema.exported(Dialect::Postgres));
+    run(&db, &exported.map(|migration| migration.sql).collect::<String>()).await;
+    // The service's own tables are here the business of its own migrations.
+    service(State::default()).migrate(&db).await.unwrap();
+    let applied = "select count(*) from pavane_outbox_migrations where execution_time > 0";
+    let applied: i64 = sqlx::query_scalar(applied).fetch_one(db.writers()).await.unwrap();
+    assert_eq!(applied, 0, "nothing was left to do");
+    let stage = Stage::open((clerk, TempDir::new().unwrap())).await;
+    let saga = stage.start("poor").await;
+    stage.settle().await;
+    stage.cancel(saga, "poor").await;
+    stage.settle().await;
+    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "take-back"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_ran_another_migration_than_this_is_noticed() {
+    let (smith, _) = urls().await;
+    let exported = OUTBOX.exported(Dialect::Postgres);
+    let sql: String = exported.into_iter().map(|migration| migration.sql).collect();
+    run(&open(&smith).await, &sql).await;
+    run(&open(&smith).await, "update pavane_outbox_migrations set checksum = '' where version = 1").await;
+    let refused = refusal(&smith).await;
+    assert!(refused.contains("migration 1 was previously applied but has been modified"), "{refused}");
 }

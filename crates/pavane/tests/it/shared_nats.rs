@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pavane::{
     Config, Correlation,
     any::{App, Db},
-    bus::{Bus as _, JetStream, jetstream, topology::EVENTS},
 };
+use pavane_bus::{Bus as _, JetStream, Topology, jetstream, topology::EVENTS};
 use pavane_testkit::servers::{Nats, Tools};
 use sqlx::Row as _;
 use tempfile::TempDir;
@@ -112,7 +112,7 @@ async fn a_service_that_only_verifies_starts_once_an_operator_has_made_what_it_n
     );
 
     let operator = JetStream::connect(jetstream::Config::new(nats.url(), "operator")).await.unwrap();
-    operator.provision(&pavane::bus::Topology::default()).await.unwrap();
+    operator.provision(&Topology::default()).await.unwrap();
     let consumer = refusal().await;
     for part in ["the consumer stage_", "nats consumer add EVENTS stage_", "--filter 'redrive.stage."] {
         assert!(consumer.contains(part), "{part:?} is missing in {consumer:?}");
