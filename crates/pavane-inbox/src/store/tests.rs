@@ -128,3 +128,44 @@ async fn a_step_that_said_no_keeps_nothing() {
         assert_eq!(none, 1, "{:?}", db.dialect());
     }
 }
+
+/// Runs all statements about steps in a new database, and returns how each that names the ledger is planned.
+async fn plans<DB: Database>() -> Vec<(String, String)> {
+    let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
+    let db = Db::<DB>::open(Config::new("flight", url)).await.unwrap();
+    db.migrate(&INBOX).await.unwrap();
+    let (saga, id) = (SagaId::new(&SystemClock), EventId::new(&SystemClock));
+    let mut tx = db.begin(Correlation::start(), Emissions::new("flight/test", Vec::new())).await.unwrap();
+    start(&mut tx, STEP, &[(saga, id)], State::Done).await.unwrap();
+    keep(&mut tx, STEP, &[(saga, event(saga, b"{}"))]).await.unwrap();
+    look(&mut tx, STEP, &[saga]).await.unwrap();
+    bar(&mut tx, STEP, &[saga]).await.unwrap();
+    undo(&mut tx, STEP, &[saga]).await.unwrap();
+    finish(&mut tx, STEP, saga, None).await.unwrap();
+    forget_running(&mut tx, STEP, saga).await.unwrap();
+    // A plan that is made once and for all, as it is after five runs.
+    DB::execute(tx.conn(), "set local plan_cache_mode = force_generic_plan", Vec::new()).await.unwrap();
+    let prepared = "select statement, 'explain execute ' || name || '(' \
+                    || array_to_string(array_fill('null'::text, array[cardinality(parameter_types)]), ',') || ')' \
+                    from pg_prepared_statements where statement like '%pavane_ledger%' and cardinality(parameter_types) > 0";
+    let prepared = DB::fetch(tx.conn(), prepared, Vec::new()).await.unwrap();
+    let mut plans = Vec::new();
+    for row in &prepared {
+        let explain: &'static str = text::<DB>(row, 1).unwrap().leak();
+        let lines = DB::fetch(tx.conn(), explain, Vec::new()).await.unwrap();
+        let lines: Vec<_> = lines.iter().map(|line| text::<DB>(line, 0).unwrap()).collect();
+        plans.push((text::<DB>(row, 0).unwrap(), lines.join("\n")));
+    }
+    plans
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_about_steps_reads_a_whole_ledger_of_which_nothing_is_known_yet() {
+    for plans in [plans::<sqlx::Postgres>().await, plans::<Any>().await] {
+        assert_eq!(plans.len(), 7);
+        for (statement, plan) in plans {
+            assert!(!plan.contains("Seq Scan on pavane_ledger"), "{statement}\n{plan}");
+            assert!(plan.contains("pavane_ledger_pkey") || statement.starts_with("insert"), "{statement}\n{plan}");
+        }
+    }
+}
