@@ -58,8 +58,8 @@ deny:
     cargo xdeny
 
 # check what is too slow for every change: each feature, the packages, the README's example, other drivers; or one of them: just release-check packages
-release-check *parts:
-    cargo xrelease {{ parts }}
+release-check *arguments:
+    cargo xrelease {{ arguments }}
 
 # check what CI checks
 ci:

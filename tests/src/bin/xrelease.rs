@@ -37,6 +37,10 @@ async fn main() -> ExitCode {
 
 async fn run(parts: &[String]) -> Result<()> {
     const PARTS: [&str; 4] = ["features", "packages", "readme", "from-sql"];
+    if parts.iter().any(|part| part == "--help" || part == "-h") {
+        say(&format!("checks what must hold before a release; name any of {PARTS:?}, or none for all"));
+        return Ok(());
+    }
     if let Some(other) = parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
         return Err(anyhow!("{other:?} is not understood: name any of {PARTS:?}, or none for all"));
     }
@@ -47,7 +51,9 @@ async fn run(parts: &[String]) -> Result<()> {
     }
     if chosen("packages") {
         let named = packages.iter().flat_map(|package| ["--package", package["name"].as_str().unwrap_or_default()]);
-        cargo(&[&["package", "--locked"], named.collect::<Vec<_>>().as_slice()].concat(), |it| it)?;
+        let arguments = [&["package", "--locked"], named.collect::<Vec<_>>().as_slice()].concat();
+        // Named, or each package would be compiled in a folder of its own, with all that it depends on.
+        cargo(&arguments, |it| it.env("CARGO_TARGET_DIR", "target"))?;
     }
     if chosen("readme") {
         readme()?;
