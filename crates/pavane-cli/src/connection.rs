@@ -9,7 +9,7 @@ use pavane_bus::jetstream;
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// The NATS server; several, separated by commas, for a cluster [default: nats://127.0.0.1:4222]
+    /// The NATS server; several, separated by commas, for a cluster. Without it, the one on this machine.
     #[arg(long, global = true, value_name = "URL", env = "NATS_URL", hide_env_values = true)]
     nats_url: Option<String>,
     /// The user there.
@@ -59,11 +59,11 @@ pub(crate) struct Connection {
 impl Connection {
     /// What it says, as for a service of this name.
     pub(crate) fn config(&self, name: &str) -> Result<jetstream::Config, pavane_bus::Error> {
-        jetstream::Config::from_vars(name, |variable| self.given(variable).clone())
+        jetstream::Config::from_vars(name, |variable| self.given(variable).cloned())
     }
 
-    fn given(&self, variable: &str) -> &Option<String> {
-        match variable {
+    fn given(&self, variable: &str) -> Option<&String> {
+        let given = match variable {
             "NATS_URL" => &self.nats_url,
             "NATS_USER" => &self.nats_user,
             "NATS_PASSWORD" => &self.nats_password,
@@ -78,9 +78,10 @@ impl Connection {
             "NATS_JS_DOMAIN" => &self.nats_js_domain,
             "NATS_JS_API_PREFIX" => &self.nats_js_api_prefix,
             "PAVANE_NAMESPACE" => &self.namespace,
-            // What an operator says to do is done.
-            _ => &None,
-        }
+            // `PAVANE_VERIFY_ONLY` is for services: what an operator says to do is done.
+            _ => return None,
+        };
+        given.as_ref()
     }
 }
 

@@ -198,5 +198,5 @@ async fn notification() {
     let start = move || notification::service(Notification::new(Mailer::new(&settings).unwrap()));
     let manifest = start().manifest();
     let matrix = fault_matrix(start).event(&confirmed()).event(&cancelled());
-    assert_whole(manifest, matrix).await;
+    Box::pin(assert_whole(manifest, matrix)).await;
 }

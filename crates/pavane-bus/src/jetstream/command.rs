@@ -46,8 +46,8 @@ pub(super) fn edit_consumer(stream: &str, wanted: &ConsumerConfig) -> String {
 }
 
 fn tuning(wanted: &ConsumerConfig) -> String {
-    let filters = wanted.filter_subjects.iter().map(|filter| format!("--filter '{filter}' ")).collect::<String>();
-    format!("{filters}--wait {} --max-pending {}", seconds(wanted.ack_wait), wanted.max_ack_pending)
+    let filters: Vec<_> = wanted.filter_subjects.iter().map(|filter| format!("--filter '{filter}'")).collect();
+    format!("{} --wait {} --max-pending {}", filters.join(" "), seconds(wanted.ack_wait), wanted.max_ack_pending)
 }
 
 fn seconds(duration: Duration) -> String {

@@ -86,7 +86,7 @@ impl Inner {
 
 fn streams(topology: &Topology, names: &Names) -> Result<[Config; 2], Error> {
     let stream = |name: &str, subjects: &[&str], max_age, max_bytes| {
-        stream(names.stream(name).into_owned(), names.subjects(subjects), (max_age, max_bytes), topology)
+        stream(names.stream(name).into_owned(), names.subjects(subjects), max_age, max_bytes, topology)
     };
     let events = stream(EVENTS, &EVENTS_SUBJECTS, topology.max_age, topology.max_bytes);
     let (max_age, max_bytes) = (topology.dead_letter_max_age, topology.dead_letter_max_bytes);
@@ -105,7 +105,8 @@ fn streams(topology: &Topology, names: &Names) -> Result<[Config; 2], Error> {
 fn stream(
     name: String,
     subjects: Vec<String>,
-    (max_age, max_bytes): (Duration, Option<u64>),
+    max_age: Duration,
+    max_bytes: Option<u64>,
     topology: &Topology,
 ) -> Config {
     Config {

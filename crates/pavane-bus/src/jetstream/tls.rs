@@ -48,25 +48,21 @@ async fn expect(setting: &'static str, file: &Path, label: &str, what: &str) -> 
 /// What a failed handshake means. It does not pass by itself, so it is no reason to try again. `None` for another failure.
 pub(super) fn explain(config: &Config, error: &ConnectError) -> Option<Error> {
     let cause = cause(error)?;
-    let fix = match cause {
-        rustls::Error::InvalidMessage(_) => {
-            format!(
-                "the server there doesn't speak TLS: give it a `tls` block, or do without {REQUIRE}, {CA} and {CERTIFICATE}"
-            )
-        }
-        rustls::Error::InvalidCertificate(_) => format!(
+    let fix = if matches!(cause, rustls::Error::InvalidMessage(_)) {
+        format!(
+            "the server there doesn't speak TLS: give it a `tls` block, or do without {REQUIRE}, {CA} and {CERTIFICATE}"
+        )
+    } else if matches!(cause, rustls::Error::InvalidCertificate(_)) {
+        format!(
             "set {CA} to the certificate of the authority that signed the server's, and use a name in NATS_URL that the \
              server's certificate has"
-        ),
-        rustls::Error::AlertReceived(_) if config.certificate_files.is_none() => {
-            format!("the server asks for a client certificate: set {CERTIFICATE} and {KEY}")
-        }
-        rustls::Error::AlertReceived(_) => {
-            format!(
-                "the server refuses the certificate in {CERTIFICATE}: use one that an authority of the server's signed"
-            )
-        }
-        _ => format!("see that {CA}, {CERTIFICATE} and {KEY} fit the server"),
+        )
+    } else if !matches!(cause, rustls::Error::AlertReceived(_)) {
+        format!("see that {CA}, {CERTIFICATE} and {KEY} fit the server")
+    } else if config.certificate_files.is_none() {
+        format!("the server asks for a client certificate: set {CERTIFICATE} and {KEY}")
+    } else {
+        format!("the server refuses the certificate in {CERTIFICATE}: use one that an authority of the server's signed")
     };
     let why = format!("TLS failed ({cause}); {fix}");
     Some(Error::Setting { setting: "NATS_URL", value: format!("{:?}", config.shown()), why })

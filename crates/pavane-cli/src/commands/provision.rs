@@ -1,7 +1,8 @@
 //! Creates the streams, for services that may not or only look.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use anyhow::bail;
 use clap::Args;
 use pavane_bus::{
     Bus as _, Topology,
@@ -44,6 +45,9 @@ struct Provisioned {
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: Output) -> anyhow::Result<Exit> {
     let bus = &deployment.bus;
     let topology = arguments.topology();
+    if !matches!(topology.replicas, 1 | 3 | 5) {
+        bail!("PAVANE_REPLICAS = {} can't be used: a stream has 1, 3 or 5 replicas", topology.replicas);
+    }
     bus.provision(&topology).await?;
     bus.provision_declarations(&topology).await?;
     bus.provision_audit().await?;
@@ -54,7 +58,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
 
 impl Arguments {
     fn topology(&self) -> Topology {
-        let days = |days: u64| std::time::Duration::from_hours(days.saturating_mul(24));
+        let days = |days: u64| Duration::from_hours(days.saturating_mul(24));
         let mut topology = Topology::default();
         topology.replicas = self.replicas;
         (topology.max_age, topology.dead_letter_max_age) = (days(self.max_age), days(self.dead_letter_max_age));

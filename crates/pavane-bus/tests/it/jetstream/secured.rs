@@ -168,13 +168,12 @@ async fn tls_that_is_required_is_not_done_without() {
     let files = Files::new();
     let server = start().await;
     let (ca, certificate) = (files.path("ca.pem"), files.certificate("client"));
-    let required: [Box<dyn FnOnce(&mut Config)>; 3] = [
-        Box::new(|config| config.require_tls = true),
-        Box::new(|config| config.ca_file = Some(ca)),
-        Box::new(|config| config.certificate_files = Some(certificate)),
-    ];
-    for require in required {
-        let error = connect(&server, require).await.unwrap_err();
+    for error in [
+        connect(&server, |config| config.require_tls = true).await,
+        connect(&server, |config| config.ca_file = Some(ca)).await,
+        connect(&server, |config| config.certificate_files = Some(certificate)).await,
+    ] {
+        let error = error.unwrap_err();
         assert!(error.contains("doesn't speak TLS") && error.contains("NATS_REQUIRE_TLS"), "{error}");
     }
     let mut config = server.config();
