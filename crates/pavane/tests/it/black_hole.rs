@@ -106,7 +106,7 @@ impl<DB: Database> Instance<DB> {
     async fn handle_all(&mut self, bus: &Memory) {
         let consumer = Mutex::new(&mut self.consumer);
         until("everything to be handled", || async {
-            turn_now(&mut *consumer.lock().await, BATCH).await.unwrap();
+            turn_now(*consumer.lock().await, BATCH).await.unwrap();
             let pending = bus.pending("stage_step").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })

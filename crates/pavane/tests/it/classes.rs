@@ -88,7 +88,7 @@ impl Bench {
     async fn settle(&mut self) {
         let (bus, consumer) = (self.bus.clone(), tokio::sync::Mutex::new(&mut self.consumer));
         until("the event to be dealt with", || async {
-            turn_now(&mut *consumer.lock().await, 1).await.unwrap();
+            turn_now(*consumer.lock().await, 1).await.unwrap();
             let pending = bus.pending("bench_act").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
@@ -133,7 +133,7 @@ async fn a_database_that_became_read_only_is_waited_for_and_its_connections_are_
     let tried = tokio::sync::Mutex::new((&mut bench.consumer, 0));
     until("the event to fail more often than it may", || async {
         let mut tried = tried.lock().await;
-        tried.1 += turn_now(&mut tried.0, 1).await.unwrap();
+        tried.1 += turn_now(tried.0, 1).await.unwrap();
         (tried.1 >= 5).then_some(())
     })
     .await;

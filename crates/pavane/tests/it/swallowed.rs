@@ -103,7 +103,7 @@ impl Desk {
     async fn settle(&mut self) {
         let (bus, consumer) = (self.bus.clone(), tokio::sync::Mutex::new(&mut self.consumer));
         until("all notes to be dealt with", || async {
-            turn_now(&mut *consumer.lock().await, 64).await.unwrap();
+            turn_now(*consumer.lock().await, 64).await.unwrap();
             let pending = bus.pending("clerk_file").unwrap();
             (pending.unsettled + pending.undelivered == 0).then_some(())
         })
