@@ -169,3 +169,6 @@ impl<DB: Database> fmt::Debug for TestDatabase<DB> {
         self.db.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;
