@@ -81,6 +81,8 @@ impl Declaration {
 impl ReactionSettings {
     /// How long a reaction may take when nothing else was said.
     pub const STUCK_AFTER: Duration = Duration::from_secs(30);
+    /// How many events one transaction has at most when nothing else was said.
+    pub const BATCH_MAX: usize = 256;
 
     /// The settings of the reaction with this durable consumer.
     pub fn new(durable: impl Into<String>) -> Self {
@@ -90,7 +92,7 @@ impl ReactionSettings {
             ack_wait: Duration::from_secs(30),
             timeout: Duration::from_mins(1),
             max_attempts: 8,
-            batch_max: 128,
+            batch_max: Self::BATCH_MAX,
         }
     }
 }
@@ -125,7 +127,7 @@ mod tests {
         "reactions": {
           "count": {
             "durable": "till_count", "stuck_after": { "secs": 30, "nanos": 0 }, "ack_wait": { "secs": 30, "nanos": 0 },
-            "timeout": { "secs": 60, "nanos": 0 }, "max_attempts": 8, "batch_max": 128
+            "timeout": { "secs": 60, "nanos": 0 }, "max_attempts": 8, "batch_max": 256
           }
         }
       }

@@ -43,7 +43,7 @@ impl Default for Tuning {
             max_attempts: 8,
             backoff_base: Duration::from_millis(200),
             backoff_max: Duration::from_secs(30),
-            batch_max: 256,
+            batch_max: ReactionSettings::BATCH_MAX,
             concurrency: None,
             timeout: Duration::from_mins(1),
             ack_wait: Duration::from_secs(30),

@@ -167,3 +167,6 @@ impl<DB: Database> fmt::Debug for TestDatabase<DB> {
         self.db.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

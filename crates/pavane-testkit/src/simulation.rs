@@ -131,7 +131,7 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
         self
     }
 
-    /// Plants a mistake, to see whether the simulation finds it.
+    /// Plants a mistake, to see whether the simulation finds it. On SQLite only: on PostgreSQL its runs panic.
     pub const fn planting(mut self, bug: Bug) -> Self {
         self.bug = Some(bug);
         self

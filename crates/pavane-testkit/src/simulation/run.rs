@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, future::Future, time::Duration};
 use pavane::database::Database;
 
 use super::{Bug, Network, Plan, System, Tally, Trace, Violation, chaos::Chaos, invariants, scheduler::Scheduler};
-use crate::{VirtualClock, database::Databases};
+use crate::{
+    VirtualClock,
+    database::{Databases, Place},
+};
 
 /// What became of one plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,11 @@ pub(super) fn run<DB: Database>(
     databases: &Databases,
     build: &impl Fn(&mut System<DB>),
 ) -> Run {
+    // A mistake that can't be planted must not be taken for one that was found.
+    assert!(
+        bug.is_none() || databases.place() == Place::Memory,
+        "mistakes are planted in SQLite's tables: leave out .on_postgres()"
+    );
     databases.place().make_ready();
     frozen(async {
         let clock = VirtualClock::new(plan.seed);
