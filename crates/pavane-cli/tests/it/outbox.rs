@@ -17,7 +17,8 @@ async fn outbox(url: &str) -> Db<sqlx::Any> {
     db.migrate(&OUTBOX).await.unwrap();
     let bytes = |text| if url.starts_with("sqlite:") { format!("cast('{text}' as blob)") } else { format!("'{text}'") };
     let (one, other) = (bytes(r#"{"a":1}"#), bytes("{}"));
-    let fill = format!("insert into pavane_outbox (event_id, subject, headers, payload, emitted_at, refused) values \
+    let fill = format!(
+        "insert into pavane_outbox (event_id, subject, headers, payload, emitted_at, refused) values \
                 ('01a2029d-5c00-7000-8000-000000000001', 'events.order.placed.a', '[]', {one}, 1, 'too large'), \
                 ('01a2029d-5c00-7000-8000-000000000002', 'events.order.placed.b', '[]', {other}, 2, 'too large'), \
                 ('01a2029d-5c00-7000-8000-000000000003', 'events.order.placed.c', '[]', {other}, 3, null); \
