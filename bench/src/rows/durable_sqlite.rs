@@ -78,17 +78,12 @@ fn raw(file: &Path, transactions: usize) -> Result<f64> {
         .collect::<Result<_>>()?;
     let started = Instant::now();
     for (account, headers, event) in &events {
+        let payload = &event.payload[..];
         let id = EventId::new(&SystemClock).to_string();
         let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.prepare_cached(INBOX_ROW)?.execute(params![id, 1])?;
         tx.prepare_cached(UPDATE)?.execute(params![1, account])?;
-        tx.prepare_cached(OUTBOX_ROW)?.execute(params![
-            event.message_id,
-            event.subject,
-            headers,
-            &event.payload[..],
-            1
-        ])?;
+        tx.prepare_cached(OUTBOX_ROW)?.execute(params![event.message_id, event.subject, headers, payload, 1])?;
         tx.commit()?;
     }
     let rate = load::per_second(transactions, started);

@@ -9,7 +9,7 @@ use super::{
 
 pub(super) fn add(conn: &AnyConnection, arguments: &mut AnyArguments, set: Set) -> Result<(), BoxDynError> {
     if conn.backend_name() != Postgres::NAME {
-        return arguments.add(sqlite::json(&set)?);
+        return arguments.add(sqlite::json(set)?);
     }
     match set {
         Set::Values(values) => arguments.add(literal(&values)),

@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::arg::{Set, Values, hex};
 
 pub(super) fn add(_: &SqliteConnection, arguments: &mut SqliteArguments, set: Set) -> Result<(), BoxDynError> {
-    arguments.add(json(&set)?)
+    arguments.add(json(set)?)
 }
 
 /// `["a","b"]`, or `[["a",1],["b",2]]`.
-pub(super) fn json(set: &Set) -> serde_json::Result<String> {
+pub(super) fn json(set: Set) -> serde_json::Result<String> {
     match set {
-        Set::Values(values) => serde_json::to_string(&Column(values)),
-        Set::Rows(columns) => serde_json::to_string(&Rows(columns)),
+        Set::Values(values) => serde_json::to_string(&Column(&values)),
+        Set::Rows(columns) => serde_json::to_string(&Rows(&columns)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sets as arguments of statements: what goes in comes out, through each driver.
 
 use bytes::Bytes;
+use pavane_contract::{EventId, SystemClock};
 use pavane_outbox::{Arg, Config, Database, Db, Statement, Values};
 use sqlx::{Any, Postgres, Sqlite};
 use uuid::Uuid;
@@ -43,7 +44,7 @@ fn bytes() -> Vec<Bytes> {
 }
 
 fn ids() -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = (0..TEXTS.len()).map(|_| Uuid::new_v4()).collect();
+    let mut ids: Vec<Uuid> = (0..TEXTS.len()).map(|_| EventId::new(&SystemClock).as_uuid()).collect();
     (ids[0], ids[1]) = (Uuid::nil(), Uuid::max());
     ids
 }
