@@ -191,7 +191,8 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
                     );
                 }
                 for example in examples {
-                    cases.extend(cases::all(&self, &manifest, reaction, example).await);
+                    // Boxed: it is large, and would be a part of every test.
+                    cases.extend(Box::pin(cases::all(&self, &manifest, reaction, example)).await);
                 }
             }
         }

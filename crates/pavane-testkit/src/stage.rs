@@ -268,7 +268,8 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     }
 
     async fn work(&mut self) -> &mut Self {
-        let rested = self.actor.rest(&self.bus, &self.clock).await;
+        // Boxed: it is large, and would be a part of every test.
+        let rested = Box::pin(self.actor.rest(&self.bus, &self.clock)).await;
         self.next_timer = rested.unwrap_or_else(|error| panic!("failed to step the service: {error}"));
         self
     }

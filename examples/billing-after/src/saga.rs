@@ -82,7 +82,7 @@ mod tests {
                 sqlx::query(insert).execute(db.writers()).await.unwrap();
             })
             .event(&TransferArrived { invoice: 1 });
-        Box::pin(matrix.assert()).await;
+        matrix.assert().await;
     }
 
     /// How many lines of `after` are not in `before`, in order.

@@ -1,7 +1,8 @@
 //! `cargo xtest`: every test of the workspace, on a machine that has nothing but Rust and pip.
 //!
-//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Schemathesis, Prometheus' promtool, PgBouncer, a
-//! Chromium and its driver), builds the services' binaries that the tests start and kill, and runs `cargo test` with whatever arguments it was given:
+//! Finds or fetches what the tests need once (nats-server, PostgreSQL, Schemathesis, Prometheus' promtool, `PgBouncer`, a
+//! Chromium and its driver), builds the services' binaries that the tests start and kill, and runs `cargo test` with whatever arguments
+//! it was given:
 //! `cargo xtest`, `cargo xtest -p order`, `cargo xtest nats::`, `cargo xtest -- --nocapture`.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 

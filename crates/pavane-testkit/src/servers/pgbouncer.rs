@@ -22,7 +22,7 @@ const PREPARES: [u32; 2] = [1, 21];
 pub enum PoolMode {
     /// When the client leaves.
     Session,
-    /// At the end of each transaction. What one client prepared is then the next one's, as with every PgBouncer before 1.21, and later
+    /// At the end of each transaction. What one client prepared is then the next one's, as with every `PgBouncer` before 1.21, and later
     /// ones whose `max_prepared_statements` is 0.
     Transaction,
 }
@@ -40,7 +40,7 @@ impl PgBouncer {
     /// Starts one in front of all databases of a server.
     ///
     /// # Errors
-    /// When there is no PgBouncer, or it does not start; what it logged is in the message.
+    /// When there is no `PgBouncer`, or it does not start; what it logged is in the message.
     pub async fn start(tools: &Tools, postgres: &Postgres, mode: PoolMode) -> Result<Self, Error> {
         let program = tools.pgbouncer()?;
         let version = pip::run(Command::new(&program).arg("--version"))?;

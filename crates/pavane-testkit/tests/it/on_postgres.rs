@@ -201,7 +201,7 @@ async fn a_stage_leaves_no_database_behind() {
 
 #[tokio::test]
 async fn nothing_that_fails_does_harm() {
-    Box::pin(matrix(service).assert()).await;
+    matrix(service).assert().await;
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn what_a_worse_framework_would_do_is_named() {
              create trigger planted after insert or update on {table} for each row execute function planted()"
         );
         let plant: &'static str = plant.leak();
-        let report = Box::pin(matrix(move || service_with(plant)).run()).await;
+        let report = matrix(move || service_with(plant)).run().await;
         report.failures().map(|case| format!("{}: {}", case.reaction, case.fault)).collect()
     }
     let again = ["note: delivered again later", "note: crash after the commit", "note: crash before the ack"];

@@ -175,7 +175,7 @@ async fn a_database_that_would_emit_in_the_name_of_another_service_is_refused() 
     assert!(refused.starts_with(expected), "{refused}");
 }
 
-/// A pool that leads through PgBouncer to a new database, and one that doesn't.
+/// A pool that leads through `PgBouncer` to a new database, and one that doesn't.
 async fn bounced(mode: PoolMode) -> (PgBouncer, PgPool, PgPool) {
     let url = url().await;
     let bouncer = PgBouncer::start(&Tools::from_env(), Postgres::shared().await.unwrap(), mode).await;
