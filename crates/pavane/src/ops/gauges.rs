@@ -43,7 +43,7 @@ impl<DB: Database, B: Bus> Gauges<DB, B> {
                     metric::record_waiting(readiness.service(), (&backlog, &undos), readiness.now());
                 }
                 Err(error) => {
-                    debug!(service = readiness.service(), error = chain(&error), "failed to count what waits")
+                    debug!(service = readiness.service(), error = chain(&error), "failed to count what waits");
                 }
             }
             *not_before = Instant::now() + 9 * started.elapsed().saturating_sub(CHEAP);
