@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Two things are in hand between two [turns](Relay::turn), and are in the database too, as unsent rows: `ahead`, which was read
-//! and not published, and `answers`, which was published and not recorded. Both are [forgotten](Relay::forget) when the lease or
+//! and not published, and `answers`, which was published and not recorded. Both are forgotten when the lease or
 //! the connection is lost: what isn't recorded is read again, and published again under the same id.
 
 mod answers;

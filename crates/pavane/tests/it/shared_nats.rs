@@ -103,7 +103,7 @@ async fn a_service_that_only_verifies_starts_once_an_operator_has_made_what_it_n
     };
     let refusal = async || {
         let connected = service(Arc::new(Script::default())).connect(verifying()).await;
-        connected.map(drop).unwrap_err().to_string()
+        pavane_outbox::chain(&connected.map(drop).unwrap_err())
     };
     let streams = refusal().await;
     assert!(

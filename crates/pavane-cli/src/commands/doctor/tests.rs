@@ -118,7 +118,7 @@ fn a_consumer_without_a_limit_and_one_with_a_small_one_are_found() {
     assert!(whats(&handling::check(&evidence))[0].contains("any number of events in hand"));
     consumer_of(&mut evidence).max_ack_pending = Some(100);
     assert!(whats(&handling::check(&evidence))[0].contains("lets it have 100 in hand"));
-    consumer_of(&mut evidence).max_ack_pending = Some(128);
+    consumer_of(&mut evidence).max_ack_pending = Some(256);
     assert_eq!(whats(&handling::check(&evidence)), [""; 0]);
 }
 
