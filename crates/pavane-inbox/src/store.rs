@@ -1,11 +1,15 @@
 //! All SQL of the inbox and the step ledger, and the tables of both and of [claims](crate::dedupe).
 
+mod attempts;
+
 use std::collections::{HashMap, HashSet};
 
 use pavane_choreography::ledger::{self, State};
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Db, Dialect, Error, Statement, Tx, Values, migration::Schema};
 use serde::Serialize;
+
+pub(crate) use attempts::{Attempts, count_failure, forget_giving_up, give_up};
 
 /// The tables of the inbox.
 pub const INBOX: Schema = Schema {
@@ -43,14 +47,6 @@ pub(crate) struct Step {
     pub(crate) event_id: Option<EventId>,
     /// What it emitted, for its undo.
     pub(crate) kept: Option<RawEnvelope>,
-}
-
-/// Failures of one reaction on one event. Times are microseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempts {
-    pub(crate) count: u32,
-    pub(crate) first_failed_at: i64,
-    pub(crate) last_failed_at: i64,
 }
 
 /// Marks events as handled by a reaction, and returns those that weren't.
@@ -256,78 +252,6 @@ pub(crate) async fn look<DB: Database>(
     let sql = LOOK.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await?;
     rows.iter().map(step_row::<DB>).collect()
-}
-
-/// Counts one more failure of a reaction on an event.
-pub(crate) async fn count_failure<DB: Database>(
-    tx: &mut Tx<DB>,
-    reaction: &str,
-    event: EventId,
-) -> Result<Attempts, Error> {
-    const COUNT: Statement = Statement {
-        postgres: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
-                   select $1, $2::uuid, 1, now, now from pavane_now() as now on conflict (reaction, event_id) \
-                   do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
-                   returning attempts, first_failed_at, last_failed_at",
-        sqlite: "insert into pavane_attempt (reaction, event_id, attempts, first_failed_at, last_failed_at) \
-                 values ($1, $2, 1, $3, $3) on conflict (reaction, event_id) \
-                 do update set attempts = pavane_attempt.attempts + 1, last_failed_at = excluded.last_failed_at \
-                 returning attempts, first_failed_at, last_failed_at",
-    };
-    let args = tx.db().timed(vec![reaction.into(), event.to_string().into()]);
-    let sql = COUNT.on(tx.db().dialect());
-    let rows = DB::fetch(tx.conn(), sql, args).await?;
-    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Attempts {
-        count: u32::try_from(int::<DB>(row, 0)?).unwrap_or(u32::MAX),
-        first_failed_at: int::<DB>(row, 1)?,
-        last_failed_at: int::<DB>(row, 2)?,
-    })
-}
-
-/// Marks an event so that a reaction doesn't handle it again. `message` is what it gave up on; `None` for good, also after a
-/// redrive. `false` when another delivery of the event was handled, or given up on, meanwhile.
-pub(crate) async fn give_up<DB: Database>(
-    tx: &mut Tx<DB>,
-    reaction: &str,
-    event: EventId,
-    message: Option<&str>,
-) -> Result<bool, Error> {
-    const GIVE_UP: Statement = Statement {
-        postgres: "insert into pavane_inbox (reaction, event_id, handled_at, given_up) \
-                   values ($1, $2::uuid, pavane_now(), nullif($3, '')) on conflict do nothing",
-        sqlite: "insert into pavane_inbox (reaction, event_id, handled_at, given_up) \
-                 values ($1, $2, $4, nullif($3, '')) on conflict do nothing",
-    };
-    let message = message.unwrap_or_default();
-    let args = tx.db().timed(vec![reaction.into(), event.to_string().into(), message.into()]);
-    let sql = GIVE_UP.on(tx.db().dialect());
-    Ok(DB::execute(tx.conn(), sql, args).await? == 1)
-}
-
-/// Forgets that a reaction gave up on an event, and how often it had failed: a redrive starts anew. Changes nothing when
-/// `message`, which is the redrive, was given up on itself.
-pub(crate) async fn forget_giving_up<DB: Database>(
-    tx: &mut Tx<DB>,
-    reaction: &str,
-    event: EventId,
-    message: &str,
-) -> Result<(), Error> {
-    const UNMARK: Statement = Statement {
-        postgres: "delete from pavane_inbox where reaction = $1 and event_id = $2::uuid and given_up <> $3",
-        sqlite: "delete from pavane_inbox where reaction = $1 and event_id = $2 and given_up <> $3",
-    };
-    const FORGET: Statement = Statement {
-        postgres: "delete from pavane_attempt where reaction = $1 and event_id = $2::uuid",
-        sqlite: "delete from pavane_attempt where reaction = $1 and event_id = $2",
-    };
-    let dialect = tx.db().dialect();
-    let event = event.to_string();
-    let marked = vec![reaction.into(), event.as_str().into(), message.into()];
-    if DB::execute(tx.conn(), UNMARK.on(dialect), marked).await? > 0 {
-        DB::execute(tx.conn(), FORGET.on(dialect), vec![reaction.into(), event.into()]).await?;
-    }
-    Ok(())
 }
 
 fn set(sagas: &[SagaId]) -> Arg {

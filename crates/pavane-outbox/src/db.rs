@@ -85,13 +85,8 @@ impl<DB: Database> Db<DB> {
         Ok(db)
     }
 
-    /// As [`open`](Self::open), on connections that are open already. For test kits, which tell connections what time it is.
-    ///
-    /// # Errors
-    ///
-    /// When the URL of the configuration isn't one that this database understands.
-    #[doc(hidden)]
-    pub fn over(pool: Pool<DB>, config: Config) -> Result<Self, Error> {
+    /// See [`internal::over`](crate::internal::over).
+    pub(crate) fn over(pool: Pool<DB>, config: Config) -> Result<Self, Error> {
         let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
         Ok(Self::on(Pools { writers: pool.clone(), readers: pool, is_borrowed: false }, dialect, config))
     }

@@ -4,8 +4,19 @@
 
 use pavane_contract::{Cause, EventRef, Key, RawEnvelope};
 
+use sqlx::Pool;
+
 pub use crate::crash_point::{CrashPoint, CrashPoints};
-use crate::{Backlog, Database, Db, Emissions, Error, Tx, store};
+use crate::{Backlog, Config, Database, Db, Emissions, Error, Tx, store};
+
+/// As [`Db::open`], on connections that are open already: a test kit tells them what time it is.
+///
+/// # Errors
+///
+/// When the URL of the configuration isn't one that this database understands.
+pub fn over<DB: Database>(pool: Pool<DB>, config: Config) -> Result<Db<DB>, Error> {
+    Db::over(pool, config)
+}
 
 /// Goes on in the name of another event of the batch, and forgets what was emitted before (it stays in the transaction).
 pub fn enter<DB: Database>(tx: &mut Tx<DB>, cause: Cause, emissions: Emissions) {

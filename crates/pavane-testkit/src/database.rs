@@ -94,7 +94,9 @@ impl<DB: Database> TestDatabase<DB> {
 
     async fn on(scratch: Scratch, settings: &Settings) -> Self {
         let pool = postgres::connect(scratch.url(), Arc::clone(&settings.clock)).await;
-        let db = pool.map_err(outbox::Error::from).and_then(|pool| Db::over(pool, settings.config(scratch.url())));
+        let db = pool
+            .map_err(outbox::Error::from)
+            .and_then(|pool| outbox::internal::over(pool, settings.config(scratch.url())));
         let db = db.unwrap_or_else(|error| panic!("failed to open {}: {error}", scratch.url()));
         Self { db, scratch: Mutex::new(Some(scratch)) }
     }

@@ -31,7 +31,7 @@ pub(super) async fn apply(config: &Config, mut options: ConnectOptions) -> Resul
     Ok(options.require_tls(is_required(config)))
 }
 
-/// Whoever names an authority or a certificate expects TLS; without this, somebody between us and the server could talk the client
+/// A service that names an authority or a certificate expects TLS; without this, somebody between us and the server could talk the client
 /// out of it.
 fn is_required(config: &Config) -> bool {
     config.require_tls || config.ca_file.is_some() || config.certificate_files.is_some()

@@ -1,4 +1,4 @@
-//! `pavane migrations`: the SQL of the framework's tables, for whoever runs migrations with a tool of their own.
+//! `pavane migrations`: the SQL of the framework's tables, for a tool of one's own that runs migrations.
 
 use std::{fmt, str::FromStr};
 

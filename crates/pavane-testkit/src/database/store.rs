@@ -18,7 +18,7 @@ pub(super) async fn set_time<DB: Database>(conn: &mut DB::Connection, clock: &dy
 /// Drops some databases of a server, and copies another one.
 pub(super) async fn copy(server: &str, template: &str, name: &str, dropped: &[String]) -> Result<(), Error> {
     let mut conn = PgConnection::connect(server).await?;
-    // Whoever is still connected to one is on the way out.
+    // A connection that is still open to one belongs to a test that has ended.
     for old in dropped {
         sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {old} with (force)"))).execute(&mut conn).await?;
     }

@@ -1,4 +1,4 @@
-//! What a stage is made of, for whoever builds another one: events as others emit them, and what came of them.
+//! What a stage is made of: events as others emit them, and what came of them.
 
 use pavane::{Envelope, Event, SagaId};
 use pavane_bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS};
