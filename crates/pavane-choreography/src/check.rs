@@ -2,6 +2,7 @@
 
 mod ends;
 mod flow;
+mod pivot;
 mod undo;
 
 use std::fmt;
@@ -43,11 +44,15 @@ pub enum Rule {
     CannotGiveUp,
     /// A step whose success nobody waits for.
     UnusedSuccess,
+    /// A reaction that can fail when the saga has completed already.
+    FailsAfterCompletion,
+    /// An undo of a step that runs only when the saga can't abort any more.
+    NeverUndone,
     /// A cycle that nothing stops.
     Cycle,
     /// A wait that no deadline ends.
     NoDeadline,
-    /// An outcome with one outcome only.
+    /// A service that decides a saga and has one outcome for it only.
     OneOutcome,
     /// An end of a saga that is emitted without being decided.
     NotDecided,
@@ -72,9 +77,11 @@ impl Rule {
             Self::AmbiguousUndo => "the undo does not belong to exactly one step",
             Self::CannotGiveUp => "giving up, it would say that nothing happened, and that is not known",
             Self::UnusedSuccess => "the saga can complete without waiting for the step",
+            Self::FailsAfterCompletion => "it can fail although the saga has completed by then",
+            Self::NeverUndone => "the undo never runs, as the saga has completed when its step runs",
             Self::Cycle => "the reactions can go round for ever",
             Self::NoDeadline => "no deadline ends the wait",
-            Self::OneOutcome => "the outcome has one outcome only",
+            Self::OneOutcome => "the service can decide one outcome only",
             Self::NotDecided => "the saga's end is emitted without being decided",
             Self::TwoDeciders => "two services decide the same saga",
         }
@@ -176,6 +183,7 @@ pub(crate) fn all(choreography: &Choreography) -> Vec<Finding> {
     let mut findings = ends::check(&subject, choreography.manifests());
     findings.extend(undo::check(&subject));
     findings.extend(flow::check(&subject));
+    findings.extend(pivot::check(&subject));
     findings.sort();
     findings.dedup();
     findings

@@ -116,6 +116,22 @@ impl<'a> Graph<'a> {
         ends.contains(event) || self.way(event, |reached| ends.contains(reached), forward).is_some()
     }
 
+    /// The events that follow from some, with these, by whatever reactions; not beyond the events of `stop`, nor these.
+    pub(crate) fn reached<'e>(
+        &self,
+        from: impl IntoIterator<Item = &'e EventRef>,
+        stop: &[EventRef],
+    ) -> BTreeSet<EventRef> {
+        let mut queue: Vec<EventRef> = from.into_iter().cloned().collect();
+        let mut reached = BTreeSet::new();
+        while let Some(event) = queue.pop() {
+            if !stop.contains(&event) && reached.insert(event.clone()) {
+                queue.extend(self.consumers(&event).flat_map(|actor| actor.emitted()).cloned());
+            }
+        }
+        reached
+    }
+
     /// The shortest way from one event to another that `found` accepts. `next` says where an actor leads.
     pub(crate) fn way(
         &self,

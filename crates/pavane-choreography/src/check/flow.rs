@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pavane_contract::EventRef;
 
-use super::{Finding, Rule, Subject};
+use super::{Finding, Rule, Subject, pivot};
 use crate::{Emission, Saga, graph::Actor};
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
@@ -55,16 +55,18 @@ fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
         let path = subject.graph.way_from_start(saga, event);
         // A step of another saga is that saga's matter.
         let ours = !path.is_empty();
-        let mend = format!(
-            "let a reaction that leads to {} consume it, or declare it terminal",
-            saga.completes_with.first().map_or("a completing outcome", |event| event.name.as_str())
-        );
+        let completes = saga.completes_with.first().map_or("a completing outcome", |event| event.name.as_str());
+        let mend = if pivot::comes_after(&subject.graph, saga, *actor) {
+            format!("declare it terminal: it comes after {completes}, which can't wait for it")
+        } else {
+            format!("let a reaction that leads to {completes} consume it, or declare it terminal")
+        };
         ours.then(|| Finding::new(Rule::UnusedSuccess, mend).saga(saga).at(*actor).event(event).path(path))
     };
     subject.graph.actors.iter().filter_map(unused).collect()
 }
 
-/// Whoever starts a wait for other services must also schedule what ends it. One finding per saga: the first wait.
+/// An entry point that starts a wait for other services must also schedule what ends it. One finding per saga: the first wait.
 fn no_deadline(subject: &Subject<'_>, saga: &Saga) -> Option<Finding> {
     let graph = &subject.graph;
     let ends: Vec<EventRef> = saga.ends().cloned().collect();
@@ -110,7 +112,7 @@ fn outcomes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     findings
 }
 
-/// A choice of one isn't a choice: the other outcome could still happen besides it.
+/// A choice of one isn't a choice: the saga could still end the other way beside it.
 fn one_outcome(subject: &Subject<'_>) -> Vec<Finding> {
     let decides = |actor: &Actor<'_>| actor.emits().iter().any(|group| matches!(group, Emission::Outcome(_)));
     let outcomes = |service: &str| -> BTreeSet<&EventRef> {

@@ -183,6 +183,85 @@ fn a_step_whose_success_nobody_waits_for() {
     ");
 }
 
+/// What ships the order is a step of its own here, and runs when the order is confirmed.
+fn with_a_step_after_completion(shop: &mut [Manifest], emits: Vec<Emission>, undone_on: &str) {
+    shop[3].reactions.push(react("hand-over", &["order.confirmed"], emits));
+    shop[3].reactions.push(undo("call-back", "shipping.handed-over", &[undone_on], vec![]));
+    reaction(shop, "track-progress").on.extend(["shipping.handed-over", "shipping.lost"].map(event));
+    shop[0].entries.push(entry("return-order", all(&["order.returned"])));
+    reaction(shop, "track-progress").on.push(event("order.returned"));
+}
+
+#[test]
+fn a_step_after_completion_that_can_say_no() {
+    let emits = one_of(&["shipping.handed-over", "shipping.lost"]);
+    let findings = found(|shop| with_a_step_after_completion(shop, emits, "order.returned"));
+    let expected = [
+        (Rule::UnusedSuccess, "shipping/hand-over".to_owned(), "shipping.handed-over"),
+        (Rule::FailsAfterCompletion, "shipping/hand-over".to_owned(), "shipping.lost"),
+    ];
+    assert_eq!(brief(&findings), expected);
+    insta::assert_snapshot!(findings[0], @r"
+    the saga can complete without waiting for the step
+      who:   shipping/hand-over
+      event: shipping.handed-over v1
+      saga:  order
+      path:  order.placed → payment/authorize-payment → payment.authorized → inventory/reserve-stock → inventory.reserved → shipping/create-shipment → shipping.created → payment/capture-payment → payment.captured → order/confirm-order → order.confirmed → shipping/hand-over → shipping.handed-over
+      mend:  declare it terminal: it comes after order.confirmed, which can't wait for it
+    ");
+    insta::assert_snapshot!(findings[1], @r"
+    it can fail although the saga has completed by then
+      who:   shipping/hand-over
+      event: shipping.lost v1
+      saga:  order
+      mend:  let it succeed always, by trying again as long as it takes; or let it run before order.confirmed, where the saga can still abort
+    ");
+}
+
+#[test]
+fn an_undo_that_only_an_abort_triggers_after_completion() {
+    let findings = found(|shop| {
+        with_a_step_after_completion(shop, all(&["shipping.handed-over"]), "order.cancelled");
+        reaction(shop, "track-progress").on.retain(|event| event.name != "shipping.lost");
+    });
+    let never = findings.iter().find(|finding| finding.rule == Rule::NeverUndone).unwrap();
+    insta::assert_snapshot!(never, @r"
+    the undo never runs, as the saga has completed when its step runs
+      who:   shipping/call-back
+      event: shipping.handed-over v1
+      saga:  order
+      mend:  remove it, or trigger it by an event that can come after order.confirmed; order.cancelled can't
+    ");
+}
+
+#[test]
+fn a_reaction_after_completion_that_gives_up() {
+    let findings = found(|shop| {
+        reaction(shop, "send-confirmation").gives_up_with = Some(event("notification.failed"));
+        reaction(shop, "track-progress").on.push(event("notification.failed"));
+    });
+    let expected = [(Rule::FailsAfterCompletion, "notification/send-confirmation".to_owned(), "notification.failed")];
+    assert_eq!(brief(&findings), expected);
+    insta::assert_snapshot!(findings[0], @r"
+    it can fail although the saga has completed by then
+      who:   notification/send-confirmation
+      event: notification.failed v1
+      saga:  order
+      mend:  remove .gives_up_with(…): it is retried, and then kept as a dead letter for a person; or let it run before order.confirmed
+    ");
+}
+
+/// It is retriable, and what undoes it later is no abort.
+#[test]
+fn a_step_after_completion_that_always_succeeds_is_fine() {
+    let mut manifests = shop::manifests();
+    with_a_step_after_completion(&mut manifests, all(&["shipping.handed-over"]), "order.returned");
+    reaction(&mut manifests, "track-progress").on.retain(|event| event.name != "shipping.lost");
+    let mut saga = shop::saga();
+    saga.terminal.push(event("shipping.handed-over"));
+    assert_eq!(Choreography::of(manifests).saga(saga).check(), []);
+}
+
 #[test]
 fn a_cycle_that_nothing_stops() {
     let findings = found(|shop| {
@@ -234,7 +313,7 @@ fn an_event_of_another_service() {
 }
 
 #[test]
-fn an_outcome_with_one_outcome() {
+fn a_service_that_decides_one_outcome_only() {
     let findings = found(|shop| {
         reaction(shop, "confirm-order").emits = all(&["order.confirmed"]);
     });
