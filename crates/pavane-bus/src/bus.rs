@@ -66,7 +66,7 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// When the bus can't be reached; [`Error::NoStream`] when the stream doesn't exist.
     fn consumer_position(&self, durable: &str) -> impl Future<Output = Result<Option<ConsumerPosition>, Error>> + Send;
 
-    /// Leaves a service's declaration of itself, as JSON, where whoever looks at the whole system finds it.
+    /// Publishes a service's declaration, as JSON, where the monitor and the command line find it.
     ///
     /// A bus without such a place has nothing to do, which is the default.
     ///
@@ -86,9 +86,9 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Most bytes that the server takes in one message, headers included, as it stated when it was connected.
     fn message_max(&self) -> usize;
 
-    /// Tells the other instances of a service that something was committed, so that the one that publishes looks at once.
+    /// Wakes the other instances of a service after a commit, so that the one that publishes reads its outbox at once.
     ///
-    /// A wake may be lost: whoever depends on it looks now and then anyway. A bus that carries none has nothing to do, which
+    /// A wake may be lost, so its receivers also poll. A bus that carries none has nothing to do, which
     /// is the default.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ pub trait Subscription: Send + 'static {
     /// When the consumer is gone for good. Disconnections are waited out inside.
     fn receive(&mut self, credits: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>> + Send;
 
-    /// Stops pulling, gives back what wasn't handed out, and returns once the server has seen every ack sent before.
+    /// Stops pulling, returns what wasn't handed out to the broker, and returns once the server has seen every ack sent before.
     ///
     /// # Errors
     ///
@@ -177,9 +177,11 @@ impl ConsumerPosition {
         if self.unsettled == 0 { self.delivered } else { self.settled }
     }
 
-    /// Up to which sequence nothing is left for it, in a stream that had this last sequence before the consumer was asked.
+    /// The sequence up to which nothing is left to deliver to this consumer. `last_sequence` is the stream's last one, read before
+    /// the consumer was asked.
     ///
-    /// What it has read, or what never was for it, or what expired: only whoever knew how far it was before can tell.
+    /// Up to there the consumer has read each message, or its filter excludes it, or it expired. Compare with an earlier
+    /// position to tell these apart.
     pub fn done_to(&self, last_sequence: u64) -> u64 {
         let is_idle = self.unsettled == 0 && self.undelivered == 0;
         if is_idle { self.delivered.max(last_sequence) } else { self.read_to() }

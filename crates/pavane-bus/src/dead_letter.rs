@@ -87,8 +87,8 @@ pub fn redrive(letter: Address<'_>, sequence: u64, message_id: String) -> Outgoi
 ///
 /// # Errors
 ///
-/// What is wrong with a message that isn't as [`redrive`] makes it: whatever else it has was said by whoever may redrive, not by
-/// the owner of an event.
+/// What is wrong with a message that isn't as [`redrive`] makes it. Headers and a body of its own are refused: they would come from
+/// the redriver, not from the event's owner.
 pub fn letter_of(message: &Message) -> Result<u64, String> {
     let named = message.headers.get(header::LETTER);
     let says = message.headers.iter().map(|(name, _)| name).find(|name| name.starts_with("ce-"));

@@ -67,7 +67,7 @@ impl Rule {
             Self::Unemitted => "nobody emits the event",
             Self::Untriggered => "nothing triggers the reaction",
             Self::EmptyEmission => "the reaction declares an answer with no event in it",
-            Self::MissingUndo => "nothing takes the step back if the saga fails after it",
+            Self::MissingUndo => "nothing undoes the step if the saga fails after it",
             Self::UndoOfNothing => "the undo is for an event that no step of its service emits",
             Self::AmbiguousUndo => "the undo does not belong to exactly one step",
             Self::CannotGiveUp => "giving up, it would say that nothing happened, and that is not known",

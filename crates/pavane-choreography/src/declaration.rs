@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Manifest, Saga};
 
-/// What a service says about itself to whoever looks at the whole system: its manifest, the sagas that it starts, and
-/// the settings that others have to fit to. Plain data; the services leave it at the bus when they start.
+/// What a service publishes about itself for the monitor and the command line: its manifest, the sagas that it starts, and
+/// the settings that others have to fit. Plain data; a service puts it into a bucket of the bus when it starts.
 ///
 /// It grows additively: a reader ignores what it doesn't know, and refuses another [`SCHEMA`](Self::SCHEMA).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

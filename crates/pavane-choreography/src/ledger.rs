@@ -36,7 +36,7 @@ pub enum Forward {
 pub enum Undo {
     /// Nothing to undo; remember that the step must never happen.
     Bar,
-    /// Take it back.
+    /// Undo the step.
     Run,
     /// Whether there is something to undo isn't known yet: come again.
     Wait,

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// They never came to a stream: this reads the database of the service that emitted them, and nothing else.
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Tell who emits an event, who reacts to it, who takes it back and why, and what comes next.
+    /// Show who emits an event, who reacts to it, what undoes it and why, and what comes next.
     Explain(explain::Arguments),
     /// Check server, streams, consumers and services for what will hurt, and say how to mend it.
     ///

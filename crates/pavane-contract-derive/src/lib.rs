@@ -1,6 +1,6 @@
 //! `#[derive(Event)]`, for `pavane-contract` and for `pavane`. Use it from one of them: they have the trait, too.
 //!
-//! There are two derives because an expansion has to name the crate that the trait comes from, and whoever uses `pavane` has
+//! There are two derives because an expansion has to name the crate that the trait comes from, and a crate that uses `pavane` has
 //! no `pavane-contract` among its dependencies. Each of the two crates exports its own as `Event`.
 //!
 //! The tests are those of `pavane-contract`: what an expansion does, and what the compiler says of a mistake.

@@ -28,7 +28,7 @@ impl TraceContext {
 pub struct Cause {
     /// The saga it belongs to.
     pub saga: SagaId,
-    /// When the saga started: whoever needs its memory can tell whether there is any left.
+    /// When the saga started. A reaction can tell from it whether the saga's ledger and outcome may have been pruned.
     pub started: Timestamp,
     /// The event that led to it; `None` for the first of a saga.
     pub event: Option<EventId>,

@@ -141,7 +141,7 @@ pub enum Error {
         found: EventRef,
     },
     /// The contract changed so that somebody can't read it.
-    #[error("{event} changed in a way that breaks its readers; take it back, or raise its version:{}", Lines(breaks))]
+    #[error("{event} changed in a way that breaks its readers; revert it, or raise its version:{}", Lines(breaks))]
     Breaking {
         /// The event.
         event: EventRef,

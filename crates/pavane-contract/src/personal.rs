@@ -1,4 +1,4 @@
-//! Personal data: which fields of an event are, and what is shown of a body to whoever needs no more.
+//! Personal data: which fields of an event are personal, and a body without them.
 //!
 //! A contract says so where the field is, and the event's JSON Schema carries it as the keyword [`KEYWORD`]:
 //! `#[schemars(extend("x-personal" = true))]` on a field, or on a type, of which every field is personal then. What a schema

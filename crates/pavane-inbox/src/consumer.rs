@@ -41,7 +41,7 @@ pub enum Error {
     /// The bus is unavailable, or the durable consumer is gone.
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
-    /// An event could be accepted that the server wouldn't take back.
+    /// An event could be accepted that can't be redriven: it would be too large for the server.
     #[error(
         "payload_max of {reaction:?} is {payload_max} bytes, and the server takes {limit} in a message, headers included: use \
          {} or less, or raise the server's max_payload", limit / 16 * 15

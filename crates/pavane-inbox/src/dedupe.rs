@@ -93,7 +93,7 @@ where
         Ok(Err(failure)) => {
             if let Err(error) = store.release(held).await {
                 let error = HandlerError::from(error);
-                debug!(key, %error, "a claim can't be given back; it expires");
+                debug!(key, %error, "a claim can't be released; it expires");
             }
             Err(failure)
         }
@@ -122,7 +122,7 @@ pub trait DedupeStore: Send + Sync + 'static {
     /// [`Error::Lost`] when the lease ran out and somebody else claimed the key since.
     fn confirm(&self, held: Held, answer: String) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Gives the key back, because the work failed.
+    /// Releases the key, because the work failed.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Where every saga is, what it waits for, from whom and since when: a view of the whole system, made from its streams alone.
 //!
-//! Nothing here is needed to run a system, and nothing that is observed depends on it. A [`Feed`] reads what the services
-//! left at the broker: what they declare about themselves, every event, every dead letter, and what people decided. A
-//! [`View`] folds it, in memory and within [`Limits`], and answers. The fold is pure: the same updates give the same view,
-//! whoever reads them, so the monitor and the command line say the same.
+//! Nothing here is needed to run a system, and nothing that is observed depends on it. A [`Feed`] reads what is
+//! stored at the broker: the services' declarations, every event, every dead letter, and what people decided. A
+//! [`View`] folds it, in memory and within [`Limits`], and answers. The fold is pure: the same updates give the same view
+//! to every reader, so the monitor and the command line say the same.
 //!
 //! ```no_run
 //! use pavane_bus::{JetStream, jetstream::Config};

@@ -1,10 +1,10 @@
 //! Dead letters given to their reaction again, or discarded.
 //!
-//! A redrive is a message on `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction hears. It names the
-//! stored letter and says nothing else: the reaction fetches the letter and handles what is stored, so that whoever may redrive
-//! can't say an event. The event keeps its id, and the reaction's inbox knows the events that it has handled, so an effect never
-//! runs twice; the look at each letter before spares useless work and tells what will happen. Who did it and why is
-//! kept before anything is done.
+//! A redrive is a message on `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction receives. It names the
+//! stored letter and has no body: the reaction fetches the letter and handles what is stored, so that the permission to redrive
+//! is not one to publish events. The event keeps its id, and the reaction's inbox knows the events that it has handled, so an
+//! effect never runs twice. Each letter is examined before: that spares useless redrives, and shows what each will do. Who
+//! redrives, and why, is stored before anything is published.
 
 mod run;
 

@@ -199,7 +199,7 @@ pub struct Outstanding {
     pub on_id: Option<EventId>,
     /// The events of which one is awaited; empty when the reaction just has to handle `on`.
     pub awaits: Vec<String>,
-    /// It takes something back.
+    /// It is an undo.
     pub undo: bool,
     /// Since when, by the broker's clock.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -231,7 +231,7 @@ pub struct Effect {
     pub done_sequence: u64,
     /// It calls something outside of the service's database.
     pub external: bool,
-    /// The undo that takes it back.
+    /// The reaction that undoes it.
     pub undo: String,
     /// What became of it.
     pub fate: Fate,

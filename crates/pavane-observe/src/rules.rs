@@ -56,7 +56,7 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) awaits: Vec<Kind>,
-    /// An outcome is only emitted while the saga has none: any event of these will do, whoever led to it.
+    /// An outcome is only emitted while the saga has none: any event of these will do, whatever caused it.
     pub(crate) outcomes: Vec<Kind>,
 }
 

@@ -1,4 +1,4 @@
-//! Connections that are closed, and not given back, when the database doesn't answer.
+//! Connections that are closed, and not returned to the pool, when the database doesn't answer.
 
 use std::ops::{Deref, DerefMut};
 

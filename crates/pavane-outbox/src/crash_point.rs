@@ -6,7 +6,7 @@ use std::{fmt::Debug, future::Future, pin::Pin};
 pub enum CrashPoint {
     /// Everything is written, nothing committed. The transaction is open.
     BeforeCommit,
-    /// The transaction is committed; whoever waits for it doesn't know yet.
+    /// The transaction is committed; its caller doesn't know yet.
     AfterCommit,
     /// The relay has read a batch of rows; nothing of it is published yet.
     BeforePublish,

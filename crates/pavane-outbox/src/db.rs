@@ -112,7 +112,7 @@ impl<DB: Database> Db<DB> {
     }
 
     /// Refuses what would break a guarantee: a pooler that mixes up prepared statements, and commits that do not wait for the
-    /// disk. Whoever connects a service does so; a pool that was [handed in](Db::from_pool) may not even be connected before.
+    /// disk. `Service::connect` calls it. A pool that was [handed in](Db::from_pool) may open its first connection here.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl<DB: Database> Db<DB> {
         self.clock().now().as_microsecond()
     }
 
-    /// Keeps to other bounds from now on. Whoever connects a service sets its own.
+    /// Sets other bounds. Connecting a service sets the service's own.
     pub fn keep_to(&self, bounds: Bounds) {
         *self.0.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
     }
@@ -288,8 +288,8 @@ impl<DB: Database> Db<DB> {
         self.0.answers.read().unwrap_or_else(PoisonError::into_inner).within
     }
 
-    /// Gives PostgreSQL so long to answer from now on, instead of what it was [opened with](Config::answer_timeout). Whoever
-    /// connects a service to a pool of its own sets it.
+    /// Sets how long PostgreSQL may take to answer, in place of what this was [opened with](Config::answer_timeout).
+    /// `Service::connect_with` sets it for a pool that was handed in.
     pub fn answer_within(&self, limit: Duration) {
         *self.0.answers.write().unwrap_or_else(PoisonError::into_inner) = Answers::new(self.dialect(), limit);
     }

@@ -1,4 +1,4 @@
-//! A service's entry points as rows, for whoever emits from SQL: `pavane_emit` holds its callers to them.
+//! A service's entry points as rows. `pavane_emit` checks by them what its callers may emit.
 
 mod store;
 

@@ -41,13 +41,13 @@ pub enum Error {
         /// What is wrong, and what would work.
         why: String,
     },
-    /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
+    /// A statement failed in the transaction, and the handler went on: nothing of the transaction can be committed.
     #[error(
         "a statement of the transaction failed and the error was not passed on, so PostgreSQL keeps nothing of the \
          transaction: return the error, or run what may fail in a savepoint, tx.conn().begin()"
     )]
     Aborted,
-    /// Whoever was given the transaction committed it or rolled it back with a statement of their own.
+    /// The handler committed the transaction or rolled it back by a statement of its own.
     #[error(
         "the handler ended its transaction itself, with a commit or rollback of its own: leave that to the framework; \
          for a savepoint, use tx.conn().begin()"
@@ -61,7 +61,7 @@ pub enum Error {
         "{0:?} is not a database URL understood here; use postgres://user:password@host/database or sqlite:file.db"
     )]
     Url(String),
-    /// The event isn't declared by whoever emits it.
+    /// The reaction or entry point that emits the event doesn't declare it.
     #[error("{who} does not declare that it emits {event}: add .{method}::<…>() to its line in the wiring table")]
     Undeclared {
         /// The reaction or entry point.

@@ -6,7 +6,7 @@ use crate::{Dialect, Error};
 
 /// What to do about a failure of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever asks must decide about each")]
+#[expect(clippy::exhaustive_enums, reason = "each caller must decide about each")]
 pub enum Failure {
     /// The database isn't there, or lets nobody in: wait for it. It says nothing about the statement.
     Unavailable,

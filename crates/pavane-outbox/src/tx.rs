@@ -109,8 +109,8 @@ impl<DB: Database> Tx<DB> {
         }
     }
 
-    /// Calls a function once this transaction has committed: to wake whoever follows an order in this process, or to drop what a
-    /// cache has of it. Several are called in the order in which they were given.
+    /// Calls a function once this transaction has committed: to wake the requests that follow an order in this process, or to
+    /// drop a cached value. Several are called in the order in which they were given.
     ///
     /// It is not called when the transaction is rolled back or fails, nor when nobody knows whether it committed. A handler
     /// shares its transaction with those of other events: all their functions are called after the one commit, and when the

@@ -54,7 +54,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
     ) -> Result<App<S, DB, B>, pavane::Error> {
         let mut config = Config::new("");
         config.relay = relay;
-        // Whoever moves the clock tries again; here nothing may wait for time to pass.
+        // The test moves the clock and tries again; here nothing may wait for time to pass.
         config.start_within = Duration::ZERO;
         service.connect_to(db, bus, config).await
     }

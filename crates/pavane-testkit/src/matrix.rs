@@ -221,7 +221,7 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         Some((step, self.example_for(step)?))
     }
 
-    /// The undo that takes a step back, and an example of what makes it run.
+    /// The undo of a step, and an example of what makes it run.
     fn undo<'a>(&'a self, manifest: &'a Manifest, step: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
         let undo = manifest.undo_of(step)?;
         Some((undo, self.example_for(undo)?))

@@ -12,7 +12,7 @@ use crate::{Address, OrderId, Sku};
 pub struct StockReserved {
     /// Which order.
     pub order_id: OrderId,
-    /// Where it goes, for whoever ships it.
+    /// Where it goes: shipping needs it.
     pub ship_to: Address,
 }
 

@@ -14,7 +14,7 @@ pub struct PaymentAuthorized {
     pub order_id: OrderId,
     /// How much is set aside.
     pub amount: Money,
-    /// The order, for whoever comes next.
+    /// The order: the next steps need it.
     pub details: OrderDetails,
 }
 

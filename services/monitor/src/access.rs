@@ -31,7 +31,7 @@ pub(crate) enum Access {
     Granted,
 }
 
-/// Whoever sends a request.
+/// Who sends a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Visitor {
     /// What they may do.
@@ -51,7 +51,7 @@ impl Visitor {
             return visitor(if nobody_acts { Access::ReadOnly } else { Access::TokenNeeded }, open);
         };
         let shown = bearer(shown).unwrap_or_default();
-        // All are compared, whichever it is: the time that it takes tells nothing.
+        // All tokens are compared, so that the time that it takes does not tell which matched.
         let person = settings.people.iter().fold(
             None,
             |found, (name, token)| {
@@ -79,7 +79,7 @@ const API: &str = "/api/";
 /// But for this: how a page learns what it may do.
 const ACCESS: &str = "/api/access";
 
-/// Lets a request in if it came under a name of ours, and if whoever sends it may read what it asks for.
+/// Lets a request in if its `Host` is a name of the monitor's, and if its sender may read what it asks for.
 pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if PUBLIC.contains(&path) {
@@ -88,7 +88,7 @@ pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, 
     if !is_ours(&monitor.settings, request.headers()) {
         return Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "the monitor is not known by this name; whoever runs it can add the name to MONITOR_HOSTS",
+            "the monitor is not known by this name; its operator can add the name to MONITOR_HOSTS",
         )
         .into_response();
     }
@@ -145,14 +145,14 @@ fn too_many(seconds: i64) -> Response {
 fn refused(visitor: &Visitor) -> Problem {
     match visitor.access {
         Access::TokenWrong => Problem::new(StatusCode::UNAUTHORIZED, "that is nobody's token"),
-        Access::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "whoever only reads can't do this"),
+        Access::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "a token to read can't do this"),
         Access::TokenNeeded | Access::Granted => {
             Problem::new(StatusCode::UNAUTHORIZED, "this needs a token: show it as `authorization: Bearer …`")
         }
     }
 }
 
-/// Whoever sends this request.
+/// Who sends this request.
 impl FromRequestParts<Monitor> for Visitor {
     type Rejection = Problem;
 

@@ -1,4 +1,4 @@
-//! Wrong tokens, and from where they came: whoever guesses has to wait.
+//! Wrong tokens, counted by address: one that sent too many has to wait.
 
 use std::{
     collections::BTreeMap,

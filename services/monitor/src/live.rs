@@ -59,7 +59,7 @@ impl Live {
         self.beats.receiver_count() > 0
     }
 
-    /// Something changed and nobody listened: whoever comes back has missed it.
+    /// Something changed and nobody listened: a client that comes back has missed it.
     pub(crate) fn skip(&self) {
         self.last.fetch_add(1, Ordering::Relaxed);
     }
@@ -69,7 +69,7 @@ impl Live {
         let more = more || sagas.len() > SAGAS_MAX;
         sagas.truncate(SAGAS_MAX);
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        // Whoever left meanwhile needs no beat.
+        // A client that has gone needs no beat.
         drop(self.beats.send((number, Arc::new(Beat { overview, sagas, more }))));
     }
 

@@ -130,7 +130,7 @@ const EXCLUDES: [(Fact, Fact); 6] = [
     (Fact::Confirmed, Fact::Cancelled),
 ];
 
-/// What was done, and what takes it back. A capture uses the authorisation up.
+/// What was done, and what undoes it. A capture uses the authorisation up.
 const TAKEN_BACK: [(Fact, &[Fact]); 4] = [
     (Fact::Authorized, &[Fact::Voided, Fact::Captured]),
     (Fact::Captured, &[Fact::Refunded]),

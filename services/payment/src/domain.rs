@@ -47,7 +47,7 @@ impl Account {
         Self { intent_id, amount, authorized, captured: 0, voided: 0, refunded: 0, refusal }
     }
 
-    /// Where the payment stands. A later fact outweighs an earlier one, whichever was recorded first.
+    /// Where the payment stands. A later fact outweighs an earlier one, in whatever order they were recorded.
     pub(crate) const fn status(&self) -> Status {
         if self.refunded > 0 {
             Status::Refunded

@@ -307,7 +307,7 @@ async fn who_reveals_personal_data_is_kept_with_the_reason() {
     assert_eq!(audit().await, expected);
     let traced = told.pavane(&["trace", &told.order]).await.out;
     assert!(traced.contains(&format!("annabella looked at personal data of event {placed}: she asks")), "{traced}");
-    // Whoever looked has decided nothing.
+    // To look is not to decide.
     let open: Value = serde_json::from_str(&told.get("/api/dead-letters").await).unwrap();
     assert_eq!(open["total"], 4);
 }

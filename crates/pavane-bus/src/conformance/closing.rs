@@ -24,7 +24,7 @@ pub async fn strands_nothing_received(world: &impl World) {
     assert_eq!(numbers(&rest), (10..100).collect::<Vec<_>>());
 }
 
-/// What was asked for and arrived without anybody taking it is given back.
+/// A message that was asked for, arrived and wasn't handed out is returned to the broker.
 pub async fn strands_nothing_on_the_way(world: &impl World) {
     let bus = provisioned(world).await;
     let mut first = bus.subscribe(&consumer(LONG)).await.expect("subscribe");

@@ -1,4 +1,4 @@
-//! What the server says about itself, its streams and its consumers, for whoever watches over a deployment.
+//! What the server reports about itself, its streams and its consumers: for `pavane doctor` and the monitor.
 
 mod answer;
 
@@ -289,7 +289,7 @@ impl Inner {
         let message = if let Ok(message) = StreamMessage::try_from(raw) {
             message
         } else {
-            // Whoever may publish may publish headers that nobody can read. Without them it says nothing.
+            // A publisher may send headers that can't be decoded. The message is then read without any.
             let Some(again) = ask().await? else { return Ok(None) };
             StreamMessage::try_from(RawMessage { headers: None, ..again }).map_err(|error| {
                 Failure::NoAnswer(Error::Other(format!("message {sequence} can't be read: {error}")))
@@ -310,7 +310,7 @@ impl Inner {
     }
 }
 
-/// What doesn't exist isn't a failure of whoever looks for it.
+/// `None` where the stream or consumer doesn't exist.
 fn found<T>(asked: Result<T, Failure>, missing: ErrorCode) -> Result<Option<T>, Error> {
     match asked {
         Ok(found) => Ok(Some(found)),

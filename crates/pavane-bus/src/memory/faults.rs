@@ -7,7 +7,7 @@ pub struct Faults {
     pub drop_publish: f64,
     /// A message is stored, and its publisher hears nothing.
     pub drop_publish_ack: f64,
-    /// An answer to a delivery (ack, retry, reject, in progress) gets lost; whoever sent it doesn't notice.
+    /// An answer to a delivery (ack, retry, reject, in progress) gets lost; its sender doesn't notice.
     pub lose_ack: f64,
     /// A message is delivered again while its first delivery isn't settled.
     pub duplicate: f64,

@@ -82,7 +82,7 @@ fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
     let reactions = actor.manifest.reactions.iter().filter(|_| step.undoes().is_none());
     let undos = reactions.filter(|undo| undo.undoes().is_some_and(|undone| emits(step, undone)));
     let names: Vec<&str> = undos.map(|undo| undo.name.as_str()).collect();
-    let mend = format!("let one undo take it back, not {}, or split the step", names.join(" and "));
+    let mend = format!("let one reaction undo it, not {}, or split the step", names.join(" and "));
     (names.len() > 1).then(|| Finding::new(Rule::AmbiguousUndo, mend).at(actor))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     graph::{Actor, Graph},
 };
 
-/// An arrow from an event to whoever hears it, or from whoever emits it to the event.
+/// An arrow from an event to a reaction that runs on it, or from a reaction or an entry point to an event that it emits.
 struct Arrow {
     from: String,
     to: String,

@@ -29,7 +29,7 @@ impl Sequence {
         self.beats.push(Beat { from, to: None, text: text.to_owned() });
     }
 
-    /// A last word, beside whoever spoke last.
+    /// A closing note, beside the last participant.
     pub(crate) fn note_end(&mut self, text: &str) {
         let from = self.beats.last().map_or(0, |beat| beat.to.unwrap_or(beat.from));
         self.beats.push(Beat { from, to: None, text: text.to_owned() });

@@ -66,7 +66,7 @@ struct Reacts {
     gives_up_with: Option<String>,
 }
 
-/// Who takes it back.
+/// The reactions that undo it.
 #[derive(Debug, Serialize)]
 struct Undo {
     service: String,

@@ -100,7 +100,7 @@ impl Retry {
 
 impl Place {
     async fn open(&self, patience: u64) -> anyhow::Result<Db<sqlx::Any>> {
-        // Whoever mistypes the name of a file must not be told that an empty one has nothing refused.
+        // A mistyped file name must not create an empty database in which nothing was refused.
         let is_new = self.database.starts_with("sqlite:") && !self.database.contains("mode=");
         let separator = if self.database.contains('?') { '&' } else { '?' };
         let url = if is_new { format!("{}{separator}mode=rw", self.database) } else { self.database.clone() };

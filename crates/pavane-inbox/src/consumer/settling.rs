@@ -24,7 +24,7 @@ pub(super) async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B
     }
 }
 
-/// Refuses events that the server wouldn't take back.
+/// Refuses events that are too large to be redriven.
 pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning) -> Result<(), Error> {
     let (payload_max, limit) = (tuning.payload_max, bus.message_max());
     if payload_max >= limit {

@@ -82,7 +82,7 @@ impl DedupeStore for BucketStore {
 
     async fn release(&self, held: Held) -> Result<(), Error> {
         match self.replace(held, Stored::Free).await {
-            // Somebody else has it: nothing to give back.
+            // Somebody else has it: there is nothing to release.
             Err(Error::Lost(_)) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }

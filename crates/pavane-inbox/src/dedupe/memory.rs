@@ -112,7 +112,7 @@ impl DedupeStore for MemoryStore {
 
     async fn release(&self, held: Held) -> Result<(), Error> {
         match self.settle(held, None) {
-            // Somebody else has it: nothing to give back.
+            // Somebody else has it: there is nothing to release.
             Err(Error::Lost(_)) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }

@@ -38,7 +38,7 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
             Ok(match store::look(&self.db, key).await? {
                 Some(Known::Done(answer)) => Claim::Done(answer),
                 Some(Known::Held { left }) => Claim::Busy { left: super::micros(left) },
-                // Given back since.
+                // Released since.
                 None => Claim::Busy { left: Duration::ZERO },
             })
         };

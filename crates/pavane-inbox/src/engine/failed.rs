@@ -201,8 +201,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Settlement::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
     }
 
-    /// Exponential backoff with jitter: random from nearly nothing to the exponential delay ("full jitter").
-    /// See <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+    /// Exponential backoff with jitter, between a quarter of `base` and the tuning's `backoff_max`: see [`full_jitter`].
     pub(crate) fn backoff(&self, base: Duration, attempt: u32) -> Duration {
         full_jitter(base, self.wired.reaction.tuning.backoff_max, attempt, self.db.clock())
     }
@@ -216,11 +215,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// A random delay up to `base * 2^(attempt - 1)` and `max`, and of a quarter of the base at least.
+/// "Full jitter": a random delay of at most `base * 2^(attempt - 1)` and `max`, and of at least a quarter of `base`. See
+/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
     let ceiling = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(max);
     let span = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX).max(1);
-    // A little more than nothing, or a failing event would come back at once.
+    // Full jitter begins at zero. The event would then come back at once, so it waits a quarter of the base at least.
     Duration::from_micros(clock.random() % span).max(base.min(max) / 4)
 }
 

@@ -1,8 +1,7 @@
-//! Redrives: each names a stored dead letter, and what is stored is what is handled.
+//! Redrives: each names a stored dead letter, and the stored letter is what is handled.
 //!
-//! Whoever may redrive may say that something is tried again, and no more: a redrive has no event of its own. The letter's
-//! subject tells whose it is, because only its service may publish there. What its headers or the redrive claim beside that
-//! counts for nothing.
+//! A redrive has no event of its own, so the permission to redrive is not one to publish events. The letter's subject says to
+//! which reaction it belongs, because only that service may publish there. Its headers, and those of the redrive, are ignored.
 
 use pavane_bus::{
     Bus, Error, Message,
@@ -16,7 +15,7 @@ use super::{Arrived, Engine, Unusable};
 use crate::dead_letter;
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Puts what is stored into the place of each redrive. When the bus doesn't answer, that one and those after it stay as
+    /// Replaces each redrive by the stored letter that it names. When the bus doesn't answer, that redrive and those after it stay as
     /// they are, to be tried again.
     pub(crate) async fn fetch_letters(&self, batch: &mut [Arrived]) {
         let who = (&*self.wired.service, &*self.wired.name);

@@ -83,7 +83,7 @@ pub struct ReactionFlow {
     pub service: String,
     /// Its name.
     pub reaction: String,
-    /// It takes something back.
+    /// It is an undo.
     pub undo: bool,
     /// It calls something outside of its database.
     pub effect: bool,

@@ -136,7 +136,7 @@ impl Assessment<'_> {
         }
     }
 
-    /// An undo waits for its trigger and for the event that it undoes, whichever comes last.
+    /// An undo waits for both its trigger and the event that it undoes.
     fn since(&self, mut wait: Wait, done: usize) -> Wait {
         wait.since = wait.since.max(self.saga.events[done].stored_at);
         wait
@@ -146,7 +146,7 @@ impl Assessment<'_> {
     fn given_up_by_hand(&self, wait: &Wait) -> bool {
         let rule = self.rules.rule(wait.rule);
         let event = self.saga.events[usize::from(wait.on)].id;
-        // Whichever of its triggers it failed on, there is one thing to undo.
+        // There is one thing to undo, on whatever trigger it failed.
         let undo = matches!(rule.role, Part::Undo { .. });
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard

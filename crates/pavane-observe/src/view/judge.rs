@@ -111,7 +111,7 @@ impl View {
         }
     }
 
-    /// When a saga ended: its outcome, or the last thing that it took back. `None` while it has no outcome.
+    /// When a saga ended: its outcome, or its last undo. `None` while it has no outcome.
     pub(super) fn ended_at(&self, saga: &Saga) -> Option<Micros> {
         let Some((outcome, completes)) = saga.outcome else {
             return if saga.rule.is_some() { None } else { saga.events.last().map(|last| last.stored_at) };

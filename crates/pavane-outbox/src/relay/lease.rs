@@ -41,7 +41,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(held)
     }
 
-    /// Gives the lease back, so that another instance goes on at once.
+    /// Releases the lease, so that another instance goes on at once.
     ///
     /// # Errors
     ///

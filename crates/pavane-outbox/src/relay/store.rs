@@ -229,7 +229,7 @@ pub(crate) async fn hold_lease<DB: Database>(db: &Db<DB>, owner: &str, lease: Du
     Ok(DB::execute(&mut *db.writer().await?, HOLD.on(db.dialect()), args).await? == 1)
 }
 
-/// Gives the lease back, so that another instance goes on at once.
+/// Releases the lease, so that another instance goes on at once.
 pub(crate) async fn release_lease<DB: Database>(conn: &mut DB::Connection, owner: &str) -> Result<(), Error> {
     DB::execute(conn, "delete from pavane_relay_lease where owner = $1", vec![owner.into()]).await?;
     Ok(())

@@ -46,7 +46,7 @@ enum NodeKind {
     Entry,
     /// It runs on events.
     Reaction,
-    /// It takes something back.
+    /// It is an undo.
     Undo,
     /// A fact.
     Event,

@@ -23,7 +23,7 @@ pub(super) async fn overview(State(monitor): State<Monitor>) -> Json<Overview> {
     Json(monitor.observer.view().await.overview())
 }
 
-/// Tells what whoever asks may do here.
+/// What the sender of the request may do here.
 #[utoipa::path(get, path = "/api/access", responses((status = 200, body = Visitor)))]
 pub(super) async fn access(visitor: Visitor) -> Json<Visitor> {
     Json(visitor)

@@ -174,7 +174,7 @@ fn unattended(evidence: &Evidence) -> Vec<Finding> {
         (!idle.is_empty()).then(|| {
             Finding::fault(
                 format!("nobody takes events for {who} ({pending} pending)"),
-                "its sagas wait, and are stuck once that takes longer than allowed",
+                "its sagas wait, and count as stuck after the reaction's stuck_after",
                 format!("start {service}; if it runs, see in its log why it does not consume"),
             )
         })

@@ -76,13 +76,13 @@ fn late(name: &str, settings: &ReactionSettings, p99: Duration) -> Option<Findin
     (p99 >= settings.stuck_after).then(|| {
         Finding::risk(
             format!(
-                "99 of 100 answers of {name} came within {}, waiting in line included, and it is allowed {}",
+                "99 of 100 answers of {name} came within {}, waiting in line included, and its stuck_after is {}",
                 words::duration(p99),
                 words::duration(settings.stuck_after)
             ),
             "its sagas are reported stuck though they only wait in line; past the ack wait, a slow handler is given its \
              event twice",
-            "run more instances of the service, make the handler faster, or allow it more time",
+            "run more instances of the service, make the handler faster, or raise its stuck_after",
         )
     })
 }

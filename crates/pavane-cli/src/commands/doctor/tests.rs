@@ -90,7 +90,7 @@ fn answers_that_come_too_late_are_found() {
     let check = handling::check(&evidence(tail(50, 40_000, 0)));
     assert_eq!(
         whats(&check),
-        ["99 of 100 answers of bank/pay came within 40 s, waiting in line included, and it is allowed 30 s"]
+        ["99 of 100 answers of bank/pay came within 40 s, waiting in line included, and its stuck_after is 30 s"]
     );
     assert_eq!(check.seen, "slowest bank/pay: 99 of 100 within 40 s");
 }

@@ -113,9 +113,9 @@ fn steps(saga: &SagaReport) -> Columns {
     let mut steps = Columns::indented(2);
     for effect in &saga.effects {
         let fate = match effect.fate {
-            Fate::Armed => Styled(FAINT, format!("stands; {} would take it back", effect.undo)),
+            Fate::Armed => Styled(FAINT, format!("stands; {} would undo it", effect.undo)),
             Fate::Kept => Styled(GOOD, "stands for good".to_owned()),
-            Fate::Undoing => Styled(CAREFUL, format!("{} is about to take it back", effect.undo)),
+            Fate::Undoing => Styled(CAREFUL, format!("{} is about to undo it", effect.undo)),
             Fate::Undone => Styled(GOOD, format!("undone by {}", effect.undo)),
             Fate::Presumed => Styled(GOOD, format!("{} has run, and need not say anything", effect.undo)),
             Fate::Failed | _ => Styled(BAD, format!("{} failed: somebody has to decide", effect.undo)),
