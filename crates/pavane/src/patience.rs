@@ -1,4 +1,4 @@
-//! Starting is as patient as connecting: the servers may be starting beside us, or be electing a leader.
+//! Retries at the start: the servers may be starting too, or be electing a leader.
 
 use std::{error::Error as StdError, future::Future, time::Duration};
 
@@ -6,7 +6,7 @@ use pavane_outbox::chain;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-/// Until when a start tries.
+/// How long a start retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     until: Instant,
@@ -17,7 +17,7 @@ impl Patience {
         Self { until: Instant::now() + start_within }
     }
 
-    /// Tries until it works, fails with what doesn't pass by itself, or the time is over. `what` reads after "failed to".
+    /// Retries until an attempt succeeds, fails for good, or the time is over. `what` reads after "failed to".
     pub(crate) async fn outlast<T, E: StdError + 'static, F: Future<Output = Result<T, E>>>(
         self,
         what: &str,
@@ -27,7 +27,7 @@ impl Patience {
         const PAUSE_MAX: Duration = Duration::from_secs(2);
         let mut pause = Duration::from_millis(50);
         loop {
-            // Boxed: it is large, and would be a part of every start.
+            // Boxed: the future is large, and would otherwise be a part of that of every start.
             let error = match Box::pin(attempt()).await {
                 Err(error) if is_passing(&error) => error,
                 settled => return settled,
