@@ -88,8 +88,7 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// Wakes the other instances of a service after a commit, so that the one that publishes reads its outbox at once.
     ///
-    /// A wake may be lost, so its receivers also poll. A bus that carries none has nothing to do, which
-    /// is the default.
+    /// A wake may be lost, so its receivers also poll. A bus that carries none has nothing to do, which is the default.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 use std::{fmt::Debug, future::Future, pin::Pin};
 
-/// A moment at which a process that dies leaves something half done.
+/// A moment at which a crash leaves something half done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CrashPoint {
@@ -41,7 +41,7 @@ impl CrashPoint {
 
 /// What a test or a simulation does at crash points. Production has none.
 pub trait CrashPoints: Debug + Send + Sync + 'static {
-    /// A process reached a crash point. It goes on when this completes: at once, later, or never, in which case the process
-    /// has died there and its future is dropped.
+    /// A process reached a crash point. It goes on when the future completes, at once or later. Where it never completes, the
+    /// process has crashed there, and its future is dropped.
     fn reach(&self, point: CrashPoint) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

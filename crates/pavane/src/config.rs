@@ -16,8 +16,7 @@ pub struct Config {
     /// from the service's name and from `start_within`.
     pub nats: jetstream::Config,
     /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Ignored by
-    /// [`Service::connect_with`](crate::database::Service::connect_with),
-    /// which is given a database.
+    /// [`Service::connect_with`](crate::database::Service::connect_with), which is given a database.
     pub database_url: Option<String>,
     /// The streams.
     pub topology: Topology,
@@ -27,18 +26,15 @@ pub struct Config {
     /// events stream, then as a dead letter, then redriven in the events stream again), or an old event could be handled twice.
     pub inbox_retention: Duration,
     /// How long PostgreSQL may take to answer. After that its connections are closed, and what waited for them is tried again,
-    /// here
-    /// or by another instance. A statement may not take longer either. Default 30 s.
+    /// here or by another instance. A statement may not take longer either. Default 30 s.
     pub database_timeout: Duration,
     /// How many events may wait to be published. Above that, entry points refuse and reactions pause, so that the database
-    /// doesn't
-    /// fill up while NATS is away. Default 1,000,000.
+    /// doesn't fill up while NATS is away. Default 1,000,000.
     pub outbox_rows: u32,
     /// How long the oldest of them may have waited. Default 24 hours.
     pub outbox_age: Duration,
     /// How long a start tries to reach the NATS server and to create streams and consumers, while the server is unavailable: it
-    /// is
-    /// starting too, its cluster is forming, or its leader died. Default 1 minute.
+    /// is starting too, its cluster is forming, or its leader died. Default 1 minute.
     pub start_within: Duration,
     /// How long running handlers may take at shutdown. Default 20 s.
     pub shutdown_patience: Duration,

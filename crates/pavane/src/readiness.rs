@@ -113,8 +113,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         let trouble = match tokio::time::timeout(ANSWER_WITHIN, self.bus.stream_state()).await {
             Ok(Ok(_)) => None,
             // The stream is not created here. Its disk may not be mounted, or it is about to be restored: an empty stream would
-            // then
-            // take the events that are safe in the outboxes.
+            // then take the events that are safe in the outboxes.
             Ok(Err(Error::NoStream(name))) => Some(format!(
                 "the stream {name} is gone: restore it, or restart one service, which creates it anew; the others go on by \
                  themselves then"

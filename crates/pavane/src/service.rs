@@ -120,9 +120,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self
     }
 
-    /// Declares a saga that starts at this service: what starts it, how it ends, and within what time. The service itself
-    /// doesn't
-    /// use it; the checks and the monitor do.
+    /// Declares a saga that starts at this service: what starts it, how it ends, and within what time. The service
+    /// refuses to start if the saga would be forgotten before that; the checks and the monitor use the rest.
     pub fn saga(mut self, saga: Saga) -> Self {
         self.sagas.push(saga);
         self
@@ -194,8 +193,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     }
 
     /// Connects to the NATS server and the database, and creates or checks streams, consumers and tables. The service is then
-    /// ready
-    /// to run.
+    /// ready to run.
     ///
     /// # Errors
     ///
@@ -226,8 +224,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// Runs the migrations, the framework's and the service's own, and nothing else.
     ///
     /// [`connect`](Self::connect) runs them by itself. This is for a deployment where only a role of its own may create tables:
-    /// the
-    /// service's role reads and writes rows, and the service starts when all migrations have run.
+    /// the service's role reads and writes rows, and the service starts when all migrations have run.
     ///
     /// # Errors
     ///

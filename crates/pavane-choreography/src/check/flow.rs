@@ -64,7 +64,8 @@ fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     subject.graph.actors.iter().filter_map(unused).collect()
 }
 
-/// A reaction that starts a wait for other services must also schedule the event that ends it. One finding per saga: the first wait.
+/// A reaction that starts a wait for other services must also schedule the event that ends it. One finding per saga: the first
+/// wait.
 fn no_deadline(subject: &Subject<'_>, saga: &Saga) -> Option<Finding> {
     let graph = &subject.graph;
     let ends: Vec<EventRef> = saga.ends().cloned().collect();

@@ -15,8 +15,8 @@ use super::{Arrived, Engine, Unusable};
 use crate::dead_letter;
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Replaces each redrive by the stored letter that it names. When the bus doesn't answer, that redrive and those after it stay as
-    /// they are, to be tried again.
+    /// Replaces each redrive by the stored letter that it names. When the bus doesn't answer, that redrive and those after it
+    /// stay as they are, to be tried again.
     pub(crate) async fn fetch_letters(&self, batch: &mut [Arrived]) {
         let who = (&*self.wired.service, &*self.wired.name);
         for arrived in batch {

@@ -7,7 +7,7 @@ use super::{Config, config::redact};
 use crate::{Database, Error, store as tables};
 
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
-    // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
+    // No ping on acquire: it would cost a round trip for each transaction. A dead connection is an infrastructure failure,
     // which is retried anyway.
     PoolOptions::new()
         .max_connections(connections)
@@ -21,7 +21,7 @@ pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, 
     if !matches!(opened, Err(sqlx::Error::PoolTimedOut)) {
         return Ok(opened?);
     }
-    // The pool tried again and again, and doesn't say what it ended with each time.
+    // The pool retries and hides the cause of each attempt.
     let within = config.acquire_timeout.min(config.answer_timeout);
     let no_answer = || Err(sqlx::Error::PoolTimedOut);
     match timeout(within, DB::Connection::connect(&config.url)).await.unwrap_or_else(|_| no_answer()) {

@@ -122,7 +122,8 @@ impl Processes {
         self.0.iter_mut().flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
     }
 
-    /// Called when time has passed: wakes the workers that waited for this time, and the reactions if the bus has something for them.
+    /// Called when time has passed: wakes the workers that waited for this time, and the reactions if the bus has something for
+    /// them.
     pub(super) fn wake_due(&mut self, now: Timestamp, bus_due: Option<Timestamp>) {
         if bus_due.is_some_and(|due| due <= now) {
             self.wake_reactions();
