@@ -1,4 +1,4 @@
-//! What a provider remembers: an idempotency key makes a repeated call the same call only as long as the provider knows it.
+//! How long a provider remembers idempotency keys: only while it does is a repeated call the same call.
 
 pub(crate) mod store;
 
@@ -17,11 +17,11 @@ use crate::{
 };
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// What a look-up finds, where the provider may have forgotten the key; `None` when the call may be made.
+    /// The result of the look-up, where the provider may have forgotten the key; `None` when the call may be made.
     ///
     /// # Errors
     ///
-    /// Where only a person can find out whether the call was carried out; or the look-up fails.
+    /// Where only a person can find out whether the call was carried out, or when the look-up fails.
     pub(crate) async fn look_up(
         &self,
         event: &RawEnvelope,
@@ -30,7 +30,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     ) -> Result<Option<Answer>, Failure> {
         let Some(life) = self.wired.reaction.key_life else { return Ok(None) };
         let age = self.age(event, given).await?;
-        // A call may take this long until it reaches the provider.
+        // A call may take this long to reach the provider.
         let late = micros(self.wired.reaction.tuning.timeout);
         if age.saturating_add(late) < micros(life) {
             return Ok(None);
@@ -44,12 +44,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// How long ago it was first called. A step's row in the ledger has that time; other effects enter it before they call.
+    /// How long ago it was first called. A step's ledger row has that time; other effects write a row before they call.
     async fn age(&self, event: &RawEnvelope, given: &RawEnvelope) -> Result<i64, Error> {
         let (db, name) = (&self.db, &self.wired.name);
         if let Part::Step { .. } = self.wired.part {
             let age = db.within(store::age_of_step(db, name, event.meta.cause.saga)).await?;
-            // Settled by another delivery meanwhile, which the record finds out: nobody has to look.
+            // Settled by another delivery meanwhile. The record finds that out, and no look-up is needed.
             return Ok(age.unwrap_or(0));
         }
         db.within(store::enter_call(db, name, given.meta.id)).await

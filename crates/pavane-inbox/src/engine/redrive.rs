@@ -28,7 +28,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// Puts what is stored into the place of a redrive. What isn't one, or was fetched, stays as it is.
+/// Replaces a redrive by its letter. Other deliveries, and a letter that was fetched, stay as they are.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ async fn letter<B: Bus>(
     let letter = match bus.dead_letter_at(sequence).await {
         Ok(Some(letter)) => letter,
         Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
-        // It would not be another answer the next time.
+        // The next attempt would get the same answer.
         Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
         Err(error) => return Err(error),
     };
@@ -83,8 +83,8 @@ async fn letter<B: Bus>(
     Ok(Ok(letter))
 }
 
-/// From here on it is the event of the letter, under the message id of the redrive: what is decided about it is decided
-/// about this redrive.
+/// From here on the delivery is the letter's event, with the redrive's message id: a decision about it is one about this
+/// redrive.
 fn put(letter: Message, payload_max: usize, arrived: &mut Arrived) {
     let Some(Address { subject, .. }) = Address::of_letter(&letter.subject) else { return };
     let delivery = &mut arrived.delivery;
@@ -92,7 +92,7 @@ fn put(letter: Message, payload_max: usize, arrived: &mut Arrived) {
         codec::decode_on(subject, &letter.headers, letter.payload.clone(), payload_max).map_err(Unusable::Unreadable);
     let mut headers = dead_letter::own_headers(&letter.headers);
     headers.push(dead_letter::MESSAGE_ID, dead_letter::identity(delivery));
-    // Where the whole event is, for a letter that is made of it again.
+    // Where the whole event is stored, for another dead letter made of it.
     let sequence = letter.headers.get(header::SEQUENCE).and_then(|sequence| sequence.parse().ok());
     delivery.sequence = sequence.unwrap_or(delivery.sequence);
     delivery.message = Message { subject: subject.to_owned(), headers, payload: letter.payload };
