@@ -84,7 +84,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// Counts a failure, and gives up after the last attempt. The count, the mark, the dead letter and the failure event are one
-    /// transaction. After that only a redrive handles the event again, even if its dead letter is lost.
+    /// transaction. After that only a redrive handles the event again.
     async fn count_failure(
         &self,
         arrived: &Arrived,
