@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_guesses_waits_and_nobody_else_does() {
+    fn an_address_that_guesses_waits_and_no_other_does() {
         let attempts = Attempts::default();
         for _ in 0..WRONG_MAX {
             assert_eq!(attempts.barred(address(1), 100), None);

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_is_woken_by_the_next_announcement_only() {
+    fn a_waiting_request_is_woken_by_the_next_announcement_only() {
         let changes = Changes::default();
         let order = OrderId::from(SagaId::new(&SystemClock).as_uuid());
         changes.announce(order);

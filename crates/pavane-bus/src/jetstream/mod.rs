@@ -6,13 +6,13 @@
 //!
 //! A service that publishes under `events.payment.>` and reads with the durable consumer `X` needs, to publish:
 //! `events.payment.>`, `dead.payment.>`, `$JS.API.STREAM.INFO.EVENTS`, `$JS.API.STREAM.MSG.GET.EVENTS`,
-//! `$JS.API.STREAM.MSG.GET.DEAD_LETTERS` (a redrive names a letter there),
-//! `$JS.API.CONSUMER.INFO.EVENTS.X`, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to
-//! subscribe: `_INBOX_payment.>`. Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without
-//! it, what a standby commits waits until the leader polls. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
-//! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
-//! `$JS.API.STREAM.UPDATE.*`. A server reports a violation apart from the request, which gets no answer; here the
-//! request fails at once and names the subject.
+//! `$JS.API.STREAM.MSG.GET.DEAD_LETTERS` (a redrive names a letter there), `$JS.API.CONSUMER.INFO.EVENTS.X`,
+//! `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to subscribe: `_INBOX_payment.>`.
+//! Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without it, what a standby
+//! commits waits until the leader polls. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter)
+//! or `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
+//! `$JS.API.STREAM.UPDATE.*`. A server reports a violation apart from the request, which gets no answer; here the request fails
+//! at once and names the subject.
 //!
 //! In a namespace, `shop` for example, each of these subjects begins with it, the inbox too (`shop.events.payment.>`,
 //! `shop._INBOX_payment.>`), and each stream's name (`$JS.API.STREAM.INFO.shop_EVENTS`, `$JS.ACK.shop_EVENTS.X.>`). With a domain, `hub` for
