@@ -1,4 +1,4 @@
-//! `pavane retry-undo`: what must be undone is given to its undo once more.
+//! `pavane retry-undo`: runs the undos of a saga again that gave up.
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     what: String,
     #[command(flatten)]
     decider: Decider,
-    /// Say what would be done, and do nothing.
+    /// Show what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
 }

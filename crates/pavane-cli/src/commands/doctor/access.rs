@@ -1,4 +1,4 @@
-//! Whether we may see and do what is needed.
+//! Whether this user may see and do what is needed.
 
 use super::{
     Evidence,

@@ -1,4 +1,4 @@
-//! The services: who says what it is, and who doesn't.
+//! The services: which have a declaration, and which don't.
 
 use std::collections::BTreeSet;
 

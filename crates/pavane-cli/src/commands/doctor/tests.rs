@@ -1,4 +1,4 @@
-//! What can't be had from a server in a test: slow handlers, wrong clocks, forbidden subjects.
+//! What no server provides in a test: slow handlers, wrong clocks, forbidden subjects.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -165,7 +165,7 @@ fn what_may_not_be_seen_is_said() {
         Evidence { denied: vec!["Permissions Violation".to_owned()], may_decide: true, ..Evidence::default() };
     let check = access::check(&evidence);
     assert_eq!(whats(&check), ["this user may not look at everything: Permissions Violation"]);
-    // What isn't seen is not missing.
+    // What may not be seen is not missing.
     for blind in [consumers::check(&evidence), services::check(&evidence), streams::check(&evidence)] {
         assert_eq!(whats(&blind), [""; 0], "{}", blind.about);
     }

@@ -42,7 +42,7 @@ fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
         write!(f, "{}", Styled(FAINT, format!(", to end within {}", words::millis(within))))?;
     }
     writeln!(f)?;
-    // What is about one of its events is told there.
+    // A wait for a reaction is shown at its event.
     for wait in saga.outstanding.iter().filter(|wait| wait.service.is_empty()) {
         writeln!(f, "{}", Styled(BAD, &wait.sentence))?;
     }
@@ -52,7 +52,7 @@ fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
     Ok(())
 }
 
-/// The tree of causes: what, by whom, when, how long it took; below each event, what is awaited on it and who gave up.
+/// The tree of causes: event, emitter, time, duration; below each event, what is awaited on it and which reaction gave up.
 fn timeline(saga: &SagaReport) -> Columns {
     let mut lines = Columns::default();
     for node in tree::of(&saga.timeline) {
