@@ -95,9 +95,9 @@ pub fn letter_of(message: &Message) -> Result<u64, String> {
     let says = message.headers.iter().map(|(name, _)| name).find(|name| name.starts_with("ce-"));
     match (named, says, message.payload.len()) {
         (None, None, 0) => Err(format!("it names no dead letter: its header {} is missing", header::LETTER)),
-        (_, Some(says), _) => Err(format!("it has a header {says} of its own: what it says is not believed")),
+        (_, Some(says), _) => Err(format!("it has a header {says} of its own: a redrive only names a dead letter")),
         (_, None, bytes @ 1..) => {
-            Err(format!("it has a body of its own, of {bytes} bytes: what it says is not believed"))
+            Err(format!("it has a body of its own, of {bytes} bytes: a redrive only names a dead letter"))
         }
         (Some(named), None, 0) => {
             let sequence = named.parse().ok().filter(|sequence| *sequence > 0);

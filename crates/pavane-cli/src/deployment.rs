@@ -39,7 +39,7 @@ impl Deployment {
         view.apply(declarations(&self.bus).await?);
         if view.declarations().next().is_none() {
             bail!(
-                "no service has said what it is: the bucket {DECLARATIONS} is empty; services fill it when they start"
+                "no service has a declaration: the bucket {DECLARATIONS} is empty; services fill it when they start"
             );
         }
         Ok(view)

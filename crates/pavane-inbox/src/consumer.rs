@@ -212,7 +212,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             warn!(
                 reaction = self.engine.wired.name,
                 ?patience,
-                "handlers still run at shutdown; their events come again"
+                "handlers still run at shutdown; their events are delivered again"
             );
             self.running.abort_all();
         }

@@ -86,7 +86,7 @@ where
         Ok(Ok(answer)) => {
             if let Err(error) = remember(store, held, &answer).await {
                 let error = HandlerError::from(error);
-                warn!(key, %error, "what was done can't be remembered; if it comes again, it is done again");
+                warn!(key, %error, "the answer can't be stored; a repetition does the work again");
             }
             Ok(answer)
         }

@@ -25,7 +25,7 @@ pub fn describe() {
     metrics::describe_gauge!(DEAD_LETTERS_WAITING, "Dead letters in the database that wait to be published.");
     metrics::describe_gauge!(
         EXPIRED_UNREAD,
-        "Events that expired before the reaction read them, at most; told for a week."
+        "Events that expired before the reaction read them, at most; reported for a week."
     );
     metrics::describe_histogram!(HANDLER_SECONDS, "Seconds from the start of a reaction's run to its settling.");
 }

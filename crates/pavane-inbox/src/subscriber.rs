@@ -237,7 +237,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
                 ended = self.turn() => ended,
             };
             if let Err(error) = ended {
-                error!(reaction, %error, "failed to consume events; opening the consumer anew");
+                error!(reaction, %error, "failed to consume events; opening the consumer again");
                 tokio::select! {
                     biased;
                     _ = stop.changed() => break,
@@ -247,11 +247,11 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
         }
         let ended = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(self.handling.tuning.timeout, ended).await.is_err() {
-            warn!(reaction, "handlers still run at shutdown; their events come again");
+            warn!(reaction, "handlers still run at shutdown; their events are delivered again");
             self.running.shutdown().await;
         }
         if let Err(error) = self.subscription.close().await {
-            debug!(reaction, %error, "failed to close a consumer; some events come again");
+            debug!(reaction, %error, "failed to close a consumer; some events are delivered again");
         }
     }
 
@@ -262,7 +262,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
             biased;
             Some(ended) = self.running.join_next() => if let Err(error) = ended {
                 // Handlers' panics are caught where they happen.
-                warn!(reaction = self.handling.name, %error, "a run ended unexpectedly; its event comes again");
+                warn!(reaction = self.handling.name, %error, "a run ended unexpectedly; its event is delivered again");
             },
             deliveries = self.subscription.receive(room), if room > 0 => {
                 for delivery in deliveries? {

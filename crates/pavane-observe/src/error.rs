@@ -6,7 +6,7 @@ pub enum Error {
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
     /// An action needs a name and a reason.
-    #[error("who decides and why must be said")]
+    #[error("a decision needs a name and a reason")]
     Unaccountable,
     /// The decision could not be stored, so nothing was done.
     #[error("the decision was not kept, so nothing was done: {0}")]

@@ -116,7 +116,7 @@ pub enum Error {
         longest: Duration,
     },
     /// The saga's id doesn't say when it started.
-    #[error("the id {0} does not tell when the saga started, as it is no UUIDv7: say it with Correlation::started_at")]
+    #[error("the id {0} does not say when the saga started, because it is no UUIDv7: use Correlation::started_at")]
     StartUnknown(SagaId),
     /// More waits in the outbox than its limit. Nothing was written: try again when the broker is back.
     #[error("the outbox is full: {why}")]

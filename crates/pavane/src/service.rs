@@ -186,7 +186,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
             return Ok(());
         }
         let why = format!(
-            "the service is {:?}, and what its database emits is told to come from it; use its name",
+            "the service is {:?}, and its events are emitted in the name of its database; give both the same name",
             self.name
         );
         Err(Error::Setting { setting: "the service of its Db", value: format!("{:?}", db.service()), why })

@@ -88,7 +88,7 @@ impl Panics {
             error!(task, panic, times = self.0, "a task panics again and again; the service ends");
             return Err(Error::Task { task: task.to_owned(), cause: panic });
         }
-        error!(task, panic, "a task panicked; starting it anew");
+        error!(task, panic, "a task panicked; starting it again");
         Ok(PAUSE * 2_u32.pow(self.0 - 1))
     }
 }
@@ -122,7 +122,7 @@ pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
             biased;
             () = stop.cancelled() => {
                 if let Err(error) = consumer.drain(patience).await {
-                    warn!(%error, "failed to close a consumer; some events come again and are skipped");
+                    warn!(%error, "failed to close a consumer; some events are delivered again and skipped");
                 }
                 return Ok(());
             }
@@ -131,7 +131,7 @@ pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
         let mut pause = Duration::from_millis(100);
         match ended {
             Ok(failure) => {
-                error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer anew");
+                error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer again");
                 tasks.down(&task, &failure.to_string());
             }
             Err(panic) => {

@@ -51,7 +51,7 @@ impl Unread {
         let tell = |Expired { reaction, at_most, .. }: &Expired| {
             format!(
                 "up to {at_most} events expired in the stream before the reaction {reaction:?} read them: they are lost for it \
-                 (told for {days} days)"
+                 (reported for {days} days)"
             )
         };
         seen.iter().map(tell).collect()

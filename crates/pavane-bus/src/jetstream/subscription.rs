@@ -157,7 +157,7 @@ impl Subscription {
             tokio::time::sleep(CONNECTION_POLL).await;
         }
         if self.pulls.silent(Instant::now()) {
-            tracing::warn!(consumer = self.durable(), "the server went silent; pulling anew");
+            tracing::warn!(consumer = self.durable(), "the server went silent; pulling again");
             self.pulls.stale = true;
             self.pulls.suspect = true;
         }

@@ -41,7 +41,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     let saga =
         view.saga(deployment::only_saga(&view, what)?).context("its events are not in the stream any more")?.summary;
     if saga.state == State::Resolved {
-        bail!("this saga is resolved already; `pavane trace` tells by whom and why");
+        bail!("this saga is resolved already; `pavane trace` shows by whom and why");
     }
     // A saga that goes on by itself may still fail, and once resolved it is not listed any more.
     ensure!(

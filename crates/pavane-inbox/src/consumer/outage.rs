@@ -115,11 +115,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             // The old subscription has the outstanding requests, so it is closed.
             Ok(new) => {
                 if let Err(error) = mem::replace(&mut self.subscription, new).close().await {
-                    debug!(reaction = self.engine.wired.name, %error, "what arrived isn't given back; it comes again");
+                    debug!(reaction = self.engine.wired.name, %error, "failed to return events to the broker; they are delivered again after the ack wait");
                 }
             }
             Err(error) => {
-                debug!(reaction = self.engine.wired.name, %error, "what was asked for can't be called off; it comes again");
+                debug!(reaction = self.engine.wired.name, %error, "failed to cancel the requests for events; they are delivered again after the ack wait");
             }
         }
         // A delivery from the database is due again by itself.

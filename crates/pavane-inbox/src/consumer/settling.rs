@@ -64,6 +64,6 @@ pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
 
 pub(super) async fn send_heartbeat(delivery: &Delivery) {
     if let Err(error) = delivery.in_progress().await {
-        debug!(%error, "failed to tell the broker that work goes on");
+        debug!(%error, "failed to send a heartbeat");
     }
 }

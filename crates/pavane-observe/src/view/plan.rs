@@ -66,7 +66,7 @@ impl View {
         };
         let hears = report.filters.iter().any(|filter| pavane_bus::topology::matches(filter, &subject));
         (!hears && !report.filters.is_empty())
-            .then(|| Concern::NobodyListens(format!("the consumer {} does not hear redriven events", rule.durable)))
+            .then(|| Concern::NobodyListens(format!("the consumer {} does not get redrives", rule.durable)))
     }
 
     /// Whether the service still remembers if it has handled the event.
@@ -94,7 +94,7 @@ impl View {
             .find(|event| rule.emitted.contains(&event.kind) && (undo || (on.is_some() && event.cause() == on)));
         match answer {
             Some(answer) if rule.gives_up == Some(answer.kind) => concerns.push(Concern::SagaWasTold(format!(
-                "the saga was told by {} that it failed: the event counts as handled",
+                "the reaction gave up and emitted {}: the event counts as handled",
                 self.name(answer)
             ))),
             Some(answer) => {

@@ -134,7 +134,7 @@ fn stored(f: &mut fmt::Formatter<'_>, message: &StoredMessage) -> fmt::Result {
     writeln!(f, "\n{}\n{headers}", Styled(STRONG, "headers"))?;
     let body = match (&message.body, &message.text, &message.hidden) {
         (Some(body), ..) => format!("{body:#}"),
-        (None, _, Some(why)) => format!("not shown, as it can't be told what of it is personal: {why}"),
+        (None, _, Some(why)) => format!("not shown, because its personal fields are not known: {why}"),
         (None, text, None) => text.clone().unwrap_or_default(),
     };
     writeln!(f, "{}", Styled(STRONG, "body"))?;

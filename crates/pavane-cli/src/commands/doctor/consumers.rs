@@ -62,8 +62,8 @@ fn stranger(evidence: &Evidence, consumer: &ConsumerReport) -> Finding {
     });
     let Some(owner) = owner else {
         return Finding::risk(
-            format!("the durable consumer {name} belongs to no service that has said what it is"),
-            "if nobody attends it, it only costs; if somebody does, nobody knows what for",
+            format!("the durable consumer {name} belongs to no service with a declaration"),
+            "unattended, it is a cost without a use; attended, its use is not known",
             remove,
         );
     };

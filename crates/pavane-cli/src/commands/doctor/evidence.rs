@@ -123,7 +123,7 @@ async fn answered<T>(
 ) -> Option<T> {
     let url = url.filter(|url| !url.is_empty())?;
     let answer = ask(url).await;
-    answer.map_err(|error| silent.push(format!("{url} does not tell: {error:#}"))).ok()
+    answer.map_err(|error| silent.push(format!("{url} does not answer: {error:#}"))).ok()
 }
 
 async fn declarations(bus: &JetStream) -> Result<Vec<Declaration>, Error> {

@@ -36,7 +36,7 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
     )?;
     writeln!(f, "\n{}", Styled(STRONG, "what undoes it"))?;
     if explained.undone_by.is_empty() {
-        writeln!(f, "  nobody: it says nothing that would have to be undone")?;
+        writeln!(f, "  nothing: it needs no undo")?;
     }
     for undo in &explained.undone_by {
         undone(f, undo)?;

@@ -32,7 +32,7 @@ impl fmt::Display for Answer {
 
 fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
     let summary = &saga.summary;
-    let name = summary.name.as_deref().unwrap_or("a saga that nobody declares");
+    let name = summary.name.as_deref().unwrap_or("an undeclared saga");
     let (key, age) = (Styled(STRONG, &summary.key), words::millis(summary.age_ms));
     let ended = matches!(summary.state, State::Completed | State::Compensated | State::Resolved);
     let took = if ended { "after" } else { "for" };
@@ -117,7 +117,7 @@ fn steps(saga: &SagaReport) -> Columns {
             Fate::Kept => Styled(GOOD, "stands for good".to_owned()),
             Fate::Undoing => Styled(CAREFUL, format!("{} is about to undo it", effect.undo)),
             Fate::Undone => Styled(GOOD, format!("undone by {}", effect.undo)),
-            Fate::Presumed => Styled(GOOD, format!("{} has run, and need not say anything", effect.undo)),
+            Fate::Presumed => Styled(GOOD, format!("{} has been handled; it emits nothing", effect.undo)),
             Fate::Failed | _ => Styled(BAD, format!("{} failed: somebody has to decide", effect.undo)),
         };
         let external = if effect.external { "with an effect outside" } else { "" };
