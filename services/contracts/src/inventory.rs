@@ -1,4 +1,4 @@
-//! What the inventory service says: stock held for an order, or not.
+//! The inventory service's events: stock held for an order, or not.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;

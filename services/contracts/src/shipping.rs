@@ -1,4 +1,4 @@
-//! What the shipping service says: a parcel on its way, or not.
+//! The shipping service's events: a parcel on its way, or not.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What the order service does about the others' events: it keeps track, and it decides.
+//! The reactions to other services' events: they record facts, and decide how the order ends.
 
 use contracts::{
     OrderId,
@@ -18,7 +18,7 @@ use crate::{
     store::{self, Recorded},
 };
 
-/// An event that tells a fact about an order.
+/// An event that is a fact about an order.
 pub(crate) trait Tells: Event {
     const FACT: Fact;
 }
@@ -26,7 +26,7 @@ pub(crate) trait Tells: Event {
 /// An event that is a reason to cancel.
 pub(crate) trait Ends: Event {
     const REASON: CancelReason;
-    /// What it tells beside that; a deadline that is over tells nothing about an order that made it.
+    /// The fact that it is beside that. A passed deadline is none: the order may have met it.
     const FACT: Option<Fact>;
 }
 

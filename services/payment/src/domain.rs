@@ -17,7 +17,7 @@ pub(crate) struct Account {
     pub(crate) captured: i64,
     /// What was set free without a charge.
     pub(crate) voided: i64,
-    /// What was given back after a charge.
+    /// What was refunded after a charge.
     pub(crate) refunded: i64,
     /// The provider's words, when it declined the card or the capture.
     pub(crate) refusal: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) enum Status {
     CaptureFailed,
     /// The amount is free again; nothing was charged.
     Voided,
-    /// The charge was given back.
+    /// The charge was refunded.
     Refunded,
 }
 
