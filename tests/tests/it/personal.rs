@@ -223,7 +223,7 @@ async fn the_command_says_no_personal_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_sees_personal_data_who_does_not_say_why() {
+async fn personal_data_is_shown_only_to_those_who_give_a_reason() {
     let told = Told::start().await;
     let stranger = told.house.stranger().await;
     let events = messages(&stranger, "EVENTS").await;

@@ -75,7 +75,7 @@ const CASES: [Case; 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_service_is_stopped_everybody_names_it_in_time_and_clears_when_it_is_back() {
+async fn a_stopped_service_is_named_in_time_and_cleared_when_it_is_back() {
     join_all(CASES.iter().map(a_service_is_stopped)).await;
 }
 

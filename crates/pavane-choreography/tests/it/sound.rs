@@ -61,7 +61,7 @@ fn a_saga_that_never_aborts_or_never_completes() {
 }
 
 #[test]
-fn whoever_can_abort_is_never_lost() {
+fn a_saga_that_decides_at_once_needs_no_deadline() {
     let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
     alone(vec![entry("place-order", all(&["order.placed"]))], vec![settle]).explore(&shop::saga()).unwrap();
 }
