@@ -61,7 +61,7 @@ pub enum Role {
     },
 }
 
-/// A reaction's part in the step ledger.
+/// A reaction's part in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature: another part would be another protocol")]
 pub enum Part<'m> {
@@ -94,9 +94,9 @@ pub enum Emission {
     OneOf(Vec<EventRef>),
     /// Any of them, or none.
     Maybe(Vec<EventRef>),
-    /// As the saga's outcome: one of them if no outcome stands yet, else nothing.
+    /// As the saga's outcome: one of them if the saga has none yet, else nothing.
     Outcome(Vec<EventRef>),
-    /// Later, when its time has come.
+    /// Published later, after a delay.
     Scheduled(Vec<EventRef>),
 }
 
@@ -141,8 +141,8 @@ impl Manifest {
         declared.find(|declared| declared.event == *event).map(|declared| &declared.fields)
     }
 
-    /// The part that a reaction of this service has in the step ledger. Everything that asks goes by this: the consumer that
-    /// keeps the ledger, the model checker, the monitor, the fault matrix.
+    /// The part that a reaction of this service has in the ledger. The inbox, the model checker, the monitor and the fault matrix
+    /// all use it.
     pub fn part<'m>(&'m self, reaction: &'m Reaction) -> Part<'m> {
         let step_of = |undoes: &EventRef| {
             let mut forward = self.reactions.iter().filter(|step| step.role == Role::React);

@@ -8,7 +8,7 @@ pub const REFUSED: &str = "pavane_events_refused_total";
 pub const DENIED: &str = "pavane_relay_denied";
 /// Gauge: 1 while more waits in the outbox than its limit allows, by `service`.
 pub const OUTBOX_FULL: &str = "pavane_outbox_full";
-/// Gauge: seconds that the process's clock is ahead of the one that retention goes by, by `service`.
+/// Gauge: seconds that the process's clock is ahead of the reference clock, by `service`.
 pub const CLOCK_SKEW: &str = "pavane_clock_skew_seconds";
 /// Counter: acknowledged events that the broker lost, and that were published again, by `service`.
 pub const REPUBLISHED: &str = "pavane_events_republished_total";
@@ -22,7 +22,7 @@ pub fn describe() {
     metrics::describe_gauge!(
         CLOCK_SKEW,
         metrics::Unit::Seconds,
-        "How far the process's clock is ahead of the one that retention goes by."
+        "How far the process's clock is ahead of the database's (on SQLite, of the NATS server's)."
     );
     metrics::describe_counter!(REPUBLISHED, "Events published again because the NATS server had lost them.");
 }

@@ -115,7 +115,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
             // The stream is not created here. Its disk may not be mounted, or it is about to be restored: an empty stream would
             // then take the events that are safe in the outboxes.
             Ok(Err(Error::NoStream(name))) => Some(format!(
-                "the stream {name} is gone: restore it, or restart one service, which creates it anew; the others go on by \
+                "the stream {name} is gone: restore it, or restart one service, which creates it again; the others go on by \
                  themselves then"
             )),
             Ok(Err(error)) => Some(format!("the stream {EVENTS} can't be asked: {error}")),
@@ -131,7 +131,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         self.db.service()
     }
 
-    /// The current time in microseconds since the Unix epoch, by the clock that the outbox goes by.
+    /// The current time in microseconds since the Unix epoch, by the outbox's reference clock.
     #[cfg(feature = "ops")]
     pub(crate) fn now(&self) -> i64 {
         self.db.reference_now().as_microsecond()

@@ -72,7 +72,8 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// What anybody may ask for: it says nothing about sagas, and Prometheus and probes know the monitor by other names.
+/// What may be requested without a token and under any name: it has nothing about sagas, and Prometheus and probes use other
+/// names.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Everything below needs the right to read.
 const API: &str = "/api/";

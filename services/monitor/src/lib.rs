@@ -40,7 +40,7 @@ use crate::{attempts::Attempts, observer::Observer, redrives::Redrives};
 /// The monitor's name at the NATS server.
 pub const NAME: &str = "monitor";
 
-/// What every request has at hand.
+/// The state that all requests share.
 #[derive(Debug, Clone)]
 struct Monitor {
     bus: JetStream,

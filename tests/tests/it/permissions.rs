@@ -168,7 +168,7 @@ async fn instances_wake_one_another(house: &House, service: &str) {
 const DECIDES: [&str; 2] =
     [r#""redrive.>", "audit.>""#, r#""$JS.API.STREAM.CREATE.AUDIT", "$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS""#];
 
-/// The configuration with a user more, who may do what another one may, but not decide.
+/// The configuration with one more user, which may do what another one may, but not decide.
 fn with_one_who_looks(configuration: &str, like: &str, name: &str) -> String {
     let head = format!("{{ user: {like}, password: {like},");
     let start = configuration.find(&head).unwrap();

@@ -63,7 +63,7 @@ async fn letter<B: Bus>(
         Ok(Some(letter)) => letter,
         Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
         // The next attempt would get the same answer.
-        Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
+        Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be read: {why}"))),
         Err(error) => return Err(error),
     };
     let own = Address::of_letter(&letter.subject).is_some_and(|it| it.service == service && it.reaction == reaction);
