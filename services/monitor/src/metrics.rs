@@ -55,7 +55,11 @@ fn sagas(page: &mut Page, metrics: &Metrics) {
     page.family(SAGA_SECONDS, "histogram", "seconds from a saga's first event to its end");
     page.histogram(SAGA_SECONDS, &[("state", "completed")], &metrics.completed_seconds);
     page.histogram(SAGA_SECONDS, &[("state", "compensated")], &metrics.compensated_seconds);
-    page.family(SAGAS_STUCK, "gauge", "sagas that have waited for longer than `stuck_after`, by the event that they wait for");
+    page.family(
+        SAGAS_STUCK,
+        "gauge",
+        "sagas that have waited for longer than `stuck_after`, by the event that they wait for",
+    );
     let mut stuck: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for ((service, reaction, awaited), count) in &metrics.stuck {
         // A reaction that answers nothing is awaited itself.

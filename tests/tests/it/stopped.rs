@@ -191,7 +191,10 @@ impl Watch<'_> {
     fn is_named_in_time(&self, named: bool, answer: &Value, began: Timestamp) -> bool {
         let waited = time(&answer["as_of"]).duration_since(began).as_millis();
         let service = self.case.service;
-        assert!(named || waited <= i128::from(STUCK_AFTER + NOTICE), "{service} isn't named after {waited} ms: {answer}");
+        assert!(
+            named || waited <= i128::from(STUCK_AFTER + NOTICE),
+            "{service} isn't named after {waited} ms: {answer}"
+        );
         assert!(!named || waited >= i128::from(STUCK_AFTER), "{service} is named after {waited} ms: {answer}");
         named
     }

@@ -26,8 +26,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     let Arguments { what, decider, dry_run } = arguments;
     let (because, view) = (decider.because()?, deployment.view().await?);
     let saga = deployment::only_saga(&view, what)?;
-    let undos =
-        view.failed_undos(saga).context("no undo of this saga gave up; see `pavane trace`")?;
+    let undos = view.failed_undos(saga).context("no undo of this saga gave up; see `pavane trace`")?;
     let mut plan = view.plan(&undos);
     plan.look_at_bodies(&deployment.bus).await?;
     let mut options = Options::default();
