@@ -36,7 +36,7 @@ pub(super) async fn list(
     Ok(Json(monitor.observer.view().await.sagas(&filter)))
 }
 
-/// Lists the sagas that wait for longer than a step may take or need a decision, the one that waits longest first.
+/// Lists the sagas that have waited for longer than `stuck_after` or need a decision, the longest wait first.
 #[utoipa::path(get, path = "/api/stuck", responses((status = 200, body = Vec<SagaSummary>)))]
 pub(super) async fn stuck(State(monitor): State<Monitor>) -> Json<Vec<SagaSummary>> {
     let mut stuck = monitor.observer.view().await.stuck();
