@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use pavane_bus::{Bus, Delivery, Subscription};
-use pavane_outbox::{Database, Db, Dialect};
+use pavane_outbox::{Database, Db};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
@@ -100,7 +100,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     pub async fn open(wired: Arc<Wired<S, DB>>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
         check_payload_max(&bus, &wired.name, &wired.reaction.tuning)?;
         let engine = Engine { wired, state, db, bus };
-        let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
+        let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.db.dialect())).await?;
         let is_undo = matches!(engine.wired.part, Part::Undo { .. });
         let waiting = is_undo.then(|| Waiting::new(Arc::clone(&engine.wired.step_ended)));
         Ok(Self {
@@ -125,7 +125,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.queue.clear();
         self.lanes.clear();
         self.in_hand = 0;
-        self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await?;
+        self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.db.dialect())).await?;
         Ok(())
     }
 
@@ -152,7 +152,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             self.outage.paused_until = Some(Instant::now() + OUTBOX_FULL);
         }
         self.start_runs();
-        let credits = self.outage.limited(self.engine.credits()).saturating_sub(self.in_hand);
+        let credits =
+            self.outage.limited(self.engine.wired.credits(self.engine.db.dialect())).saturating_sub(self.in_hand);
         let heartbeat_every = self.engine.wired.reaction.tuning.ack_wait / 3;
         let pause = self.outage.paused_until;
         let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
@@ -263,12 +264,16 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
 
     /// How many runs may be active: one as a probe while something is unavailable, none during a pause.
     fn room(&self) -> usize {
-        if self.outage.paused_until.is_some() { 0 } else { self.outage.limited(self.engine.concurrency()) }
+        if self.outage.paused_until.is_some() {
+            0
+        } else {
+            self.outage.limited(self.engine.wired.concurrency(self.engine.db.dialect()))
+        }
     }
 
     /// Takes the oldest waiting events whose keys are free. Events of one key stay together and in order.
     fn take_batch(&mut self) -> Vec<Arrived> {
-        let most = self.outage.limited(self.engine.batch_max());
+        let most = self.outage.limited(self.engine.wired.batch_max());
         let mut batch: Vec<Arrived> = Vec::new();
         // Lanes seen in this pass whose events must wait for an earlier one.
         let mut behind: HashSet<Lane> = HashSet::new();
@@ -297,26 +302,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.in_hand -= finished.events;
         self.note(finished.lacks).await;
         Ok(())
-    }
-}
-
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    fn concurrency(&self) -> usize {
-        let tuning = &self.wired.reaction.tuning;
-        tuning.concurrency.unwrap_or(match (self.wired.reaction.has_effect(), self.db.dialect()) {
-            (true, _) => 16,
-            (false, Dialect::Postgres) => 4,
-            (false, Dialect::Sqlite) => 1,
-        })
-    }
-
-    fn batch_max(&self) -> usize {
-        if self.wired.reaction.has_effect() { 1 } else { self.wired.reaction.tuning.batch_max }
-    }
-
-    /// How many events may be in hand: those of the active runs, and as many for the next batches.
-    fn credits(&self) -> usize {
-        2 * self.concurrency() * self.batch_max()
     }
 }
 

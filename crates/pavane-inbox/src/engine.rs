@@ -4,7 +4,6 @@
 //! decides about each event, and the [consumer](crate::consumer) settles it.
 
 mod arrived;
-mod batch;
 mod effect;
 mod failed;
 mod local;
@@ -13,10 +12,10 @@ mod redrive;
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use pavane_bus::Bus;
-use pavane_choreography::ledger::{self, State};
-use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
-use pavane_outbox::{Correlation, Database, Db, Tx, internal, trace};
-use tracing::{Span, field::Empty, info_span, warn};
+use pavane_choreography::ledger::State;
+use pavane_contract::{Cause, EventId, RawEnvelope};
+use pavane_outbox::{Correlation, Database, Db, Tx, internal};
+use tracing::{Span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};
 pub(crate) use failed::full_jitter;
@@ -27,7 +26,6 @@ use crate::{
     handler::{HandlerError, Kind, Overdue},
     store,
     wiring::{Part, Wired},
-    work::Work,
 };
 
 /// What is to be done with a delivery.
@@ -162,20 +160,44 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// The event, if it could be read and the reaction runs on it.
-    fn accepts<'a>(&self, arrived: &'a Arrived) -> Option<&'a RawEnvelope> {
-        let event = arrived.event.as_ref().ok()?;
-        let accepted = match self.wired.part {
-            Part::Undo { .. } => self.wired.reaction.triggers.contains(&event.meta.event),
-            Part::Plain | Part::Step { .. } => self.work(event).is_some(),
-        };
-        accepted.then_some(event)
+    /// Handles a whole batch in one transaction. If one event fails, the batch does, and nothing of it is committed. `None` when
+    /// the events can't share a transaction.
+    async fn all_at_once(&self, batch: &[Arrived]) -> Option<Result<(), Failure>> {
+        let acceptable = |arrived: &&Arrived| !arrived.is_redriven && self.accepts(arrived).is_some();
+        let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
+        if events.len() < batch.len() { None } else { Some(self.local(&events).await) }
     }
 
-    /// The handler for an event.
-    fn work(&self, event: &RawEnvelope) -> Option<&Work<S, DB>> {
-        let work = self.wired.reaction.work.iter();
-        work.filter(|(wanted, _)| *wanted == event.meta.event).map(|(_, work)| work).next()
+    /// The event, if a handler of its batch committed the transaction itself and so marked it as handled. What it emitted is
+    /// lost, and it can't be handled again, so a person has to see it.
+    async fn marked_without_us<'a>(
+        &self,
+        arrived: &'a Arrived,
+        ended: bool,
+    ) -> Result<Option<(&'a RawEnvelope, Failure)>, Failure> {
+        let Some(event) = self.accepts(arrived).filter(|_| ended) else { return Ok(None) };
+        let marked = self.db.within(store::is_handled(&self.db, &self.wired.name, event.meta.id)).await?;
+        Ok(marked.then(|| (event, pavane_outbox::Error::Ended.into())))
+    }
+
+    /// Handles one event, and at once again where the database rolled it back in favour of another transaction.
+    async fn unless_in_conflict(&self, event: &RawEnvelope) -> Result<(), Failure> {
+        /// Ten in a row are not chance any more.
+        const CONFLICTS: usize = 10;
+        let mut handled = Ok(());
+        for _ in 0..CONFLICTS {
+            handled =
+                if self.wired.reaction.has_effect() { self.effect(event).await } else { self.local(&[event]).await };
+            if !matches!(&handled, Err(failure) if failure.is_conflict()) {
+                break;
+            }
+        }
+        handled
+    }
+
+    /// The event, if it could be read and the reaction runs on it.
+    fn accepts<'a>(&self, arrived: &'a Arrived) -> Option<&'a RawEnvelope> {
+        arrived.event.as_ref().ok().filter(|event| self.wired.runs_on(event))
     }
 
     /// A redrive is a person's decision to try again: earlier failures no longer count, and the event is no longer given up on.
@@ -204,88 +226,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
         self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
-    }
-
-    /// The span of an event's handling: part of the trace of its cause.
-    fn span(&self, given: &RawEnvelope, cause: &Cause) -> Span {
-        let (service, reaction, event) = (&self.wired.service, &self.wired.name, &given.meta.event.name);
-        let span = info_span!(
-            "handle",
-            otel.name = format!("process {reaction}"),
-            otel.kind = "consumer",
-            otel.status_code = Empty,
-            service,
-            reaction,
-            event,
-            id = %given.meta.id,
-            saga = %cause.saga,
-            trace = Empty,
-        );
-        trace::follow(&span, cause.trace.as_ref());
-        trace::describe(&span, || {
-            [
-                ("messaging.system", "nats".to_owned()),
-                ("messaging.operation.name", "process".to_owned()),
-                ("messaging.operation.type", "process".to_owned()),
-                ("messaging.destination.name", event.clone()),
-                ("messaging.consumer.group.name", self.wired.durable()),
-                ("messaging.message.id", given.meta.id.to_string()),
-                ("messaging.message.conversation_id", cause.saga.to_string()),
-            ]
-        });
-        span
-    }
-
-    /// Fails unless the handler emitted what the wiring table declares.
-    fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
-        let emitted: Vec<_> = internal::emitted(tx).iter().map(|event| event.meta.event.clone()).collect();
-        match self.emitted_again(&emitted).or_else(|| self.wired.emissions.unmet(&emitted)) {
-            None => Ok(()),
-            Some(why) => Err(HandlerError::reject(format!("{}: {why}", self.wired.emissions.who()))),
-        }
-    }
-
-    /// The ledger keeps one event of a step for its undo, so the undo would not know of a second one.
-    fn emitted_again(&self, emitted: &[EventRef]) -> Option<String> {
-        let Part::Step { keeps } = &self.wired.part else { return None };
-        let times = emitted.iter().filter(|event| *event == keeps).count();
-        (times > 1).then(|| {
-            format!(
-                "it emitted {keeps}, which its undo is for, {times} times: a step keeps one event for its undo, so \
-                 emit one event, or make each a step of its own"
-            )
-        })
-    }
-
-    /// The event of the step that its undo undoes.
-    fn kept(&self, tx: &Tx<DB>) -> Option<RawEnvelope> {
-        let Part::Step { keeps } = &self.wired.part else { return None };
-        internal::emitted(tx).iter().find(|event| event.meta.event == *keeps).cloned()
-    }
-
-    /// Keeps what steps emitted, for their undo. A step that said no is barred instead.
-    async fn keep(
-        &self,
-        tx: &mut Tx<DB>,
-        answers: Vec<(SagaId, Option<RawEnvelope>)>,
-    ) -> Result<(), pavane_outbox::Error> {
-        if !matches!(self.wired.part, Part::Step { .. }) {
-            return Ok(());
-        }
-        let (mut kept, mut barred) = (Vec::new(), Vec::new());
-        for (saga, event) in answers {
-            match (ledger::settle(event.is_some()), event) {
-                (State::Done, Some(event)) => kept.push((saga, event)),
-                _ => barred.push(saga),
-            }
-        }
-        if !kept.is_empty() {
-            store::keep(tx, &self.wired.name, &kept).await?;
-        }
-        if !barred.is_empty() {
-            store::bar(tx, &self.wired.name, &barred).await?;
-        }
-        Ok(())
     }
 
     pub(crate) async fn timed<T>(

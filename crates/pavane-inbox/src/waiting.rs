@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::{
     engine::{Arrived, Engine, Settlement},
-    wiring::Part,
+    wiring::{Part, Wired},
 };
 
 /// How often an instance looks for undos whose step ended in another instance.
@@ -105,25 +105,24 @@ pub(crate) async fn next_due<DB: Database>(
     Ok(due.map(|due| until(due).max(Duration::from_millis(50))))
 }
 
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Stores an undo until its step has ended.
-    pub(crate) async fn wait_for_step(
-        &self,
-        arrived: &Arrived,
-        event: &RawEnvelope,
-    ) -> Result<Option<Settlement>, pavane_outbox::Error> {
-        let Part::Undo { step } = &self.wired.part else { return Ok(None) };
-        if arrived.is_local {
-            return Ok(None);
-        }
-        let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(&self.wired.name)).await?;
-        store::keep(&mut tx, (&self.wired.name, step), event, &arrived.delivery).await?;
-        tx.commit().await?;
-        debug!(event_id = %event.meta.id, reaction = self.wired.name, step, "the step to undo is running; waiting for it");
-        // The step may have ended before the undo was stored.
-        self.wired.step_ended.notify_one();
-        Ok(Some(Settlement::Done))
+/// Stores an undo until its step has ended. `None` for another reaction, and for an undo that is stored already.
+pub(crate) async fn wait_for_step<S: Send + Sync + 'static, DB: Database>(
+    db: &Db<DB>,
+    wired: &Wired<S, DB>,
+    arrived: &Arrived,
+    event: &RawEnvelope,
+) -> Result<Option<Settlement>, pavane_outbox::Error> {
+    let Part::Undo { step } = &wired.part else { return Ok(None) };
+    if arrived.is_local {
+        return Ok(None);
     }
+    let mut tx = db.begin(Correlation::caused_by(event), Emissions::nothing(&wired.name)).await?;
+    store::keep(&mut tx, (&wired.name, step), event, &arrived.delivery).await?;
+    tx.commit().await?;
+    debug!(event_id = %event.meta.id, reaction = wired.name, step, "the step to undo is running; waiting for it");
+    // The step may have ended before the undo was stored.
+    wired.step_ended.notify_one();
+    Ok(Some(Settlement::Done))
 }
 
 /// Settles a delivery from the database. Idempotent: two deliveries may be of one row.

@@ -1,14 +1,17 @@
 //! Checks a service's reactions against each other, and assigns each its part in the ledger.
 
+mod wired;
+
 use std::{collections::HashMap, sync::Arc};
 
-use pavane_bus::ConsumerConfig;
 use pavane_choreography::{Emission, Manifest, Role, manifest};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
 
 use crate::reaction::Reaction;
+pub(crate) use wired::Part;
+pub use wired::Wired;
 
 /// What is wrong with a wiring table. Each reads after "failed to wire the service: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,64 +108,6 @@ pub enum Error {
         /// What would work.
         instead: &'static str,
     },
-}
-
-/// A reaction's part in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// It is never undone, and undoes nothing.
-    Plain,
-    /// It is a step: if it emits the event `keeps`, that is kept for its undo.
-    Step { keeps: EventRef },
-    /// It undoes the step of this name.
-    Undo { step: String },
-}
-
-/// A reaction with its name and its part, ready to run.
-#[derive(Debug)]
-pub struct Wired<S, DB: Database> {
-    pub(crate) service: String,
-    pub(crate) name: String,
-    pub(crate) reaction: Reaction<S, DB>,
-    pub(crate) part: Part,
-    pub(crate) emissions: Emissions,
-    /// Notifies the service's publisher that a dead letter was written.
-    pub(crate) letter_kept: Arc<Notify>,
-    /// Shared by a step and its undo: notifies the undo that the step is no longer running.
-    pub(crate) step_ended: Arc<Notify>,
-}
-
-impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
-    /// The reaction's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The durable consumer's name. Wire format: under another name everything is consumed again.
-    pub fn durable(&self) -> String {
-        durable(&self.service, &self.name)
-    }
-
-    /// The subject of events that are redriven to this reaction only.
-    pub fn redrive_filter(&self) -> String {
-        redrive_filter(&self.service, &self.name)
-    }
-
-    /// The configuration of its durable consumer, given how many events may be in hand.
-    pub(crate) fn consumer(&self, credits: usize) -> ConsumerConfig {
-        // An undo's trigger may have any version: only that it happened matters.
-        let mut filter_subjects: Vec<_> = self.reaction.listens_to().iter().map(subject::filter).collect();
-        filter_subjects.sort();
-        filter_subjects.dedup();
-        filter_subjects.push(self.redrive_filter());
-        ConsumerConfig {
-            durable: self.durable(),
-            filter_subjects,
-            ack_wait: self.reaction.tuning.ack_wait,
-            // Room for several instances; each requests only what it can work on.
-            max_ack_pending: credits.saturating_mul(8).max(1000),
-        }
-    }
 }
 
 pub(crate) fn redrive_filter(service: &str, reaction: &str) -> String {

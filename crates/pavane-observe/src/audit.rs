@@ -120,8 +120,8 @@ pub(crate) async fn prepare(bus: &JetStream) -> Result<(), Error> {
 }
 
 pub(crate) async fn publish(bus: &JetStream, decision: &Decision) -> Result<(), Error> {
-    let outcome = bus.publish(vec![encode(decision)?]).await.into_iter().next();
-    match outcome {
+    let result = bus.publish(vec![encode(decision)?]).await.into_iter().next();
+    match result {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(Error::NotKept(error.to_string())),
         None => Err(Error::NotKept("it was not published".to_owned())),

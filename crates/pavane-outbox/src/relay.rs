@@ -175,13 +175,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let next = async { if self.window.was_filled { self.read(&under_way).await } else { Ok(Vec::new()) } };
         let started = self.db.now();
         self.db.crash_point(CrashPoint::BeforePublish).await;
-        let (outcomes, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
+        let (results, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
         self.db.crash_point(CrashPoint::AfterPublish).await;
         if self.db.now().saturating_sub(started) > micros(self.config.lease) / 8 {
             // The lease must not run out while a batch is under way.
             self.window.shrink();
         }
-        self.answers = Answers::of(seqs.into_iter().zip(outcomes), stream);
+        self.answers = Answers::of(seqs.into_iter().zip(results), stream);
         self.count(&self.answers);
         let (sent, refused) = (self.answers.sent.len(), self.answers.refused.len());
         if !recorded? {

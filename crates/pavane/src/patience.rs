@@ -55,13 +55,13 @@ mod tests {
 
     async fn attempts(errors: &[fn() -> Error]) -> (usize, Result<(), Error>) {
         let mut attempts = 0;
-        let outcome = Patience::new(Duration::from_secs(10)).outlast("start", Error::is_passing, || {
-            let outcome = errors.get(attempts).map_or(Ok(()), |error| Err(error()));
+        let result = Patience::new(Duration::from_secs(10)).outlast("start", Error::is_passing, || {
+            let result = errors.get(attempts).map_or(Ok(()), |error| Err(error()));
             attempts += 1;
-            std::future::ready(outcome)
+            std::future::ready(result)
         });
-        let outcome = outcome.await;
-        (attempts, outcome)
+        let result = result.await;
+        (attempts, result)
     }
 
     #[tokio::test(start_paused = true)]
@@ -70,7 +70,7 @@ mod tests {
         let lasting = || Error::Denied("no".to_owned());
         assert!(matches!(attempts(&[passing, passing, passing]).await, (4, Ok(()))));
         assert!(matches!(attempts(&[passing, lasting, passing]).await, (2, Err(Error::Denied(_)))));
-        let (many, outcome) = attempts(&[passing as fn() -> Error; 1000]).await;
-        assert!(many > 5 && many < 50 && matches!(outcome, Err(Error::Unavailable(_))), "{many}: {outcome:?}");
+        let (many, result) = attempts(&[passing as fn() -> Error; 1000]).await;
+        assert!(many > 5 && many < 50 && matches!(result, Err(Error::Unavailable(_))), "{many}: {result:?}");
     }
 }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::OrderId;
 
-/// A carrier took the parcel on. Its tracking number stays with the shipping service: a carrier's page shows the address for
-/// it. Undone by [`ShipmentCancelled`].
+/// A carrier took the parcel on. Its tracking number stays with the shipping service: a carrier's page shows the address for it. Undone by [`ShipmentCancelled`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[event(name = "shipping.created", version = 1, key = order_id)]
 pub struct ShipmentCreated {

@@ -17,15 +17,15 @@ use utoipa::{ToSchema, openapi::OpenApi};
 
 use crate::{Monitor, Settings};
 
-/// What somebody may do here.
+/// What a visitor may do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Access {
     /// Read, and nothing else.
     ReadOnly,
-    /// Nothing more without a token.
+    /// Nothing without a token.
     TokenNeeded,
-    /// The token that was shown is nobody's.
+    /// The token is no known one.
     TokenWrong,
     /// Everything.
     Granted,
@@ -38,7 +38,7 @@ pub(crate) struct Visitor {
     access: Access,
     /// Whether they may read.
     may_read: bool,
-    /// Whose token was shown.
+    /// The name of the token's owner.
     name: Option<String>,
 }
 
@@ -75,9 +75,9 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
 /// What may be requested without a token and under any name: it has nothing about sagas, and Prometheus and probes use other
 /// names.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// Everything below needs the right to read.
+/// Everything below requires the right to read.
 const API: &str = "/api/";
-/// But for this: how a page learns what it may do.
+/// Except this: how a page finds out what it may do.
 const ACCESS: &str = "/api/access";
 
 /// Lets a request in if its `Host` is a name of the monitor's, and if its sender may read what it asks for.
@@ -113,7 +113,7 @@ pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, 
     next.run(request).await
 }
 
-/// Says in the API's description what [`guard`] answers.
+/// Adds to the API's description what [`guard`] answers.
 pub(crate) fn describe(api: &mut OpenApi) {
     let (guarded, api_only) = (|path: &str| !PUBLIC.contains(&path), |path: &str| path.starts_with(API));
     may_answer(api, StatusCode::MISDIRECTED_REQUEST, "The monitor is not known by this name", guarded);
@@ -131,7 +131,7 @@ fn is_ours(settings: &Settings, headers: &HeaderMap) -> bool {
     ["localhost", "127.0.0.1", "[::1]"].contains(&name.as_str()) || settings.hosts.contains(&name)
 }
 
-/// From where a request came.
+/// The address of a request's sender.
 fn peer(request: &Request) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
@@ -163,10 +163,10 @@ impl FromRequestParts<Monitor> for Visitor {
     }
 }
 
-/// A person who may act: a handler that takes it runs for nobody else.
+/// A person who may act: a handler with this argument runs for no other visitor.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
-    /// The name under which decisions are kept.
+    /// The name under which decisions are recorded.
     pub(crate) name: String,
 }
 

@@ -111,7 +111,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     async fn give_back(&mut self) {
         let queue = mem::take(&mut self.queue);
         self.in_hand -= queue.len();
-        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await {
+        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.db.dialect())).await {
             // The old subscription has the outstanding requests, so it is closed.
             Ok(new) => {
                 if let Err(error) = mem::replace(&mut self.subscription, new).close().await {

@@ -16,7 +16,7 @@ use super::{Engine, Failure, check_same_event, failing};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
-    store,
+    keys, store,
     wiring::Part,
     work::{Answer, Work},
 };
@@ -33,12 +33,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
         let Some(Looked { given, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
-        let Some(Work::External(work)) = self.work(&given) else {
+        let Some(Work::External(work)) = self.wired.work(&given) else {
             return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
         };
         let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
         let calling = async {
-            if !is_first && let Some(found) = self.look_up(event, &given, &key).await? {
+            if !is_first && let Some(found) = keys::look_up(self, event, &given, &key).await? {
                 return self.record(event, &given, found).await;
             }
             internal::crash_point(&self.db, CrashPoint::BeforeCall).await;
@@ -50,7 +50,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             internal::crash_point(&self.db, CrashPoint::AfterCall).await;
             self.record(event, &given, answer).await
         };
-        let span = self.span(&given, &event.as_cause());
+        let span = self.wired.span(&given, &event.as_cause());
         failing(&span, calling.instrument(span.clone()).await)
     }
 
@@ -82,7 +82,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Ok(Some(Looked { given: event.clone(), is_first: true }));
         }
         if store::is_handled(&self.db, name, id).await? {
-            self.count("duplicate", 1);
+            self.wired.count("duplicate", 1);
             return Ok(None);
         }
         remembered?;
@@ -96,7 +96,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         if given.is_none() {
             store::claim(&mut tx, name, &[id]).await?;
-            self.count("skipped", 1);
+            self.wired.count("skipped", 1);
         }
         tx.commit().await?;
         Ok(given.map(|given| Looked { given, is_first: false }))
@@ -149,15 +149,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Records the answer and marks the event as handled.
     async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
         let Some(mut tx) = self.db.within(self.claim_record(event)).await? else {
-            self.count("duplicate", 1);
+            self.wired.count("duplicate", 1);
             return Ok(());
         };
-        let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
+        let Some(Work::External(work)) = self.wired.work(given) else { return Ok(()) };
         let recording = self.timed(work.record(&self.state, &mut tx, given, answer));
         if let Err(error) = self.db.unless_gone(recording).await {
             return Err(self.blame(&mut tx, error).await.into());
         }
-        self.check_emitted(&tx)?;
+        self.wired.check_emitted(&tx)?;
         let finish = async {
             if self.finish_step(&mut tx, event).await? {
                 tx.commit().await?;
@@ -170,7 +170,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if matches!(self.wired.part, Part::Step { .. }) {
             self.wired.step_ended.notify_one();
         }
-        self.count(settlement, 1);
+        self.wired.count(settlement, 1);
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Marks the step as done in the ledger. `false` when another delivery did.
     async fn finish_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
         let Part::Step { .. } = self.wired.part else { return Ok(true) };
-        let kept = self.kept(tx);
+        let kept = self.wired.kept(tx);
         Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, kept).await?)
     }
 }

@@ -12,7 +12,7 @@ use super::{Arrived, Engine, Failure, Settlement};
 use crate::{
     dead_letter::{self, DeadLetter},
     handler::{HandlerError, Kind},
-    metric, store,
+    metric, store, waiting,
     wiring::Part,
 };
 
@@ -26,18 +26,20 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         outages: u32,
     ) -> Settlement {
         match failure {
-            Failure::StepRunning => match self.db.within(self.wait_for_step(arrived, event)).await {
-                Ok(Some(waits)) => waits,
-                Ok(None) => {
-                    // Soon, and later each time: the step that is running ends by itself.
-                    let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
-                    Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
+            Failure::StepRunning => {
+                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, event)).await {
+                    Ok(Some(waits)) => waits,
+                    Ok(None) => {
+                        // Soon, and later each time: the step that is running ends by itself.
+                        let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
+                        Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
+                    }
+                    Err(error) => {
+                        warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "it can't wait for its step; trying again");
+                        self.again_after_outage(outages)
+                    }
                 }
-                Err(error) => {
-                    warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "it can't wait for its step; trying again");
-                    self.again_after_outage(outages)
-                }
-            },
+            }
             Failure::Handler(error) => match error.kind() {
                 Kind::Unavailable | Kind::ReadOnly => {
                     self.distrust_after(&error);
@@ -204,14 +206,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Exponential backoff with jitter, between a quarter of `base` and the tuning's `backoff_max`: see [`full_jitter`].
     pub(crate) fn backoff(&self, base: Duration, attempt: u32) -> Duration {
         full_jitter(base, self.wired.reaction.tuning.backoff_max, attempt, self.db.clock())
-    }
-
-    pub(super) fn count(&self, settlement: &'static str, events: usize) {
-        if events > 0 {
-            let (service, reaction) = (self.wired.service.clone(), self.wired.name.clone());
-            metrics::counter!(metric::HANDLED, "service" => service, "reaction" => reaction, "result" => settlement)
-                .increment(events as u64);
-        }
     }
 }
 

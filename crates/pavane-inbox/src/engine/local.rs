@@ -16,25 +16,25 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     pub(super) async fn local(&self, events: &[&RawEnvelope]) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
         let (mut tx, tasks, duplicates) = self.db.within(self.claim(first, events)).await?;
-        self.count("duplicate", duplicates);
+        self.wired.count("duplicate", duplicates);
         let handled = tasks.len();
         let mut answers = Vec::new();
         let handling = async {
             for task in tasks {
                 let saga = task.cause.saga;
                 self.handle(&mut tx, task).await?;
-                answers.push((saga, self.kept(&tx)));
+                answers.push((saga, self.wired.kept(&tx)));
             }
             Ok::<_, Failure>(())
         };
         self.db.unless_gone(handling).await?;
         let end = async {
-            self.keep(&mut tx, answers).await?;
+            self.wired.keep(&mut tx, answers).await?;
             tx.commit().await
         };
         self.db.within(end).await?;
-        self.count("handled", handled);
-        self.count("skipped", events.len() - duplicates - handled);
+        self.wired.count("handled", handled);
+        self.wired.count("skipped", events.len() - duplicates - handled);
         Ok(())
     }
 
@@ -64,15 +64,15 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
         internal::enter(tx, task.cause, self.wired.emissions.clone());
-        let Some(Work::Local(work)) = self.work(&task.given) else {
+        let Some(Work::Local(work)) = self.wired.work(&task.given) else {
             return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
         };
-        let span = self.span(&task.given, tx.cause());
+        let span = self.wired.span(&task.given, tx.cause());
         let handled = async {
             if let Err(error) = self.timed(work.handle(&self.state, tx, &task.given)).await {
                 return Err(self.blame(tx, error).await);
             }
-            self.check_emitted(tx)
+            self.wired.check_emitted(tx)
         };
         failing(&span, handled.instrument(span.clone()).await)
     }

@@ -20,13 +20,10 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn of(
-        outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>,
-        stream: StreamState,
-    ) -> Self {
+    pub(super) fn of(results: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>, stream: StreamState) -> Self {
         let mut answers = Self { stream_created: stream.created.as_microsecond(), ..Self::default() };
-        for (seq, outcome) in outcomes {
-            match outcome {
+        for (seq, result) in results {
+            match result {
                 Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
                 Err(PublishError::Refused(why)) => {
                     error!(outbox_seq = seq, why, "the broker refuses an event for good");
