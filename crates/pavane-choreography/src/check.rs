@@ -47,7 +47,7 @@ pub enum Rule {
     Cycle,
     /// A wait that no deadline ends.
     NoDeadline,
-    /// A decision with one possible outcome only.
+    /// An outcome with one outcome only.
     OneOutcome,
     /// An end of a saga that is emitted without being decided.
     NotDecided,
@@ -72,9 +72,9 @@ impl Rule {
             Self::AmbiguousUndo => "the undo does not belong to exactly one step",
             Self::CannotGiveUp => "its failure event would say that nothing happened, and nobody knows that",
             Self::UnusedSuccess => "the saga can complete without waiting for the step",
-            Self::Cycle => "the reactions can trigger one another for ever",
+            Self::Cycle => "the reactions can go round for ever",
             Self::NoDeadline => "no deadline ends the wait",
-            Self::OneOutcome => "the decision has one possible outcome only",
+            Self::OneOutcome => "the outcome has one outcome only",
             Self::NotDecided => "the saga's end is emitted without being decided",
             Self::TwoDeciders => "two services decide the same saga",
         }

@@ -116,7 +116,7 @@ impl<'a> Graph<'a> {
         ends.contains(event) || self.way(event, |reached| ends.contains(reached), forward).is_some()
     }
 
-    /// The shortest way from one event to another that `found` accepts. `next` returns the events that an actor leads to.
+    /// The shortest way from one event to another that `found` accepts. `next` says where an actor leads.
     pub(crate) fn way(
         &self,
         from: &EventRef,

@@ -91,10 +91,10 @@ impl<DB: Database> Db<DB> {
         }
     }
 
-    /// Takes a connection from the pool, or gives up as [`within`](Self::within) does.
+    /// Takes a connection out of a pool, or gives up as [`within`](Self::within) does.
     ///
-    /// A pool that pings a connection before it hands it out, which is sqlx's default, waits for the answer of a host that is
-    /// gone.
+    /// A pool that looks whether a connection is alive before it hands it out, as sqlx's do unless told otherwise, waits
+    /// for the answer of a host that is gone.
     pub(crate) async fn acquire(&self, pool: &Pool<DB>) -> Result<Connection<DB>, sqlx::Error> {
         let taken_at = self.distrusts();
         let acquired = match self.dialect() {
@@ -104,7 +104,7 @@ impl<DB: Database> Db<DB> {
             }
         };
         if matches!(acquired, Err(sqlx::Error::PoolTimedOut)) && pool.num_idle() > 0 {
-            // The pool had a connection; its ping got no answer.
+            // There was one to hand out, so it was asked and didn't answer.
             self.distrust();
         }
         Ok(Connection::new(acquired?, self.clone(), taken_at))

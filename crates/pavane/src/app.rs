@@ -80,8 +80,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone(), self.unread.clone())
     }
 
-    /// Runs until `shutdown` completes. Then it takes no more events, lets running handlers end, acks, publishes what they
-    /// emitted, and disconnects, in this order. The connection closes last, because acks are sent over it.
+    /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
+    /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
     ///
     /// A task that panics (a reaction's consumer, the relay, maintenance) is started again; [`Readiness`] names it until it
     /// runs.

@@ -65,7 +65,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         missing
     }
 
-    /// What an operator should know although the service does its work, a sentence each. Does no I/O.
+    /// What somebody should know although the service does its work, each as a sentence. Asks nobody.
     pub fn warnings(&self) -> Vec<String> {
         self.unread.told()
     }

@@ -49,8 +49,8 @@ pub struct Stock {
 
 /// Holds what an order needs: everything, or nothing but the name of the first thing that there is not enough of.
 ///
-/// A "no" must not be a failed statement, which would spoil the transaction for the other events in it. So each update has
-/// the condition in it, and if a later one finds too little, the earlier ones are reversed explicitly.
+/// A "no" must not be a failed statement, which would spoil the transaction for the other events in it. So each update asks
+/// before it takes, and what was taken in vain is given back by hand.
 pub(crate) async fn reserve(tx: &mut Tx, order: OrderId, demand: &Demand) -> Result<Option<Sku>, Error> {
     lock(tx).await?;
     let mut taken = Vec::with_capacity(demand.len());
@@ -77,7 +77,7 @@ pub(crate) async fn reserve(tx: &mut Tx, order: OrderId, demand: &Demand) -> Res
     Ok(None)
 }
 
-/// Releases what is held for an order.
+/// Gives back what is held for an order.
 pub(crate) async fn release(tx: &mut Tx, order: OrderId) -> Result<(), Error> {
     lock(tx).await?;
     end(tx, order, "update reservation set state = 'released' where order_id = $1 and state = 'held'").await?;

@@ -226,4 +226,4 @@ pub(crate) fn durables() -> Vec<String> {
 }
 
 /// How long a reaction may take when it says nothing.
-pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const ALLOWED: Duration = Duration::from_secs(30);

@@ -4,18 +4,18 @@ use pavane_choreography::Emission;
 use pavane_contract::EventRef;
 use pavane_observe::{Filter, State, Update};
 
-use crate::script::{STUCK_AFTER, Script, durables, saga_id, shop};
+use crate::script::{ALLOWED, Script, durables, saga_id, shop};
 
 const FORWARD: [&str; 4] = ["order.placed", "payment.authorized", "inventory.reserved", "shipping.created"];
 
 #[expect(clippy::cast_possible_wrap, reason = "half a minute")]
-const STUCK_AFTER_SECONDS: i64 = STUCK_AFTER.as_secs() as i64;
+const ALLOWED_SECONDS: i64 = ALLOWED.as_secs() as i64;
 
 #[test]
 fn an_overdue_answer_is_named() {
     let mut script = Script::new();
     script.chain(1, &FORWARD);
-    script.pass(STUCK_AFTER_SECONDS);
+    script.pass(ALLOWED_SECONDS);
     assert_eq!(script.state(1), State::InProgress);
     script.pass(17);
     assert_eq!(script.state(1), State::Stuck);
@@ -78,7 +78,7 @@ fn the_service_that_stops_is_named_and_no_other() {
         for durable in all.iter().filter(of_service) {
             script.stands(durable, 0, 0, 0);
         }
-        script.pass(STUCK_AFTER_SECONDS);
+        script.pass(ALLOWED_SECONDS);
         script.idle(&running);
         assert!(script.view.stuck().is_empty(), "{service}: too early: {:?}", script.view.stuck());
         script.pass(5);
@@ -162,7 +162,7 @@ fn the_last_in_a_long_queue_is_not_stuck_while_the_queue_moves() {
         assert!(script.view.stuck().iter().all(|stuck| !stuck.waits_on.contains(&"payment".to_owned())), "at {done}");
     }
     // Now it stops: the others have waited long enough.
-    script.pass(STUCK_AFTER_SECONDS + 1);
+    script.pass(ALLOWED_SECONDS + 1);
     let waiting: Vec<_> = script.view.stuck().into_iter().filter(|stuck| stuck.waits_on == ["payment"]).collect();
     assert_eq!(waiting.len(), 20);
 }

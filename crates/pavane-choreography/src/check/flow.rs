@@ -64,8 +64,7 @@ fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     subject.graph.actors.iter().filter_map(unused).collect()
 }
 
-/// A reaction that starts a wait for other services must also schedule the event that ends it. One finding per saga: the first
-/// wait.
+/// Whoever starts a wait for other services must also schedule what ends it. One finding per saga: the first wait.
 fn no_deadline(subject: &Subject<'_>, saga: &Saga) -> Option<Finding> {
     let graph = &subject.graph;
     let ends: Vec<EventRef> = saga.ends().cloned().collect();
@@ -111,7 +110,7 @@ fn outcomes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     findings
 }
 
-/// With one outcome only, nothing excludes another end of the saga.
+/// A choice of one isn't a choice: the other outcome could still happen besides it.
 fn one_outcome(subject: &Subject<'_>) -> Vec<Finding> {
     let decides = |actor: &Actor<'_>| actor.emits().iter().any(|group| matches!(group, Emission::Outcome(_)));
     let outcomes = |service: &str| -> BTreeSet<&EventRef> {

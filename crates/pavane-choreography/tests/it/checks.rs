@@ -191,7 +191,7 @@ fn a_cycle_that_nothing_stops() {
     });
     assert_eq!(brief(&findings), [(Rule::Cycle, "order/remind".to_owned(), "order.reminded")]);
     insta::assert_snapshot!(findings[0], @r"
-    the reactions can trigger one another for ever
+    the reactions can go round for ever
       who:   order/remind
       event: order.reminded v1
       path:  order.reminded → payment/nudge → payment.nudged → order/remind → order.reminded

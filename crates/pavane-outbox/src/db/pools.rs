@@ -21,7 +21,7 @@ pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, 
     if !matches!(opened, Err(sqlx::Error::PoolTimedOut)) {
         return Ok(opened?);
     }
-    // The pool retries and hides the cause of each attempt.
+    // The pool tried again and again, and doesn't say what it ended with each time.
     let within = config.acquire_timeout.min(config.answer_timeout);
     let no_answer = || Err(sqlx::Error::PoolTimedOut);
     match timeout(within, DB::Connection::connect(&config.url)).await.unwrap_or_else(|_| no_answer()) {
