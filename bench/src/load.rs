@@ -148,7 +148,7 @@ impl Broker {
         Ok(self.bus("bench").await?.provision(&Topology::default()).await?)
     }
 
-    /// Empties the stream of events by making it anew, so that nothing is left of the run before.
+    /// Empties the stream of events by creating it again, so that nothing is left of the run before.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ Made by `cargo xbench --write`; don't edit it. `cargo xbench --help` says how to
 - After each run the effects are counted: a run that lost or doubled an event is an error, not a figure.
 ";
 
-/// Enters rows into what was measured before, and makes the page anew.
+/// Adds rows to what was measured before, and writes the page.
 ///
 /// # Errors
 ///

@@ -46,7 +46,7 @@ pub(crate) struct Shop {
     _folder: TempDir,
 }
 
-/// Who waits for which order, and which orders have ended before anybody waited.
+/// Customers that wait for their order, and orders that ended before their customer waited.
 #[derive(Debug, Default)]
 struct Settled(Mutex<HashMap<String, Slot>>);
 

@@ -35,7 +35,7 @@ pub(super) struct Plan {
     pub(super) slow: Duration,
     pub(super) products: usize,
     pub(super) script: Script,
-    /// Who is killed, where.
+    /// Which process is killed, and where.
     pub(super) victims: &'static [(Way, &'static str)],
 }
 

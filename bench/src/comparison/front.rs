@@ -206,7 +206,7 @@ impl Settled {
 fn note(orders: &Mutex<HashMap<String, Heard>>, order_id: &str, outcome: Outcome) {
     let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
     match orders.remove(order_id) {
-        // Whoever asked may have lost patience.
+        // The client may have gone.
         Some(Heard::Nothing(waiting)) => drop(waiting.send(outcome)),
         Some(Heard::Outcome(_)) | None => drop(orders.insert(order_id.to_owned(), Heard::Outcome(outcome))),
     }

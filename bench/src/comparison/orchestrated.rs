@@ -26,7 +26,7 @@ use super::{
     order::Order,
 };
 
-/// The steps of a saga, in their order, with what takes each back.
+/// The steps of a saga, in their order, with the undo of each.
 const STEPS: [(Step, Option<Step>); 4] = [
     (Step::Authorize, Some(Step::Void)),
     (Step::Reserve, Some(Step::Release)),

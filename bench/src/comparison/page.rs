@@ -132,7 +132,7 @@ fn hot(plan: &Plan, results: &Results) -> Result<String> {
     write!(
         table,
         "\n![Orders a second on one stock row](why-not-2pc/hot.svg)\n\n\
-         {} customers who wait {} ms each can't make more than {} orders/s, whoever serves them.\n",
+         {} customers who wait {} ms each can't make more than {} orders/s, however fast they are served.\n",
         plan.crowd,
         plan.slow.as_millis(),
         number(f64::from(u32::try_from(plan.crowd)?) / plan.slow.as_secs_f64()),

@@ -5,9 +5,9 @@ use pavane_contract::Timestamp;
 
 use crate::{ConsumerConfig, Delivery, Message, Outgoing, Topology, Wakes};
 
-/// A message bus with durable streams and durable consumers: what Pavane needs of JetStream, and no more.
+/// A message bus with durable streams and durable consumers: the part of JetStream that Pavane needs.
 pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// What [`subscribe`](Self::subscribe) gives.
+    /// What [`subscribe`](Self::subscribe) returns.
     type Subscription: Subscription;
 
     /// Creates the streams, or checks that the existing ones are as wanted.
@@ -18,10 +18,10 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// message names each setting with both values.
     fn provision(&self, topology: &Topology) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Publishes messages, many in flight at once, and returns what became of each, in the same order.
+    /// Publishes messages, many in flight at once, and returns the result of each, in the same order.
     ///
-    /// An result may be unknown ([`PublishError::Unavailable`]): publish again with the same message id. Behind a message that
-    /// may be stored later nothing more is sent; what was under way already may be stored before it.
+    /// A result may be unknown ([`PublishError::Unavailable`]): publish again with the same message id. After a message that may
+    /// be stored later, nothing more is sent; messages that were in flight already may be stored before it.
     fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send;
 
     /// Opens a durable consumer of the events stream, creating it when it doesn't exist.
@@ -50,25 +50,25 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// The dead letter stored at a sequence of the stream of dead letters; `None` when nothing is stored there (any more).
     ///
-    /// A redrive names it, and its subject tells whose letter it is: only that service may publish there.
+    /// A redrive names a letter by its sequence. The letter's subject says whose it is: only that service may publish there.
     ///
     /// # Errors
     ///
     /// When the bus can't be reached, doesn't answer in time, or permissions forbid it.
     fn dead_letter_at(&self, sequence: u64) -> impl Future<Output = Result<Option<Message>, Error>> + Send;
 
-    /// How far a durable consumer of the events stream is; `None` when it doesn't exist.
+    /// How far a durable consumer of the events stream has come; `None` when it doesn't exist.
     ///
-    /// Ask before the consumer is opened to learn what it missed: the first request for messages moves it past what expired.
+    /// Call it before the consumer is opened to find out what it missed: its first request moves it past expired messages.
     ///
     /// # Errors
     ///
     /// When the bus can't be reached; [`Error::NoStream`] when the stream doesn't exist.
     fn consumer_position(&self, durable: &str) -> impl Future<Output = Result<Option<ConsumerPosition>, Error>> + Send;
 
-    /// Leaves a service's declaration of itself, as JSON, where whoever looks at the whole system finds it.
+    /// Publishes a service's declaration, as JSON, where the monitor and the command line find it.
     ///
-    /// A bus without such a place has nothing to do, which is the default.
+    /// The default does nothing, for a bus that has no place for it.
     ///
     /// # Errors
     ///
@@ -83,13 +83,12 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Most bytes that the server takes in one message, headers included, as it stated when it was connected.
+    /// The server's limit for a message in bytes, headers included, as it stated when the connection was made.
     fn message_max(&self) -> usize;
 
-    /// Tells the other instances of a service that something was committed, so that the one that publishes looks at once.
+    /// Wakes the other instances of a service after a commit, so that the one that publishes reads its outbox at once.
     ///
-    /// A wake may be lost: whoever depends on it looks now and then anyway. A bus that carries none has nothing to do, which
-    /// is the default.
+    /// A wake may be lost, so its receivers also poll. The default does nothing, for a bus that carries no wakes.
     ///
     /// # Errors
     ///
@@ -99,7 +98,7 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Listens to what the instances of a service say with [`wake`](Self::wake).
+    /// Subscribes to the [wakes](Self::wake) of a service.
     ///
     /// # Errors
     ///
@@ -109,10 +108,10 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(Wakes::never()))
     }
 
-    /// How the connection is right now. Does no I/O.
+    /// The state of the connection right now. Does no I/O.
     fn health(&self) -> Health;
 
-    /// Flushes what is under way and closes the connection. Call it last: nothing can be acked afterwards.
+    /// Flushes what was sent and closes the connection. Call it last: nothing can be acked afterwards.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -120,26 +119,26 @@ pub trait Bus: Clone + std::fmt::Debug + Send + Sync + 'static {
 pub trait Subscription: Send + 'static {
     /// Waits for at least one delivery and returns up to `credits` that are there.
     ///
-    /// Never more than `credits` messages are asked for, so that nothing waits in client memory while its ack wait runs.
+    /// Never more than `credits` messages are requested, so that none waits in client memory while its ack wait runs.
     /// Cancel-safe: a delivery is either returned or kept for the next call.
     ///
     /// # Errors
     ///
-    /// When the consumer is gone for good. Disconnections are waited out inside.
+    /// When the consumer is gone for good. It waits while the connection is lost.
     fn receive(&mut self, credits: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>> + Send;
 
-    /// Stops pulling, gives back what wasn't handed out, and returns once the server has seen every ack sent before.
+    /// Stops pulling, returns what wasn't handed out to the broker, and returns once the server has seen every ack sent before.
     ///
     /// # Errors
     ///
-    /// When the server can't be asked. Unseen acks then mean redeliveries.
+    /// When the server doesn't answer. Acks that it hasn't seen mean redeliveries.
     fn close(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// What the bus answers to a stored publish.
+/// The bus's answer to a stored publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// Where the message stands in its stream.
+    /// The message's sequence in its stream.
     pub sequence: u64,
     /// The stream already had a message with this id; nothing was stored.
     pub duplicate: bool,
@@ -154,44 +153,46 @@ pub struct StreamState {
     pub first_sequence: u64,
     /// The last sequence that it gave out.
     pub last_sequence: u64,
-    /// The time by the server's clock when it said so; `None` from a server that doesn't tell.
+    /// The time of this answer by the server's clock; `None` from a server that doesn't say.
     pub now: Option<Timestamp>,
 }
 
-/// How far a durable consumer is in its stream.
+/// How far a durable consumer has come in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerPosition {
-    /// The last sequence that it delivered, or passed over because nobody wanted it.
+    /// The last sequence that it delivered, or skipped because its filter excludes it.
     pub delivered: u64,
-    /// Up to here everything that it delivered is settled.
+    /// The sequence up to which all deliveries are settled.
     pub settled: u64,
     /// How many deliveries are not settled.
     pub unsettled: u64,
-    /// How many messages that it wants were not delivered yet.
+    /// How many messages that match its filter were not delivered yet.
     pub undelivered: u64,
 }
 
 impl ConsumerPosition {
-    /// Up to which sequence everything that it wants was delivered and settled.
+    /// The sequence up to which everything that matches its filter was delivered and settled.
     pub const fn read_to(&self) -> u64 {
         if self.unsettled == 0 { self.delivered } else { self.settled }
     }
 
-    /// Up to which sequence nothing is left for it, in a stream that had this last sequence before the consumer was asked.
+    /// The sequence up to which nothing is left to deliver to this consumer. `last_sequence` is the stream's last one, read before
+    /// the consumer was asked.
     ///
-    /// What it has read, or what never was for it, or what expired: only whoever knew how far it was before can tell.
+    /// Up to there the consumer has read each message, or its filter excludes it, or it expired. Compare with an earlier
+    /// position to tell these apart.
     pub fn done_to(&self, last_sequence: u64) -> u64 {
         let is_idle = self.unsettled == 0 && self.undelivered == 0;
         if is_idle { self.delivered.max(last_sequence) } else { self.read_to() }
     }
 }
 
-/// How the connection is.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
     /// Whether the client is connected right now.
     pub connected: bool,
-    /// How often it connected again after a loss. A change tells the relay to look whether the broker lost anything.
+    /// How often it connected again after a loss. After a change the relay checks whether the broker lost anything.
     pub reconnects: u64,
 }
 
@@ -199,18 +200,18 @@ pub struct Health {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The bus didn't answer, or can't take more right now. It may have stored the message: publish again with the same id.
+    /// The bus didn't answer, or can't take more right now. The message may be stored: publish again with the same id.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
-    /// The server's permissions forbid it now. An operator can change that: publish again with the same id.
+    /// The server's permissions forbid it. An operator can change that: publish again with the same id.
     #[error("permission denied: {0}")]
     Denied(String),
-    /// The bus will never take this message.
+    /// The bus refuses this message for good.
     #[error("the bus refuses the message: {0}")]
     Refused(String),
 }
 
-/// Why the bus can't do what was asked. Each reads after "failed to …: ".
+/// Why the bus failed. Each reads after "failed to …: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -234,34 +235,34 @@ pub enum Error {
     /// The stream was never provisioned, or was deleted since.
     #[error("the stream {0} does not exist; provision the topology first")]
     NoStream(String),
-    /// It doesn't exist, and nothing may be created here.
+    /// It doesn't exist, and this process may create nothing.
     #[error("{what} does not exist, and PAVANE_VERIFY_ONLY is on: an operator creates it with `{command}`")]
     Missing {
         /// Which stream or consumer.
         what: String,
-        /// What creates it.
+        /// The command that creates it.
         command: String,
     },
-    /// A setting that can't be used.
+    /// A setting has a value that can't be used.
     #[error("{setting} = {value} can't be used: {why}")]
     Setting {
-        /// Which one: the variable of the environment.
+        /// The environment variable.
         setting: &'static str,
         /// Its value; never a secret.
         value: String,
-        /// Why, and what could be used.
+        /// Why, and what would work.
         why: String,
     },
     /// The consumer was deleted on the server.
     #[error("the consumer {0} is gone")]
     Gone(String),
-    /// Anything else the server answered.
+    /// Any other answer of the server.
     #[error("{0}")]
     Other(String),
 }
 
 impl Error {
-    /// Whether it passes by itself: no connection, no answer, or a cluster without a leader.
+    /// Whether it may pass by itself: no connection, no answer, or a cluster without a leader.
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

@@ -1,4 +1,4 @@
-//! The wire format of dead letters and of redrives: what the inbox and operators' tools write and read.
+//! The wire format of dead letters and redrives, for the inbox and operators' tools.
 
 use pavane_contract::codec::Headers;
 
@@ -9,7 +9,7 @@ pub const DEAD: &str = "dead";
 /// The first token of a redrive's subject: `redrive.<service>.<reaction>.<original subject>`.
 pub const REDRIVE: &str = "redrive";
 
-/// What a dead letter's headers say beside the event's own, and what the one of a redrive says.
+/// The headers of a dead letter beside the event's own, and the header of a redrive.
 pub mod header {
     /// The service that gave up.
     pub const SERVICE: &str = "pavane-dead-service";
@@ -34,7 +34,7 @@ pub mod header {
     pub const LETTER: &str = "pavane-redrive-letter";
 }
 
-/// Whose a dead letter or a redrive is, by its subject.
+/// Service, reaction and event subject of a dead letter or a redrive, from its own subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "complete by nature")]
 pub struct Address<'s> {
@@ -47,13 +47,13 @@ pub struct Address<'s> {
 }
 
 impl<'s> Address<'s> {
-    /// The address of a dead letter. Only its service's user may publish under it, so it can be believed, unlike the letter's
-    /// headers. `None` for a subject that isn't one of a dead letter.
+    /// The address of a dead letter. Only its service's user may publish under this subject, so it can be trusted, unlike the
+    /// letter's headers. `None` for another subject.
     pub fn of_letter(subject: &'s str) -> Option<Self> {
         Self::behind(DEAD, subject)
     }
 
-    /// The address of a redrive. `None` for a subject that isn't one of a redrive.
+    /// The address of a redrive. `None` for another subject.
     pub fn of_redrive(subject: &'s str) -> Option<Self> {
         Self::behind(REDRIVE, subject)
     }
@@ -64,15 +64,16 @@ impl<'s> Address<'s> {
     }
 }
 
-/// Whether a message is, or pretends to be, a redrive.
+/// Whether a message is a redrive, or claims to be.
 pub fn is_redrive(message: &Message) -> bool {
     message.subject.split('.').next() == Some(REDRIVE)
 }
 
-/// The message that gives a stored dead letter to its reaction again. It only names the letter: the reaction fetches it, and
+/// The message that delivers a stored dead letter to its reaction again. It only names the letter: the reaction fetches it, and
 /// handles what is stored.
 ///
-/// `message_id` must be a new one, never the event's: within the duplicate window the server would take it for the event.
+/// `message_id` must be a new one, never the event's: within the duplicate window the server would take the message for the
+/// event.
 pub fn redrive(letter: Address<'_>, sequence: u64, message_id: String) -> Outgoing {
     let Address { service, reaction, subject } = letter;
     Outgoing {
@@ -87,16 +88,16 @@ pub fn redrive(letter: Address<'_>, sequence: u64, message_id: String) -> Outgoi
 ///
 /// # Errors
 ///
-/// What is wrong with a message that isn't as [`redrive`] makes it: whatever else it has was said by whoever may redrive, not by
-/// the owner of an event.
+/// What is wrong with a message that isn't as [`redrive`] makes it. Headers and a body of its own are refused: they would come from
+/// the redriver, not from the event's owner.
 pub fn letter_of(message: &Message) -> Result<u64, String> {
     let named = message.headers.get(header::LETTER);
     let says = message.headers.iter().map(|(name, _)| name).find(|name| name.starts_with("ce-"));
     match (named, says, message.payload.len()) {
         (None, None, 0) => Err(format!("it names no dead letter: its header {} is missing", header::LETTER)),
-        (_, Some(says), _) => Err(format!("it has a header {says} of its own: what it says is not believed")),
+        (_, Some(says), _) => Err(format!("it has a header {says} of its own: a redrive only names a dead letter")),
         (_, None, bytes @ 1..) => {
-            Err(format!("it has a body of its own, of {bytes} bytes: what it says is not believed"))
+            Err(format!("it has a body of its own, of {bytes} bytes: a redrive only names a dead letter"))
         }
         (Some(named), None, 0) => {
             let sequence = named.parse().ok().filter(|sequence| *sequence > 0);

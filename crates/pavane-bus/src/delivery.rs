@@ -4,7 +4,7 @@ use crate::{Error, Message};
 
 type Settled<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
-/// How a bus is told what became of one delivery. Implemented once per bus; users only meet [`Delivery`].
+/// Settles one delivery. Implemented once per bus; users only see [`Delivery`].
 pub trait Settle: Send + Sync + 'static {
     /// Done: never deliver it to this consumer again.
     fn ack(self: Box<Self>) -> Settled<'static>;
@@ -12,13 +12,13 @@ pub trait Settle: Send + Sync + 'static {
     fn retry_after(self: Box<Self>, delay: Duration) -> Settled<'static>;
     /// Never deliver it again, and say why.
     fn reject(self: Box<Self>, reason: String) -> Settled<'static>;
-    /// Still working: start the ack wait anew.
+    /// A heartbeat: restart the ack wait.
     fn in_progress(&self) -> Settled<'_>;
 }
 
 /// One delivery of one message to one consumer. Settling consumes it, so it can't be settled twice.
 ///
-/// Dropping it without settling leaves it to the bus, which delivers it again after the ack wait.
+/// If it is dropped without settling, the bus delivers it again after the ack wait.
 #[must_use = "an unsettled delivery comes back after the ack wait"]
 pub struct Delivery {
     /// What was delivered.
@@ -31,16 +31,16 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Made by a bus.
+    /// A delivery. Only a bus makes one.
     pub fn new(message: Message, delivered: u64, sequence: u64, settle: impl Settle) -> Self {
         Self { message, delivered, sequence, settle: Box::new(settle) }
     }
 
-    /// Tells the bus that the message is done with. Call it only after the effects are committed.
+    /// Acks: the message is done for this consumer. Call it only after the effects are committed.
     ///
     /// # Errors
     ///
-    /// When the bus can't be told. The message then comes back, and the inbox skips it.
+    /// When the bus can't be reached. The message is then delivered again, and the inbox skips it.
     pub async fn ack(self) -> Result<(), Error> {
         self.settle.ack().await
     }
@@ -49,25 +49,25 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// When the bus can't be told. The message then comes back after the ack wait.
+    /// When the bus can't be reached. The message is then delivered again after the ack wait.
     pub async fn retry_after(self, delay: Duration) -> Result<(), Error> {
         self.settle.retry_after(delay).await
     }
 
-    /// Ends the message for this consumer without success. Keep it elsewhere (a dead letter) *before*.
+    /// Ends the message for this consumer without success. Keep it elsewhere (as a dead letter) *before*.
     ///
     /// # Errors
     ///
-    /// When the bus can't be told. The message then comes back after the ack wait.
+    /// When the bus can't be reached. The message is then delivered again after the ack wait.
     pub async fn reject(self, reason: impl Into<String> + Send) -> Result<(), Error> {
         self.settle.reject(reason.into()).await
     }
 
-    /// Tells the bus that work goes on, so that it doesn't deliver the message to somebody else.
+    /// Sends a heartbeat, so that the bus doesn't deliver the message to another instance.
     ///
     /// # Errors
     ///
-    /// When the bus can't be told.
+    /// When the bus can't be reached.
     pub async fn in_progress(&self) -> Result<(), Error> {
         self.settle.in_progress().await
     }

@@ -2,10 +2,10 @@ use std::{collections::BTreeSet, fmt::Debug};
 
 use crate::{ConsumerConfig, Error};
 
-/// How what exists differs from what is wanted: collected setting by setting, judged at the end.
+/// The differences between what exists and what is wanted: collected setting by setting, judged at the end.
 ///
-/// One rule for both buses: a limit may grow, a set of subjects may gain members, and everything else is refused, because
-/// it would lose messages or surprise another service that shares the stream.
+/// Both buses have the same rule: a limit may grow, a set of subjects may gain members, and every other change is refused,
+/// because it would lose messages or surprise another service that shares the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
     changes: Vec<String>,
@@ -48,7 +48,7 @@ impl Drift {
         }
     }
 
-    /// A setting that may change either way.
+    /// A setting that may change in either direction.
     pub(crate) fn free<T: PartialEq + Debug>(&mut self, setting: &str, found: &T, wanted: &T) {
         if found != wanted {
             self.change(setting, found, wanted);
@@ -70,7 +70,7 @@ impl Drift {
         Err(Error::Differs { what: what.into(), difference: self.refused.join("; ") })
     }
 
-    /// Refuses what could be changed safely, too, where nothing may be changed. `fix` makes the changes.
+    /// Refuses all differences, where nothing may be changed. `fix` is the command that makes the changes.
     pub(crate) fn verify(mut self, what: impl Into<String>, fix: &str) -> Result<(), Error> {
         if !self.changes.is_empty() {
             self.refused.push(format!(

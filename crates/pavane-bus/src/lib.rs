@@ -1,7 +1,7 @@
 //! How an event *travels*: publishing, subscribing and the topology they need.
 //!
-//! Two implementations stand behind one trait: [`JetStream`] for real, [`Memory`] for tests, with faults. Both pass the
-//! same conformance suite (feature `conformance`). This is the only crate that names `async_nats`.
+//! One trait has two implementations: [`JetStream`], and [`Memory`] for tests, with faults. Both pass the same conformance suite
+//! (feature `conformance`). This is the only crate that names `async_nats`.
 
 mod bus;
 #[cfg(feature = "conformance")]

@@ -20,19 +20,19 @@ pub struct Message {
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Where it goes; a stream of the topology must capture the subject.
+    /// Its subject; a stream of the topology must capture it.
     pub subject: String,
     /// Its headers without `Nats-Msg-Id`.
     pub headers: Headers,
     /// Its payload.
     pub payload: Bytes,
-    /// `Nats-Msg-Id`: a second publish with the same id is stored once while the duplicate window lasts. It thins out
-    /// the relay's retries and is never relied on.
+    /// `Nats-Msg-Id`: while the duplicate window lasts, a second publish with the same id is not stored. It thins out the
+    /// relay's retries and is never relied on.
     pub message_id: String,
 }
 
 impl Outgoing {
-    /// The stream that takes it. Refuses what a server would never answer.
+    /// The stream that stores it. Refuses a message to which a server would never answer.
     pub(crate) fn stream(&self) -> Result<&'static str, PublishError> {
         if self.message_id.is_empty() {
             return Err(PublishError::Refused("its message id is empty".to_owned()));
@@ -41,7 +41,7 @@ impl Outgoing {
         topology::stream_of(&self.subject).ok_or_else(nobody)
     }
 
-    /// Refuses headers that the protocol can't carry. A client for a wire finds out by itself.
+    /// Refuses headers that the protocol can't carry. A real client checks them itself.
     pub(crate) fn check_headers(&self) -> Result<(), PublishError> {
         for (name, value) in self.headers.iter().chain([(MESSAGE_ID, self.message_id.as_str())]) {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != ':') {

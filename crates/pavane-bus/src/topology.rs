@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// The stream of all events, and of the redriven ones.
+/// The stream of all events and of redrives.
 pub const EVENTS: &str = "EVENTS";
 /// What [`EVENTS`] captures.
 pub const EVENTS_SUBJECTS: [&str; 2] = ["events.>", "redrive.>"];
@@ -16,7 +16,7 @@ pub const DEAD_LETTERS_SUBJECTS: [&str; 1] = ["dead.>"];
 pub const AUDIT: &str = "AUDIT";
 /// What [`AUDIT`] captures.
 pub const AUDIT_SUBJECTS: [&str; 1] = ["audit.>"];
-/// The key-value bucket of what the services declare about themselves, by service.
+/// The key-value bucket of the services' declarations, by service.
 pub const DECLARATIONS: &str = "PAVANE_MANIFESTS";
 /// The stream behind [`DECLARATIONS`].
 pub const DECLARATIONS_STREAM: &str = "KV_PAVANE_MANIFESTS";
@@ -26,8 +26,7 @@ pub fn wake_subject(service: &str) -> String {
     format!("wake.{service}")
 }
 
-/// The stream that takes what is published to a subject; `None` when no stream does, or when it isn't a subject that can
-/// be published to.
+/// The stream that stores what is published to a subject; `None` when no stream does, or when nothing can be published to it.
 pub fn stream_of(subject: &str) -> Option<&'static str> {
     let publishable =
         |token: &str| !token.is_empty() && token != "*" && token != ">" && !token.contains(char::is_whitespace);
@@ -60,21 +59,21 @@ pub fn matches(filter: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// How the streams are kept. Both are file-stored with limits retention, and refuse new messages when full rather than
-/// dropping old ones: the outbox is the back-pressure.
+/// The settings of the streams. Both are file-stored with limits retention. When full they refuse new messages rather than drop
+/// old ones: the outbox is the back-pressure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Topology {
-    /// Copies of each stream: 1, 3 or 5. Default 1.
+    /// Replicas of each stream: 1, 3 or 5. Default 1.
     pub replicas: usize,
-    /// How long an event stays. Default 7 days. The inbox must remember longer than this.
+    /// How long an event is kept. Default 7 days. The inbox must remember longer than this.
     pub max_age: Duration,
-    /// How long a dead letter stays. Default 30 days.
+    /// How long a dead letter is kept. Default 30 days.
     pub dead_letter_max_age: Duration,
-    /// How long the stream recognises a message id. Default 2 minutes; protects the relay's retries and nothing else.
+    /// How long the stream recognises a message id. Default 2 minutes; it protects the relay's retries and nothing else.
     pub duplicate_window: Duration,
-    /// Size limit of the events stream in bytes; `None` for the server's own limit. Some accounts require one of each stream: with
-    /// this one set, the small streams that Pavane makes beside the two get one, too.
+    /// Size limit of the events stream in bytes; `None` for the server's own limit. Some accounts require a limit for each
+    /// stream: if this one is set, the small streams that Pavane creates get one, too.
     pub max_bytes: Option<u64>,
     /// Size limit of the dead letters' stream in bytes; `None` for the server's own limit.
     pub dead_letter_max_bytes: Option<u64>,
@@ -94,13 +93,13 @@ impl Default for Topology {
     }
 }
 
-/// A durable pull consumer of [`EVENTS`]: explicit acks, delivers all from the start, redelivers without limit (attempts
-/// are counted by the inbox).
+/// A durable pull consumer of [`EVENTS`]: explicit acks, from the start of the stream, redelivery without limit (the inbox
+/// counts attempts).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerConfig {
-    /// Its durable name. Renaming it means consuming everything again.
+    /// Its durable name. Under another name everything is consumed again.
     pub durable: String,
-    /// The subjects that it wants.
+    /// Its filters.
     pub filter_subjects: Vec<String>,
     /// How long a delivery may stay unsettled before it is delivered again.
     pub ack_wait: Duration,
@@ -109,7 +108,7 @@ pub struct ConsumerConfig {
 }
 
 impl ConsumerConfig {
-    /// Refuses what a server would silently take for something else.
+    /// Refuses settings that a server would silently interpret otherwise.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let Self { durable, filter_subjects, ack_wait, max_ack_pending } = self;
         let named = !durable.is_empty() && durable.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

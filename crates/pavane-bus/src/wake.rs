@@ -3,9 +3,9 @@ use std::{fmt, pin::Pin};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::task::unconstrained;
 
-/// What the other instances of a service say when they have committed something to be published.
+/// The wakes of a service: its instances send one when they have committed something to be published.
 ///
-/// See [`Bus::listen`](crate::Bus::listen). A wake may be lost; several that came meanwhile are one.
+/// See [`Bus::listen`](crate::Bus::listen). A wake may be lost; several become one.
 pub struct Wakes(Pin<Box<dyn Stream<Item = ()> + Send>>);
 
 impl Wakes {
@@ -13,18 +13,18 @@ impl Wakes {
         Self(Box::pin(wakes))
     }
 
-    /// Of a bus that carries none.
+    /// For a bus that carries no wakes.
     pub fn never() -> Self {
         Self::new(futures_util::stream::pending())
     }
 
-    /// Waits for a wake, and takes those with it that are there already. Never returns once the connection is closed for good.
+    /// Waits for a wake, and takes those that are there already. Never completes once the connection is closed for good.
     /// Cancel-safe.
     pub async fn next(&mut self) {
         if self.0.next().await.is_none() {
             std::future::pending::<()>().await;
         }
-        // Unconstrained, because tokio's cooperation would leave some for the next time.
+        // Unconstrained, because tokio's cooperative budget would leave some for the next call.
         while let Some(Some(())) = unconstrained(self.0.next()).now_or_never() {}
     }
 }

@@ -1,4 +1,4 @@
-//! Static checks: what is wrong with a choreography that shows without running it.
+//! Static checks: mistakes in a choreography that can be found without running it.
 
 mod ends;
 mod flow;
@@ -20,29 +20,29 @@ use crate::{
 pub enum Rule {
     /// No saga is declared, so there is nothing to prove.
     NoSaga,
-    /// A saga's start, completion or longest time isn't declared.
+    /// A saga's start, completion or longest duration isn't declared.
     IncompleteSaga,
     /// Two services, or two reactions of one service, have the same name.
     SameName,
     /// An event is emitted by a service that doesn't own it.
     ForeignEvent,
-    /// An event that nobody consumes and that isn't declared terminal.
+    /// An event that no reaction consumes and that isn't declared terminal.
     Unconsumed,
-    /// An event that somebody waits for, or that a saga declares, and nobody emits.
+    /// An event that a reaction runs on, or that a saga declares, and that nothing emits.
     Unemitted,
     /// A reaction or an undo that nothing triggers.
     Untriggered,
-    /// A declared group of events with nothing in it: the reaction can never answer.
+    /// A declared group without events: the reaction can never emit one of it.
     EmptyEmission,
-    /// A step with no undo on some way to a failure.
+    /// A step without an undo, although the saga can fail after it.
     MissingUndo,
     /// An undo of an event that no forward reaction of the same service emits.
     UndoOfNothing,
     /// An undo and a step that don't belong to each other one to one.
     AmbiguousUndo,
-    /// An undo, or a step with an effect, that says when it gives up.
+    /// An undo, or a step with an effect, that declares a failure event.
     CannotGiveUp,
-    /// A step whose success nobody waits for.
+    /// A step whose success no reaction waits for.
     UnusedSuccess,
     /// A reaction that can fail when the saga has completed already.
     FailsAfterCompletion,
@@ -61,7 +61,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// What is wrong, in words.
+    /// The mistake in words.
     pub const fn message(self) -> &'static str {
         match self {
             Self::NoSaga => "no saga is declared",
@@ -72,10 +72,10 @@ impl Rule {
             Self::Unemitted => "nobody emits the event",
             Self::Untriggered => "nothing triggers the reaction",
             Self::EmptyEmission => "the reaction declares an answer with no event in it",
-            Self::MissingUndo => "nothing takes the step back if the saga fails after it",
+            Self::MissingUndo => "nothing undoes the step if the saga fails after it",
             Self::UndoOfNothing => "the undo is for an event that no step of its service emits",
             Self::AmbiguousUndo => "the undo does not belong to exactly one step",
-            Self::CannotGiveUp => "giving up, it would say that nothing happened, and that is not known",
+            Self::CannotGiveUp => "its failure event would say that nothing happened, and nobody knows that",
             Self::UnusedSuccess => "the saga can complete without waiting for the step",
             Self::FailsAfterCompletion => "it can fail although the saga has completed by then",
             Self::NeverUndone => "the undo never runs, as the saga has completed when its step runs",
@@ -88,23 +88,23 @@ impl Rule {
     }
 }
 
-/// Something wrong with a choreography.
+/// A mistake in a choreography.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Finding {
     /// The broken rule.
     pub rule: Rule,
-    /// The saga in which it shows; `None` when it shows without one.
+    /// The saga in which it was found; `None` when it belongs to no single one.
     pub saga: Option<String>,
-    /// The service that has to change something. Empty when that can't be said.
+    /// The service that has to change. Empty when that isn't known.
     pub service: String,
     /// The reaction, undo or entry point. Empty when there is none.
     pub reaction: String,
     /// The event.
     pub event: Option<EventRef>,
-    /// How it gets there: events and `service/reaction` in turn. Empty when there is no way to show.
+    /// The way to it: events and `service/reaction` in turn. Empty when there is none to show.
     pub path: Vec<String>,
-    /// What would mend it.
+    /// What would correct it.
     pub mend: String,
 }
 
@@ -164,7 +164,7 @@ impl Finding {
     }
 }
 
-/// What every check looks at.
+/// The input of every check.
 struct Subject<'a> {
     graph: Graph<'a>,
     sagas: &'a [Saga],

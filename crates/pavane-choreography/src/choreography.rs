@@ -4,7 +4,7 @@ use crate::{
     model::{self, Exploration, Violation},
 };
 
-/// A whole choreography: what every service does, and which sagas that is meant to be.
+/// A whole choreography: the manifests of all services, and the sagas that they run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choreography {
     manifests: Vec<Manifest>,
@@ -18,7 +18,7 @@ impl Choreography {
         Self { manifests: manifests.into_iter().collect(), sagas: Vec::new() }
     }
 
-    /// Declares a saga that they run.
+    /// Declares a saga that the services run.
     #[must_use]
     pub fn saga(mut self, saga: Saga) -> Self {
         self.sagas.push(saga);
@@ -39,8 +39,8 @@ impl Choreography {
         Graph::of(&self.manifests)
     }
 
-    /// Finds what can be seen without running anything: ends that don't meet, undos that are missing, waits without a
-    /// deadline. Sorted by rule.
+    /// Finds mistakes without running anything: events without emitter or consumer, missing undos, waits without a deadline.
+    /// Sorted by rule.
     pub fn check(&self) -> Vec<Finding> {
         check::all(self)
     }
@@ -54,8 +54,8 @@ impl Choreography {
     ///
     /// # Errors
     ///
-    /// The violation with the shortest counterexample, if there is one in which nobody gives up; else with the shortest
-    /// of all.
+    /// The violation with the shortest counterexample in which no reaction gives up, if there is one; else with the shortest of
+    /// all.
     pub fn explore(&self, saga: &Saga) -> Result<Exploration, Violation> {
         model::explore(self, saga)
     }
@@ -75,14 +75,14 @@ impl Choreography {
         diagram::dot(self)
     }
 
-    /// The paths that one `saga` can take: the good one first, then one for each single thing that can go otherwise, an
-    /// answer, a reaction that gives up, an entry point or a deadline at the last moment.
+    /// The paths that one `saga` can take: the good one first, then one for each single deviation: another answer, a reaction
+    /// that gives up, an entry point or a deadline at the last moment.
     pub fn paths(&self, saga: &Saga) -> Vec<Path> {
         diagram::paths(self, saga)
     }
 
-    /// Asserts that the [checks](Self::check) find nothing and that no saga's [exploration](Self::explore) finds a
-    /// violation: the one line that a test of a choreography needs.
+    /// Asserts that the [checks](Self::check) find nothing and that no saga's [exploration](Self::explore) finds a violation. A
+    /// test of a choreography needs this one line.
     ///
     /// # Panics
     ///

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Manifest, Saga};
 
-/// What a service says about itself to whoever looks at the whole system: its manifest, the sagas that it starts, and
-/// the settings that others have to fit to. Plain data; the services leave it at the bus when they start.
+/// What a service publishes about itself for the monitor and the command line: its manifest, the sagas that it starts, and
+/// the settings that others have to fit. Plain data; a service puts it into a bucket of the bus when it starts.
 ///
 /// It grows additively: a reader ignores what it doesn't know, and refuses another [`SCHEMA`](Self::SCHEMA).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Declaration {
-    /// Counts breaking changes of this very form.
+    /// The version of this form; it counts breaking changes.
     pub schema: u16,
     /// Its part of the choreography.
     pub manifest: Manifest,
@@ -23,7 +23,7 @@ pub struct Declaration {
     pub settings: Settings,
 }
 
-/// How a service is run, as far as it concerns others. Empty where a service didn't say.
+/// How a service is configured, as far as it concerns others. Empty where a service didn't declare it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Settings {
@@ -36,13 +36,13 @@ pub struct Settings {
     /// How long its relay keeps what it has published.
     #[serde(default)]
     pub durability_horizon: Duration,
-    /// How old an event may become in the stream that it wants.
+    /// The `max_age` that it wants of the events stream.
     #[serde(default)]
     pub events_max_age: Duration,
-    /// How old a dead letter may become in the stream that it wants.
+    /// The `max_age` that it wants of the stream of dead letters.
     #[serde(default)]
     pub dead_letters_max_age: Duration,
-    /// How long the stream that it wants recognises a message id.
+    /// The duplicate window that it wants of the stream.
     #[serde(default)]
     pub duplicate_window: Duration,
     /// Its reactions by name.
@@ -50,13 +50,14 @@ pub struct Settings {
     pub reactions: BTreeMap<String, ReactionSettings>,
 }
 
-/// How a reaction is run.
+/// How a reaction is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReactionSettings {
     /// Its durable consumer.
     pub durable: String,
-    /// How long it may take, from the moment at which an event is there for it until its answer is: longer means stuck.
+    /// How long it may take, from the moment at which its event is there until it has handled it, before its saga counts as
+    /// stuck.
     pub stuck_after: Duration,
     /// How long the broker waits for a heartbeat before it delivers an event again.
     pub ack_wait: Duration,
@@ -69,7 +70,7 @@ pub struct ReactionSettings {
 }
 
 impl Declaration {
-    /// The form that this crate writes and reads.
+    /// The version that this crate writes and reads.
     pub const SCHEMA: u16 = 1;
 
     /// A service's declaration.
@@ -79,9 +80,9 @@ impl Declaration {
 }
 
 impl ReactionSettings {
-    /// How long a reaction may take when nothing else was said.
+    /// The default of `stuck_after`.
     pub const STUCK_AFTER: Duration = Duration::from_secs(30);
-    /// How many events one transaction has at most when nothing else was said.
+    /// The default of `batch_max`.
     pub const BATCH_MAX: usize = 256;
 
     /// The settings of the reaction with this durable consumer.
@@ -101,7 +102,7 @@ impl ReactionSettings {
 mod tests {
     use super::*;
 
-    /// As a service of this version writes it. What is here must be readable for ever.
+    /// As a service of this version writes it. Later versions must read it.
     const GOLDEN: &str = r#"{
       "schema": 1,
       "manifest": {

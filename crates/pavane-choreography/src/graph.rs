@@ -1,4 +1,4 @@
-//! Who emits what, and who hears it: the manifests read as a graph of events and actors.
+//! The manifests as a graph of events and actors: who emits what, and what runs on it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,7 +6,7 @@ use pavane_contract::EventRef;
 
 use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
 
-/// What emits events: a reaction of a service, or one of its entry points.
+/// An emitter of events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) manifest: &'a Manifest,
@@ -45,7 +45,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// What it may emit when it doesn't give up.
+    /// What it may emit without giving up.
     pub(crate) fn answers(&self) -> impl Iterator<Item = &'a EventRef> + use<'a> {
         self.emits().iter().flat_map(Emission::events)
     }
@@ -63,7 +63,7 @@ impl<'a> Actor<'a> {
         self.reaction().is_some_and(|reaction| reaction.role == Role::React)
     }
 
-    /// Whether a reaction of the same service undoes what it does.
+    /// Whether a reaction of the same service undoes it.
     pub(crate) fn has_undo(&self) -> bool {
         self.reaction().is_some_and(|step| self.manifest.undo_of(step).is_some())
     }
@@ -105,7 +105,7 @@ impl<'a> Graph<'a> {
         self.actors.iter().copied().filter(move |actor| actor.hears(event))
     }
 
-    /// Every event that somebody emits, sorted.
+    /// Every event that is emitted, sorted.
     pub(crate) fn emitted(&self) -> BTreeSet<&'a EventRef> {
         self.actors.iter().flat_map(Actor::emitted).collect()
     }
@@ -160,7 +160,7 @@ impl<'a> Graph<'a> {
         None
     }
 
-    /// The shortest way from one event to another that `found` accepts, by whatever reactions.
+    /// The shortest way from one event to another that `found` accepts, through any reactions.
     pub(crate) fn any_way(&self, from: &EventRef, found: impl Fn(&EventRef) -> bool) -> Option<Way> {
         self.way(from, found, |actor| actor.emitted().collect())
     }
@@ -174,15 +174,15 @@ impl<'a> Graph<'a> {
         self.any_way(start, |reached| reached == event).unwrap_or_default()
     }
 
-    /// The events on the way to the saga's success: some forward reaction waits for each of them.
+    /// The events on the way to the saga's success: a forward reaction runs on each of them.
     pub(crate) fn progress(&self, saga: &Saga) -> BTreeSet<&'a EventRef> {
         let on_the_way =
             |event: &&EventRef| !saga.ends().any(|end| end == *event) && self.leads_to(event, &saga.completes_with);
         self.emitted().into_iter().filter(on_the_way).collect()
     }
 
-    /// The events of `actor` that stand for something done: what its undo is for or, without an undo, what others
-    /// go on from. Empty when it does nothing that an abort would have to undo.
+    /// The events of `actor` that mean that something was done: the one that its undo is for or, without an undo, those that
+    /// others run on. Empty when an abort would have nothing to undo.
     pub(crate) fn done_events(&self, saga: &Saga, actor: Actor<'a>) -> Vec<&'a EventRef> {
         if !actor.is_forward() {
             return Vec::new();

@@ -1,22 +1,22 @@
-//! The step ledger's rules: what happens when a step or its undo arrives, given what happened before.
+//! The ledger's rules: what happens when a step or its undo arrives, given what happened before.
 //!
 //! `(saga, step) -> running | done | undone | barred`. The inbox keeps the state in a row, in the handler's own
 //! transaction; the model checker explores every interleaving of the same functions.
 
 use serde::{Deserialize, Serialize};
 
-/// Where one step of one saga stands. No entry means that nothing arrived yet.
+/// The state of one step of one saga. Without a row nothing has arrived yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature: another state would be another protocol")]
 pub enum State {
-    /// Its effect is being called; whether it happened isn't known yet.
+    /// Its effect is being called; nobody knows yet whether it happened.
     Running,
     /// It happened; the event that it emitted is kept.
     Done,
     /// It happened and was undone.
     Undone,
-    /// Its undo came first: it must never happen.
+    /// Its undo came first: it must never run.
     Barred,
 }
 
@@ -24,7 +24,7 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Forward {
-    /// Do it. With an effect: again, under the same idempotency key.
+    /// Run it. With an effect: again, under the same idempotency key.
     Run,
     /// It is already done, undone or barred.
     Skip,
@@ -34,17 +34,17 @@ pub enum Forward {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Undo {
-    /// Nothing to undo; remember that the step must never happen.
+    /// There is nothing to undo; the step must never run.
     Bar,
-    /// Take it back.
+    /// Undo the step.
     Run,
-    /// Whether there is something to undo isn't known yet: come again.
+    /// Nobody knows yet whether there is something to undo: try again later.
     Wait,
     /// Already undone or barred.
     Skip,
 }
 
-/// A step arrives.
+/// The rule for a step that arrives.
 pub const fn forward(state: Option<State>) -> Forward {
     match state {
         None | Some(State::Running) => Forward::Run,
@@ -52,7 +52,7 @@ pub const fn forward(state: Option<State>) -> Forward {
     }
 }
 
-/// An undo arrives.
+/// The rule for an undo that arrives.
 pub const fn undo(state: Option<State>) -> Undo {
     match state {
         None => Undo::Bar,
@@ -62,8 +62,8 @@ pub const fn undo(state: Option<State>) -> Undo {
     }
 }
 
-/// A step has answered. `happened` tells whether it emitted the event that its undo is for; a step that says no
-/// leaves nothing behind, so its undo must find nothing.
+/// The rule for a step that has run. `happened` says whether it emitted the event that its undo is for. A step that says no has
+/// changed nothing, so its undo must find nothing.
 pub const fn settle(happened: bool) -> State {
     if happened { State::Done } else { State::Barred }
 }
@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    /// Reads the stored form.
+    /// Parses the stored form.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Running, Self::Done, Self::Undone, Self::Barred].into_iter().find(|state| state.as_str() == text)
     }

@@ -1,9 +1,9 @@
 //! What the saga *is*: each service's reactions as data, and the rules that the runtime and the proofs share.
 //!
-//! From the services' manifests and the declared sagas a [`Choreography`] is made. It can be checked for what is missing,
-//! explored in every state that a saga can reach, and drawn.
+//! A [`Choreography`] consists of the services' manifests and the declared sagas. It can be checked, explored in every state
+//! that a saga can reach, and drawn.
 //!
-//! This crate does no I/O. The inbox runs by [`ledger`]'s rules, and the model checker explores the very same ones.
+//! This crate does no I/O. The inbox and the model checker use the same rules, those of [`ledger`].
 
 #[cfg(test)]
 extern crate self as pavane_choreography;

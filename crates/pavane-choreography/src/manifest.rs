@@ -16,15 +16,15 @@ pub struct Manifest {
     /// What the service does on events.
     pub reactions: Vec<Reaction>,
     /// The fields of the events that it may emit: which are personal, and which may be shown. A service of an older version
-    /// says nothing, so nothing of its events' bodies is shown.
+    /// declares none, so nothing of its events' bodies is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventFields>,
 }
 
-/// Where a service emits without an event that led to it: a request handler, say.
+/// An entry point: where a service emits an event that no other event caused, for example a request handler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What happens there, in the imperative: `place-order`.
+    /// Its name, in the imperative: `place-order`.
     pub name: String,
     /// What it may emit.
     pub emits: Vec<Emission>,
@@ -37,13 +37,13 @@ pub struct Reaction {
     pub name: String,
     /// Whether it goes forward or undoes.
     pub role: Role,
-    /// The events that make it run.
+    /// The events that it runs on.
     pub on: Vec<EventRef>,
     /// What it may emit.
     pub emits: Vec<Emission>,
-    /// It calls something outside the local database.
+    /// Whether it calls something outside the local database.
     pub effect: bool,
-    /// What it emits when it has failed for good, in place of everything else.
+    /// Its failure event: what it emits when it gives up, in place of everything else.
     pub gives_up_with: Option<EventRef>,
 }
 
@@ -61,7 +61,7 @@ pub enum Role {
     },
 }
 
-/// A reaction's part in the step ledger.
+/// A reaction's part in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature: another part would be another protocol")]
 pub enum Part<'m> {
@@ -94,9 +94,9 @@ pub enum Emission {
     OneOf(Vec<EventRef>),
     /// Any of them, or none.
     Maybe(Vec<EventRef>),
-    /// As the saga's outcome: one of them if no outcome stands yet, else nothing.
+    /// As the saga's outcome: one of them if the saga has none yet, else nothing.
     Outcome(Vec<EventRef>),
-    /// Later, when its time has come.
+    /// Published later, after a delay.
     Scheduled(Vec<EventRef>),
 }
 
@@ -141,8 +141,8 @@ impl Manifest {
         declared.find(|declared| declared.event == *event).map(|declared| &declared.fields)
     }
 
-    /// The part that a reaction of this service has in the step ledger. Everything that asks goes by this: the consumer that
-    /// keeps the ledger, the model checker, the monitor, the fault matrix.
+    /// The part that a reaction of this service has in the ledger. The inbox, the model checker, the monitor and the fault matrix
+    /// all use it.
     pub fn part<'m>(&'m self, reaction: &'m Reaction) -> Part<'m> {
         let step_of = |undoes: &EventRef| {
             let mut forward = self.reactions.iter().filter(|step| step.role == Role::React);

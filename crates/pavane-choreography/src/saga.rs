@@ -80,7 +80,7 @@ impl Saga {
         self
     }
 
-    /// Says that whoever emits these events leaves nothing behind that an abort would have to undo: it only
+    /// Declares that the emitters of these events leave nothing behind that an abort would have to undo: they only
     /// looked, or counted, or passed something on.
     #[must_use]
     pub fn without_undo<E: EventSet>(mut self) -> Self {
@@ -88,7 +88,7 @@ impl Saga {
         self
     }
 
-    /// The outcomes that end it, whichever way.
+    /// The outcomes that end it, completed or aborted.
     pub(crate) fn ends(&self) -> impl Iterator<Item = &EventRef> {
         self.completes_with.iter().chain(&self.aborts_with)
     }

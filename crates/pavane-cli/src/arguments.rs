@@ -15,7 +15,7 @@ use crate::{
 ///
 /// It reads the streams of the NATS server, and needs nothing else: no monitor, and no database but for `outbox`.
 ///
-/// Exit status: 0 when all is well, 1 when it found something that somebody should care about, 2 when there is no answer.
+/// Exit status: 0 when all is well, 1 when it found something that needs attention, 2 when it failed.
 #[derive(Debug, Parser)]
 #[command(name = "pavane", version, max_term_width = 110)]
 pub(crate) struct Arguments {
@@ -36,44 +36,45 @@ pub(crate) enum Command {
     ///
     /// Exit status 1 when there is a finding; the shortest counterexample is printed.
     Verify,
-    /// Tell everything about one saga: what led to what, when, and what it waits for.
+    /// Show everything about one saga: what led to what, when, and what it waits for.
     Trace(trace::Arguments),
     /// Watch the deployment live, on the whole screen.
     Watch(watch::Arguments),
-    /// Name the sagas that wait too long, what for and for whom, and those that need a decision.
+    /// List the sagas that wait too long, with what they wait for and from whom, and those that need a decision.
     ///
     /// Exit status 1 when there is one.
     Stuck,
     /// Look at the events that reactions gave up on, and decide about them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
-    /// Try the undos of a saga once more that were given up on, because of which it needs a decision.
+    /// Run the undos of a saga again that gave up, because of which it needs a decision.
     ///
-    /// Their dead letters are redriven, and who did it and why is kept. Exit status 1 when one was left alone or failed.
+    /// Their dead letters are redriven; who did it and why is recorded. Exit status 1 when one was skipped or failed.
     RetryUndo(retry_undo::Arguments),
-    /// Say that nothing more has to happen in a saga that needs a decision or is stuck, because it was settled in another way.
+    /// Record that nothing more has to happen in a saga that needs a decision or is stuck, because it was settled in another
+    /// way.
     ///
-    /// Nothing is done but that: who said so and why is kept, and the saga is not named any more.
+    /// Nothing else is done: who decided so and why is recorded, and the saga is not listed any more.
     Resolve(resolve::Arguments),
-    /// Look at the events that the NATS server refused for good, and send them again when the cause is gone.
+    /// List the events that the NATS server refused for good, and send them again when the cause is gone.
     ///
     /// They never came to a stream: this reads the database of the service that emitted them, and nothing else.
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Tell who emits an event, who reacts to it, who takes it back and why, and what comes next.
+    /// Show who emits an event, who reacts to it, what undoes it and why, and what comes next.
     Explain(explain::Arguments),
-    /// Check server, streams, consumers and services for what will hurt, and say how to mend it.
+    /// Check server, streams, consumers and services for faults and risks, and say how to correct them.
     ///
-    /// Exit status 1 when there is a finding that is more than a remark.
+    /// Exit status 1 when there is a fault or a risk.
     Doctor(doctor::Arguments),
     /// Create the streams of a deployment, as an operator: for services that may not, or that only verify.
     ///
-    /// What exists is left as it is, or its limits are raised; what would have to change otherwise is named. Consumers belong to
-    /// the services, which name the command that creates a missing one.
+    /// Existing streams stay as they are, or their limits are raised; other differences are reported. Consumers belong to the
+    /// services, which name the command that creates a missing one.
     Provision(provision::Arguments),
     /// Print the SQL of the framework's tables, for a tool of your own that runs migrations.
     ///
-    /// A service that starts on tables made by it has nothing left to do there. This asks no server and no database.
+    /// A service that starts on these tables has nothing left to migrate. This contacts no server and no database.
     Migrations(migrations::Arguments),
     /// Write the completions for a shell.
     Completions(completions::Arguments),

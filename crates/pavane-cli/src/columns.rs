@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Rows whose columns are as wide as their widest entry, with two spaces in between; the last column ends where it ends.
-/// A row with one entry only is as long as it is.
+/// Rows whose columns are as wide as their widest entry, with two spaces in between; the last column is not padded. A row with
+/// one entry only spans all columns.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     rows: Vec<Vec<String>>,
@@ -56,7 +56,7 @@ impl fmt::Display for Columns {
     }
 }
 
-/// What is seen of a text: styles take no place.
+/// The visible width of a text: styles take none.
 fn width(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
 }

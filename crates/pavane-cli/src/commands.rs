@@ -20,7 +20,7 @@ use crate::{
     output::{Exit, Output},
 };
 
-/// Does what was asked for.
+/// Runs the command.
 pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { connection, command, .. } = arguments;
     if let Command::Completions(arguments) = &command {

@@ -38,9 +38,7 @@ impl Deployment {
         let mut view = View::new(Limits::default());
         view.apply(declarations(&self.bus).await?);
         if view.declarations().next().is_none() {
-            bail!(
-                "no service has said what it is: the bucket {DECLARATIONS} is empty; services fill it when they start"
-            );
+            bail!("no service has a declaration: the bucket {DECLARATIONS} is empty; services fill it when they start");
         }
         Ok(view)
     }

@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What went wrong is the command's own to say, in one line; the log of what lies below is for whoever asks for it.
+/// The command prints its error in one line. The libraries' log is shown only where `RUST_LOG` asks for it.
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));

@@ -1,4 +1,4 @@
-//! From the declaration of a struct to its `impl Event`, or to what is wrong with it.
+//! From the declaration of a struct to its `impl Event`, or to an error that says what is wrong.
 
 use std::num::NonZeroU16;
 
@@ -16,7 +16,7 @@ pub(crate) fn event(input: TokenStream, krate: &str) -> Result<TokenStream> {
     let Declared { name, version, key } = Declared::read(&input)?;
     check_field(&key, &fields)?;
     let (ident, field, version) = (&input.ident, quote!(self.#key), version.get());
-    // The compiler points at the key when its type is none.
+    // Spans at the key: an error about its type is then reported there.
     let (at, key_krate) = (key.span(), Ident::new(krate, key.span()));
     let key = quote_spanned!(at=> ::#key_krate::Key::from(::core::clone::Clone::clone(&#field)));
     let krate = Ident::new(krate, Span::call_site());
@@ -36,7 +36,7 @@ pub(crate) fn event(input: TokenStream, krate: &str) -> Result<TokenStream> {
 /// A field, or a field of a field.
 type FieldPath = Punctuated<Ident, Token![.]>;
 
-/// What `#[event(…)]` says.
+/// The content of `#[event(…)]`.
 struct Declared {
     name: LitStr,
     version: NonZeroU16,
@@ -83,7 +83,7 @@ fn read_name(input: ParseStream<'_>) -> Result<LitStr> {
     Err(Error::new(name.span(), what))
 }
 
-/// The rule of `pavane_contract::subject::is_event_name`, which depends on this crate. A test holds the two together.
+/// The rule of `pavane_contract::subject::is_event_name`, which depends on this crate. A test compares the two.
 fn is_event_name(name: &str) -> bool {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
@@ -101,7 +101,7 @@ fn read_key(input: ParseStream<'_>) -> Result<FieldPath> {
     if input.is_empty() || input.peek(Token![,]) { Ok(path) } else { Err(wrong(input.span())) }
 }
 
-/// The names of a struct's fields. Anything else is no event, or none that has a field for its key.
+/// The names of a struct's fields. Anything else can't be an event, or has no field for its key.
 fn fields(input: &DeriveInput) -> Result<Vec<&Ident>> {
     let refuse = |at: Span, what: &str| Err(Error::new(at, format!("{what}; or implement `Event` by hand")));
     if !input.generics.params.is_empty() {
@@ -119,7 +119,7 @@ fn fields(input: &DeriveInput) -> Result<Vec<&Ident>> {
     }
 }
 
-/// Only the first of the path's names can be known here; the compiler points at the others.
+/// Checks the first name of the path; the compiler checks the others.
 fn check_field(key: &FieldPath, fields: &[&Ident]) -> Result<()> {
     let Some(wanted) = key.first().filter(|wanted| !fields.contains(wanted)) else { return Ok(()) };
     let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();

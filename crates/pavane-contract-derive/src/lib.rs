@@ -1,9 +1,9 @@
-//! `#[derive(Event)]`, for `pavane-contract` and for `pavane`. Use it from one of them: they have the trait, too.
+//! `#[derive(Event)]`, for `pavane-contract` and for `pavane`. Use it from one of them: they export the trait, too.
 //!
-//! There are two derives because an expansion has to name the crate that the trait comes from, and whoever uses `pavane` has
-//! no `pavane-contract` among its dependencies. Each of the two crates exports its own as `Event`.
+//! There are two derives because the expansion names the crate of the trait, and a crate that uses `pavane` doesn't depend on
+//! `pavane-contract`. Each of the two crates exports its own derive as `Event`.
 //!
-//! The tests are those of `pavane-contract`: what an expansion does, and what the compiler says of a mistake.
+//! The tests are in `pavane-contract`: what an expansion does, and the compiler's errors.
 
 mod expand;
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 /// The only source of time and randomness in Pavane.
 ///
-/// Everything that needs the time or a new id takes a clock, so that a simulation can replay a run from one seed.
-/// Durations that only *wait* are `tokio::time`'s business; this is about values that end up in rows and headers.
+/// Whatever needs the time or a new id takes a clock, so that a simulation can replay a run from one seed. Waits use
+/// `tokio::time`; the clock is for values that end up in rows and headers.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current wall-clock time, in UTC.
     fn now(&self) -> Timestamp;

@@ -1,8 +1,8 @@
 //! `CloudEvents` 1.0 over NATS: binary mode by default, structured mode read too.
 //!
-//! Binary mode puts the attributes into `ce-` headers, percent-encoded as in the HTTP binding, and the JSON body alone
-//! into the payload. Structured mode is one JSON object. An event from any language with these headers is handled like
-//! one of ours. See <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md> and
+//! Binary mode puts the attributes into `ce-` headers, percent-encoded as in the HTTP binding, and the JSON body into the
+//! payload. Structured mode is one JSON object. An event in any language with these headers is handled like one of ours. See
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md> and
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3132-http-header-values>.
 
 mod headers;
@@ -43,7 +43,8 @@ pub mod header {
     pub const DATA_SCHEMA: &str = "ce-dataschema";
     /// Extension: the saga.
     pub const CORRELATION_ID: &str = "ce-correlationid";
-    /// Extension: when the saga started, RFC 3339. Where it is missing, the saga's id tells, or else the event's time stands in.
+    /// Extension: when the saga started, RFC 3339. Where it is missing, the time in the saga's id counts, or else the event's
+    /// time.
     pub const SAGA_TIME: &str = "ce-sagatime";
     /// Extension: the event that led to this one.
     pub const CAUSATION_ID: &str = "ce-causationid";
@@ -56,9 +57,9 @@ pub mod header {
     /// Tells structured mode from binary mode.
     pub const CONTENT_TYPE: &str = "content-type";
 
-    /// So many headers an event usually has.
+    /// How many headers an event usually has.
     pub(super) const USUAL: usize = 15;
-    /// So many bytes the values of its headers usually have.
+    /// How many bytes the values of its headers usually have.
     pub(super) const USUAL_BYTES: usize = 416;
 
     /// All of them.
@@ -80,7 +81,7 @@ pub mod header {
         CONTENT_TYPE,
     ];
 
-    /// A name that can be kept: one that events usually have needs no memory of its own.
+    /// A name to be stored: the usual ones need no allocation.
     pub fn name(name: &str) -> Cow<'static, str> {
         let known = ALL.into_iter().find(|known| *known == name);
         known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
@@ -91,15 +92,15 @@ pub mod header {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A header that every event must have isn't there.
+    /// A required header is missing.
     #[error("header {0} is missing")]
     MissingHeader(&'static str),
-    /// A header has a value that it can't have.
+    /// A header's value is invalid.
     #[error("header {name} has the unusable value {value:?}: {why}")]
     BadHeader {
         /// Which header.
         name: &'static str,
-        /// Its value as it came.
+        /// Its value.
         value: String,
         /// What is wrong with it.
         why: String,
@@ -112,18 +113,18 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The body isn't JSON, or not the JSON that the event's type wants.
+    /// The body isn't JSON, or not JSON of the event's type.
     #[error("the body does not fit the contract: {0}")]
     Body(Misfit),
-    /// The event is another one than the reaction wants, or another version of it.
+    /// The event is another one than the reaction handles, or another version of it.
     #[error("expected {wanted}, found {found}")]
     OtherEvent {
         /// What the reaction handles.
         wanted: EventRef,
-        /// What came.
+        /// What arrived.
         found: EventRef,
     },
-    /// The event came on a subject that isn't its own: who may publish there may not say this.
+    /// The event's subject isn't its own: a publisher of that subject may not publish this event.
     #[error(
         "it came on {subject:?} and says that it is {event} about {:?}, which belongs on {:?}: an event counts only where \
          subject, type and key agree",
@@ -131,11 +132,11 @@ pub enum Error {
         crate::subject::of(event, key)
     )]
     Elsewhere {
-        /// Where it came.
+        /// The subject that it arrived on.
         subject: String,
-        /// What it says that it is.
+        /// The event that its headers name.
         event: EventRef,
-        /// What it says that it is about.
+        /// The key that its headers name.
         key: Key,
     },
 }
@@ -155,7 +156,7 @@ impl From<serde_json::Error> for Error {
 /// What the HTTP binding escapes in a header value: everything but printable ASCII without space, `"` and `%`.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// Writes the binary-mode headers of an event. The payload is its body as it is.
+/// Writes the binary-mode headers of an event. The payload is its body.
 pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
     let Meta { id, event, key, source, time, cause } = &*envelope.meta;
     let mut headers = Headers::with_capacity(header::USUAL, header::USUAL_BYTES);
@@ -228,7 +229,7 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
     Ok(Envelope { meta: meta.into(), body: payload })
 }
 
-/// As [`decode`], of an event that came on `subject`: only its owner may publish there, so only what belongs there counts.
+/// As [`decode`], for an event that arrived on `subject`. Only the owner may publish there, so the event must belong there.
 ///
 /// # Errors
 ///
@@ -242,7 +243,7 @@ pub fn decode_on(subject: &str, headers: &Headers, payload: Bytes, limit: usize)
     Err(Error::Elsewhere { subject: subject.to_owned(), event: event.clone(), key: key.clone() })
 }
 
-/// Names the schema of one version of an event, as a URN.
+/// The schema's name of one version of an event, as a URN.
 pub fn data_schema(event: &EventRef) -> String {
     format!("urn:pavane:{}:{}", event.name, event.version)
 }

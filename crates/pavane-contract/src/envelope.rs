@@ -17,28 +17,27 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The trace's id, as it stands in the parent: 32 hexadecimal digits. Empty when the parent can't be read.
+    /// The trace's id, from the parent: 32 hexadecimal digits. Empty when the parent is invalid.
     pub fn trace_id(&self) -> &str {
         self.parent.split('-').nth(1).unwrap_or_default()
     }
 }
 
-/// Why an event happened: what a new event inherits from whatever led to it.
+/// Why an event happened: what a new event inherits from the event before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     /// The saga it belongs to.
     pub saga: SagaId,
-    /// When the saga started: whoever needs its memory can tell whether there is any left.
+    /// When the saga started. A reaction can tell from it whether the saga's ledger and outcome may have been pruned.
     pub started: Timestamp,
-    /// The event that led to it; `None` for the first of a saga.
+    /// The event before; `None` for the first of a saga.
     pub event: Option<EventId>,
     /// The trace it continues.
     pub trace: Option<TraceContext>,
 }
 
 impl Cause {
-    /// What the first event of a saga inherits: nothing. The saga started when its id was made, or at `at` where the id doesn't
-    /// tell.
+    /// The cause of a saga's first event. The saga started at the time in its id, or at `at` where the id has none.
     pub fn new(saga: SagaId, at: Timestamp) -> Self {
         Self { saga, started: saga.time().unwrap_or(at), event: None, trace: None }
     }
@@ -57,16 +56,16 @@ pub struct Meta {
     pub source: String,
     /// When it was emitted, by that service's clock. Never compare it with another service's.
     pub time: Timestamp,
-    /// The saga, the event that led to it, and the trace.
+    /// The saga, the event before, and the trace.
     pub cause: Cause,
 }
 
-/// An event as it arrives: the body, and what Pavane knows about it.
+/// An event as it arrives: the body, and its metadata.
 ///
 /// It dereferences to its body: `order.order_id` reads a field of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope<E> {
-    /// Everything but the body. Shared, because an event and its decoded form have it in common.
+    /// Everything but the body. Shared by the event and its decoded form.
     pub meta: Arc<Meta>,
     /// The event itself.
     pub body: E,
@@ -84,7 +83,7 @@ impl<E> Deref for Envelope<E> {
 }
 
 impl<E> Envelope<E> {
-    /// What an event emitted in answer to this one inherits.
+    /// The cause of an event that is emitted on this one.
     pub fn as_cause(&self) -> Cause {
         Cause { event: Some(self.meta.id), ..self.meta.cause.clone() }
     }
@@ -95,7 +94,7 @@ impl<E: Event> Envelope<&E> {
     ///
     /// # Errors
     ///
-    /// When the body can't be written as JSON (a map with keys that aren't strings, say).
+    /// When the body can't be written as JSON (for example a map whose keys aren't strings).
     pub fn into_raw(self) -> Result<RawEnvelope, codec::Error> {
         let body = serde_json::to_vec(self.body)?;
         Ok(Envelope { meta: self.meta, body: body.into() })

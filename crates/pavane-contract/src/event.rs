@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Key, personal::EventFields};
 
-/// An immutable fact that a service tells the others, in the past tense.
+/// An immutable fact about a service, in the past tense.
 ///
-/// The name and the version are wire format: they are written out, never derived from the type's name, so that
-/// renaming the type changes nothing that is stored or sent.
+/// Name and version are wire format: they are written out, never derived from the type's name, so the type can be renamed.
 ///
 /// # Examples
 ///
@@ -27,7 +26,7 @@ use crate::{Key, personal::EventFields};
 /// }
 /// ```
 ///
-/// Any other event says it by itself.
+/// Other types implement it by hand.
 ///
 /// ```
 /// use pavane_contract::{Event, Key};
@@ -50,7 +49,7 @@ use crate::{Key, personal::EventFields};
 /// }
 /// ```
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static {
-    /// `<owner>.<fact>`: the service that owns the contract and may publish it, and what happened.
+    /// `<owner>.<fact>`: the service that owns the contract and publishes the event, and what happened.
     const NAME: &'static str;
 
     /// Counts breaking changes of the body. Additive changes keep it.
@@ -60,7 +59,7 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug 
     fn key(&self) -> Key;
 }
 
-/// Names one version of one event, as data.
+/// An event's name and version, as data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventRef {
     /// [`Event::NAME`].
@@ -70,12 +69,12 @@ pub struct EventRef {
 }
 
 impl EventRef {
-    /// The reference to `E`.
+    /// The name and version of `E`.
     pub fn of<E: Event>() -> Self {
         Self { name: E::NAME.to_owned(), version: E::VERSION }
     }
 
-    /// Whether it is the reference to `E`.
+    /// Whether it is that of `E`.
     pub fn is<E: Event>(&self) -> bool {
         self.name == E::NAME && self.version == E::VERSION
     }

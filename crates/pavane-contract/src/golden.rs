@@ -1,12 +1,12 @@
 //! Golden files: what an event looks like on the wire, committed beside its contract.
 //!
-//! A golden file holds one example of an event and the schema of its body. It is what other teams, and other languages,
-//! build against; and it remembers the contract of yesterday, so that a test can tell whether today's still fits.
+//! A golden file has one example of an event and the schema of its body. Other teams, and other languages, build against it. And
+//! it keeps yesterday's contract, so that a test can compare it with today's.
 //!
 //! # Examples
 //!
-//! All that a contract crate needs to hold its goldens. Run it with `UPDATE_GOLDEN=1` to accept an additive change; a
-//! breaking one fails either way, and names who can't read what.
+//! The test that a crate of contracts needs. Run it with `UPDATE_GOLDEN=1` to accept an additive change. A breaking change fails
+//! either way, and the error says which side can't read what.
 //!
 //! ```no_run
 //! use pavane_contract::{Event, golden};
@@ -34,14 +34,14 @@ use crate::{
     subject,
 };
 
-/// What a golden file holds.
+/// The content of a golden file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Golden {
     /// The event's name and version.
     #[serde(flatten)]
     pub event: EventRef,
-    /// The subject that the example travels under.
+    /// The example's subject.
     pub subject: String,
     /// The example's body.
     pub example: Value,
@@ -68,21 +68,20 @@ pub fn golden<E: Event + PartialEq>(example: &E) -> Result<Golden, Error> {
     })
 }
 
-/// What the golden file of an event is called: `payment.authorized.v1.json`.
+/// The name of an event's golden file: `payment.authorized.v1.json`.
 pub fn file_name<E: Event>() -> String {
     format!("{}.v{}.json", E::NAME, E::VERSION)
 }
 
-/// Checks an event against its golden file, and returns the text that the file should hold now.
+/// Checks an event against its golden file, and returns the text that the file should have now.
 ///
-/// `committed` is the text that it holds, or `None` for a new event. The text comes back as it is if nothing changed, and
-/// changed if the contract grew additively, or the example is another.
+/// `committed` is the text that it has, or `None` for a new event. The returned text is the same if nothing changed, and another
+/// if the contract grew additively, or the example changed.
 ///
 /// # Errors
 ///
-/// When the example can't be a golden one (see [`golden()`]), the file isn't one of this event's, or the contract changed
-/// in a way that breaks somebody: by its schema, because the committed example can't be read any more, or because it
-/// would travel under another subject.
+/// When the example can't be a golden one (see [`golden()`]), the file is another event's, or the contract changed in a breaking
+/// way: by its schema, because the committed example can't be read any more, or because its subject changed.
 pub fn check<E: Event + PartialEq>(example: &E, committed: Option<&str>) -> Result<String, Error> {
     let new = golden(example)?;
     if let Some(text) = committed {
@@ -102,7 +101,7 @@ pub fn check<E: Event + PartialEq>(example: &E, committed: Option<&str>) -> Resu
     Ok(text + "\n")
 }
 
-/// What the schemas tell, and what only the type itself can: hand-written serde code, and the key.
+/// Breaks that the schemas show, and those that only the type shows: hand-written serde code, and the key.
 fn breaks<E: Event>(old: &Golden, new: &Golden) -> Vec<Break> {
     let mut breaks = schema::breaks(&old.schema, &new.schema);
     let whole = |what| Break { direction: Direction::NewReader, path: "$".to_owned(), what };
@@ -123,13 +122,13 @@ fn breaks<E: Event>(old: &Golden, new: &Golden) -> Vec<Break> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The example isn't JSON, or not the JSON that its type reads.
+    /// The example can't be written as JSON, or its type can't read that JSON.
     #[error("the example does not fit its own contract: {0}")]
     Example(serde_json::Error),
-    /// JSON loses something of it.
+    /// The example doesn't survive a round trip through JSON.
     #[error("the example of {0} comes back changed from JSON")]
     RoundTrip(EventRef),
-    /// What is committed isn't a golden file.
+    /// The committed file isn't a golden file.
     #[error("what is committed is not a golden file: {0}")]
     Committed(serde_json::Error),
     /// It is the file of another event, or of another version.
@@ -137,15 +136,15 @@ pub enum Error {
     OtherEvent {
         /// The event that is checked.
         wanted: EventRef,
-        /// The event that the file is of.
+        /// The event of the file.
         found: EventRef,
     },
-    /// The contract changed so that somebody can't read it.
-    #[error("{event} changed in a way that breaks its readers; take it back, or raise its version:{}", Lines(breaks))]
+    /// The contract changed in a way that a reader can't read.
+    #[error("{event} changed in a way that breaks its readers; revert it, or raise its version:{}", Lines(breaks))]
     Breaking {
         /// The event.
         event: EventRef,
-        /// Who can't read what.
+        /// Which reader can't read what.
         breaks: Vec<Break>,
     },
 }

@@ -9,7 +9,7 @@ use crate::Clock;
 
 /// Builds a version 7 UUID (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
 ///
-/// Ids made later sort later, which keeps the inbox and outbox indexes append-only.
+/// Ids made later sort later, so the indexes of inbox and outbox are append-only.
 fn uuid_v7(clock: &dyn Clock) -> Uuid {
     let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
     let random = (u128::from(clock.random()) << 64) | u128::from(clock.random());
@@ -25,7 +25,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a new id from the clock's time and randomness.
+            /// A new id, from the clock's time and randomness.
             pub fn new(clock: &dyn Clock) -> Self {
                 Self(uuid_v7(clock))
             }
@@ -59,7 +59,7 @@ macro_rules! id {
 }
 
 id! {
-    /// Identifies one event for ever: the CloudEvents `id`, and what the inbox remembers.
+    /// Identifies one event for ever: the CloudEvents `id`, and the key of the inbox.
     EventId
 }
 
@@ -69,7 +69,7 @@ id! {
 }
 
 impl SagaId {
-    /// When it was made; `None` of an id that is no UUID of version 7, and so doesn't tell.
+    /// When it was made; `None` if it is no UUID of version 7, which has no time.
     pub fn time(self) -> Option<Timestamp> {
         let millis = i64::try_from(self.0.as_u128() >> 80).ok()?;
         if self.0.get_version() == Some(Version::SortRand) { Timestamp::from_millisecond(millis).ok() } else { None }

@@ -1,6 +1,6 @@
 //! What an event *is*: its contract, its envelope, its encoding and its subject.
 //!
-//! This crate does no I/O. Everything that touches a wire is an explicit string here, in one place, so that it can be
+//! This crate does no I/O. Everything that is wire format is an explicit string here, in one place, so that it can be
 //! snapshot-tested and never changes by accident.
 
 mod clock;

@@ -1,8 +1,8 @@
-//! Personal data: which fields of an event are, and what is shown of a body to whoever needs no more.
+//! Personal data: which fields of an event are personal, and a body without them.
 //!
-//! A contract says so where the field is, and the event's JSON Schema carries it as the keyword [`KEYWORD`]:
-//! `#[schemars(extend("x-personal" = true))]` on a field, or on a type, of which every field is personal then. What a schema
-//! doesn't know, nobody has said to be harmless: only declared fields are [shown](Fields::redact).
+//! A contract declares them where the field is, and the event's JSON Schema has them as the keyword [`KEYWORD`]:
+//! `#[schemars(extend("x-personal" = true))]` on a field, or on a type, all of whose fields are then personal. A value that the
+//! schema doesn't know may be personal, too: only declared fields are [shown](Fields::redact).
 //!
 //! ```
 //! use pavane_contract::personal::Fields;
@@ -34,11 +34,11 @@ use serde_json::Value;
 
 use crate::{Event, EventRef, schema};
 
-/// The keyword of a JSON Schema that says that a value is personal.
+/// The keyword of a JSON Schema that marks a value as personal.
 pub const KEYWORD: &str = "x-personal";
-/// What is shown in the place of a personal value, whatever its type.
+/// Shown in place of a personal value, whatever its type.
 pub const PERSONAL: &str = "(personal)";
-/// What is shown in the place of a value that the contract doesn't know.
+/// Shown in place of a value that the contract doesn't declare.
 pub const UNDECLARED: &str = "(undeclared)";
 
 /// The fields of an event that are personal, and those that may be shown: JSON pointers (RFC 6901) in which `*` stands for
@@ -46,7 +46,7 @@ pub const UNDECLARED: &str = "(undeclared)";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fields {
-    /// Personal, with all that is below.
+    /// Personal values, with everything below them.
     #[serde(default)]
     pub personal: BTreeSet<String>,
     /// Single values that may be shown.
@@ -55,7 +55,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of an event, as its schema tells.
+    /// The fields of an event, from its schema.
     pub fn of<E: Event>() -> Self {
         Self::of_schema(&schema::of::<E>())
     }

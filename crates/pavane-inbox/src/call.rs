@@ -14,15 +14,15 @@ use crate::{
     dedupe::{self, SqlStore},
 };
 
-/// What an effect is given for its call: the idempotency key, the time that is left, and the service's database for reading.
+/// What an effect's call gets: the idempotency key, the time that is left, and the service's database for reading.
 pub struct Call<'a, DB: Database> {
     key: &'a IdempotencyKey,
     db: &'a Db<DB>,
-    /// When the reaction's own time is up.
+    /// When the reaction's timeout ends.
     ends: Instant,
-    /// The client's error should come before that: so much of the time is kept for it.
+    /// The part of the timeout that the client doesn't get, so that its error comes first.
     kept: Duration,
-    /// Its key stands for something that was done.
+    /// Whether `once` was called.
     used: AtomicBool,
 }
 
@@ -32,24 +32,24 @@ impl<'a, DB: Database> Call<'a, DB> {
         Self { key, db, ends: Instant::now() + timeout, kept: timeout / 20, used: AtomicBool::new(false) }
     }
 
-    /// Names the call. Every retry has the same key.
+    /// The idempotency key of the call. Every retry has the same.
     pub const fn key(&self) -> &IdempotencyKey {
         self.key
     }
 
-    /// How long the call may still take: give it to the client as its time-out.
+    /// How long the call may still take: use it as the client's time-out.
     ///
-    /// It is a twentieth shorter than what is left of the reaction's [`timeout`](crate::Tuning::timeout). So the client gives up
-    /// first, and the effect can say what that means: [`unavailable`](crate::HandlerError::unavailable), which doesn't count as
-    /// an attempt. When the reaction's own time is up, it does.
+    /// It is a twentieth of the [`timeout`](crate::Tuning::timeout) less than what is left of it. So the client fails first, and
+    /// the effect can return [`unavailable`](crate::HandlerError::unavailable), which doesn't count as an attempt. When the
+    /// reaction's own timeout ends, that counts.
     pub fn time_left(&self) -> Duration {
         self.until_its_end().saturating_sub(self.kept)
     }
 
-    /// A connection to the service's own database, for reading. What comes of the call is written by the record, in its
-    /// transaction; what is written here is written again by each retry, and stays when the effect fails.
+    /// A connection to the service's own database, for reading. The record writes what follows from the answer, in its
+    /// transaction; a write here is repeated by each retry, and stays when the effect fails.
     ///
-    /// Drop it before the call goes out: the pool has few, and a provider may be slow.
+    /// Drop it before the call: the pool has few connections, and a provider may be slow.
     ///
     /// # Errors
     ///
@@ -58,13 +58,13 @@ impl<'a, DB: Database> Call<'a, DB> {
         Ok(self.db.reader().await?)
     }
 
-    /// Makes the call once, where the provider has no idempotency keys: the answer is kept in the service's database, and a
-    /// retry is given it instead of calling again. For a provider that has them this is a waste.
+    /// Makes the call once, for a provider without idempotency keys: the answer is kept in the service's database, and a retry
+    /// gets it instead of calling again. A provider with keys doesn't need this.
     ///
-    /// It is *at least* once: after a crash between the call and the keeping of its answer, the call is made again. The page of
-    /// [`dedupe`] says what that leaves open.
+    /// It is *at least* once: after a crash between the call and storing its answer, the call is made again. [`dedupe`] says
+    /// what else remains.
     ///
-    /// It is for one thing in an effect: a second one would have the same key, and be given the answer of the first.
+    /// Call it once in an effect: a second use would have the same key, and get the answer of the first.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl<DB: Database> fmt::Debug for Call<'_, DB> {
     }
 }
 
-/// Names one call of an effect. Every retry of the call has the same key, so that the provider does it once.
+/// The idempotency key of one call of an effect. Every retry has the same key, so the provider carries the call out once.
 ///
 /// See <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>.
 #[derive(Debug, Clone, PartialEq, Eq)]

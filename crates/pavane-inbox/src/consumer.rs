@@ -1,7 +1,7 @@
 //! The idempotent consumer: takes events from a durable consumer, runs a reaction on them, and settles them.
 //!
-//! Events with the same key are handled one after another; others at once, up to the reaction's concurrency. What waits
-//! while all of that is busy becomes the next batch: one event when idle, many under load.
+//! Events with the same key are handled one after another; others at once, up to the reaction's concurrency. Events that wait
+//! while all runs are busy become the next batch: one event when idle, many under load.
 
 mod outage;
 mod settling;
@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use pavane_bus::{Bus, Delivery, Subscription};
-use pavane_outbox::{Database, Db, Dialect};
+use pavane_outbox::{Database, Db};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
@@ -34,14 +34,14 @@ use outage::Outage;
 pub(crate) use settling::{alive, check_payload_max, settle};
 use settling::{send_heartbeat, settle_all};
 
-/// Why a consumer can't go on. Each reads after "failed to consume events: ".
+/// Why a consumer stopped. Each reads after "failed to consume events: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The bus is unavailable, or the durable consumer is gone.
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
-    /// An event could be accepted that the server wouldn't take back.
+    /// An event could be accepted that can't be redriven, because it would be too large for the server.
     #[error(
         "payload_max of {reaction:?} is {payload_max} bytes, and the server takes {limit} in a message, headers included: use \
          {} or less, or raise the server's max_payload", limit / 16 * 15
@@ -51,16 +51,16 @@ pub enum Error {
         reaction: String,
         /// The setting.
         payload_max: usize,
-        /// What the server takes.
+        /// The server's limit.
         limit: usize,
     },
-    /// A run panicked outside a handler. Open the consumer anew; the run's events come again.
+    /// A run panicked outside a handler. Open the consumer again; the run's events are delivered again.
     #[error("a run ended unexpectedly: {0}")]
     Crashed(String),
 }
 
 impl Error {
-    /// Whether it passes by itself: the bus is unavailable right now.
+    /// Whether it may pass by itself: the bus is unavailable right now.
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Bus(error) => error.is_passing(),
@@ -73,18 +73,18 @@ impl Error {
 pub struct Consumer<S, DB: Database, B: Bus> {
     engine: Arc<Engine<S, DB, B>>,
     subscription: B::Subscription,
-    /// For an undo: those that wait for their step.
+    /// Of an undo: the triggers that wait for its step.
     waiting: Option<Waiting>,
-    /// What arrived and waits for its lane or for room.
+    /// Events that wait for their lane or for a free run.
     queue: VecDeque<Arrived>,
-    /// Keys that are being worked on.
+    /// The lanes of the events that are being handled.
     lanes: HashSet<Lane>,
     running: JoinSet<Finished>,
     in_hand: usize,
     outage: Outage,
 }
 
-/// What a run leaves behind.
+/// The result of a run.
 struct Finished {
     lanes: Vec<Lane>,
     events: usize,
@@ -100,7 +100,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     pub async fn open(wired: Arc<Wired<S, DB>>, state: Arc<S>, db: Db<DB>, bus: B) -> Result<Self, Error> {
         check_payload_max(&bus, &wired.name, &wired.reaction.tuning)?;
         let engine = Engine { wired, state, db, bus };
-        let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.credits())).await?;
+        let subscription = engine.bus.subscribe(&engine.wired.consumer(engine.db.dialect())).await?;
         let is_undo = matches!(engine.wired.part, Part::Undo { .. });
         let waiting = is_undo.then(|| Waiting::new(Arc::clone(&engine.wired.step_ended)));
         Ok(Self {
@@ -115,7 +115,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         })
     }
 
-    /// Opens the durable consumer again, after it was lost. What was in hand comes again.
+    /// Opens the durable consumer again, after it was lost. Events that were in hand are delivered again.
     ///
     /// # Errors
     ///
@@ -125,11 +125,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.queue.clear();
         self.lanes.clear();
         self.in_hand = 0;
-        self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await?;
+        self.subscription = self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.db.dialect())).await?;
         Ok(())
     }
 
-    /// The lane that publishes the dead letters of the reaction's service. One for each process is enough.
+    /// The publisher of the service's dead letters. One in each process is enough.
     pub fn dead_letters(&self) -> Publisher<DB, B> {
         let engine = &self.engine;
         Publisher::new(engine.db.clone(), engine.bus.clone(), Arc::clone(&engine.wired.letter_kept))
@@ -140,7 +140,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         &self.engine.wired.name
     }
 
-    /// Waits for the next thing to happen (events arrive, a run ends, a pause ends) and deals with it. Cancel-safe.
+    /// Waits for the next thing to happen (events arrive, a run ends, a pause ends) and handles it. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -148,11 +148,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
     pub async fn turn(&mut self) -> Result<(), Error> {
         const OUTBOX_FULL: Duration = Duration::from_secs(1);
         if self.outage.paused_until.is_none() && self.engine.db.check_room().is_err() {
-            // Not a failure: nothing is counted, and what is in hand stays there.
+            // Not a failure: no attempt is counted, and the events in hand stay here.
             self.outage.paused_until = Some(Instant::now() + OUTBOX_FULL);
         }
         self.start_runs();
-        let credits = self.outage.limited(self.engine.credits()).saturating_sub(self.in_hand);
+        let credits =
+            self.outage.limited(self.engine.wired.credits(self.engine.db.dialect())).saturating_sub(self.in_hand);
         let heartbeat_every = self.engine.wired.reaction.tuning.ack_wait / 3;
         let pause = self.outage.paused_until;
         let waiting = self.waiting.as_ref().filter(|_| credits > 0 && pause.is_none());
@@ -197,12 +198,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         Ok(events)
     }
 
-    /// Stops taking events, lets the running ones end, gives the waiting ones back, and makes sure that the broker has
-    /// seen all acks.
+    /// Stops taking events, lets running handlers end, returns the waiting events to the broker, and makes sure that the broker
+    /// has seen all acks.
     ///
     /// # Errors
     ///
-    /// When the broker can't be asked. Some events are then delivered again, and skipped.
+    /// When the broker doesn't answer. Some events are then delivered again, and skipped.
     pub async fn drain(mut self, patience: Duration) -> Result<(), Error> {
         for arrived in self.queue.drain(..) {
             settle(arrived.delivery, Settlement::Again { after: Duration::ZERO }).await;
@@ -212,7 +213,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
             warn!(
                 reaction = self.engine.wired.name,
                 ?patience,
-                "handlers still run at shutdown; their events come again"
+                "handlers still run at shutdown; their events are delivered again"
             );
             self.running.abort_all();
         }
@@ -227,7 +228,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         waiting::next_due(&self.engine.db, &self.engine.wired.name).await
     }
 
-    /// Takes undos whose step is no longer running.
+    /// Takes waiting undos whose step is no longer running.
     async fn take_waiting(&mut self, credits: usize) {
         let Some(waiting) = self.waiting.as_mut().filter(|_| credits > 0) else { return };
         let arrived = waiting.take(&self.engine, credits).await;
@@ -261,16 +262,20 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
     }
 
-    /// How many runs may be under way: one as a probe while something is unavailable, none during a pause.
+    /// How many runs may be active: one as a probe while something is unavailable, none during a pause.
     fn room(&self) -> usize {
-        if self.outage.paused_until.is_some() { 0 } else { self.outage.limited(self.engine.concurrency()) }
+        if self.outage.paused_until.is_some() {
+            0
+        } else {
+            self.outage.limited(self.engine.wired.concurrency(self.engine.db.dialect()))
+        }
     }
 
     /// Takes the oldest waiting events whose keys are free. Events of one key stay together and in order.
     fn take_batch(&mut self) -> Vec<Arrived> {
-        let most = self.outage.limited(self.engine.batch_max());
+        let most = self.outage.limited(self.engine.wired.batch_max());
         let mut batch: Vec<Arrived> = Vec::new();
-        // Keys seen in this pass whose events must wait behind an earlier one.
+        // Lanes seen in this pass whose events must wait for an earlier one.
         let mut behind: HashSet<Lane> = HashSet::new();
         let mut index = 0;
         while index < self.queue.len() && batch.len() < most {
@@ -282,14 +287,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
                 batch.extend(self.queue.remove(index));
             }
         }
-        // In key order, so that the batches of two reactions take the locks of shared rows in the same order. The sort is
-        // stable: events of one key stay as they came.
+        // In key order, so that the batches of two reactions lock shared rows in the same order. The sort is stable: events of
+        // one key keep their order.
         batch.sort_by(|one, other| one.key().cmp(other.key()));
         batch
     }
 
     async fn finish(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
-        // Handlers' panics are caught where they happen, so this one is ours: which keys it held is no longer known.
+        // A handler's panic is caught where it happens, so this one is the framework's. The lanes that the run held are unknown.
         let finished = finished.map_err(|error| Error::Crashed(error.to_string()))?;
         for lane in &finished.lanes {
             self.lanes.remove(lane);
@@ -297,26 +302,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.in_hand -= finished.events;
         self.note(finished.lacks).await;
         Ok(())
-    }
-}
-
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    fn concurrency(&self) -> usize {
-        let tuning = &self.wired.reaction.tuning;
-        tuning.concurrency.unwrap_or(match (self.wired.reaction.has_effect(), self.db.dialect()) {
-            (true, _) => 16,
-            (false, Dialect::Postgres) => 4,
-            (false, Dialect::Sqlite) => 1,
-        })
-    }
-
-    fn batch_max(&self) -> usize {
-        if self.wired.reaction.has_effect() { 1 } else { self.wired.reaction.tuning.batch_max }
-    }
-
-    /// How many events may be in hand: what is being worked on, and as much again as the next batches.
-    fn credits(&self) -> usize {
-        2 * self.concurrency() * self.batch_max()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dead letters: events that a reaction gave up on, kept with their cause until somebody decides.
 //!
-//! A dead letter is a row first, written in the transaction that gives up on the event; the [`Publisher`] publishes it from
+//! A dead letter is first a row, written in the transaction that gives up on the event. The [`Publisher`] publishes it from
 //! there.
 
 mod publisher;
@@ -15,7 +15,7 @@ pub use publisher::{Error, Progress, Publisher};
 
 use crate::store::Attempts;
 
-/// The header in which the broker keeps the id that a message was published with.
+/// The header with the id that a message was published with.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Why a reaction gave up on an event.
@@ -36,7 +36,7 @@ pub async fn waiting<DB: Database>(db: &Db<DB>) -> Result<i64, pavane_outbox::Er
     store::count(db).await
 }
 
-/// The dead letter as a message: the event's own headers and payload, and why.
+/// The dead letter as a message: the event's own headers and payload, and the cause.
 pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing {
     let message = &delivery.message;
     let mut headers = own_headers(&message.headers);
@@ -49,7 +49,7 @@ pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing
     headers.push(header::LAST_FAILED_AT, time(letter.attempts.last_failed_at));
     headers.push(header::SUBJECT, message.subject.clone());
     headers.push(header::SEQUENCE, delivery.sequence.to_string());
-    // Of a redrive that was refused it is the redrive's own: on no subject of an event, what it said never becomes one.
+    // The letter of a refused redrive has the redrive's own subject, which is no event's, so its body never becomes an event.
     let subject = short(&message.subject);
     Outgoing {
         subject: storable(&format!("{DEAD}.{}.{}.{subject}", letter.service, letter.reaction)),
@@ -59,7 +59,7 @@ pub(crate) fn outgoing(letter: &DeadLetter<'_>, delivery: &Delivery) -> Outgoing
     }
 }
 
-/// The headers that an event came with: what the server or an earlier dead letter said is no longer true of a new message.
+/// The headers of the event itself. Those that the server or an earlier dead letter added are not true of a new message.
 pub(crate) fn own_headers(headers: &Headers) -> Headers {
     let own = headers.iter().filter(|(name, _)| {
         let name = name.to_ascii_lowercase();
@@ -68,7 +68,7 @@ pub(crate) fn own_headers(headers: &Headers) -> Headers {
     own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A subject of which the longer one of a dead letter still fits into a line of the protocol. The whole one is in the headers.
+/// A subject, cut so that the dead letter's longer one fits into a line of the protocol. The whole one is in the headers.
 fn short(subject: &str) -> &str {
     const BYTES: usize = 3000;
     let mut end = subject.len().min(BYTES);
@@ -78,14 +78,14 @@ fn short(subject: &str) -> &str {
     subject[..end].trim_end_matches('.')
 }
 
-/// A text as every database takes it.
+/// A text that every database can store.
 fn storable(text: &str) -> String {
     text.replace('\0', "?")
 }
 
-/// What tells a message from others, as text that a database takes: its message id, not the event's, for an event that dies again after a redrive is another
-/// dead letter. Not the sequence either: a broker that lost its newest messages gives theirs to others, whose dead letters
-/// would be taken for duplicates.
+/// What identifies a message, as text that a database can store: its message id. Not the event's id, because an event that dies
+/// again after a redrive is another dead letter. Not the sequence, because a broker that lost its newest messages gives their
+/// sequences to others, whose dead letters would be taken for duplicates.
 pub(crate) fn identity(delivery: &Delivery) -> String {
     let message_id = delivery.message.headers.get(MESSAGE_ID);
     message_id.map_or_else(|| delivery.sequence.to_string(), storable)

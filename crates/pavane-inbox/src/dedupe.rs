@@ -1,7 +1,7 @@
 //! Effects once, where the other side has no idempotency keys: an SMS gateway, a webhook, a mail server.
 //!
-//! [`once`] claims a key, does the work, and remembers the answer under the key. Who comes again is given the answer. What it is
-//! worth depends on where the claim is kept:
+//! [`once`] claims a key, does the work, and stores the answer under the key. The next call under the same key gets that answer.
+//! How reliable this is depends on the store:
 //!
 //! | store | survives | shared by all instances | remembers |
 //! |---|---|---|---|
@@ -9,13 +9,13 @@
 //! | [`BucketStore`] | all but the loss of the bucket | yes | as long as the bucket's `max_age` |
 //! | [`MemoryStore`] | nothing: a restart forgets | no | its last so many keys |
 //!
-//! **It is at least once, not exactly once.** A process that dies after the work and before its answer is remembered leaves a
-//! claim that expires, and then the work is done again. The same goes for work whose answer was lost, and for a store that is
-//! gone at that moment. So the window is as short as the time between the two, and where it must be closed, the other side
-//! needs idempotency keys, or a way to [look up](crate::Reaction::look_up) what it did.
+//! **It is at least once, not exactly once.** A process that dies after the work and before its answer is stored leaves a claim
+//! that expires, and then the work is done again. So it is when the answer was lost, or when the store fails at that moment. The
+//! window is the time between the two. Where it must be closed, the other side needs idempotency keys, or a way to [look
+//! up](crate::Reaction::look_up) what it did.
 //!
-//! Without this, an effect is done again also when only its record fails: the handler has a bug, the database is away, the
-//! answer is redriven by a person. And two instances could be at it at once, when the broker takes one of them for dead.
+//! Without this, an effect is repeated even when only its record fails: the handler has a bug, the database is away, a person
+//! redrives the event. And two instances could call at once, when the broker takes one of them for dead.
 //!
 //! # Examples
 //!
@@ -52,16 +52,16 @@ pub use sql::SqlStore;
 
 use crate::handler::{HandlerError, Overdue};
 
-/// Does some work that nobody has done under this key, or returns the answer of who has.
+/// Does work that wasn't done under this key before, or returns the answer of the time that it was.
 ///
-/// The work may take as long as the `lease`, and is dropped when it takes longer: from then on somebody else may be at it.
-/// Work that fails is forgotten, so that it can be tried again. An answer that the store doesn't take is returned all the same;
-/// a second call is then a second effect.
+/// The work may take as long as the `lease`. It is dropped when it takes longer, because then another instance may claim the
+/// key. A failure is not stored, so the work can be tried again. An answer that the store can't take is returned all the same; a
+/// second call then does the work again.
 ///
 /// # Errors
 ///
-/// Those of `work`. When somebody else is at it: in a reaction the event comes again until that lease is over, and this counts
-/// neither as an attempt nor as an outage. When the store can't be asked: nothing is done then.
+/// Those of `work`. When another instance holds the claim: in a reaction, the event is then delivered again until that lease
+/// ends, and this counts neither as an attempt nor as an outage. When the store fails: the work isn't done then.
 pub async fn once<T, F>(
     store: &impl DedupeStore,
     key: &str,
@@ -72,7 +72,7 @@ where
     T: Serialize + DeserializeOwned + Send,
     F: Future<Output = Result<T, HandlerError>>,
 {
-    // Before the claim: it must not expire while the work still runs.
+    // Taken before the claim: the claim must not expire while the work still runs.
     let until = Instant::now() + lease;
     let held = match store.claim(key, lease).await? {
         Claim::Held(held) => held,
@@ -86,14 +86,14 @@ where
         Ok(Ok(answer)) => {
             if let Err(error) = remember(store, held, &answer).await {
                 let error = HandlerError::from(error);
-                warn!(key, %error, "what was done can't be remembered; if it comes again, it is done again");
+                warn!(key, %error, "the answer can't be stored; a repetition does the work again");
             }
             Ok(answer)
         }
         Ok(Err(failure)) => {
             if let Err(error) = store.release(held).await {
                 let error = HandlerError::from(error);
-                debug!(key, %error, "a claim can't be given back; it expires");
+                debug!(key, %error, "a claim can't be released; it expires");
             }
             Err(failure)
         }
@@ -115,14 +115,14 @@ pub trait DedupeStore: Send + Sync + 'static {
     /// When the store can't be reached.
     fn claim(&self, key: &str, lease: Duration) -> impl Future<Output = Result<Claim, Error>> + Send;
 
-    /// Remembers that the work is done, and its answer as JSON.
+    /// Stores that the work is done, and its answer as JSON.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] when the lease ran out and somebody else claimed the key since.
+    /// [`Error::Lost`] when the lease ended and the key was claimed again since.
     fn confirm(&self, held: Held, answer: String) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Gives the key back, because the work failed.
+    /// Releases the key, because the work failed.
     ///
     /// # Errors
     ///
@@ -135,23 +135,23 @@ pub trait DedupeStore: Send + Sync + 'static {
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Claim {
-    /// It is yours: do the work, then confirm.
+    /// The key is claimed: do the work, then confirm.
     Held(Held),
-    /// It is done, with this answer.
+    /// The work is done, with this answer.
     Done(String),
-    /// Somebody else is at it.
+    /// Another claim on the key is held.
     Busy {
-        /// How long their lease lasts.
+        /// How long its lease lasts.
         left: Duration,
     },
 }
 
-/// A key that is claimed. Confirm or release it; dropped, it expires.
+/// A claimed key. Confirm or release it; when dropped, it expires.
 #[derive(Debug)]
 #[must_use = "confirm it once the work is done, or release it"]
 pub struct Held {
     key: String,
-    /// Tells this claim from one that somebody else made after it expired.
+    /// Tells this claim from a later one, made after this expired.
     token: String,
 }
 
@@ -160,25 +160,25 @@ impl Held {
         Self { key: key.to_owned(), token: EventId::new(clock).to_string() }
     }
 
-    /// What is claimed.
+    /// The claimed key.
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// Why a dedupe store can't do what was asked. Each reads after "failed to …: ".
+/// Why a dedupe store failed. Each reads after "failed to …: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody else is at it.
+    /// Another claim on the key is held.
     #[error("the key {key:?} is claimed for another {left:?}")]
     Busy {
         /// The key.
         key: String,
-        /// How long their lease lasts.
+        /// How long its lease lasts.
         left: Duration,
     },
-    /// The lease ran out, and somebody else claimed the key.
+    /// The lease ended, and the key was claimed again.
     #[error("the claim on {0:?} expired and was taken over")]
     Lost(String),
     /// The store is full of claims that are still held.
@@ -199,7 +199,7 @@ pub enum Error {
         #[source]
         cause: serde_json::Error,
     },
-    /// The work is done, but its answer is not of the type that is wanted now, or can't be stored.
+    /// The work is done, but its answer can't be stored, or the stored one is of another type.
     #[error("the answer to what was done under the key {key:?} can't be read or written as JSON")]
     Answer {
         /// The key.

@@ -1,10 +1,9 @@
 //! Runs a reaction on events: in batches, and one by one where a batch fails.
 //!
-//! Per event: dedupe, ledger, handle; for all of them one commit; then the acks. Nothing here waits or retries: it says
-//! what became of each event, and the [consumer](crate::consumer) settles it.
+//! For each event: dedupe, ledger, handle; for all of them one commit; then the acks. Nothing here waits or retries: the engine
+//! decides about each event, and the [consumer](crate::consumer) settles it.
 
 mod arrived;
-mod batch;
 mod effect;
 mod failed;
 mod local;
@@ -13,10 +12,10 @@ mod redrive;
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use pavane_bus::Bus;
-use pavane_choreography::ledger::{self, State};
-use pavane_contract::{Cause, EventId, EventRef, RawEnvelope, SagaId};
-use pavane_outbox::{Correlation, Database, Db, Tx, internal, trace};
-use tracing::{Span, field::Empty, info_span, warn};
+use pavane_choreography::ledger::State;
+use pavane_contract::{Cause, EventId, RawEnvelope};
+use pavane_outbox::{Correlation, Database, Db, Tx, internal};
+use tracing::{Span, warn};
 
 pub(crate) use arrived::{Arrived, Lane, Unusable};
 pub(crate) use failed::full_jitter;
@@ -27,46 +26,45 @@ use crate::{
     handler::{HandlerError, Kind, Overdue},
     store,
     wiring::{Part, Wired},
-    work::Work,
 };
 
-/// What became of an event.
+/// What is to be done with a delivery.
 #[derive(Debug)]
 pub(crate) enum Settlement {
-    /// Committed, or known from before.
+    /// Ack it: it is committed, or was before.
     Done,
-    /// To be delivered again.
+    /// Deliver it again later.
     Again { after: Duration },
-    /// Given up on, which is committed with its dead letter; to be ended.
+    /// End it: the reaction gave up, and the dead letter is committed.
     Dead { reason: String },
 }
 
-/// What became of all events of one run.
+/// The result of one run.
 #[derive(Debug)]
 pub(crate) struct Run {
     /// In the order of the events.
     pub(crate) settlements: Vec<Settlement>,
-    /// What wasn't there: wait before the next.
+    /// What was missing: the consumer may have to pause.
     pub(crate) lacks: Lacks,
 }
 
-/// Why an event, or the batch it is in, wasn't handled.
+/// Why an event, or its batch, wasn't handled.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The handler failed, or something that it needs isn't there.
     Handler(HandlerError),
-    /// An undo came while its step is running: whether there is something to undo isn't known yet.
+    /// An undo came while its step is running: nobody knows yet whether there is something to undo.
     StepRunning,
 }
 
-/// What wasn't there to handle an event.
+/// What a run lacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lacks {
-    /// It was handled, or failed by itself.
+    /// Nothing: events were handled, or failed by themselves.
     Nothing,
-    /// What its handler needs; other events may not need it.
+    /// Something that a handler needs; other events may not need it.
     Something,
-    /// The database, and so the place to handle any event.
+    /// The database, without which no event can be handled.
     Database,
 }
 
@@ -104,7 +102,7 @@ pub(crate) struct Engine<S, DB: Database, B: Bus> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Handles events that may share one transaction, and says what became of each.
+    /// Handles events that may share one transaction, and decides about each.
     pub(crate) async fn run(&self, batch: &[Arrived], outages: u32) -> Run {
         let (mut ended, mut lacks) = (false, Lacks::Nothing);
         if batch.len() > 1 && !self.wired.reaction.has_effect() {
@@ -122,7 +120,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 None => {}
             }
         }
-        // One by one, only the event that fails is affected. Without a database none can be handled, and each would wait for it.
+        // One by one, only the failing event is affected. Without a database none can be handled, and each would wait for it.
         let mut settlements = Vec::with_capacity(batch.len());
         for arrived in batch {
             if lacks == Lacks::Database {
@@ -162,24 +160,48 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// The event, if it was read and is one that this reaction runs on.
+    /// Handles a whole batch in one transaction. If one event fails, the batch does, and nothing of it is committed. `None` when
+    /// the events can't share a transaction.
+    async fn all_at_once(&self, batch: &[Arrived]) -> Option<Result<(), Failure>> {
+        let acceptable = |arrived: &&Arrived| !arrived.is_redriven && self.accepts(arrived).is_some();
+        let events: Vec<_> = batch.iter().take_while(acceptable).filter_map(|arrived| self.accepts(arrived)).collect();
+        if events.len() < batch.len() { None } else { Some(self.local(&events).await) }
+    }
+
+    /// The event, if a handler of its batch committed the transaction itself and so marked it as handled. What it emitted is
+    /// lost, and it can't be handled again, so a person has to see it.
+    async fn marked_without_us<'a>(
+        &self,
+        arrived: &'a Arrived,
+        ended: bool,
+    ) -> Result<Option<(&'a RawEnvelope, Failure)>, Failure> {
+        let Some(event) = self.accepts(arrived).filter(|_| ended) else { return Ok(None) };
+        let marked = self.db.within(store::is_handled(&self.db, &self.wired.name, event.meta.id)).await?;
+        Ok(marked.then(|| (event, pavane_outbox::Error::Ended.into())))
+    }
+
+    /// Handles one event, and at once again where the database rolled it back in favour of another transaction.
+    async fn unless_in_conflict(&self, event: &RawEnvelope) -> Result<(), Failure> {
+        /// Ten in a row are not chance any more.
+        const CONFLICTS: usize = 10;
+        let mut handled = Ok(());
+        for _ in 0..CONFLICTS {
+            handled =
+                if self.wired.reaction.has_effect() { self.effect(event).await } else { self.local(&[event]).await };
+            if !matches!(&handled, Err(failure) if failure.is_conflict()) {
+                break;
+            }
+        }
+        handled
+    }
+
+    /// The event, if it could be read and the reaction runs on it.
     fn accepts<'a>(&self, arrived: &'a Arrived) -> Option<&'a RawEnvelope> {
-        let event = arrived.event.as_ref().ok()?;
-        let accepted = match self.wired.part {
-            Part::Undo { .. } => self.wired.reaction.triggers.contains(&event.meta.event),
-            Part::Plain | Part::Step { .. } => self.work(event).is_some(),
-        };
-        accepted.then_some(event)
+        arrived.event.as_ref().ok().filter(|event| self.wired.runs_on(event))
     }
 
-    /// The handler for an event.
-    fn work(&self, event: &RawEnvelope) -> Option<&Work<S, DB>> {
-        let work = self.wired.reaction.work.iter();
-        work.filter(|(wanted, _)| *wanted == event.meta.event).map(|(_, work)| work).next()
-    }
-
-    /// A redrive is a person's decision to try again: earlier failures no longer count, nor that it was given up on. Unless this
-    /// very redrive was given up on: then it comes again because its end got lost.
+    /// A redrive is a person's decision to try again: earlier failures no longer count, and the event is no longer given up on.
+    /// Except where this very redrive was given up on: then it was delivered again because its ack got lost.
     async fn forget_if_redriven(&self, arrived: &Arrived, event: &RawEnvelope) -> Result<(), HandlerError> {
         if !arrived.is_redriven {
             return Ok(());
@@ -193,8 +215,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(self.db.within(forget).await?)
     }
 
-    /// Steps and undos go by what the ledger knows of the saga. Of one that is older than the ledger's memory it knows nothing,
-    /// which must not be taken for "nothing was done".
+    /// Steps and undos depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
+    /// nothing, which must not be taken for "nothing was done".
     fn check_remembered(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
         match self.wired.part {
             Part::Plain => Ok(()),
@@ -204,88 +226,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
         self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
-    }
-
-    /// What handling an event is in logs and traces: part of the trace of whatever caused it.
-    fn span(&self, given: &RawEnvelope, cause: &Cause) -> Span {
-        let (service, reaction, event) = (&self.wired.service, &self.wired.name, &given.meta.event.name);
-        let span = info_span!(
-            "handle",
-            otel.name = format!("process {reaction}"),
-            otel.kind = "consumer",
-            otel.status_code = Empty,
-            service,
-            reaction,
-            event,
-            id = %given.meta.id,
-            saga = %cause.saga,
-            trace = Empty,
-        );
-        trace::follow(&span, cause.trace.as_ref());
-        trace::describe(&span, || {
-            [
-                ("messaging.system", "nats".to_owned()),
-                ("messaging.operation.name", "process".to_owned()),
-                ("messaging.operation.type", "process".to_owned()),
-                ("messaging.destination.name", event.clone()),
-                ("messaging.consumer.group.name", self.wired.durable()),
-                ("messaging.message.id", given.meta.id.to_string()),
-                ("messaging.message.conversation_id", cause.saga.to_string()),
-            ]
-        });
-        span
-    }
-
-    /// Fails unless the handler emitted what the wiring table says.
-    fn check_emitted(&self, tx: &Tx<DB>) -> Result<(), HandlerError> {
-        let emitted: Vec<_> = internal::emitted(tx).iter().map(|event| event.meta.event.clone()).collect();
-        match self.emitted_again(&emitted).or_else(|| self.wired.emissions.unmet(&emitted)) {
-            None => Ok(()),
-            Some(why) => Err(HandlerError::reject(format!("{}: {why}", self.wired.emissions.who()))),
-        }
-    }
-
-    /// The ledger keeps one event of a step for its undo: the undo would not know of a second one.
-    fn emitted_again(&self, emitted: &[EventRef]) -> Option<String> {
-        let Part::Step { keeps } = &self.wired.part else { return None };
-        let times = emitted.iter().filter(|event| *event == keeps).count();
-        (times > 1).then(|| {
-            format!(
-                "it emitted {keeps}, which its undo is for, {times} times: a step keeps one event for its undo, so \
-                 emit one event, or make each a step of its own"
-            )
-        })
-    }
-
-    /// What the step emitted that its undo is for.
-    fn kept(&self, tx: &Tx<DB>) -> Option<RawEnvelope> {
-        let Part::Step { keeps } = &self.wired.part else { return None };
-        internal::emitted(tx).iter().find(|event| event.meta.event == *keeps).cloned()
-    }
-
-    /// Keeps what steps did, for their undo; a step that said no is barred instead.
-    async fn keep(
-        &self,
-        tx: &mut Tx<DB>,
-        answers: Vec<(SagaId, Option<RawEnvelope>)>,
-    ) -> Result<(), pavane_outbox::Error> {
-        if !matches!(self.wired.part, Part::Step { .. }) {
-            return Ok(());
-        }
-        let (mut kept, mut barred) = (Vec::new(), Vec::new());
-        for (saga, event) in answers {
-            match (ledger::settle(event.is_some()), event) {
-                (State::Done, Some(event)) => kept.push((saga, event)),
-                _ => barred.push(saga),
-            }
-        }
-        if !kept.is_empty() {
-            store::keep(tx, &self.wired.name, &kept).await?;
-        }
-        if !barred.is_empty() {
-            store::bar(tx, &self.wired.name, &barred).await?;
-        }
-        Ok(())
     }
 
     pub(crate) async fn timed<T>(
@@ -299,7 +239,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// Why a handler failed in a transaction. If its time was up, it may have waited for a database that doesn't answer.
+    /// Why a handler failed in a transaction. If its timeout ended, it may have waited for a database that doesn't answer.
     async fn blame(&self, tx: &mut Tx<DB>, error: HandlerError) -> HandlerError {
         if !error.is_overdue() {
             return error;
@@ -308,14 +248,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// What a handler is to do: which event it is given, in whose name.
+/// The event that a handler is given, and the cause of what it emits.
 struct Task<'e> {
     given: Cow<'e, RawEnvelope>,
     cause: Cause,
 }
 
-/// Makes sure that a step that runs or is done does so for this very event. Another event of the saga would be skipped
-/// silently otherwise.
+/// Fails where a step is running or done for another event of the saga. That event would be skipped silently otherwise.
 fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerError> {
     match (step.state, step.event_id) {
         (State::Running | State::Done, Some(other)) if other != event => Err(HandlerError::reject(format!(
@@ -325,7 +264,7 @@ fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerErr
     }
 }
 
-/// Says in a span that what it was about failed.
+/// Records in a span that its work failed.
 fn failing<T, E>(span: &Span, result: Result<T, E>) -> Result<T, E> {
     if result.is_err() {
         span.record("otel.status_code", "ERROR");

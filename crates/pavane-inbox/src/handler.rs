@@ -12,16 +12,16 @@ pub type Handled = Result<(), HandlerError>;
 
 /// Why a handler didn't succeed.
 ///
-/// Any error becomes one through `?`. Failures of the database connection are told from failures of the handler by
-/// themselves: they are waited out and don't count as attempts.
+/// Any error becomes one through `?`. Errors of the database connection are recognised: the event waits for the database, and no
+/// attempt is counted.
 pub struct HandlerError {
     kind: Kind,
     cause: Box<dyn StdError + Send + Sync>,
-    /// What is said in place of the cause's own words, which quote personal data.
+    /// The text that replaces the cause's own, because that quotes personal data.
     told: Option<Box<str>>,
 }
 
-/// A handler's time is up.
+/// A handler's timeout ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the handler took longer than {0:?}")]
 pub(crate) struct Overdue(pub(crate) Duration);
@@ -35,30 +35,30 @@ pub(crate) enum Kind {
     Reject,
     /// Something that the handler needs isn't there. Wait for it; this doesn't count as an attempt.
     Unavailable,
-    /// As `Unavailable`, and the connections that are open lead to a database that can't be written to.
+    /// As `Unavailable`, and the open connections lead to a database that is read-only.
     ReadOnly,
-    /// The database rolled it back to let another transaction go on. Try again at once.
+    /// The database rolled it back in favour of another transaction. Try again at once.
     Conflict,
-    /// Somebody else is at it, for so long. Try again then; this doesn't count as an attempt.
+    /// Another instance holds the claim for so long. Try again then; this doesn't count as an attempt.
     Busy(Duration),
 }
 
 impl HandlerError {
-    /// The event can never be handled: keep it as a dead letter, don't try again.
+    /// The event can never be handled: it becomes a dead letter at once, without further attempts.
     ///
-    /// From an effect it says more: that the effect did *not* happen. Where that isn't known, say
+    /// From an effect it also means that the effect did *not* happen. Where that isn't known, use
     /// [`unavailable`](Self::unavailable).
     pub fn reject(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Reject, cause.into())
     }
 
-    /// Something that the handler needs (a provider, a server) isn't there, or didn't answer. The event waits for it
-    /// without using up its attempts, and the reaction pauses when this goes on.
+    /// Something that the handler needs (a provider, a server) isn't there, or didn't answer. The event waits for it without
+    /// using up its attempts. The reaction pauses after several such failures in a row.
     pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Unavailable, cause.into())
     }
 
-    /// The handler failed; it is tried again with backoff, a limited number of times. The same as `?`.
+    /// The handler failed. It is tried again with backoff, a limited number of times. `?` does the same.
     pub fn transient(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Transient, cause.into())
     }
@@ -67,7 +67,7 @@ impl HandlerError {
         Self { kind, cause, told: None }
     }
 
-    /// The same failure, told without the personal values of the event that it was about.
+    /// The same failure, without the personal values of the event that it was about.
     pub(crate) fn without_personal<E: Event>(mut self, body: &[u8]) -> Self {
         self.told = Some(Fields::of::<E>().scrub(&self.chain(), body).into());
         self
@@ -77,29 +77,29 @@ impl HandlerError {
         self.kind
     }
 
-    /// Whether to wait for something; this doesn't count as an attempt.
+    /// Whether to wait for something, which doesn't count as an attempt.
     pub(crate) const fn is_unavailable(&self) -> bool {
         matches!(self.kind, Kind::Unavailable | Kind::ReadOnly)
     }
 
-    /// Whether it is the database that isn't there.
+    /// Whether the database is unavailable.
     pub(crate) fn is_databases(&self) -> bool {
         let cause: &(dyn StdError + 'static) = &*self.cause;
         let mut causes = successors(Some(cause), |&error| error.source());
         self.is_unavailable() && causes.any(|error| error.is::<sqlx::Error>() || error.is::<pavane_outbox::Error>())
     }
 
-    /// Whether the handler's time was up.
+    /// Whether the handler's timeout ended.
     pub(crate) fn is_overdue(&self) -> bool {
         self.cause.is::<Overdue>()
     }
 
-    /// The framework's own error, if that is what it is.
+    /// The framework's own error, if it is one.
     pub(crate) fn outbox(&self) -> Option<&pavane_outbox::Error> {
         self.cause.downcast_ref()
     }
 
-    /// The failure and what caused it, as one line.
+    /// The failure and its causes, as one line.
     pub(crate) fn chain(&self) -> String {
         if let Some(told) = &self.told {
             return told.to_string();
@@ -127,7 +127,7 @@ impl fmt::Display for HandlerError {
     }
 }
 
-/// Tells a failure of the infrastructure, or of the wiring, from one of the handler.
+/// Tells failures of the infrastructure, or of the wiring, from those of the handler.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what isn't known to be something else is the handler's")]
 fn classify(error: &(dyn StdError + 'static)) -> Kind {
     let mut next = Some(error);
@@ -137,7 +137,7 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
         }
         if let Some(error) = error.downcast_ref::<pavane_outbox::Error>() {
             return match error {
-                // Trying again would fail again: the wiring table, the event's type or the handler has to change.
+                // A retry would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
                 | pavane_outbox::Error::Forgotten { .. }
@@ -157,12 +157,12 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
     Kind::Transient
 }
 
-/// `None` where the cause tells.
+/// `None` where the cause decides.
 fn kind_of_claim(error: &dedupe::Error) -> Option<Kind> {
     match error {
         dedupe::Error::Busy { left, .. } => Some(Kind::Busy(*left)),
         dedupe::Error::Full(_) | dedupe::Error::Bus(_) => Some(Kind::Unavailable),
-        // Not rejected, for that would say that it did not happen.
+        // Not a rejection: that would mean that the effect did not happen.
         dedupe::Error::Lost(_) | dedupe::Error::Claim { .. } | dedupe::Error::Answer { .. } => Some(Kind::Transient),
         dedupe::Error::Database(_) => None,
     }

@@ -1,4 +1,4 @@
-//! How the test kit steps a consumer by hand. Not a part of the public interface: it changes without notice.
+//! What the test kit needs of a consumer. Not a part of the public interface: it changes without notice.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use pavane_outbox::Database;
 
 use crate::{Consumer, consumer::Error};
 
-/// Takes up to `batch_max` events that are there now, and handles and settles as many of them as may share a run, to the end and in
-/// this very call: [`Consumer::turn`] without waiting and without tasks, for a test or a simulation that decides itself what
-/// happens when. Returns how many were handled.
+/// Takes up to `batch_max` events that are there now, and handles and settles as many as may share a run, before it returns. It
+/// is [`Consumer::turn`] without waiting and without tasks, for a test or a simulation that decides itself what happens when.
+/// Returns how many were handled.
 ///
-/// Dropping it midway is a crash: drop the consumer too then.
+/// Dropping the future midway simulates a crash: drop the consumer too then.
 ///
 /// # Errors
 ///
@@ -25,8 +25,8 @@ where
     consumer.turn_now(batch_max).await
 }
 
-/// How long until an undo is due that waited for its step, for a caller of [`turn_now`]. `None` when none is: those whose step is
-/// running are due when it ends.
+/// How long until a waiting undo is due, for a caller of [`turn_now`]. `None` when there is none: undos whose step is running
+/// are due when it ends.
 ///
 /// # Errors
 ///

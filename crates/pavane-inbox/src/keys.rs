@@ -1,4 +1,4 @@
-//! What a provider remembers: an idempotency key makes a repeated call the same call only as long as the provider knows it.
+//! How long a provider remembers idempotency keys: only while it does is a repeated call the same call.
 
 pub(crate) mod store;
 
@@ -16,44 +16,47 @@ use crate::{
     work::Answer,
 };
 
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// What a look-up finds, where the provider may have forgotten the key; `None` when the call may be made.
-    ///
-    /// # Errors
-    ///
-    /// Where only a person can find out whether the call was carried out; or the look-up fails.
-    pub(crate) async fn look_up(
-        &self,
-        event: &RawEnvelope,
-        given: &RawEnvelope,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Answer>, Failure> {
-        let Some(life) = self.wired.reaction.key_life else { return Ok(None) };
-        let age = self.age(event, given).await?;
-        // A call may take this long until it reaches the provider.
-        let late = micros(self.wired.reaction.tuning.timeout);
-        if age.saturating_add(late) < micros(life) {
-            return Ok(None);
-        }
-        match &self.wired.reaction.look_up {
-            Some(look_up) => {
-                let call = Call::new(key, &self.db, self.wired.reaction.tuning.timeout);
-                Ok(self.timed(look_up.look_up(&self.state, &call, given)).await?)
-            }
-            None => Err(HandlerError::reject(asks_a_person(key, self.db.now().saturating_sub(age), life)).into()),
-        }
+/// The result of the look-up, where the provider may have forgotten the key; `None` when the call may be made.
+///
+/// # Errors
+///
+/// Where only a person can find out whether the call was carried out, or when the look-up fails.
+pub(crate) async fn look_up<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    engine: &Engine<S, DB, B>,
+    event: &RawEnvelope,
+    given: &RawEnvelope,
+    key: &IdempotencyKey,
+) -> Result<Option<Answer>, Failure> {
+    let (db, reaction) = (&engine.db, &engine.wired.reaction);
+    let Some(life) = reaction.key_life else { return Ok(None) };
+    let age = age(engine, event, given).await?;
+    // A call may take this long to reach the provider.
+    let late = micros(reaction.tuning.timeout);
+    if age.saturating_add(late) < micros(life) {
+        return Ok(None);
     }
+    match &reaction.look_up {
+        Some(look_up) => {
+            let call = Call::new(key, db, reaction.tuning.timeout);
+            Ok(engine.timed(look_up.look_up(&engine.state, &call, given)).await?)
+        }
+        None => Err(HandlerError::reject(asks_a_person(key, db.now().saturating_sub(age), life)).into()),
+    }
+}
 
-    /// How long ago it was first called. A step's row in the ledger has that time; other effects enter it before they call.
-    async fn age(&self, event: &RawEnvelope, given: &RawEnvelope) -> Result<i64, Error> {
-        let (db, name) = (&self.db, &self.wired.name);
-        if let Part::Step { .. } = self.wired.part {
-            let age = db.within(store::age_of_step(db, name, event.meta.cause.saga)).await?;
-            // Settled by another delivery meanwhile, which the record finds out: nobody has to look.
-            return Ok(age.unwrap_or(0));
-        }
-        db.within(store::enter_call(db, name, given.meta.id)).await
+/// How long ago it was first called. A step's ledger row has that time; other effects write a row before they call.
+async fn age<S: Send + Sync + 'static, DB: Database, B: Bus>(
+    engine: &Engine<S, DB, B>,
+    event: &RawEnvelope,
+    given: &RawEnvelope,
+) -> Result<i64, Error> {
+    let (db, name) = (&engine.db, &engine.wired.name);
+    if let Part::Step { .. } = engine.wired.part {
+        let age = db.within(store::age_of_step(db, name, event.meta.cause.saga)).await?;
+        // Settled by another delivery meanwhile. The record finds that out, and no look-up is needed.
+        return Ok(age.unwrap_or(0));
     }
+    db.within(store::enter_call(db, name, given.meta.id)).await
 }
 
 fn asks_a_person(key: &IdempotencyKey, first: i64, life: Duration) -> String {

@@ -1,4 +1,4 @@
-//! What a [`Reaction`](crate::Reaction) is, as a type: what makes no sense for one does not compile.
+//! The kinds of a [`Reaction`](crate::Reaction), as types: a method that makes no sense for a kind does not compile.
 //!
 //! ```no_run
 //! # use pavane_contract::{Envelope, Event};
@@ -17,7 +17,7 @@
 //! }
 //! ```
 //!
-//! An effect's call and record belong together: there is no other handler beside them.
+//! An effect's call and record belong together, so there is no other handler beside them.
 //!
 //! ```compile_fail
 //! # use pavane_contract::Event;
@@ -28,7 +28,7 @@
 //! }
 //! ```
 //!
-//! A reaction runs on the event in its handler's signature: only an undo has other events that make it run.
+//! A reaction runs on the event in its handler's signature. Only an undo has triggers.
 //!
 //! ```compile_fail
 //! # use pavane_contract::Event;
@@ -39,7 +39,7 @@
 //! }
 //! ```
 //!
-//! Only what calls something outside has a provider that forgets.
+//! Only a call to the outside has a provider that may forget its key.
 //!
 //! ```compile_fail
 //! # use pavane_inbox::{Reaction, kind::Local};
@@ -49,7 +49,7 @@
 //! }
 //! ```
 //!
-//! An undo that nothing makes run can't be added to a service.
+//! An undo without a trigger can't be added to a service.
 //!
 //! ```compile_fail
 //! # use pavane_inbox::{Reaction, kind::{Local, Untriggered}};
@@ -59,7 +59,7 @@
 //! }
 //! ```
 //!
-//! A compensation that fails needs a person, not an event.
+//! An undo that fails needs a person, so it has no failure event.
 //!
 //! ```compile_fail
 //! # use pavane_contract::{Envelope, Event};
@@ -74,27 +74,27 @@ use std::{convert::Infallible, marker::PhantomData};
 
 use pavane_contract::Event;
 
-/// A handler in a local transaction, by [`on`](crate::on).
+/// A handler in a local transaction, made by [`on`](crate::on).
 #[derive(Debug)]
 pub struct Local(Infallible);
 
-/// A call of something outside on the event `E`, and a record of its answer `T`, by [`on_effect`](crate::on_effect).
+/// A call to the outside on the event `E`, and a record of its answer `T`, made by [`on_effect`](crate::on_effect).
 #[derive(Debug)]
 pub struct Effect<E, T>(Infallible, PhantomData<(E, T)>);
 
-/// An undo that lacks the events that make it run, by [`undo`](crate::undo) and [`undo_effect`](crate::undo_effect).
+/// An undo without triggers, made by [`undo`](crate::undo) and [`undo_effect`](crate::undo_effect).
 #[derive(Debug)]
 pub struct Untriggered<W>(Infallible, PhantomData<W>);
 
-/// An undo with the events that make it run.
+/// An undo with its triggers.
 #[derive(Debug)]
 pub struct Undo<W>(Infallible, PhantomData<W>);
 
-/// Any of them that can be added to a service.
+/// Any reaction that can be added to a service.
 #[derive(Debug)]
 pub struct Any(Infallible);
 
-/// A reaction that lacks nothing.
+/// A reaction that is complete.
 #[diagnostic::on_unimplemented(
     message = "an undo that nothing makes run can't be added to a service",
     label = "add `.when::<…>()` with the events that make it run"
@@ -113,9 +113,9 @@ impl<E, T> Forward for Effect<E, T> {}
 
 /// A reaction that calls something outside.
 pub trait Calls {
-    /// On this event.
+    /// The event that the call is made on.
     type Event: Event;
-    /// And this is what it answers.
+    /// The call's answer.
     type Answer: Send + 'static;
 }
 

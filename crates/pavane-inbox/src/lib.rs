@@ -1,8 +1,8 @@
 //! How an event *arrives once*: the idempotent consumer with its step ledger, retries and dead letters.
 //!
-//! For each event: decode, begin, dedupe, ledger, handle, commit, and only then ack. The dedupe mark, the ledger, the
-//! business rows and the emitted events are one local transaction, so a second delivery finds the first one's mark, and a
-//! failed handler leaves none. Events are handled in batches, one transaction for what is queued.
+//! For each event: decode, begin, dedupe, ledger, handle, commit, and only then ack. The dedupe mark, the ledger, the business
+//! rows and the emitted events are one local transaction. So a second delivery finds the mark of the first, and a failed handler
+//! leaves none. Events that are queued are handled in batches, in one transaction each.
 //!
 //! See <https://microservices.io/patterns/communication-style/idempotent-consumer.html>.
 

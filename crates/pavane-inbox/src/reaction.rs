@@ -14,26 +14,26 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tuning {
-    /// How often the handler may fail on one event before the event is dead-lettered. Default 8.
+    /// How often the handler may fail on one event before the event becomes a dead letter. Default 8.
     pub max_attempts: u32,
-    /// Longest delay before the second attempt; it doubles with each. Default 200 ms.
+    /// Longest delay before the second attempt; it doubles with each attempt. Default 200 ms.
     pub backoff_base: Duration,
     /// Longest delay between two attempts. Default 30 s.
     pub backoff_max: Duration,
-    /// Most events in one transaction. Default 256. Reactions with an effect have one event in each.
+    /// Most events in one transaction. Default 256. A reaction with an effect has one event in each.
     pub batch_max: usize,
-    /// Transactions, or effects, under way at once in one process. `None`: 16 effects; transactions 4 on PostgreSQL and 1
-    /// on SQLite, which has one writer.
+    /// How many transactions or effects may be active at once in one process. `None`: 16 effects; 4 transactions on PostgreSQL,
+    /// and 1 on SQLite, which has one writer.
     pub concurrency: Option<usize>,
-    /// How long one attempt may take. Default 60 s. The broker is told meanwhile that work goes on.
+    /// How long one attempt may take. Default 60 s. Heartbeats are sent meanwhile.
     pub timeout: Duration,
     /// How long the broker waits for a heartbeat before it delivers an event again. Default 30 s.
     pub ack_wait: Duration,
-    /// Longest payload accepted, in bytes. Must be below what the NATS server takes in a message (`max_payload`), headers
+    /// Largest payload accepted, in bytes. It must be below the NATS server's limit for a message (`max_payload`), headers
     /// included. Default 960 KiB, for a server's default of 1 MiB.
     pub payload_max: usize,
-    /// How long the reaction may take, retries included, before a monitor calls the saga stuck. Default 30 s. Changes
-    /// nothing here.
+    /// How long the reaction may take, retries included, before the monitor calls the saga stuck. Default 30 s. It changes
+    /// nothing in the service.
     pub stuck_after: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Tuning {
     }
 }
 
-/// Makes the event that a reaction emits when it gives up.
+/// Makes the failure event.
 type MakeFailureEvent = Arc<dyn Fn(&RawEnvelope) -> Result<(Key, Vec<u8>), codec::Error> + Send + Sync>;
 
 /// What a reaction emits when it gives up on an event.
@@ -64,19 +64,19 @@ pub(crate) struct FailureEvent {
     pub(crate) make: MakeFailureEvent,
 }
 
-/// A handler with what it declares: on which events it runs, what it emits, how it fails.
+/// A handler and what it declares: on which events it runs, what it emits, how it fails.
 ///
-/// Made by [`on`], [`on_effect`], [`undo`] and [`undo_effect`]; named when it is added to a service. Its [kind](kind) says
-/// which of them made it, so that what makes no sense for one does not compile.
+/// Made by [`on`], [`on_effect`], [`undo`] or [`undo_effect`]; gets its name when it is added to a service. Its [kind](kind)
+/// says which of them made it, so that a method that makes no sense for it does not compile.
 #[must_use = "a reaction does nothing until it is added to a service"]
 pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) role: Role,
-    /// The handlers by the event that they are given.
+    /// The handlers, by the event that they are given.
     pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
-    /// For an undo: the events that make it run.
+    /// The triggers of an undo.
     pub(crate) triggers: Vec<EventRef>,
     pub(crate) emits: Vec<Emission>,
-    /// Those of the events that it may emit.
+    /// The fields of the events that it may emit.
     pub(crate) fields: Vec<EventFields>,
     pub(crate) failure_event: Option<FailureEvent>,
     pub(crate) tuning: Tuning,
@@ -97,8 +97,8 @@ where
     Reaction::new(Role::React, EventRef::of::<E>(), work::local(handler))
 }
 
-/// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then
-/// `record` in one local transaction.
+/// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then `record`
+/// with the answer, in one local transaction.
 pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect<E, T>>
 where
     S: Send + Sync + 'static,
@@ -111,8 +111,8 @@ where
     Reaction::new(Role::React, EventRef::of::<E>(), work::external(call, record))
 }
 
-/// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; the
-/// events that make it run are declared with [`when`](Reaction::when).
+/// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; its triggers are
+/// declared with [`when`](Reaction::when).
 pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB, Untriggered<Local>>
 where
     S: Send + Sync + 'static,
@@ -123,7 +123,7 @@ where
     Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::local(handler))
 }
 
-/// Undoes a step by an effect, as [`undo`] and [`on_effect`].
+/// Undoes a step by an effect: [`undo`] and [`on_effect`] in one.
 pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<E, T>>>
 where
     S: Send + Sync + 'static,
@@ -141,8 +141,8 @@ where
     S: Send + Sync + 'static,
     DB: Database,
 {
-    /// Runs another handler on another event, as the same reaction: both share one durable consumer, and events with the
-    /// same key are handled in order.
+    /// Runs another handler on another event, in the same reaction: both share one durable consumer, and events with the same
+    /// key are handled in order.
     pub fn or<E, H>(mut self, handler: H) -> Self
     where
         E: Event,
@@ -154,14 +154,14 @@ where
 }
 
 impl<S, DB: Database, W> Reaction<S, DB, Untriggered<W>> {
-    /// The events that make the undo run.
+    /// Declares the triggers: the events on which the undo runs.
     pub fn when<Set: EventSet>(self) -> Reaction<S, DB, Undo<W>> {
         self.of_kind::<Undo<W>>().when::<Set>()
     }
 }
 
 impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
-    /// More events that make the undo run.
+    /// Declares more triggers.
     pub fn when<Set: EventSet>(mut self) -> Self {
         self.triggers.extend(Set::refs());
         self
@@ -169,7 +169,7 @@ impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
 }
 
 impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
-    /// Declares what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
+    /// Declares the failure event: what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
     pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
     where
         E: Event,
@@ -187,18 +187,18 @@ impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
-    /// Declares how long the provider remembers an idempotency key, counted from the first call under it. After that the same
-    /// call would be a new one, so the call is not repeated: what [`look_up`](Self::look_up) finds is recorded, or, without
-    /// one, the event becomes a dead letter that asks a person to look.
+    /// Declares how long the provider remembers an idempotency key, counted from the first call under it. After that, a
+    /// repetition would be a new call, so the call is not repeated. What [`look_up`](Self::look_up) finds is recorded; without a
+    /// look-up, the event becomes a dead letter that asks a person.
     ///
-    /// Stripe, for one, forgets a key after 24 hours, while a dead letter may be redriven after weeks.
+    /// Stripe, for example, forgets a key after 24 hours, while a dead letter may be redriven after weeks.
     pub fn key_lives(mut self, life: Duration) -> Self {
         self.key_life = Some(life);
         self
     }
 
-    /// Asks the provider whether a call was carried out whose key it may have [forgotten](Self::key_lives): `Some` is
-    /// recorded as the call's answer, `None` means that nothing was done, and calls anew.
+    /// Asks the provider whether a call was carried out whose key it may have [forgotten](Self::key_lives). `Some` is recorded
+    /// as the call's answer; `None` means that it wasn't carried out, and the call is made again.
     pub fn look_up<L>(mut self, look_up: L) -> Self
     where
         L: for<'a> Effect<'a, S, DB, K::Event, Option<K::Answer>>,
@@ -209,7 +209,7 @@ impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
 }
 
 impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
-    /// A reaction that can be added to a service, whatever its kind.
+    /// The reaction without its kind, to be added to a service.
     pub fn complete(self) -> Reaction<S, DB> {
         self.of_kind()
     }
@@ -236,42 +236,42 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         Reaction { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: PhantomData }
     }
 
-    /// Declares that all of these events are emitted, each time.
+    /// Declares that each run emits all of these events.
     pub fn emits<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::All(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Declares that exactly one of these events is emitted, each time.
+    /// Declares that each run emits exactly one of these events.
     pub fn emits_one_of<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::OneOf(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Declares that any of these events may be emitted.
+    /// Declares that a run may emit any of these events.
     pub fn may_emit<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Maybe(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Declares that the saga's outcome may be one of these events.
+    /// Declares that a run may make one of these events the saga's outcome.
     pub fn decides<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Outcome(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Declares that these events may be emitted later.
+    /// Declares that a run may schedule these events.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Changes how the reaction is run.
+    /// Changes the tuning.
     pub fn tuned(mut self, change: impl FnOnce(&mut Tuning)) -> Self {
         change(&mut self.tuning);
         self
@@ -281,7 +281,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         self.work.iter().any(|(_, work)| matches!(work, Work::External(_)))
     }
 
-    /// The events that make it run.
+    /// The events on which it runs.
     pub(crate) fn listens_to(&self) -> Vec<EventRef> {
         if let Role::Undo { .. } = self.role {
             return self.triggers.clone();
@@ -289,13 +289,13 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         self.work.iter().map(|(event, _)| event.clone()).collect()
     }
 
-    /// How it is run.
+    /// The tuning.
     pub const fn tuning(&self) -> &Tuning {
         &self.tuning
     }
 
-    /// How long a dead letter of it can be redriven without asking a person: as long as the provider knows the key. `None`
-    /// where that makes no difference, or a look-up is declared.
+    /// How long a dead letter can be redriven without asking a person: as long as the provider remembers the key. `None` where
+    /// no key life is declared, or a look-up is.
     pub fn asks_a_person_after(&self) -> Option<Duration> {
         self.key_life.filter(|_| self.look_up.is_none())
     }

@@ -1,4 +1,4 @@
-//! Forgetting: what can no longer be delivered need not be remembered.
+//! Deletes what the inbox need not remember any more, because no such event can be delivered again.
 
 mod store;
 
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pavane_outbox::{Correlation, Database, Db, Dialect, Emissions, Error};
 
-/// Deletes ledger, parts of joins, attempts and claims older than `retention`, and of the inbox what is in no
-/// [partition](keep_partitions), in small batches: each holds its locks only for a moment. Returns whether there may be
-/// more. A step that is `running` is never forgotten, and a process whose clock is off forgets nothing.
+/// Deletes rows older than `retention`: of ledger, parts of joins, attempts and claims, and of the inbox those in no
+/// [partition](keep_partitions). In small batches: each holds its locks only for a moment. Returns whether there may be more. A
+/// `running` step is never deleted, and a process whose clock is off deletes nothing.
 ///
 /// # Errors
 ///
@@ -26,16 +26,16 @@ pub async fn forget<DB: Database>(db: &Db<DB>, retention: Duration) -> Result<bo
     Ok(deleted >= ROWS.unsigned_abs())
 }
 
-/// Makes the inbox's partitions of the coming weeks, and drops those that are older than `retention`: a dropped table costs
-/// the same whatever was in it. Does nothing on SQLite, which has no partitions.
+/// Creates the inbox's partitions of the coming weeks, and drops those that are older than `retention`: to drop a table costs
+/// the same however many rows it has. Does nothing on SQLite, which has no partitions.
 ///
-/// To be called when a service starts, and every hour. Several instances may do so at once. What can't be done now, because
-/// claims are in the way, is left to the next call.
+/// Call it when a service starts, and every hour. Several instances may call it at once. What claims prevent now is left to the
+/// next call.
 ///
 /// # Errors
 ///
-/// When the database fails, or the service's role may not create and drop tables. The service works on without that: the
-/// default partition takes all ids, and old rows are deleted one by one.
+/// When the database fails, or the service's role may not create and drop tables. The service works on without partitions: the
+/// default partition takes all rows, and old ones are deleted one by one.
 pub async fn keep_partitions<DB: Database>(db: &Db<DB>, retention: Duration) -> Result<(), Error> {
     if db.dialect() == Dialect::Sqlite {
         return Ok(());

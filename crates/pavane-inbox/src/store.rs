@@ -39,7 +39,7 @@ pub const INBOX: Schema = Schema {
     ],
 };
 
-/// One step of one saga, as the ledger has it. The statements here are about steps; items have rows of their own beside them.
+/// A step of a saga, from the ledger. The statements here are about steps; items have rows of their own.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) state: State,
@@ -51,8 +51,8 @@ pub(crate) struct Step {
 
 /// Marks events as handled by a reaction, and returns those that weren't.
 ///
-/// Two deliveries of one event at once meet at the primary key: the second waits for the first to commit, and then finds
-/// it handled; or for it to roll back, and then handles it.
+/// Two deliveries of one event at once meet at the primary key. The second waits for the first to end; after a commit it finds
+/// the event handled, after a rollback it handles it.
 pub(crate) async fn claim<DB: Database>(
     tx: &mut Tx<DB>,
     reaction: &str,
@@ -62,8 +62,8 @@ pub(crate) async fn claim<DB: Database>(
     const CLAIM: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
                          select $1, id, (select pavane_now()) from unnest($2::uuid[]) as ids (id) order by id \
                          on conflict do nothing returning event_id::text";
-    // On SQLite a row that is returned costs more than one that is written, so the few that are known are asked for. It has
-    // one writer: nobody comes between the two.
+    // On SQLite a row that is returned costs more than one that is written, so the few that are known are read first. SQLite has
+    // one writer: nothing comes between the two.
     const KNOWN: &str = "select value from json_each($2) \
                          where exists (select 1 from pavane_inbox where reaction = $1 and event_id = value)";
     const MARK: &str = "insert into pavane_inbox (reaction, event_id, handled_at) \
@@ -85,8 +85,8 @@ pub(crate) async fn claim<DB: Database>(
 
 /// Whether a reaction has handled an event.
 pub(crate) async fn is_handled<DB: Database>(db: &Db<DB>, reaction: &str, event: EventId) -> Result<bool, Error> {
-    // A subquery, or PostgreSQL would plan the statement anew each time, to look at one partition: that takes ten times as
-    // long as the statement. So it finds the partition when it runs.
+    // A subquery, or PostgreSQL would plan the statement each time, to select one partition: that takes ten times as long as the
+    // statement. So it selects the partition at execution.
     const HANDLED: Statement = Statement {
         postgres: "select 1::bigint from pavane_inbox where reaction = $1 and event_id = (select $2::uuid)",
         sqlite: "select 1 from pavane_inbox where reaction = $1 and event_id = $2",
@@ -96,9 +96,9 @@ pub(crate) async fn is_handled<DB: Database>(db: &Db<DB>, reaction: &str, event:
     Ok(!rows.is_empty())
 }
 
-/// Starts the step of an event that wasn't handled, as running, if nothing is known of the step. `false` changes nothing.
+/// Inserts the step of an event as running, if the event wasn't handled and the step has no row. `false` otherwise.
 ///
-/// A transaction of its own, in one statement: an effect has its answer recorded in another.
+/// One statement and a transaction of its own: the effect's answer is recorded in another.
 pub(crate) async fn start_running<DB: Database>(
     db: &Db<DB>,
     step: &str,
@@ -117,10 +117,9 @@ pub(crate) async fn start_running<DB: Database>(
     Ok(DB::execute(&mut *db.writer().await?, START.on(db.dialect()), args).await? == 1)
 }
 
-/// Enters steps that nothing is known of in `state`, and returns the events that entered one.
+/// Inserts steps that have no row, in `state`, and returns the events of those that were inserted.
 ///
-/// The row is there before the handler runs: an undo that comes while it runs waits for its transaction, and then sees
-/// what it did.
+/// The row exists before the handler runs: an undo that comes meanwhile waits for this transaction, and then sees the result.
 pub(crate) async fn start<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
@@ -144,7 +143,7 @@ pub(crate) async fn start<DB: Database>(
     rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
 }
 
-/// Bars steps that said no, or gave up: they left nothing behind, and must not happen any more.
+/// Bars steps that said no, or gave up: there is nothing to undo, and they must not run any more.
 pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
     const BAR: Statement = Statement {
         postgres: "update pavane_ledger set state = 'barred' where step = $1 and item = '' and state = 'done' \
@@ -157,7 +156,7 @@ pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[Saga
     Ok(())
 }
 
-/// Forgets a step whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
+/// Deletes a step whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
 pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<(), Error> {
     const FORGET: Statement = Statement {
         postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
@@ -168,7 +167,7 @@ pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, sa
     Ok(())
 }
 
-/// Ends a step whose effect was running, and keeps what it emitted for its undo. `false` when it wasn't running (any more).
+/// Marks a running step as done, and keeps what it emitted for its undo. `false` when it wasn't running any more.
 pub(crate) async fn finish<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
@@ -194,7 +193,7 @@ pub(crate) async fn keep<DB: Database>(
     step: &str,
     kept: &[(SagaId, RawEnvelope)],
 ) -> Result<(), Error> {
-    // The sagas are named twice on PostgreSQL: a planner that knows nothing of the table yet would read all of it instead.
+    // The sagas are named twice on PostgreSQL: without statistics, the planner would read the whole table instead.
     const KEEP: Statement = Statement {
         postgres: "update pavane_ledger set kept = kept_rows.event \
                    from unnest($2::uuid[], $3::bytea[]) as kept_rows (saga, event) \
@@ -212,10 +211,10 @@ pub(crate) async fn keep<DB: Database>(
     Ok(())
 }
 
-/// Undoes done steps and bars unknown ones, as one set. Returns those that this changed; the others were running, undone
+/// Undoes done steps and bars those without a row, as one set. Returns those that this changed; the others were running, undone
 /// or barred.
 ///
-/// An undo that comes while its step's transaction is open waits for it at the primary key; then it undoes or bars.
+/// An undo that comes while its step's transaction is open waits for it at the primary key, and then undoes or bars.
 pub(crate) async fn undo<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
@@ -237,7 +236,7 @@ pub(crate) async fn undo<DB: Database>(
     rows.iter().map(step_row::<DB>).collect()
 }
 
-/// What the ledger knows of some sagas' step.
+/// The ledger's rows of a step, for some sagas.
 pub(crate) async fn look<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,

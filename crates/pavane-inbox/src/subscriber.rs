@@ -1,14 +1,15 @@
-//! A service without a database: it sends mail, it calls a webhook, and has nothing else to remember.
+//! A service without a database: it sends mail or calls a webhook, and has no other state.
 //!
-//! What it did is kept in a [dedupe store](crate::dedupe), and that is all. So compared with a reaction of a service:
+//! It remembers what it did in a [dedupe store](crate::dedupe). Compared with a reaction of a service:
 //!
-//! - It emits nothing, takes part in no saga's undo, and has no order of events.
-//! - An effect is done *at least* once, as [`once`](crate::dedupe::once) has it.
-//! - Attempts are the broker's count of deliveries, which is looked at only when the handler has failed. So a delivery counts
-//!   also when it found the other side away, or another instance at it, or when the process was stopped.
-//! - A dead letter is published before its event is ended. While it can't be, the event comes again, and so does the handler.
-//! - Nothing notices events that expire in the stream before they were read.
-//! - It can be redriven, and the monitor and the command know it, like any other.
+//! - It emits no events, takes part in no undo, and handles events in no order.
+//! - An effect is carried out *at least* once, by [`once`](crate::dedupe::once).
+//! - Attempts are the broker's count of deliveries, which is read only when the handler has failed. So a delivery also counts
+//! when the other side was away, another instance was at it, or the process was stopped.
+//! - A dead letter is published before its event is ended. While it can't be, the event is delivered again, and the handler runs
+//!   again.
+//! - Events that expire in the stream before they were read go unnoticed.
+//! - Redrives, the monitor and the command line work as with any service.
 //!
 //! # Examples
 //!
@@ -81,9 +82,9 @@ pub enum Error {
     Declaration(#[from] serde_json::Error),
 }
 
-/// A service without a database: its state, where it remembers what it did, and a handler for each event.
+/// A service without a database: its state, its dedupe store, and a handler for each event.
 ///
-/// See the [module](self) for what it does and doesn't promise.
+/// See the [module](self) for what it promises and what it doesn't.
 #[must_use = "a subscriber does nothing until it is run"]
 pub struct Subscriber<S, D> {
     service: String,
@@ -102,14 +103,14 @@ struct Reaction<S> {
 }
 
 impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
-    /// A service that does nothing yet. The name is part of its consumers' names: it is wire format.
+    /// A service without handlers. Its name is part of its consumers' names, so it is wire format.
     pub fn new(service: impl Into<String>, state: S, store: D) -> Self {
         let (state, store, clock) = (Arc::new(state), Arc::new(store), Arc::new(SystemClock));
         Self { service: service.into(), state, store, tuning: Tuning::default(), clock, reactions: Vec::new() }
     }
 
-    /// Runs a handler on an event. The name becomes part of its durable consumer's name and of the keys under which is kept
-    /// what was done: a renamed handler does everything again.
+    /// Runs a handler on an event. The name becomes part of its durable consumer's name and of the keys in the dedupe store, so
+    /// a renamed handler does everything again.
     pub fn on<E, H>(mut self, name: impl Into<String>, handler: H) -> Self
     where
         E: Event,
@@ -123,13 +124,13 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
         self
     }
 
-    /// Changes how the handlers are run. There are no batches; `concurrency` is 16 unless set.
+    /// Changes the tuning of the handlers. There are no batches; `concurrency` is 16 unless set.
     pub fn tuned(mut self, change: impl FnOnce(&mut Tuning)) -> Self {
         change(&mut self.tuning);
         self
     }
 
-    /// Takes time and chance from elsewhere than the operating system.
+    /// Sets the source of time and randomness.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -149,12 +150,12 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
         Manifest { service: self.service.clone(), entries: Vec::new(), reactions, events: Vec::new() }
     }
 
-    /// Makes sure of streams and consumers, and handles events until `shutdown` completes; then lets running handlers end, acks,
-    /// and disconnects. A consumer that is lost meanwhile is opened anew.
+    /// Creates or checks streams and consumers, and handles events until `shutdown` completes; then lets running handlers end,
+    /// acks, and disconnects. A consumer that is lost meanwhile is opened again.
     ///
     /// # Errors
     ///
-    /// When it can't start: a name or a setting can't be used, or the bus isn't there or differs from what is wanted.
+    /// When it can't start: a name or a setting can't be used, or the bus is unavailable or configured otherwise.
     pub async fn run_until<B: Bus>(
         self,
         bus: B,
@@ -183,7 +184,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
             let subscription = bus.subscribe(&handling.consumer()).await.map_err(consumer::Error::from)?;
             loops.push(Loop { handling, subscription, running: JoinSet::new() });
         }
-        // Nothing that it does depends on this: monitors don't know it until the next start.
+        // The service doesn't depend on its declaration. Until the next start, monitors don't know it.
         if let Err(error) = bus.declare(topology, &self.service, declaration.into()).await {
             warn!(service = self.service, %error, "failed to declare the service");
         }
@@ -218,7 +219,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
     }
 }
 
-/// Takes the events of one reaction, as many at once as it may work on.
+/// Handles the events of one reaction, up to its concurrency at once.
 struct Loop<S, D, B: Bus> {
     handling: Arc<Handling<S, D, B>>,
     subscription: B::Subscription,
@@ -226,7 +227,7 @@ struct Loop<S, D, B: Bus> {
 }
 
 impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
-    /// Takes turns until told to stop; then lets what is running end, within the time that one attempt may take.
+    /// Takes turns until told to stop; then lets running handlers end, for the time that one attempt may take.
     async fn run(mut self, mut stop: watch::Receiver<()>) {
         let reaction = self.handling.name.clone();
         loop {
@@ -236,7 +237,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
                 ended = self.turn() => ended,
             };
             if let Err(error) = ended {
-                error!(reaction, %error, "failed to consume events; opening the consumer anew");
+                error!(reaction, %error, "failed to consume events; opening the consumer again");
                 tokio::select! {
                     biased;
                     _ = stop.changed() => break,
@@ -246,22 +247,22 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Loop<S, D, B> {
         }
         let ended = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(self.handling.tuning.timeout, ended).await.is_err() {
-            warn!(reaction, "handlers still run at shutdown; their events come again");
+            warn!(reaction, "handlers still run at shutdown; their events are delivered again");
             self.running.shutdown().await;
         }
         if let Err(error) = self.subscription.close().await {
-            debug!(reaction, %error, "failed to close a consumer; some events come again");
+            debug!(reaction, %error, "failed to close a consumer; some events are delivered again");
         }
     }
 
-    /// Waits for the next thing to happen, and deals with it. Cancel-safe.
+    /// Waits for the next thing to happen, and handles it. Cancel-safe.
     async fn turn(&mut self) -> Result<(), pavane_bus::Error> {
         let room = self.handling.concurrency().saturating_sub(self.running.len());
         tokio::select! {
             biased;
             Some(ended) = self.running.join_next() => if let Err(error) = ended {
                 // Handlers' panics are caught where they happen.
-                warn!(reaction = self.handling.name, %error, "a run ended unexpectedly; its event comes again");
+                warn!(reaction = self.handling.name, %error, "a run ended unexpectedly; its event is delivered again");
             },
             deliveries = self.subscription.receive(room), if room > 0 => {
                 for delivery in deliveries? {

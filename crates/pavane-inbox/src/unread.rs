@@ -1,8 +1,8 @@
-//! What expires in the stream before a reaction has read it is lost for the reaction, and nothing else would tell.
+//! Detects events that expired in the stream before a reaction read them: they are lost for the reaction.
 //!
-//! The broker moves a consumer past what expired with its next request for messages, without a word. So how far each reaction
-//! has read is kept in the database, and compared with the beginning of the stream: before its consumer is opened, and again
-//! and again while it runs.
+//! The broker moves a consumer past expired messages with its next request, and doesn't report it. So the database keeps how far
+//! each reaction has read, and this is compared with the beginning of the stream: before the consumer is opened, and at
+//! intervals while it runs.
 
 mod store;
 
@@ -13,7 +13,7 @@ use pavane_outbox::{Database, Db};
 
 use crate::{metric, wiring};
 
-/// How long it is told that events expired unread, from when it was noticed last.
+/// How long such a loss is reported, counted from when it was last noticed.
 pub const TOLD_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// Events that expired before a reaction read them.
@@ -22,11 +22,11 @@ pub const TOLD_FOR: Duration = Duration::from_hours(7 * 24);
 pub struct Expired {
     /// The reaction.
     pub reaction: String,
-    /// So many at most: whether they all were for this reaction, nobody knows any more.
+    /// How many at most: nobody knows any more which of them were for this reaction.
     pub at_most: u64,
 }
 
-/// Why it can't be told. Each reads after "failed to look for events that expired unread: ".
+/// Why the look failed. Each reads after "failed to look for events that expired unread: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,17 +39,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it passes by itself: the bus is unavailable right now.
+    /// Whether it may pass by itself: the bus is unavailable right now.
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Bus(error) if error.is_passing())
     }
 }
 
-/// Looks how far these reactions of a service have read, and what expired before they did. Returns what was noticed within
+/// Finds out how far these reactions of a service have read, and what expired before they did. Returns what was noticed within
 /// [`TOLD_FOR`].
 ///
-/// To be called before the consumers are opened, every minute, and when a service stops: what was read since the last look
-/// counts as not read, should the stream no longer have it. Several instances may do so at once.
+/// Call it before the consumers are opened, every minute, and when a service stops: if the stream loses what was read since the
+/// last call, that counts as not read. Several instances may call it at once.
 ///
 /// # Errors
 ///
@@ -77,44 +77,44 @@ pub async fn look<DB: Database, B: Bus>(db: &Db<DB>, bus: &B, reactions: &[Strin
     Ok(told)
 }
 
-/// What the broker says about a reaction.
+/// What the broker reports about a reaction's consumer.
 struct Noticed {
     /// When the stream was created.
     stream: i64,
     /// The last sequence that the stream no longer has.
     gone: u64,
-    /// Up to here its consumer has read, or was moved past what expired.
+    /// The sequence up to which the consumer has read, or was moved past what expired.
     read_to: u64,
-    /// Up to here nothing is left for it.
+    /// The sequence up to which nothing is left for it.
     done_to: u64,
 }
 
 async fn notice<DB: Database, B: Bus>(db: &Db<DB>, bus: &B, reaction: &str) -> Result<Noticed, Error> {
-    // In this order: what the consumer doesn't want any more was in the stream before the consumer was asked.
+    // In this order: the messages up to the stream's last sequence were there before the consumer was asked.
     let stream = bus.stream_state().await?;
     let position = bus.consumer_position(&wiring::durable(db.service(), reaction)).await?;
     let gone = stream.first_sequence.saturating_sub(1);
-    // One that isn't there begins with what the stream has now, and misses nothing before that.
+    // A consumer that doesn't exist yet begins with what the stream has now, and has missed nothing.
     let (read_to, done_to) =
         position.map_or((gone, gone), |position| (position.read_to(), position.done_to(stream.last_sequence)));
     Ok(Noticed { stream: stream.created.as_microsecond(), gone, read_to, done_to })
 }
 
-/// What is kept about a reaction.
+/// What the database keeps about a reaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kept {
-    /// When the stream was created. Another time is another stream.
+    /// When the stream was created. Another time means another stream.
     stream: i64,
-    /// Up to this sequence nothing was left to read.
+    /// The sequence up to which nothing was left to read.
     read_to: u64,
-    /// How many expired unread at most, as far as that is told.
+    /// How many expired unread at most, as far as it is still reported.
     expired: u64,
-    /// When that was noticed last; 0 for never.
+    /// When that was last noticed; 0 for never.
     expired_at: i64,
 }
 
 impl Kept {
-    /// What is known once this was noticed, and how many were lost in between.
+    /// What to keep after this was noticed, and how many events were lost in between.
     fn judge(&self, noticed: &Noticed, now: i64) -> (Self, u64) {
         let same = self.stream == noticed.stream;
         let read_to = if same { self.read_to } else { noticed.read_to };

@@ -1,7 +1,7 @@
-//! Undos that wait for their step: in the database, so that they hold no slot of the consumer's pending window.
+//! Undos that wait for their step: in the database, so that they don't fill the consumer's pending window.
 //!
-//! A second source of deliveries beside the bus. What it delivers is settled like what the bus delivers: acked is deleted,
-//! to be tried again is due later, and what was taken and not settled is due again after the ack wait.
+//! A second source of deliveries beside the bus, settled in the same way: an ack deletes the row, a retry makes it due later,
+//! and a row that was taken and not settled is due again after the ack wait.
 
 pub(crate) mod store;
 
@@ -15,13 +15,13 @@ use tracing::{debug, warn};
 
 use crate::{
     engine::{Arrived, Engine, Settlement},
-    wiring::Part,
+    wiring::{Part, Wired},
 };
 
-/// How often an instance looks for undos whose step ended in another one.
+/// How often an instance looks for undos whose step ended in another instance.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What waits in a service's database for a step that runs.
+/// The undos of a service that wait for a running step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitingUndos {
@@ -45,7 +45,7 @@ pub async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<WaitingUndos, pa
 /// The undos of one reaction that wait for their step.
 pub(crate) struct Waiting {
     step_ended: Arc<Notify>,
-    /// When to look for what other instances left.
+    /// When to look for undos whose step ended in another instance.
     look_at: Instant,
 }
 
@@ -101,32 +101,31 @@ pub(crate) async fn next_due<DB: Database>(
 ) -> Result<Option<Duration>, pavane_outbox::Error> {
     let due = store::next_due(db, reaction).await?;
     let until = |due: i64| Duration::from_micros(due.saturating_sub(db.now()).max(0).unsigned_abs());
-    // A moment at least: it may be due already, and another instance's.
+    // At least a moment: it may be due already, and be handled by another instance.
     Ok(due.map(|due| until(due).max(Duration::from_millis(50))))
 }
 
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Lets an undo wait until it is known whether its step happened.
-    pub(crate) async fn wait_for_step(
-        &self,
-        arrived: &Arrived,
-        event: &RawEnvelope,
-    ) -> Result<Option<Settlement>, pavane_outbox::Error> {
-        let Part::Undo { step } = &self.wired.part else { return Ok(None) };
-        if arrived.is_local {
-            return Ok(None);
-        }
-        let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(&self.wired.name)).await?;
-        store::keep(&mut tx, (&self.wired.name, step), event, &arrived.delivery).await?;
-        tx.commit().await?;
-        debug!(event_id = %event.meta.id, reaction = self.wired.name, step, "the step to undo is running; waiting for it");
-        // The step may have ended before the undo was there to be found.
-        self.wired.step_ended.notify_one();
-        Ok(Some(Settlement::Done))
+/// Stores an undo until its step has ended. `None` for another reaction, and for an undo that is stored already.
+pub(crate) async fn wait_for_step<S: Send + Sync + 'static, DB: Database>(
+    db: &Db<DB>,
+    wired: &Wired<S, DB>,
+    arrived: &Arrived,
+    event: &RawEnvelope,
+) -> Result<Option<Settlement>, pavane_outbox::Error> {
+    let Part::Undo { step } = &wired.part else { return Ok(None) };
+    if arrived.is_local {
+        return Ok(None);
     }
+    let mut tx = db.begin(Correlation::caused_by(event), Emissions::nothing(&wired.name)).await?;
+    store::keep(&mut tx, (&wired.name, step), event, &arrived.delivery).await?;
+    tx.commit().await?;
+    debug!(event_id = %event.meta.id, reaction = wired.name, step, "the step to undo is running; waiting for it");
+    // The step may have ended before the undo was stored.
+    wired.step_ended.notify_one();
+    Ok(Some(Settlement::Done))
 }
 
-/// What became of a delivery from the database. Idempotent: two of them may be about one row.
+/// Settles a delivery from the database. Idempotent: two deliveries may be of one row.
 struct Kept<DB: Database> {
     db: Db<DB>,
     reaction: String,

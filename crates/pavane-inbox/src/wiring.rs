@@ -1,23 +1,26 @@
-//! Checks a service's reactions against each other and gives each its part in the step ledger.
+//! Checks a service's reactions against each other, and assigns each its part in the ledger.
+
+mod wired;
 
 use std::{collections::HashMap, sync::Arc};
 
-use pavane_bus::ConsumerConfig;
 use pavane_choreography::{Emission, Manifest, Role, manifest};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
 
 use crate::reaction::Reaction;
+pub(crate) use wired::Part;
+pub use wired::Wired;
 
-/// Why a service's wiring table can't be run. Each reads after "failed to wire the service: ".
+/// What is wrong with a wiring table. Each reads after "failed to wire the service: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name is part of a durable consumer's name and of subjects.
+    /// The name can't be part of a durable consumer's name and of subjects.
     #[error("{what} {name:?} is not a name: use lower-case letters, digits and '-', at most 64")]
     Name {
-        /// What the name is of.
+        /// What is named so: the service, a reaction, an entry point.
         what: &'static str,
         /// The name.
         name: String,
@@ -28,14 +31,14 @@ pub enum Error {
     /// An event's name isn't `<owner>.<fact>`.
     #[error("{0} is not an event name: use <owner>.<fact> in lower-case letters, digits, '-' and '_'")]
     EventName(EventRef),
-    /// A service emits only events that it owns.
+    /// The event belongs to another service.
     #[error("{who} emits {event}, which belongs to {owner:?}: a service emits only its own events")]
     Foreign {
         /// The reaction or entry point.
         who: String,
         /// The event.
         event: EventRef,
-        /// Whose it is.
+        /// The service that owns it.
         owner: String,
     },
     /// One reaction has two handlers for one event.
@@ -46,17 +49,17 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
-    /// An undo is for a step of its own service.
+    /// Not exactly one reaction of this service emits the event that the undo is for.
     #[error("the undo {undo:?} undoes {event}, which {steps} of this service's reactions emit: it must be exactly one")]
     NoStep {
         /// The undo.
         undo: String,
         /// The event that it undoes.
         event: EventRef,
-        /// How many emit it.
+        /// How many reactions emit it.
         steps: usize,
     },
-    /// What a step emits later is not kept for its undo.
+    /// An event that a step schedules is not kept for its undo.
     #[error(
         "the step {step:?} schedules {event}, which the undo {undo:?} is for: only what a step emits at once is kept \
          for its undo. Emit it with .emits::<…>(), or from a reaction that runs when the time has come"
@@ -69,7 +72,7 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
-    /// A step has one ledger row, so one undo.
+    /// A step has one ledger row, so it can have one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
     TwoUndos {
         /// The step.
@@ -79,7 +82,7 @@ pub enum Error {
         /// The other.
         second: String,
     },
-    /// Nobody knows whether the effect happened, so the saga can't be told that it didn't.
+    /// An effect that can be undone can't give up: nobody knows whether it happened.
     #[error(
         "{0:?} calls an effect that can be undone, so it can't give up: whether the effect happened is not known. \
          Remove .gives_up_with(…); the event is kept as a dead letter, and the saga's deadline ends the wait"
@@ -107,78 +110,20 @@ pub enum Error {
     },
 }
 
-/// A reaction's part in the step ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Nothing of it is ever undone.
-    Plain,
-    /// It is a step: the event `keeps`, if it emits it, is kept for its undo.
-    Step { keeps: EventRef },
-    /// It undoes the step of this name.
-    Undo { step: String },
-}
-
-/// A reaction with a name and a part, ready to run.
-#[derive(Debug)]
-pub struct Wired<S, DB: Database> {
-    pub(crate) service: String,
-    pub(crate) name: String,
-    pub(crate) reaction: Reaction<S, DB>,
-    pub(crate) part: Part,
-    pub(crate) emissions: Emissions,
-    /// Tells the service's publisher that a dead letter was kept.
-    pub(crate) letter_kept: Arc<Notify>,
-    /// Shared by a step and its undo: tells the undo that the step is no longer running.
-    pub(crate) step_ended: Arc<Notify>,
-}
-
-impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
-    /// The reaction's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The durable consumer's name. Wire format: renaming means consuming everything again.
-    pub fn durable(&self) -> String {
-        durable(&self.service, &self.name)
-    }
-
-    /// The subject of events that are redriven to this reaction only.
-    pub fn redrive_filter(&self) -> String {
-        redrive_filter(&self.service, &self.name)
-    }
-
-    /// Its durable consumer, given how many events it may have in hand.
-    pub(crate) fn consumer(&self, credits: usize) -> ConsumerConfig {
-        // An undo's trigger may be of any version: only that it happened matters.
-        let mut filter_subjects: Vec<_> = self.reaction.listens_to().iter().map(subject::filter).collect();
-        filter_subjects.sort();
-        filter_subjects.dedup();
-        filter_subjects.push(self.redrive_filter());
-        ConsumerConfig {
-            durable: self.durable(),
-            filter_subjects,
-            ack_wait: self.reaction.tuning.ack_wait,
-            // Room for several instances; each asks only for what it can work on.
-            max_ack_pending: credits.saturating_mul(8).max(1000),
-        }
-    }
-}
-
 pub(crate) fn redrive_filter(service: &str, reaction: &str) -> String {
     format!("redrive.{service}.{reaction}.>")
 }
 
-/// The durable consumer's name of a service's reaction.
+/// The name of the durable consumer of a service's reaction.
 pub fn durable(service: &str, reaction: &str) -> String {
     format!("{service}_{reaction}")
 }
 
-/// Checks the wiring table and gives each reaction its part.
+/// Checks the wiring table and assigns each reaction its part.
 ///
 /// # Errors
 ///
-/// When the table can't be run as it is; the first thing found.
+/// The first mistake that is found.
 pub fn wire<S: Send + Sync + 'static, DB: Database>(
     manifest: &Manifest,
     reactions: Vec<(String, Reaction<S, DB>)>,
@@ -203,7 +148,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
         .collect()
 }
 
-/// Checks what can be told from the manifest alone.
+/// Checks what the manifest alone shows.
 pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_names(manifest)?;
     check_events(manifest)?;

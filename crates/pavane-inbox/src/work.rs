@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
 
-/// What an effect answered, on its way from the call to the record.
+/// An effect's answer, on its way from the call to the record.
 pub(crate) type Answer = Box<dyn Any + Send>;
 
 /// What a reaction does.
@@ -170,8 +170,8 @@ where
     }
 }
 
-/// A handler that panics has failed on this event; the others go on. Whatever it says of its failure goes into logs and dead
-/// letters, so it goes without the event's personal values.
+/// Runs a handler. A panic is a failure on this event; the others go on. The panic's message goes into logs and dead letters, so
+/// the event's personal values are removed from it.
 pub(crate) async fn caught<E: Event, T>(
     body: &[u8],
     work: impl Future<Output = Result<T, HandlerError>>,

@@ -1,4 +1,4 @@
-//! What people decide, kept: each decision is an event of its own, in a stream of its own.
+//! Operators' decisions: each is an event in a stream of its own.
 
 use pavane_bus::{Bus, JetStream, Message, Outgoing};
 use pavane_contract::{Cause, Clock, Envelope, EventId, EventRef, Key, Meta, SagaId, codec, subject};
@@ -10,13 +10,13 @@ use crate::{
 
 /// The first token of a decision's subject: `audit.operator.<what>.<key>`.
 const AUDIT: &str = "audit";
-/// Who emits decisions.
+/// The source of these events.
 const OPERATOR: &str = "operator";
 /// The largest decision that is read, in bytes.
 const PAYLOAD_MAX: usize = 1 << 20;
 
 impl Action {
-    /// The event that says that it was done.
+    /// The name of the event of this action.
     pub const fn event_name(self) -> &'static str {
         match self {
             Self::Redrive => "operator.redriven",
@@ -38,7 +38,7 @@ pub struct Because {
 }
 
 impl Because {
-    /// Says who and why.
+    /// Who decides, and why.
     ///
     /// # Errors
     ///
@@ -52,18 +52,18 @@ impl Because {
     }
 }
 
-/// Says that nothing more has to happen in a saga, and keeps who said so and why.
+/// Records that nothing more has to happen in a saga, with who decided so and why.
 ///
 /// # Errors
 ///
-/// When the decision can't be kept.
+/// When the decision can't be stored.
 pub async fn resolve(bus: &JetStream, clock: &dyn Clock, saga: SagaId, because: &Because) -> Result<Decision, Error> {
     let decision = Decision { saga: Some(saga), ..decision(clock, Action::Resolve, because) };
     keep(bus, &decision).await?;
     Ok(decision)
 }
 
-/// A decision about a dead letter, not kept yet.
+/// A decision about a dead letter, not stored yet.
 pub(crate) fn about(clock: &dyn Clock, action: Action, letter: &DeadLetter, because: &Because) -> Decision {
     Decision {
         saga: letter.saga,
@@ -75,7 +75,7 @@ pub(crate) fn about(clock: &dyn Clock, action: Action, letter: &DeadLetter, beca
     }
 }
 
-/// Somebody looks at the whole of a stored message, which is at this sequence; not kept yet.
+/// The record that a person looks at a whole stored message, not stored yet.
 pub(crate) fn revealed(
     clock: &dyn Clock,
     (sequence, meta, letter): (u64, Option<&Meta>, Option<&DeadLetter>),
@@ -108,20 +108,20 @@ fn decision(clock: &dyn Clock, action: Action, because: &Because) -> Decision {
     }
 }
 
-/// Keeps a decision for good, before anything is done about it.
+/// Stores a decision, before anything is done about it.
 pub(crate) async fn keep(bus: &JetStream, decision: &Decision) -> Result<(), Error> {
     prepare(bus).await?;
     publish(bus, decision).await
 }
 
-/// Makes sure that there is a place for decisions.
+/// Creates the stream of decisions, if it doesn't exist.
 pub(crate) async fn prepare(bus: &JetStream) -> Result<(), Error> {
     Ok(bus.provision_audit().await?)
 }
 
 pub(crate) async fn publish(bus: &JetStream, decision: &Decision) -> Result<(), Error> {
-    let outcome = bus.publish(vec![encode(decision)?]).await.into_iter().next();
-    match outcome {
+    let result = bus.publish(vec![encode(decision)?]).await.into_iter().next();
+    match result {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(Error::NotKept(error.to_string())),
         None => Err(Error::NotKept("it was not published".to_owned())),

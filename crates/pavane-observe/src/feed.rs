@@ -1,4 +1,4 @@
-//! Reads what a view is made of: declarations, events, dead letters, decisions, and how the consumers are.
+//! Reads the input of a view: declarations, events, dead letters, decisions, and the state of the consumers.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{Error, Update, update};
 
 /// Most messages in one batch of updates: applying one takes some milliseconds.
 const BATCH_MAX: usize = 4096;
-/// How often consumers and the stream's end are looked at.
+/// How often the consumers and the stream's end are read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads the streams of a deployment, from the beginning and then live.
 ///
-/// It only reads: it leaves nothing at the server, and nobody depends on it. Streams that don't exist yet are waited for.
+/// It only reads, and leaves nothing at the server. It waits for streams that don't exist yet.
 #[derive(Debug)]
 pub struct Feed {
     bus: JetStream,
@@ -28,19 +28,19 @@ pub struct Feed {
     events: Source,
     dead_letters: Source,
     audit: Source,
-    /// Events that were read and are not told yet: the dead letter of a redrive among them has to be fetched first.
+    /// Events that were read but not returned: a redrive among them needs its dead letter fetched first.
     untold: VecDeque<Stored>,
-    /// Those before them, told.
+    /// The updates of those before them.
     told: Vec<Update>,
     looks: tokio::time::Interval,
-    /// When the events stream was created, to notice another one of that name.
+    /// When the events stream was created, to notice a new one of that name.
     created: Option<Timestamp>,
-    /// The stream's end at the last look, and whether anything was read since.
+    /// The stream's last sequence at the last look, and whether anything was read since.
     last_end: Option<u64>,
     loaded: bool,
 }
 
-/// One stream: where reading is, and a reader while there is one.
+/// One stream: the position, and a reader while there is one.
 #[derive(Debug)]
 struct Source {
     stream: &'static str,
@@ -50,13 +50,13 @@ struct Source {
 }
 
 impl Feed {
-    /// Begins to read. What can't be read yet is tried again by [`next`](Self::next).
+    /// Begins to read. [`next`](Self::next) tries again what can't be read yet.
     pub fn new(bus: JetStream) -> Self {
         Self::filtered(bus, Vec::new())
     }
 
-    /// Reads only what is about one key, which the server finds by itself: for a look at one order among millions. Where a
-    /// saga has events about several keys, the others are missing.
+    /// Reads only messages about one key, which the server selects: for one order among millions. If a saga has events about
+    /// several keys, the others are missing.
     pub fn about(bus: JetStream, key: &Key) -> Self {
         let key = subject::encode(key);
         Self::filtered(bus, vec![format!("events.*.*.{key}"), format!("redrive.*.*.events.*.*.{key}")])
@@ -89,7 +89,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// When the bus can't be reached. Call it again, later: it goes on where it was.
+    /// When the bus can't be reached. Call it again later: it continues where it was.
     pub async fn next(&mut self) -> Result<Vec<Update>, Error> {
         if !self.loaded {
             return self.load().await;
@@ -97,7 +97,7 @@ impl Feed {
         if !self.untold.is_empty() {
             return self.tell().await;
         }
-        // What is declared explains what happened, so it is read first also where both began to be there after the start.
+        // Declarations explain events, so they are read first, also where both streams were created after the start.
         if let Some(stored) = self.declarations.rest().await? {
             return Ok(declarations(&stored));
         }
@@ -115,8 +115,8 @@ impl Feed {
         }
     }
 
-    /// Reads everything that is there, and returns it as one view's worth of updates: for a look at a moment, without
-    /// following. `apply` is given one batch after the other.
+    /// Reads everything that is there, without following: for a view of this moment. Calls `apply` with one batch after the
+    /// other.
     ///
     /// # Errors
     ///
@@ -129,13 +129,13 @@ impl Feed {
         Ok(())
     }
 
-    /// The next batch of what was there at the start. In this order, so that each is understood by what came before.
+    /// The next batch of what was there at the start, in an order in which each update is explained by those before.
     async fn load(&mut self) -> Result<Vec<Update>, Error> {
         if !self.untold.is_empty() {
             return self.tell().await;
         }
         if self.created.is_none() {
-            // The consumers first: what they have handled long ago then needs no second thought.
+            // The consumers first: events that they handled long ago then need no second judgement.
             let updates = self.look().await?;
             if !updates.is_empty() {
                 return Ok(updates);
@@ -159,18 +159,18 @@ impl Feed {
         self.look().await
     }
 
-    /// Tells the events that were read. Cancel-safe: what is not told yet waits.
+    /// Returns the updates of events that were read. Cancel-safe: the others stay for the next call.
     async fn tell(&mut self) -> Result<Vec<Update>, Error> {
         while let Some(stored) = self.untold.front() {
             self.told.push(if is_redrive(&stored.message) {
                 let letter = match letter_of(&stored.message) {
-                    // Boxed, because what asks the server is large, and this is seldom.
+                    // Boxed, because the future of a request is large and this is rare.
                     Ok(letter) => Box::pin(self.bus.stored(DEAD_LETTERS, letter)).await,
                     Err(_) => Ok(None),
                 };
                 match letter {
                     Ok(letter) => update::redrive(stored, letter.as_ref()),
-                    // It would not be another answer the next time.
+                    // The next attempt would get the same answer.
                     Err(pavane_bus::Error::Other(_)) => update::redrive(stored, None),
                     Err(error) => return Err(error.into()),
                 }
@@ -182,7 +182,7 @@ impl Feed {
         Ok(std::mem::take(&mut self.told))
     }
 
-    /// Looks at the consumers and the stream's end, and opens what could not be read before.
+    /// Reads the state of the consumers and the stream's end, and opens what could not be opened before.
     async fn look(&mut self) -> Result<Vec<Update>, Error> {
         let mut updates = Vec::new();
         let Some(report) = self.bus.stream_report(EVENTS).await? else { return Ok(updates) };
@@ -192,11 +192,11 @@ impl Feed {
         }
         self.created = Some(report.created);
         self.open().await?;
-        // A server that doesn't say the time says it with the next event.
+        // Where the server doesn't report its time, the next event has it.
         let Some(at) = report.at else { return Ok(updates) };
         let last_sequence = report.last_sequence;
-        // Where the last messages were deleted, silence tells that the end was reached. Among the events of one key there
-        // need not be the last one of all.
+        // Where the last messages were deleted, silence means that the end was reached. With one key only, the last event of all
+        // need not be among those read.
         let quiet =
             !self.events.has_more() && (self.last_end == Some(last_sequence) || !self.events.filters.is_empty());
         let (reached, loaded) = (self.events.after >= last_sequence || quiet, self.loaded);
@@ -231,8 +231,8 @@ impl Source {
         self.reader.as_ref().is_some_and(|reader| reader.remaining() > 0)
     }
 
-    /// What there is to read, as far as it is known; `None` when nothing is. What was there and is gone meanwhile, purged or
-    /// too old, is not waited for.
+    /// The rest of what was there at the start; `None` when everything was read. Messages that were purged or expired meanwhile
+    /// are not waited for.
     async fn rest(&mut self) -> Result<Option<Vec<Stored>>, Error> {
         const PATIENCE: Duration = Duration::from_secs(30);
         if !self.has_more() {
@@ -241,7 +241,7 @@ impl Source {
         timeout(PATIENCE, self.next()).await.ok().transpose()
     }
 
-    /// Waits for messages; for ever while there is no reader.
+    /// Waits for messages; never completes while there is no reader.
     async fn next(&mut self) -> Result<Vec<Stored>, Error> {
         let Some(reader) = &mut self.reader else { return std::future::pending().await };
         match reader.next(BATCH_MAX).await {

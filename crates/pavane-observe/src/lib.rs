@@ -1,9 +1,9 @@
 //! Where every saga is, what it waits for, from whom and since when: a view of the whole system, made from its streams alone.
 //!
-//! Nothing here is needed to run a system, and nothing that is observed depends on it. A [`Feed`] reads what the services
-//! left at the broker: what they declare about themselves, every event, every dead letter, and what people decided. A
-//! [`View`] folds it, in memory and within [`Limits`], and answers. The fold is pure: the same updates give the same view,
-//! whoever reads them, so the monitor and the command line say the same.
+//! Nothing here is needed to run a system, and nothing that is observed depends on it. A [`Feed`] reads what is
+//! stored at the broker: the services' declarations, every event, every dead letter, and what people decided. A
+//! [`View`] folds it, in memory and within [`Limits`], and answers. The fold is pure: the same updates give the same view
+//! to every reader, so the monitor and the command line say the same.
 //!
 //! ```no_run
 //! use pavane_bus::{JetStream, jetstream::Config};
@@ -23,24 +23,24 @@
 //!
 //! # What a saga waits for
 //!
-//! For each event, the reactions that run on it and declare what they answer. An answer is an event of the declared kind
-//! that this event led to; an outcome is answered by any outcome of that service. An undo is awaited once its trigger *and*
-//! the event of its step are there. A step whose undo was triggered may have been barred by that, and then says nothing:
-//! whether it was is only known once both have been handled. What has been handled is known from the consumers, and so is
-//! how far a reaction is that says nothing at all.
+//! For each event, it waits for the reactions that run on it and declare what they emit. An answer is an event of the declared
+//! kind that this event caused; for a decision, any outcome of that service counts. An undo is awaited once its trigger *and*
+//! the event of its step are there. A step whose undo was triggered may have been barred, and then emits nothing: that is only
+//! known once both were handled. The consumers' positions say what was handled, also by reactions that emit nothing.
 //!
-//! Time is the broker's. While events are still being read, it is the time of the last one read, so that catching up never
-//! looks like waiting. The clock of an awaited reaction stands still while its consumer is busy with events that came
-//! before: being last in a long queue is not being stuck.
+//! Time is the broker's. While events are still being read, it is the time of the last one read, so that catching up never looks
+//! like waiting. While an awaited reaction's consumer is busy with earlier events, no time passes for it: to be last in a long
+//! queue is not to be stuck.
 //!
 //! # Acting
 //!
-//! [`redrive`] gives dead letters to their reaction again, after a look at each; [`audit`] keeps who decided what and why.
+//! [`redrive`] delivers dead letters to their reaction again, after a check of each; [`audit`] records who decided what, and
+//! why.
 //!
 //! # Personal data
 //!
 //! A view keeps no bodies. [`event_at`] and [`dead_letter_at`] read one, [sealed](Sealed): it is shown without what the services
-//! declare as personal, or in full to somebody who says who they are and why.
+//! declare as personal, or in full to a person who gives a name and a reason.
 
 pub mod audit;
 mod error;

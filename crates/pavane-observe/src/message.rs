@@ -1,7 +1,7 @@
-//! One stored message, read when somebody looks at it: a view keeps no bodies.
+//! One stored message, read on demand: a view keeps no bodies.
 //!
-//! A body may hold personal data, so what is read is [sealed](Sealed): it is shown without it, or in full to somebody who says
-//! who they are and why, which is kept.
+//! A body may have personal data, so the message is [sealed](Sealed): it is shown without that, or in full to a person who gives
+//! a name and a reason, which are recorded.
 
 use std::fmt;
 
@@ -46,13 +46,13 @@ pub struct StoredMessage {
     pub text: Option<String>,
     /// The trace that the event belongs to, as 32 hexadecimal digits.
     pub trace: Option<String>,
-    /// Whether personal data, and what nobody declared, is left out.
+    /// Whether personal and undeclared values are left out.
     pub redacted: bool,
-    /// Why nothing of the body is shown, if so.
+    /// Why nothing of the body is shown, if nothing is.
     pub hidden: Option<String>,
 }
 
-/// A stored message that nobody has looked at yet.
+/// A stored message that was not shown yet.
 #[derive(Clone)]
 pub struct Sealed {
     stored: Stored,
@@ -84,7 +84,7 @@ impl Sealed {
         let message = &stored.message;
         let address = if is_letter { Address::of_letter(&message.subject) } else { None };
         let subject = address.map_or(message.subject.as_str(), |address| address.subject);
-        // What isn't where it says that it belongs may be anything.
+        // A message that isn't on its own subject may be anything.
         let event = codec::decode_on(subject, &message.headers, message.payload.clone(), usize::MAX).ok();
         Self { stored, event, is_letter }
     }
@@ -95,8 +95,7 @@ impl Sealed {
         Some(trace.trace_id().to_owned()).filter(|trace| !trace.is_empty())
     }
 
-    /// The message without personal data, going by what the event's owner declares. Where that can't be told, nothing of the
-    /// body is shown.
+    /// The message without personal data, as the event's owner declares it. Without a declaration, nothing of the body is shown.
     pub fn redacted(&self, view: &View) -> StoredMessage {
         let mut message = self.told();
         message.redacted = true;
@@ -116,7 +115,7 @@ impl Sealed {
         message
     }
 
-    /// The event without personal data, as it would be published; or why it can't be told what of it is.
+    /// The event without personal data, as it would be published.
     ///
     /// # Errors
     ///
@@ -127,11 +126,11 @@ impl Sealed {
         Ok(Envelope { meta: event.meta.clone(), body: fields.redact(&body).to_string().into() })
     }
 
-    /// The whole message, for somebody who says who they are and why: that is kept first.
+    /// The whole message, for a person who gives a name and a reason. These are recorded first.
     ///
     /// # Errors
     ///
-    /// When the decision can't be kept; nothing is shown then.
+    /// When they can't be recorded; nothing is shown then.
     pub async fn reveal(
         self,
         bus: &JetStream,
@@ -166,7 +165,7 @@ impl Sealed {
         }
     }
 
-    /// The body, and which fields of it may be shown; or why it can't be told.
+    /// The body, and which fields of it may be shown; or why that isn't known.
     fn body<'v>(&self, view: &'v View) -> Result<(&'v Fields, Value), String> {
         let event = self.event.as_ref().ok_or(UNREADABLE)?;
         let fields = view.fields(&event.meta.event).ok_or_else(|| {
@@ -179,7 +178,7 @@ impl Sealed {
 
 const UNREADABLE: &str = "it can't be read as an event";
 
-/// Whether a header is one of those that events, dead letters and the server have.
+/// Whether events, dead letters or the server have a header of this name.
 fn is_known(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     codec::header::ALL.contains(&name.as_str())

@@ -1,10 +1,10 @@
-//! Dead letters given to their reaction again, or discarded.
+//! Redrives dead letters, and discards them.
 //!
-//! A redrive is a message on `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction hears. It names the
-//! stored letter and says nothing else: the reaction fetches the letter and handles what is stored, so that whoever may redrive
-//! can't say an event. The event keeps its id, and the reaction's inbox knows the events that it has handled, so an effect never
-//! runs twice; the look at each letter before spares useless work and tells what will happen. Who did it and why is
-//! kept before anything is done.
+//! A redrive is a message on `redrive.<service>.<reaction>.<subject of the event>`, which only that reaction receives. It names the
+//! stored letter and has no body: the reaction fetches the letter and handles what is stored, so that the permission to redrive
+//! is not one to publish events. The event keeps its id, and the reaction's inbox knows the events that it has handled, so an
+//! effect never runs twice. Each letter is examined before: that spares useless redrives, and shows what each will do. Who
+//! redrives, and why, is stored before anything is published.
 
 mod run;
 
@@ -26,7 +26,7 @@ use crate::{
 
 pub use run::{Options, Progress, run};
 
-/// What is to be redriven, each letter looked at.
+/// The letters to redrive, each with what was found out about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ pub struct Plan {
     pub letters: Vec<Preflight>,
 }
 
-/// One dead letter, looked at before it is redriven.
+/// A dead letter, checked before a redrive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -48,7 +48,7 @@ pub struct Preflight {
     pub go: bool,
 }
 
-/// Something that speaks against a redrive.
+/// A reason against a redrive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", tag = "concern", content = "what")]
@@ -60,15 +60,15 @@ pub enum Concern {
     Unreadable(String),
     /// The reaction doesn't run on this event, or on this version of it.
     NotForIt(String),
-    /// No service declares the reaction, or its consumer doesn't hear redriven events.
+    /// No service declares the reaction, or its consumer doesn't get redrives.
     NobodyListens(String),
-    /// Somebody has decided about it already.
+    /// It was decided about before.
     Decided(String),
-    /// What the reaction answers to this event is there already.
+    /// The reaction's answer to this event exists already.
     AlreadyApplied(String),
-    /// When it gave up, the reaction told the saga so, and counted the event as handled.
+    /// When the reaction gave up, it emitted its failure event and counted the event as handled.
     SagaWasTold(String),
-    /// It is so old that the service may have forgotten whether it handled the event.
+    /// It is so old that the service may have deleted whether it handled the event.
     MayBeForgotten(String),
     /// The step's undo was triggered, so the step is barred or undone.
     Barred(String),
@@ -77,12 +77,12 @@ pub enum Concern {
 }
 
 impl Concern {
-    /// Whether it keeps the letter from being redriven, unless somebody insists. The others only tell what to expect.
+    /// Whether the letter is redriven only if the operator insists. The other concerns only say what to expect.
     pub const fn blocks(&self) -> bool {
         !matches!(self, Self::SagaEnded(_))
     }
 
-    /// Whether not even insisting helps.
+    /// Whether the letter is not redriven even then.
     pub const fn forbids(&self) -> bool {
         matches!(self, Self::Gone | Self::Unreadable(_) | Self::NobodyListens(_) | Self::MayBeForgotten(_))
     }
@@ -120,8 +120,8 @@ impl Plan {
         counts
     }
 
-    /// Looks at the letters themselves: whether each is still there and its body can be read. A plan from
-    /// [`View::plan`](crate::View::plan) knows the rest.
+    /// Checks the letters themselves: whether each is still there and its body can be read. [`View::plan`](crate::View::plan)
+    /// has checked the rest.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Redrives also what has concerns, except where that can't work.
+    /// Also redrives letters with concerns, except where that can't work.
     pub fn insist(&mut self) {
         for preflight in &mut self.letters {
             preflight.decide(true);
@@ -159,9 +159,8 @@ impl Preflight {
     }
 }
 
-/// Why an event can't be read, if it can't: headers and envelope must be in order, be on the event's own subject, and the body
-/// must be JSON. Whether it fits the
-/// contract is for the service to say.
+/// Why an event can't be read, if it can't: headers and envelope must be valid, the subject must be the event's own, and the
+/// body must be JSON. Whether the body fits the contract is for the service to check.
 fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
     if let Some(bytes) = message.headers.get(header::CUT) {
         let why = format!(
@@ -178,11 +177,11 @@ fn unreadable(message: &pavane_bus::Message) -> Option<Concern> {
     json.err().map(|error| Concern::Unreadable(format!("the body is not JSON: {error}")))
 }
 
-/// Lets a dead letter be: keeps who decided so and why, and deletes it.
+/// Discards a dead letter: records who decided so and why, and deletes it.
 ///
 /// # Errors
 ///
-/// When the decision can't be kept, or the letter can't be deleted; it then is still there.
+/// When the decision can't be stored, or the letter can't be deleted; it is then still there.
 pub async fn discard(
     bus: &JetStream,
     clock: &dyn Clock,

@@ -1,4 +1,4 @@
-//! What is told about sagas, reactions and dead letters: plain data, ready to be shown, exported or written as JSON.
+//! Reports about sagas, reactions and dead letters: plain data, to be shown, exported or written as JSON.
 //!
 //! Times are the broker's, except where a field says otherwise; durations are in milliseconds, as the names say.
 
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub use letter::{Action, DeadLetter, DeadLetterGroup, Decision, LetterFate};
 pub use system::{ConsumerFlow, EventFlow, Flow, Histogram, Metrics, Overview, ReactionFlow};
 
-/// Where a saga stands.
+/// The state of a saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum State {
-    /// On its way.
+    /// In progress.
     InProgress,
     /// It succeeded.
     Completed,
@@ -29,7 +29,7 @@ pub enum State {
     Stuck,
     /// Something that must be undone could not be: a person has to decide.
     NeedsReview,
-    /// A person said that nothing more has to happen.
+    /// A person decided that nothing more has to happen.
     Resolved,
 }
 
@@ -45,7 +45,7 @@ impl State {
         Self::Resolved,
     ];
 
-    /// The state as it is written.
+    /// The state's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InProgress => "in-progress",
@@ -64,18 +64,18 @@ impl State {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SagaSummary {
-    /// Which one.
+    /// Its id.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub saga: SagaId,
     /// The declared saga that it is, by its first event; `None` when none is declared.
     pub name: Option<String>,
-    /// What its first event is about: the order's number.
+    /// The key of its first event: the order's number.
     pub key: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// The last thing that happened: the event's name.
+    /// The name of its last event.
     pub step: String,
-    /// What it waits for and from whom, in a sentence; what is overdue first. `None` when it waits for nothing.
+    /// What it waits for and from whom, in a sentence; overdue waits first. `None` when it waits for nothing.
     pub waits_for: Option<String>,
     /// The services that it waits for.
     pub waits_on: Vec<String>,
@@ -89,7 +89,7 @@ pub struct SagaSummary {
     pub age_ms: u64,
     /// How many events it has.
     pub events: usize,
-    /// Dead letters about which nobody has decided.
+    /// Dead letters without a decision.
     pub dead_letters: usize,
 }
 
@@ -98,31 +98,31 @@ pub struct SagaSummary {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SagaReport {
-    /// It on one line.
+    /// Its summary.
     pub summary: SagaSummary,
-    /// The time that all this is true of.
+    /// The time of this report.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub as_of: Timestamp,
-    /// How long it may take at most; `None` when that isn't declared.
+    /// How long it may take; `None` when that isn't declared.
     pub within_ms: Option<u64>,
-    /// Its outcome; `None` as long as it has none.
+    /// Its outcome; `None` while it has none.
     pub outcome: Option<String>,
     /// When it ended: the outcome of a success, the last undo of a failure.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub ended_at: Option<Timestamp>,
     /// Its events, in the stream's order.
     pub timeline: Vec<TimelineEvent>,
-    /// Events beyond what is kept of one saga, which are not in the timeline.
+    /// Events that exceed the limit for one saga, and are not in the timeline.
     pub events_dropped: u64,
-    /// What it waits for, what is overdue first.
+    /// What it waits for; overdue waits first.
     pub outstanding: Vec<Outstanding>,
-    /// What was done and can be undone, and whether it was.
+    /// The steps that were done, and whether each was undone.
     pub effects: Vec<Effect>,
-    /// Its dead letters, those that somebody decided about included.
+    /// Its dead letters, with and without a decision.
     pub dead_letters: Vec<DeadLetter>,
     /// What people decided about it.
     pub decisions: Vec<Decision>,
-    /// What happened and isn't declared.
+    /// What happened without being declared.
     pub deviations: Vec<Deviation>,
 }
 
@@ -131,7 +131,7 @@ pub struct SagaReport {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TimelineEvent {
-    /// Where it is in the events stream; its body can be read there.
+    /// Its sequence in the events stream; its body can be read there.
     pub sequence: u64,
     /// Its id.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
@@ -142,9 +142,9 @@ pub struct TimelineEvent {
     pub version: u16,
     /// The service that emitted it.
     pub source: String,
-    /// The reaction or entry point that emitted it, as far as the declarations tell.
+    /// The reaction or entry point that emitted it, if the declarations show it.
     pub emitted_by: Option<String>,
-    /// The event that led to it.
+    /// The event that caused it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
     pub caused_by: Option<EventId>,
     /// When it was emitted, by its service's clock.
@@ -153,9 +153,9 @@ pub struct TimelineEvent {
     /// When the broker stored it.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub stored_at: Timestamp,
-    /// From the storing of its cause to its own: what the step took. `None` without a known cause.
+    /// How long the step took, from the storing of its cause to its own. `None` without a known cause.
     pub took_ms: Option<u64>,
-    /// What it is to the saga.
+    /// Its role in the saga.
     pub role: EventRole,
     /// How often it was stored again: published twice, or redriven.
     pub copies: u16,
@@ -163,21 +163,21 @@ pub struct TimelineEvent {
     pub redriven_to: Vec<String>,
 }
 
-/// What an event is to its saga.
+/// The role of an event in its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventRole {
-    /// It starts it.
+    /// It starts the saga.
     Start,
-    /// A step was done, which can be undone.
+    /// A step that can be undone was done.
     Step,
     /// A step was undone.
     Undo,
-    /// The outcome that it succeeded.
+    /// The outcome of a success.
     Completes,
-    /// The outcome that it failed.
+    /// The outcome of a failure.
     Aborts,
     /// Anything else.
     Other,
@@ -197,20 +197,20 @@ pub struct Outstanding {
     /// Its id.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
     pub on_id: Option<EventId>,
-    /// The events of which one is awaited; empty when the reaction just has to handle `on`.
+    /// The events of which one is awaited; empty when the reaction only has to handle `on`.
     pub awaits: Vec<String>,
-    /// It takes something back.
+    /// Whether it is an undo.
     pub undo: bool,
     /// Since when, by the broker's clock.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
-    /// How long already.
+    /// How long it has waited.
     pub waited_ms: u64,
-    /// How long that may take.
+    /// How long it may wait.
     pub stuck_after_ms: u64,
-    /// It takes longer than it may, or will never come.
+    /// Whether it has waited too long, or will never end.
     pub overdue: bool,
-    /// The dead letter because of which it will not come by itself.
+    /// The dead letter because of which the wait will not end by itself.
     pub dead_letter: Option<u64>,
     /// All of this in a sentence.
     pub sentence: String,
@@ -225,39 +225,39 @@ pub struct Effect {
     pub service: String,
     /// The step.
     pub step: String,
-    /// The event that says that it was done.
+    /// The event of the step.
     pub done: String,
     /// The sequence of that event.
     pub done_sequence: u64,
-    /// It calls something outside of the service's database.
+    /// Whether it calls something outside the service's database.
     pub external: bool,
-    /// The undo that takes it back.
+    /// The reaction that undoes it.
     pub undo: String,
-    /// What became of it.
+    /// Whether it was undone.
     pub fate: Fate,
 }
 
-/// What became of a step.
+/// Whether a step was undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fate {
-    /// It stands, and would be undone if the saga failed.
+    /// Not undone: it would be if the saga failed.
     Armed,
-    /// It stands for good, because the saga succeeded.
+    /// Not undone, and final: the saga succeeded.
     Kept,
     /// It is about to be undone.
     Undoing,
     /// It was undone.
     Undone,
-    /// Its undo has run as far as can be seen; it need not say anything.
+    /// Its undo has been handled as far as can be seen; it emits no event.
     Presumed,
     /// Its undo failed: a person has to decide.
     Failed,
 }
 
-/// Something that happened and isn't declared.
+/// Something that happened without being declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]

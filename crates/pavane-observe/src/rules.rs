@@ -1,4 +1,4 @@
-//! The declared choreography, compiled so that a saga's events can be judged quickly.
+//! The declared choreography, compiled for quick judgement of a saga's events.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ pub(crate) type Kind = u16;
 /// A reaction as a small number.
 pub(crate) type RuleId = u16;
 
-/// More types of events than this are taken for one.
+/// Event types beyond this number share one.
 const KINDS_MAX: usize = 10_000;
 
 /// What the services declare, and what follows from it.
@@ -35,16 +35,16 @@ pub(crate) struct Rule {
     pub(crate) effect: bool,
     pub(crate) role: Part,
     pub(crate) on: Vec<EventRef>,
-    /// Each group is answered by one of its events; a reaction that answers no group need not say anything.
+    /// The groups of which it must emit; a reaction without one need not emit anything.
     pub(crate) must: Vec<Group>,
     pub(crate) emitted: Vec<Kind>,
     pub(crate) gives_up: Option<Kind>,
 }
 
-/// A reaction's part in the step ledger.
+/// A reaction's part in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Nothing of it is ever undone.
+    /// It is never undone, and undoes nothing.
     Plain,
     /// A step; its undo, and the event that is undone.
     Step { undo: RuleId, done: Kind },
@@ -56,7 +56,7 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) awaits: Vec<Kind>,
-    /// An outcome is only emitted while the saga has none: any event of these will do, whoever led to it.
+    /// An outcome is only emitted while the saga has none: any event of these will do, whatever caused it.
     pub(crate) outcomes: Vec<Kind>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct SagaRule {
 }
 
 impl Rules {
-    /// Takes in a declaration. `false` when nothing changed.
+    /// Adds or replaces a declaration. `false` when nothing changed.
     pub(crate) fn declare(&mut self, declaration: Declaration) -> bool {
         let service = declaration.manifest.service.clone();
         if self.declarations.get(&service) == Some(&declaration) {
@@ -82,7 +82,7 @@ impl Rules {
         true
     }
 
-    /// Forgets a declaration. `false` when there was none.
+    /// Removes a declaration. `false` when there was none.
     pub(crate) fn withdraw(&mut self, service: &str) -> bool {
         let known = self.declarations.remove(service).is_some();
         if known {
@@ -201,7 +201,7 @@ impl Rules {
                 Emission::Outcome(events) => {
                     must.push(Group { outcomes: outcomes.clone(), ..self.group(events) });
                 }
-                // What may stay unsaid can't be waited for.
+                // What may be left out can't be waited for.
                 Emission::Maybe(_) | Emission::Scheduled(_) | _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! What is read from the streams, as far as a view needs it.
+//! The parts of the streams' messages that a view needs.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::{
     report::{DeadLetter, Decision, LetterFate},
 };
 
-/// The longest body that is looked at. What is longer was refused by the services, too.
+/// The longest body that is read. Services refuse longer ones, too.
 const PAYLOAD_MAX: usize = 64 << 20;
 
 /// One thing that was read, to be [applied](crate::View::apply) to a view.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Update {
-    /// A service said what it is.
+    /// A service published its declaration.
     Declared(Box<Declaration>),
     /// A service's declaration was removed.
     Undeclared(String),
     /// An event was stored.
     Event(Box<SeenEvent>),
-    /// Something was stored among the events that is none.
+    /// A message of the events stream is not an event.
     Unreadable {
         /// Its sequence in the events stream.
         sequence: u64,
@@ -42,25 +42,25 @@ pub enum Update {
     DeadLettersFrom(u64),
     /// A person decided something.
     Decision(Box<Decision>),
-    /// How the consumers of the events stream are.
+    /// The state of the consumers of the events stream.
     Consumers {
         /// When, by the server's clock.
         at: Timestamp,
         /// All of them.
         reports: Vec<ConsumerReport>,
     },
-    /// How far the events stream was.
+    /// The end of the events stream.
     End {
         /// When, by the server's clock.
         at: Timestamp,
-        /// The last sequence that it had given out.
+        /// Its last sequence.
         last_sequence: u64,
-        /// Everything up to there was read.
+        /// Whether everything up to there was read.
         reached: bool,
-        /// Everything that was in the streams when reading began was read.
+        /// Whether everything that was in the streams at the start was read.
         loaded: bool,
     },
-    /// The events stream was made anew: what was read before is gone.
+    /// The events stream was created again: what was read before is gone.
     Restarted,
 }
 
@@ -68,18 +68,18 @@ pub enum Update {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenEvent {
-    /// Where it is in the events stream.
+    /// Its sequence in the events stream.
     pub sequence: u64,
     /// When it was stored.
     pub stored_at: Timestamp,
     /// Everything but its body.
     pub meta: Meta,
-    /// The service and the reaction that it was redriven to; `None` for an event that everybody gets.
+    /// The service and the reaction that it was redriven to; `None` for an event to all.
     pub redriven_to: Option<(String, String)>,
 }
 
 impl SeenEvent {
-    /// An event that everybody gets.
+    /// An event to all reactions that run on it.
     pub const fn new(sequence: u64, stored_at: Timestamp, meta: Meta) -> Self {
         Self { sequence, stored_at, meta, redriven_to: None }
     }
@@ -92,7 +92,7 @@ impl SeenEvent {
     }
 }
 
-/// Reads a message of the events stream. A redrive is none that can be read alone: it only names a dead letter, see
+/// Reads a message of the events stream. A redrive can't be read alone, because it only names a dead letter: see
 /// [`Feed`](crate::Feed).
 pub fn event(stored: &Stored) -> Update {
     let Stored { sequence, at, message, .. } = stored;
@@ -102,7 +102,7 @@ pub fn event(stored: &Stored) -> Update {
     }
 }
 
-/// Reads a redrive, given the dead letter that it names: as the reaction takes it.
+/// Reads a redrive, given the dead letter that it names: as the reaction does.
 pub(crate) fn redrive(stored: &Stored, letter: Option<&Stored>) -> Update {
     let Stored { sequence, at, message, .. } = stored;
     let read = || {
@@ -121,7 +121,7 @@ pub(crate) fn redrive(stored: &Stored, letter: Option<&Stored>) -> Update {
     }
 }
 
-/// Reads a message of the stream of dead letters. `None` for what is none.
+/// Reads a message of the stream of dead letters. `None` for another message.
 pub fn dead_letter(stored: &Stored) -> Option<DeadLetter> {
     let Stored { sequence, at, message, .. } = stored;
     let Address { service, reaction, subject } = Address::of_letter(&message.subject)?;
@@ -150,7 +150,7 @@ pub fn dead_letter(stored: &Stored) -> Option<DeadLetter> {
     })
 }
 
-/// Reads a message of the bucket of declarations. `None` for what is none, or of another form than ours.
+/// Reads a message of the bucket of declarations. `None` for another message, or another version of the form.
 pub fn declaration(stored: &Stored) -> Option<Update> {
     let service = stored.message.subject.rsplit('.').next().unwrap_or_default();
     // A key-value bucket marks a removed key by an empty value.
@@ -158,7 +158,7 @@ pub fn declaration(stored: &Stored) -> Option<Update> {
         return Some(Update::Undeclared(service.to_owned()));
     }
     match serde_json::from_slice::<Declaration>(&stored.message.payload) {
-        // Only the service itself may write under its name, so only there it speaks for itself.
+        // Only the service itself may write under its name, so a declaration counts only there.
         Ok(declaration) if declaration.manifest.service != service => {
             tracing::warn!(service, says = declaration.manifest.service, "a declaration of another service is ignored");
             None
@@ -175,7 +175,7 @@ pub fn declaration(stored: &Stored) -> Option<Update> {
     }
 }
 
-/// Reads a message of the stream of decisions. `None` for what is none.
+/// Reads a message of the stream of decisions. `None` for another message.
 pub fn decision(stored: &Stored) -> Option<Update> {
     match audit::decode(&stored.message) {
         Ok(decision) => Some(Update::Decision(Box::new(decision))),

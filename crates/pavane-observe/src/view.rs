@@ -1,4 +1,4 @@
-//! The fold: updates go in, and every question about the system is answered from memory.
+//! The fold: updates go in, and questions about the system are answered from memory.
 
 mod assess;
 mod judge;
@@ -30,17 +30,17 @@ use sagas::Sagas;
 pub use letters::LetterFilter;
 pub use query::{Filter, Page};
 
-/// How much is kept. An event takes 48 bytes and a saga some 250, so the defaults stay below 250 MB.
+/// The limits of a view's memory. An event takes 48 bytes and a saga some 250, so the defaults stay below 250 MB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Events of all sagas together. Beyond that, ended sagas are forgotten, the oldest first; if there is none, open ones.
+    /// Events of all sagas together. Above that, ended sagas are dropped, the oldest first; if there is none, open ones.
     pub events_max: usize,
-    /// Sagas. Beyond that, as for events.
+    /// Sagas. Above that, as for events.
     pub sagas_max: usize,
-    /// Events of one saga; the later ones are counted only.
+    /// Events of one saga; later ones are only counted.
     pub events_per_saga_max: usize,
-    /// Dead letters; the oldest are forgotten.
+    /// Dead letters; the oldest are dropped.
     pub dead_letters_max: usize,
 }
 
@@ -50,17 +50,17 @@ impl Default for Limits {
     }
 }
 
-/// What changed since somebody asked.
+/// What changed since the last call.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Changes {
-    /// Sagas of which something was read.
+    /// Sagas about which something was read.
     pub sagas: Vec<SagaId>,
-    /// There were more than these: look at everything again.
+    /// Whether there were more: read everything again.
     pub more: bool,
 }
 
-/// Everything that is known about a system, from its streams.
+/// What is known about a system from its streams.
 #[derive(Debug)]
 pub struct View {
     limits: Limits,
@@ -76,19 +76,19 @@ pub struct View {
     changed: HashSet<SagaId>,
 }
 
-/// The time that the view is true of.
+/// The time of the view.
 #[derive(Debug, Default)]
 struct ViewClock {
     /// When the last event that was read was stored.
     last_event: Micros,
-    /// When the stream's end was last seen, if it had been read up to there.
+    /// When the stream's end was last read, if everything up to there had been read.
     end: Micros,
     sequence: u64,
     last_sequence: u64,
     loaded: bool,
 }
 
-/// Numbers that only grow.
+/// Counters that only grow.
 #[derive(Debug, Default)]
 struct Totals {
     events: u64,
@@ -107,11 +107,11 @@ impl Totals {
     }
 }
 
-/// More changed sagas than this are told as "look at everything".
+/// If more sagas change than this, the changes only say "more".
 const CHANGED_MAX: usize = 10_000;
 
 impl View {
-    /// A view of nothing.
+    /// An empty view.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -128,7 +128,7 @@ impl View {
         }
     }
 
-    /// Takes in what was read.
+    /// Adds what was read.
     pub fn apply(&mut self, updates: impl IntoIterator<Item = Update>) {
         for update in updates {
             self.apply_one(update);
@@ -137,8 +137,8 @@ impl View {
         self.sagas.forget_beyond(&self.limits);
     }
 
-    /// The time that everything which the view says is true of, by the broker's clock: now when everything was read, else
-    /// the time of the last event that was.
+    /// The time of everything that the view says, by the broker's clock: now when everything was read, else the time of the last
+    /// event that was.
     pub fn as_of(&self) -> Timestamp {
         time(self.now())
     }
@@ -149,7 +149,7 @@ impl View {
         Changes { sagas: self.changed.drain().take(CHANGED_MAX).collect(), more }
     }
 
-    /// What the services declare, put together.
+    /// The choreography of the declared services.
     pub fn choreography(&self) -> Choreography {
         self.rules.choreography()
     }
@@ -191,7 +191,7 @@ impl View {
             Update::Decision(decision) => self.decision(*decision),
             Update::Consumers { at, reports } => {
                 if self.lag.look(at, reports) {
-                    // What nobody could tell before may be known now, of ended sagas, too.
+                    // What was unknown before may be known now, also of ended sagas.
                     self.touched.extend(self.sagas.numbers());
                     self.refresh_touched();
                 }
@@ -282,7 +282,7 @@ impl View {
         }
     }
 
-    /// Another stream of that name: nothing of the old one is there any more.
+    /// A new stream of that name: nothing of the old one is there any more.
     fn restart(&mut self) {
         self.sagas = Sagas::default();
         self.rates = Rates::default();

@@ -1,4 +1,4 @@
-//! What is to happen in this process once a transaction has committed.
+//! Functions to call in this process after a transaction has committed.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use tracing::error;
 
-/// Functions to call, in order. Dropped uncalled with a transaction that doesn't commit.
+/// Functions to call, in order. Dropped with a transaction that doesn't commit, and then not called.
 #[derive(Default)]
 pub(crate) struct AfterCommit(Vec<Box<dyn FnOnce() + Send>>);
 
@@ -16,7 +16,7 @@ impl AfterCommit {
         self.0.push(Box::new(call));
     }
 
-    /// Calls them. What is committed stays committed: one that panics harms neither the others nor the caller.
+    /// Calls them. The commit has happened already, so a panic is caught: it affects neither the others nor the caller.
     pub(crate) fn run(self) {
         for call in self.0 {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {

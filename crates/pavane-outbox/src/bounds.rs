@@ -1,4 +1,4 @@
-//! What a service keeps to: how long it remembers, and how much may wait in its outbox.
+//! A service's bounds: how long it remembers sagas, and how much may wait in its outbox.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::Error;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// What a service keeps to. [`Db::keep_to`](crate::Db::keep_to) sets it.
+/// A service's bounds. [`Db::keep_to`](crate::Db::keep_to) sets them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "complete by nature")]
 pub struct Bounds {
-    /// How long ledger and outcomes of a saga are remembered. Default 45 days. A saga that is older has no memory: what needs it
-    /// is refused.
+    /// How long a saga's ledger rows and outcome are kept. Default 45 days. Steps, undos and decisions of an older saga are
+    /// refused.
     pub memory: Duration,
-    /// So many events may wait to be published before entry points refuse. Default 1,000,000.
+    /// How many events may wait to be published before entry points refuse. Default 1,000,000.
     pub outbox_rows: u32,
-    /// So long may the oldest of them have waited before entry points refuse. Default 24 hours.
+    /// How long the oldest of them may have waited before entry points refuse. Default 24 hours.
     pub outbox_age: Duration,
 }
 
@@ -28,17 +28,17 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// How old a saga may be for its memory to be asked. A little less than it lasts, as clocks differ and things take time.
+    /// How old a saga may be when its ledger or outcome is read: a little less than the memory, because clocks differ.
     pub fn askable(&self) -> Duration {
         self.memory.saturating_sub(Duration::from_hours(1).min(self.memory / 100))
     }
 
-    /// How old a saga may be when something that it scheduled happens. A day less than its memory lasts, for what follows.
+    /// How old a saga may be when something that it scheduled comes due: a day less than the memory, for the events that follow.
     pub fn schedulable(&self) -> Duration {
         self.memory.saturating_sub(DAY.min(self.memory / 10))
     }
 
-    /// Refuses to ask for the memory of a saga that has none any more.
+    /// Fails for a saga whose ledger and outcome may have been pruned.
     pub(crate) fn check_remembered(&self, cause: &Cause, now: Timestamp) -> Result<(), Error> {
         let age = age(cause, now);
         if age <= self.askable() {
@@ -47,7 +47,7 @@ impl Bounds {
         Err(Error::Forgotten { saga: cause.saga, age, memory: self.memory })
     }
 
-    /// Refuses to schedule what would happen to a saga that has no memory any more.
+    /// Fails when the event would come due after the saga's ledger and outcome may have been pruned.
     pub(crate) fn check_delay(
         &self,
         cause: &Cause,
@@ -63,17 +63,17 @@ impl Bounds {
     }
 }
 
-/// How old a saga is. One that starts later than now, by a clock that is ahead, is new.
+/// How old a saga is. Zero for one that starts in the future, by a clock that is ahead.
 fn age(cause: &Cause, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(cause.started)).unwrap_or_default()
 }
 
-/// When a saga started that an entry point goes on with.
+/// When the saga started that an entry point continues.
 pub(crate) fn started(saga: SagaId, at: Option<Timestamp>) -> Result<Timestamp, Error> {
     at.or_else(|| saga.time()).ok_or(Error::StartUnknown(saga))
 }
 
-/// A time as people say it.
+/// A duration, for error messages.
 pub(crate) fn days(time: Duration) -> String {
     const HOUR: u64 = 3600;
     match time.as_secs() {

@@ -1,4 +1,4 @@
-//! Connections that are closed, and not given back, when the database doesn't answer.
+//! Connections that are closed, and not returned to the pool, when the database doesn't answer.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,17 +7,17 @@ use sqlx_core::transaction::TransactionManager as _;
 
 use crate::{Database, Db, Dialect};
 
-/// A connection of the pool, which goes back to it when dropped, if the database still answers in time.
+/// A connection of the pool. When dropped it returns to the pool, if the database still answers in time.
 ///
-/// The pool alone would wait for the answer without end, and a database that vanished without a sign would cost it a
-/// connection each time.
+/// The pool alone would wait for that answer without a deadline, so a database that vanished would cost it a connection each
+/// time.
 #[derive(Debug)]
 pub struct Connection<DB: Database> {
     inner: PoolConnection<DB>,
     db: Db<DB>,
-    /// How often [connections were given up](Db::distrust) before it was taken from the pool.
+    /// How many times all [connections were given up](Db::distrust) before it was taken from the pool.
     taken_at: u64,
-    /// In the middle of something that can't be undone from outside.
+    /// In a state that can't be undone from outside.
     midway: bool,
 }
 
@@ -32,8 +32,8 @@ impl<DB: Database> Connection<DB> {
         self.midway = true;
         let mut begun = DB::TransactionManager::begin(&mut self.inner, Some(statement.clone())).await;
         if let Err(sqlx::Error::InvalidSavePointStatement) = begun {
-            // On SQLite the driver believes in a transaction until its own rollback works, which it never does for one that a
-            // handler ended by itself. With a transaction to roll back it does.
+            // On SQLite the driver believes in a transaction until its own rollback succeeds. A handler may have ended the
+            // transaction itself, and then there is nothing to roll back; so one is begun.
             DB::script(&mut self.inner, "begin").await?;
             DB::TransactionManager::rollback(&mut self.inner).await?;
             begun = DB::TransactionManager::begin(&mut self.inner, Some(statement)).await;
@@ -60,7 +60,7 @@ impl<DB: Database> DerefMut for Connection<DB> {
 impl<DB: Database> Drop for Connection<DB> {
     fn drop(&mut self) {
         if self.db.dialect() == Dialect::Sqlite {
-            // Nothing gets lost on the way there, and a connection may be the only one to a database in memory.
+            // No answer is lost within a process, and this may be the only connection to a database in memory.
             return;
         }
         if self.midway || self.taken_at != self.db.distrusts() {
@@ -70,10 +70,10 @@ impl<DB: Database> Drop for Connection<DB> {
         let (db, taken_at) = (self.db.clone(), self.taken_at);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Dropped midway, the connection is closed and the pool makes another.
+                // When it times out, the connection is closed and the pool opens another.
                 drop(tokio::time::timeout(db.answer_timeout(), returning).await);
                 if taken_at != db.distrusts() {
-                    // It came back just after the idle ones were closed.
+                    // It came back just after the idle connections were closed.
                     db.close_idle();
                 }
             });

@@ -2,7 +2,7 @@ use pavane_contract::{Cause, Envelope, EventId, SagaId, Timestamp, TraceContext}
 
 use crate::{Database, Db, Error, bounds::started};
 
-/// Where a transaction at the entry point stands: it starts a saga, or goes on with one.
+/// Whether a transaction at an entry point starts a saga or continues one.
 #[derive(Debug, Clone)]
 pub struct Correlation {
     saga: Option<SagaId>,
@@ -17,22 +17,23 @@ impl Correlation {
         Self { saga: None, started: None, event: None, trace: None }
     }
 
-    /// Goes on with a saga, from outside: a customer cancels, a person decides.
+    /// Continues a saga from outside: a customer cancels, a person decides.
     ///
-    /// The saga's id tells when it started. An id that is no UUID of version 7 doesn't, and beginning fails: whether the saga is
-    /// still remembered can't be known then. Say it with [`started_at`](Self::started_at).
+    /// A saga's id of UUID version 7 says when the saga started. With any other id, beginning the transaction fails, because
+    /// nobody can know whether the saga's ledger and outcome are still kept. Give the time with
+    /// [`started_at`](Self::started_at).
     pub const fn of(saga: SagaId) -> Self {
         Self { saga: Some(saga), started: None, event: None, trace: None }
     }
 
-    /// Says when the saga started, where its id doesn't tell: now, for one that starts here under an id of your own.
+    /// Sets when the saga started, for an id that doesn't say so: now, for a saga that starts here under an id of your own.
     #[must_use]
     pub const fn started_at(mut self, at: Timestamp) -> Self {
         self.started = Some(at);
         self
     }
 
-    /// Goes on with what an event started.
+    /// Continues the saga of an event.
     pub fn caused_by<E>(event: &Envelope<E>) -> Self {
         let Cause { saga, started, event, trace } = event.as_cause();
         Self { saga: Some(saga), started: Some(started), event, trace }

@@ -1,12 +1,12 @@
 use std::{fmt::Debug, future::Future, pin::Pin};
 
-/// A moment at which a process that dies leaves something half done.
+/// A moment at which a crash leaves something half done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CrashPoint {
     /// Everything is written, nothing committed. The transaction is open.
     BeforeCommit,
-    /// The transaction is committed; whoever waits for it doesn't know yet.
+    /// The transaction is committed; its caller doesn't know yet.
     AfterCommit,
     /// The relay has read a batch of rows; nothing of it is published yet.
     BeforePublish,
@@ -41,7 +41,7 @@ impl CrashPoint {
 
 /// What a test or a simulation does at crash points. Production has none.
 pub trait CrashPoints: Debug + Send + Sync + 'static {
-    /// A process reached a crash point. It goes on when this completes: at once, later, or never, in which case the process
-    /// has died there and its future is dropped.
+    /// A process reached a crash point. It goes on when the future completes, at once or later. Where it never completes, the
+    /// process has crashed there, and its future is dropped.
     fn reach(&self, point: CrashPoint) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

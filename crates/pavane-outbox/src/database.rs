@@ -56,10 +56,10 @@ mod sealed {
 
 /// A database that Pavane runs on: PostgreSQL, SQLite, or either of them chosen at run time (`sqlx::Any`).
 ///
-/// Sealed: it is the narrow seam that the framework's own SQL goes through, so that one text per dialect serves all
-/// three drivers. Your own SQL uses sqlx directly, on [`Tx::conn`](crate::Tx::conn).
+/// Sealed. The framework's own SQL goes through it, so that one text per dialect serves all three drivers. Your own SQL uses
+/// sqlx directly, on [`Tx::conn`](crate::Tx::conn).
 pub trait Database: sqlx::Database + sealed::Sealed {
-    /// The dialect, given the URL of the database.
+    /// The dialect of the database at a URL; `None` where this database can't open it.
     fn dialect(url: &str) -> Option<Dialect>;
 
     /// Runs a statement and returns how many rows it touched.
@@ -79,7 +79,7 @@ pub trait Database: sqlx::Database + sealed::Sealed {
     /// Runs a script of statements without placeholders.
     fn script(conn: &mut Self::Connection, sql: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
-    /// Brings a schema up to date. Where it is, this only reads, and so needs no right to make tables.
+    /// Runs the migrations that are missing. Where none is, this only reads, and needs no right to create tables.
     fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> impl Future<Output = Result<(), MigrateError>> + Send;
 
     /// Column `index` of a row, as text; `None` for null.
@@ -167,8 +167,8 @@ database!(sqlx::Any, |url| is_postgres(url).or_else(|| is_sqlite(url)), any::add
 
 /// Whether exactly these migrations have run.
 ///
-/// The migrator itself makes its table first, even where it is there, and PostgreSQL asks for the right to do so before it looks.
-/// What can't be read here is left for the migrator to judge.
+/// The migrator creates its table first, even where it exists, and PostgreSQL then asks for the right to create one.
+/// Where this can't be read, the migrator runs and reports the error.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 async fn is_up_to_date<C: sqlx::migrate::Migrate>(conn: &mut C, migrator: &Migrator) -> bool {
     let (Ok(None), Ok(applied)) =

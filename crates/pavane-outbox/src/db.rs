@@ -27,7 +27,7 @@ pub struct Db<DB: Database>(Arc<Inner<DB>>);
 struct Inner<DB: Database> {
     writers: Pool<DB>,
     readers: Pool<DB>,
-    /// Somebody else's, and not ours to close.
+    /// The pool is the user's and stays open.
     is_borrowed: bool,
     dialect: Dialect,
     answers: RwLock<Answers>,
@@ -36,14 +36,14 @@ struct Inner<DB: Database> {
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
     committed: Notify,
-    /// Why the relay of this process stands still until somebody does something about it.
+    /// Why the relay of this process publishes nothing until an operator acts.
     relay_trouble: Mutex<Option<String>>,
     bounds: RwLock<Bounds>,
     skew: Skew,
     full: Mutex<Option<Full>>,
 }
 
-/// What depends on how long the database may take to answer.
+/// What follows from the answer timeout.
 #[derive(Debug, Clone)]
 struct Answers {
     within: Duration,
@@ -64,11 +64,11 @@ impl<DB: Database> Clone for Db<DB> {
 }
 
 impl<DB: Database> Db<DB> {
-    /// Opens the database. Creates no tables: see [`migrate`](Self::migrate).
+    /// Opens the database. Creates no tables: call [`migrate`](Self::migrate).
     ///
     /// # Errors
     ///
-    /// When the URL isn't one that this database understands, or nothing answers there.
+    /// When this database can't open the URL, or nothing answers there.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let dialect = DB::dialect(&config.url).ok_or_else(|| Error::Url(redact(&config.url)))?;
         #[cfg(feature = "any")]
@@ -111,8 +111,8 @@ impl<DB: Database> Db<DB> {
         }))
     }
 
-    /// Refuses what would break a guarantee: a pooler that mixes up prepared statements, and commits that do not wait for the
-    /// disk. Whoever connects a service does so; a pool that was [handed in](Db::from_pool) may not even be connected before.
+    /// Fails where a guarantee would break: a pooler mixes up prepared statements, or commits don't wait for the disk.
+    /// `Service::connect` calls it. A pool that was [handed in](Db::from_pool) may open its first connection here.
     ///
     /// # Errors
     ///
@@ -131,13 +131,13 @@ impl<DB: Database> Db<DB> {
         .await
     }
 
-    /// Brings a schema of the framework up to date. On PostgreSQL its tables are in the first schema of the connections'
+    /// Runs the migrations of a schema of the framework's. On PostgreSQL the tables are created in the first schema of the
     /// `search_path`.
     ///
     /// # Errors
     ///
-    /// When a migration fails, or one that ran before was changed since. [`Error::Setting`] when the `search_path` leads to
-    /// tables in another schema.
+    /// When a migration fails, or was changed since it ran. [`Error::Setting`] when the `search_path` finds the tables in
+    /// another schema than its first.
     pub async fn migrate(&self, schema: &Schema) -> Result<(), Error> {
         if self.dialect() == Dialect::Postgres {
             tables::check_schema::<DB>(&mut *self.writer().await?, schema.table).await?;
@@ -185,17 +185,17 @@ impl<DB: Database> Db<DB> {
         self.clock().now().as_microsecond()
     }
 
-    /// Keeps to other bounds from now on. Whoever connects a service sets its own.
+    /// Sets the bounds. Connecting a service sets the service's own.
     pub fn keep_to(&self, bounds: Bounds) {
         *self.0.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
     }
 
-    /// What it keeps to.
+    /// Its bounds.
     pub fn bounds(&self) -> Bounds {
         *self.0.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails when a saga is so old that ledger and outcomes may have forgotten it: "nothing is known" would be taken for
+    /// Fails for a saga so old that its ledger and outcome may have been pruned: "nothing is known" must not be taken for
     /// "nothing was done".
     ///
     /// # Errors
@@ -213,13 +213,13 @@ impl<DB: Database> Db<DB> {
         self.0.full.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns what was known before.
+    /// Returns the measure before.
     pub(crate) fn set_full(&self, full: Option<Full>) -> Option<Full> {
         std::mem::replace(&mut *self.0.full.lock().unwrap_or_else(PoisonError::into_inner), full)
     }
 
-    /// The arguments of a statement that stores a time or compares with one. On PostgreSQL it asks the database for the time,
-    /// which all instances have in common; on SQLite the time is its last argument.
+    /// The arguments of a statement that stores a time or compares with one. On PostgreSQL the statement uses the database's
+    /// clock, which all instances share; on SQLite the time is its last argument.
     pub fn timed(&self, mut args: Vec<Arg>) -> Vec<Arg> {
         if self.dialect() == Dialect::Sqlite {
             args.push(self.now().into());
@@ -227,7 +227,7 @@ impl<DB: Database> Db<DB> {
         args
     }
 
-    /// Waits until a transaction that emitted something commits here. Remembers one commit that nobody waited for.
+    /// Waits until a transaction of this process that emitted something commits. A commit before the call counts, once.
     pub async fn committed(&self) {
         self.0.committed.notified().await;
     }
@@ -238,8 +238,8 @@ impl<DB: Database> Db<DB> {
         }
     }
 
-    /// Why the relay of this process publishes nothing until an operator does something about it; `None` when it does, or
-    /// another instance's publishes.
+    /// Why the relay of this process publishes nothing until an operator acts; `None` when it publishes, or another instance
+    /// does.
     pub fn relay_trouble(&self) -> Option<String> {
         self.0.relay_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -288,14 +288,14 @@ impl<DB: Database> Db<DB> {
         self.0.answers.read().unwrap_or_else(PoisonError::into_inner).within
     }
 
-    /// Gives PostgreSQL so long to answer from now on, instead of what it was [opened with](Config::answer_timeout). Whoever
-    /// connects a service to a pool of its own sets it.
+    /// Sets how long PostgreSQL may take to answer, in place of what this was [opened with](Config::answer_timeout).
+    /// `Service::connect_with` sets it for a pool that was handed in.
     pub fn answer_within(&self, limit: Duration) {
         *self.0.answers.write().unwrap_or_else(PoisonError::into_inner) = Answers::new(self.dialect(), limit);
     }
 
-    /// Whether the database can't be written to: a standby, or set so by an operator. Connections that were open are not used
-    /// again then, as they may lead to another server than a new one would.
+    /// Whether the database is read-only: it is a standby, or an operator set it so. If it is, connections that were open are
+    /// not used again, because new ones may lead to another server.
     ///
     /// # Errors
     ///
@@ -328,12 +328,12 @@ struct Pools<DB: Database> {
 
 #[cfg(feature = "postgres")]
 impl Db<sqlx::Postgres> {
-    /// The database behind a pool that is yours: its size, its TLS, its options, and the schema that its `search_path` says. Your
-    /// own code goes on using the pool. Nothing is asked of the database before the service connects.
+    /// A database behind a pool of yours, with its size, TLS and options, and the schema of its `search_path`. Your own code
+    /// goes on using the pool. No query runs before the service connects.
     ///
-    /// What Pavane needs of a connection it sets where a transaction begins, so it asks no hook of the pool. Give it two
-    /// connections or more: with one, whatever runs waits for whatever else does, and a handler that asks the pool for a
-    /// second one waits for itself.
+    /// Pavane sets what it needs of a connection where a transaction begins, and installs no hook in the pool. The pool needs
+    /// two connections or more: with one, everything waits for everything else, and a handler that takes a second one waits for
+    /// itself.
     ///
     /// # Examples
     ///
@@ -351,7 +351,7 @@ impl Db<sqlx::Postgres> {
     }
 }
 
-/// Turns times into the microseconds that are stored.
+/// A duration in microseconds, as it is stored.
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

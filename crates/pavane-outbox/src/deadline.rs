@@ -1,4 +1,4 @@
-//! How long PostgreSQL may take to answer, and what becomes of connections when it doesn't.
+//! How long PostgreSQL may take to answer, and what happens to connections when it doesn't.
 
 use std::{
     future::Future,
@@ -10,14 +10,13 @@ use tokio::time::timeout;
 
 use crate::{Connection, Database, Db, Dialect, Error};
 
-/// How often all connections that were open were given up. A connection remembers the number it was taken at.
+/// How many times all open connections were given up. A connection keeps the number at which it was taken.
 #[derive(Debug, Default)]
 pub(crate) struct Distrust(AtomicU64);
 
 impl<DB: Database> Db<DB> {
-    /// Does something with the database, or gives up when PostgreSQL doesn't answer within the
-    /// [timeout](crate::Config::answer_timeout). For waits that have no other end: a host that vanishes without a sign never
-    /// answers, and never breaks the connection either.
+    /// Runs `work`, and gives up when PostgreSQL doesn't answer within the [timeout](crate::Config::answer_timeout). It is for
+    /// waits that have no deadline of their own: a host that vanishes never answers, and never closes the connection either.
     ///
     /// # Errors
     ///
@@ -33,8 +32,7 @@ impl<DB: Database> Db<DB> {
         })
     }
 
-    /// Does what has its own statements in a transaction, for as long as it takes, unless the database is gone meanwhile: the
-    /// answer to one of them would never come.
+    /// Runs `work`, whose statements take as long as they take, unless the database is gone meanwhile.
     ///
     /// # Errors
     ///
@@ -51,7 +49,7 @@ impl<DB: Database> Db<DB> {
         }
     }
 
-    /// Waits until the database doesn't answer. Asks it now and then, on a connection of its own.
+    /// Completes when the database doesn't answer. It asks now and then, on a connection of its own.
     async fn gone(&self) -> Error {
         loop {
             tokio::time::sleep(self.answer_timeout() / 2).await;
@@ -60,18 +58,18 @@ impl<DB: Database> Db<DB> {
                 DB::Connection::connect_with(&options).await?.close().await?;
                 Ok(())
             };
-            // Any answer is one, also that there are too many connections.
+            // Any answer counts, even that there are too many connections.
             if let Err(error @ Error::NoAnswer(_)) = self.within(ask).await {
                 return error;
             }
         }
     }
 
-    /// Uses no connection again that is open now: they may lead to a host that is gone, or to a server that became read-only.
+    /// Stops using all connections that are open now: they may lead to a host that is gone, or to a server that became
+    /// read-only.
     ///
-    /// Idle ones are closed at once, and those in use here when they come back. One that other code has taken from a pool of
-    /// [its own](Db::from_pool) comes back as if nothing had happened, and is closed after the next failure. Call it inside the
-    /// runtime.
+    /// Idle ones are closed at once, those in use here when they are returned. A connection that other code has taken from a
+    /// pool of [its own](Db::from_pool) returns unnoticed, and is closed after the next failure. Call it inside the runtime.
     pub fn distrust(&self) {
         if self.dialect() == Dialect::Postgres {
             self.distrusted().0.fetch_add(1, Ordering::AcqRel);
@@ -79,12 +77,12 @@ impl<DB: Database> Db<DB> {
         }
     }
 
-    /// The number that a connection remembers.
+    /// How many times connections were given up so far.
     pub(crate) fn distrusts(&self) -> u64 {
         self.distrusted().0.load(Ordering::Acquire)
     }
 
-    /// Closes idle connections without a word: to take leave of a host that is gone could take for ever.
+    /// Closes idle connections without the protocol's goodbye, which a host that is gone would never read.
     pub(crate) fn close_idle(&self) {
         let pool = self.writers();
         for _ in 0..pool.size() {

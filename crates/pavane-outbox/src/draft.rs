@@ -1,10 +1,10 @@
-//! From an event to what is stored of it, with the checks that hold wherever it is emitted.
+//! From an event to its stored form, with the checks that every emission passes.
 
 use pavane_contract::{Cause, Envelope, Event, EventId, EventRef, Key, Meta, RawEnvelope};
 
 use crate::{Database, Db, Emissions, Error, trace};
 
-/// Fails unless the event is declared. `method` is the one that declares it.
+/// Fails for an event that isn't declared. `method` is the method that would declare it.
 pub(crate) fn check_declared<E: Event>(
     emissions: &Emissions,
     allowed: impl Fn(&Emissions, &EventRef) -> bool,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use pavane_choreography::Emission;
 use pavane_contract::EventRef;
 
-/// What one reaction or entry point declared that it emits. The transaction holds it to that.
+/// What one reaction or entry point declares that it emits. Its transactions may emit nothing else.
 #[derive(Debug, Clone)]
 pub struct Emissions {
     who: Arc<str>,
@@ -21,7 +21,7 @@ impl Emissions {
         Self::new(who, Vec::new())
     }
 
-    /// Who declared it.
+    /// The reaction or entry point that declared it.
     pub fn who(&self) -> &str {
         &self.who
     }
@@ -38,7 +38,7 @@ impl Emissions {
         self.any(event, |group| matches!(group, Emission::Scheduled(_)))
     }
 
-    /// What is wrong with what was emitted, if anything: the choreography is only worth checking if it is true.
+    /// What the emitted events lack or have too much, compared with the declaration; `None` when they fit.
     pub fn unmet(&self, emitted: &[EventRef]) -> Option<String> {
         self.groups.iter().find_map(|group| {
             let count = |event: &EventRef| emitted.iter().filter(|emitted| *emitted == event).count();

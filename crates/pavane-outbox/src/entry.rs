@@ -1,4 +1,4 @@
-//! A service's entry points as rows, for whoever emits from SQL: `pavane_emit` holds its callers to them.
+//! A service's entry points as rows. `pavane_emit` checks by them what its callers may emit.
 
 mod store;
 
@@ -13,9 +13,9 @@ struct Row<'m> {
     entry: &'m str,
     event: &'m str,
     version: u16,
-    /// Its subjects up to the key.
+    /// The event's subject, without the key.
     subject: String,
-    /// Names the schema of its body.
+    /// The value of `dataschema`.
     schema: String,
     emits: bool,
     schedules: bool,
@@ -23,9 +23,8 @@ struct Row<'m> {
 }
 
 impl<DB: Database> Db<DB> {
-    /// Writes which events a service's entry points declare, in place of what was written before. A service does so when it
-    /// starts; of several versions that run at once, the one that started last counts. Does nothing on SQLite, where nobody
-    /// asks.
+    /// Replaces the rows that say which events a service's entry points declare. A service calls it when it starts; where
+    /// several versions run at once, the one that started last counts. Does nothing on SQLite.
     ///
     /// # Errors
     ///
@@ -40,7 +39,7 @@ impl<DB: Database> Db<DB> {
     }
 }
 
-/// One row for each event, however many groups have it.
+/// One row for each event, even where several groups have it.
 fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
     let mut events: Vec<&EventRef> = groups.iter().flat_map(Emission::events).collect();
     events.sort();
@@ -57,7 +56,7 @@ fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
     events.into_iter().map(row).collect()
 }
 
-/// How long a service remembers sagas, and how much may wait, in microseconds and rows.
+/// The bounds as they are stored, in microseconds and rows.
 #[derive(Debug)]
 struct Limits {
     memory: i64,

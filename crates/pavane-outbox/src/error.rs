@@ -4,21 +4,21 @@ use pavane_contract::{EventRef, Key, SagaId, codec};
 
 use crate::{bounds::days, failure};
 
-/// Why a transaction can't do what was asked. Each reads after "failed to …: ".
+/// Why a transaction failed. Each reads after "failed to …: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The database failed.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
-    /// PostgreSQL lets nobody in: it isn't there, or not for us.
+    /// No connection to PostgreSQL: it isn't there, or refuses this user.
     #[error("no connection to {address} within {within:?}: start PostgreSQL there, or point DATABASE_URL elsewhere")]
     NoConnection {
-        /// Where it was looked for, without the password.
+        /// The address, without the password.
         address: String,
         /// How long it was tried.
         within: Duration,
-        /// What the last attempt ended with.
+        /// The error of the last attempt.
         #[source]
         cause: sqlx::Error,
     },
@@ -41,13 +41,13 @@ pub enum Error {
         /// What is wrong, and what would work.
         why: String,
     },
-    /// A statement failed in the transaction, and whoever ran it went on: nothing of the transaction can be committed.
+    /// A statement failed in the transaction, and the handler went on: nothing of the transaction can be committed.
     #[error(
         "a statement of the transaction failed and the error was not passed on, so PostgreSQL keeps nothing of the \
          transaction: return the error, or run what may fail in a savepoint, tx.conn().begin()"
     )]
     Aborted,
-    /// Whoever was given the transaction committed it or rolled it back with a statement of their own.
+    /// The handler committed the transaction or rolled it back by a statement of its own.
     #[error(
         "the handler ended its transaction itself, with a commit or rollback of its own: leave that to the framework; \
          for a savepoint, use tx.conn().begin()"
@@ -56,12 +56,12 @@ pub enum Error {
     /// A migration of the framework's tables failed.
     #[error("the framework's tables can't be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The URL isn't one of a database that Pavane runs on.
+    /// The URL is not one of a database that Pavane supports.
     #[error(
         "{0:?} is not a database URL understood here; use postgres://user:password@host/database or sqlite:file.db"
     )]
     Url(String),
-    /// The event isn't declared by whoever emits it.
+    /// The reaction or entry point that emits the event doesn't declare it.
     #[error("{who} does not declare that it emits {event}: add .{method}::<…>() to its line in the wiring table")]
     Undeclared {
         /// The reaction or entry point.
@@ -79,7 +79,7 @@ pub enum Error {
         /// Length of its key.
         bytes: usize,
     },
-    /// The saga is older than its memory, so what was done in it is no longer known.
+    /// The saga is older than its ledger and outcome are kept.
     #[error(
         "the saga {saga} started {} ago, and what it did is remembered for {}: decide by hand what has to be done, \
          or raise inbox_retention and relay.outcome_retention for the sagas to come",
@@ -94,7 +94,7 @@ pub enum Error {
         /// How long it is remembered.
         memory: Duration,
     },
-    /// An event is scheduled for when its saga is forgotten.
+    /// The event would come due after the saga's ledger and outcome may have been pruned.
     #[error(
         "{event} can't be scheduled in {}: the saga is {} old, and what it did is remembered for {}; use \
          {} at most, or raise inbox_retention and relay.outcome_retention",
@@ -115,19 +115,19 @@ pub enum Error {
         /// The longest delay that would work.
         longest: Duration,
     },
-    /// The id of a saga doesn't tell when it started.
-    #[error("the id {0} does not tell when the saga started, as it is no UUIDv7: say it with Correlation::started_at")]
+    /// The saga's id doesn't say when it started.
+    #[error("the id {0} does not say when the saga started, because it is no UUIDv7: use Correlation::started_at")]
     StartUnknown(SagaId),
-    /// More waits in the outbox than its limit allows. Nothing was done: try again when the broker is back.
+    /// More waits in the outbox than its limit. Nothing was written: try again when the broker is back.
     #[error("the outbox is full: {why}")]
     OutboxFull {
         /// What waits, and the limit.
         why: String,
     },
-    /// A transaction of the caller's can't be joined on SQLite, which has no trigger that waits for the commit.
+    /// A caller's transaction can't be joined on SQLite, which has no trigger that runs at the commit.
     #[error("a transaction of your own can be joined on PostgreSQL only: on SQLite let the entry point begin it")]
     NoGuest,
-    /// The connection isn't in a transaction, so what is emitted would be committed apart from the state that it tells of.
+    /// The connection is in no transaction, so the event would be committed apart from its state change.
     #[error(
         "the connection is in no transaction that sqlx began: begin one with pool.begin() or conn.begin(), and pass it as \
          &mut *tx"
@@ -150,7 +150,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// An error and what caused it, as one line. What an error repeats of its cause is said once.
+/// An error and its causes as one line. A cause that an error's text already has is not repeated.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
     for cause in successors(error.source(), |&cause| cause.source()) {

@@ -1,26 +1,26 @@
-//! What kind of failure an error of the database is.
+//! The kind of a database error.
 
 use std::borrow::Cow;
 
 use crate::{Dialect, Error};
 
-/// What to do about a failure of the database.
+/// What to do about a database error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever asks must decide about each")]
+#[expect(clippy::exhaustive_enums, reason = "each caller must decide about each")]
 pub enum Failure {
-    /// The database isn't there, or lets nobody in: wait for it. It says nothing about the statement.
+    /// The database isn't there, or refuses this user: wait for it. The statement itself may be fine.
     Unavailable,
-    /// The database can't be written to: as [`Unavailable`](Self::Unavailable), and connections that are open lead to the wrong
-    /// server. Use [others](crate::Db::distrust).
+    /// The database is read-only: as [`Unavailable`](Self::Unavailable), and open connections lead to the wrong server. Use
+    /// [others](crate::Db::distrust).
     ReadOnly,
-    /// Another transaction was in the way, and this one was rolled back to let it go on: try again at once.
+    /// The database rolled this transaction back in favour of another one: try again at once.
     Conflict,
     /// The statement failed, or took too long.
     Statement,
 }
 
 impl Failure {
-    /// What kind of failure an error is.
+    /// The kind of an error.
     #[expect(clippy::wildcard_enum_match_arm, reason = "what isn't known to be the database's is the statement's")]
     pub fn of(error: &sqlx::Error) -> Self {
         match error {
@@ -56,7 +56,7 @@ impl Failure {
 }
 
 impl Error {
-    /// What kind of failure it is. One of the framework's own statements that takes too long says nothing about who runs it.
+    /// The kind of this error. A time-out of one of the framework's own statements is not the handler's failure.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others say nothing about the database")]
     pub fn failure(&self) -> Failure {
         const QUERY_CANCELED: &str = "57014";
@@ -69,17 +69,17 @@ impl Error {
     }
 }
 
-/// Whether PostgreSQL refuses a statement because one before it in the transaction failed.
+/// Whether PostgreSQL refuses a statement because an earlier one of the transaction failed.
 pub(crate) fn is_aborted(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "25P02")
 }
 
-/// Whether a prepared statement isn't there, or is there already: somebody else uses the same connection.
+/// Whether a prepared statement is missing or exists already, because another client uses the same connection.
 pub(crate) fn is_poolers(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| ["26000", "42P05"].contains(&&*code))
 }
 
-/// Whether SQLite refuses to commit because there is no transaction: the only thing that its `commit` has no other code for.
+/// Whether SQLite refuses to commit because there is no transaction. That has no code of its own.
 pub(crate) fn is_no_transaction(error: &sqlx::Error, dialect: Dialect) -> bool {
     dialect == Dialect::Sqlite && code(error).is_some_and(|code| code == "1")
 }

@@ -1,4 +1,4 @@
-//! Events in a transaction that isn't ours: the user began it, and commits it.
+//! Events in a transaction that the user began and commits.
 
 mod store;
 
@@ -11,29 +11,29 @@ use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::
 
 /// Emits in a transaction that you began and commit. `PostgreSQL` only.
 ///
-/// Each event is written to a staging table at once, in your transaction; your commit moves it to the outbox, by a deferred
-/// constraint trigger. So there is nothing to call at the end and nothing to forget: commit, and what was emitted is published;
-/// roll back, or roll back to a savepoint, and what was emitted since is gone.
+/// Each event is written to a staging table at once, in your transaction. A deferred constraint trigger moves it to the outbox
+/// at your commit. So there is nothing to call at the end: commit, and the events are published; roll back, also to a
+/// savepoint, and they are gone.
 ///
-/// Your commit does not wake the relay, as it goes past the framework. An event waits for the relay's next look, at most
-/// [`poll_max`](crate::relay::Config::poll_max); wake it after the commit where that is too long.
+/// Your commit does not wake the relay. An event waits until the relay polls, at most
+/// [`poll_max`](crate::relay::Config::poll_max); where that is too long, wake the relay after the commit.
 ///
 /// The guest borrows the connection. Your own SQL goes through [`conn`](Self::conn), or to the transaction itself once the
 /// guest is no longer used.
 ///
 /// # Errors of the database
 ///
-/// An error of the database aborts your transaction, as any failed statement does on PostgreSQL: pass it on, or begin a
-/// savepoint before you emit. Where the event can't be moved at the commit (the disk is full, say), *your commit* fails with
-/// the database's error, whose context names `pavane_move_staged`, and nothing is committed. Any other error (an undeclared
-/// event, a key that is too long) is found before anything is sent, and leaves the transaction as it was.
+/// An error of the database aborts your transaction, as any failed statement does on PostgreSQL: return it, or set a savepoint
+/// before you emit. Where an event can't be moved at the commit (for example, the disk is full), *your commit* fails with the
+/// database's error, whose context names `pavane_move_staged`, and nothing is committed. Other errors (an undeclared event, a
+/// key that is too long) are found before anything is sent, and leave the transaction as it was.
 ///
 /// # Order
 ///
-/// The sequence of an event is given out at the commit: of two transactions that changed the same row, the one that commits
-/// first is published first. `set constraints all immediate` gives up that order, as it moves events at that moment; they
-/// still commit or roll back with the transaction. `prepare transaction` moves events as a commit does, and they are
-/// published after `commit prepared`.
+/// Events get their sequence at the commit. Of two transactions that changed the same row, the one that commits first is
+/// published first. `set constraints all immediate` gives up that order, because it moves events at that moment; they still
+/// commit or roll back with the transaction. `prepare transaction` moves events as a commit does, and they are published after
+/// `commit prepared`.
 #[derive(Debug)]
 pub struct Guest<'c, DB: Database> {
     conn: &'c mut DB::Connection,
@@ -43,13 +43,13 @@ pub struct Guest<'c, DB: Database> {
 }
 
 impl<DB: Database> Db<DB> {
-    /// Joins the transaction that a connection is in. It may emit what `emissions` declares.
+    /// Joins the transaction of a connection. It may emit what `emissions` declares.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTransaction`] when sqlx has begun none on this connection: what is emitted would be committed apart from the
-    /// state that it tells of. [`Error::NoGuest`] on SQLite. [`Error::OutboxFull`]. [`Error::StartUnknown`] when the saga's
-    /// start [isn't known](Correlation::of).
+    /// [`Error::NoTransaction`] when sqlx has begun none on this connection: the event would be committed apart from its state
+    /// change. [`Error::NoGuest`] on SQLite. [`Error::OutboxFull`]. [`Error::StartUnknown`] when the saga's start
+    /// [isn't known](Correlation::of).
     pub fn join<'c>(
         &self,
         conn: &'c mut DB::Connection,
@@ -67,7 +67,7 @@ impl<DB: Database> Db<DB> {
         Ok(Guest { conn, db: self.clone(), cause, emissions })
     }
 
-    /// Wakes the relay, in this process or in the instance that publishes: something was committed past the framework.
+    /// Wakes the relay, in this process or in the instance that publishes, after a commit that the framework did not make.
     pub fn nudge(&self) {
         self.announce_commit();
     }
@@ -99,7 +99,7 @@ impl<DB: Database> Guest<'_, DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga would be older by then than it is remembered.
+    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga's ledger and outcome may have been pruned by then.
     pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
@@ -113,8 +113,8 @@ impl<DB: Database> Guest<'_, DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit), and when the saga is older than outcomes are remembered. In a transaction that is repeatable
-    /// read or serializable, losing is a serialization failure (40001): roll back and try again.
+    /// As [`emit`](Self::emit), and when the saga is older than outcomes are kept. In a transaction that is repeatable read or
+    /// serializable, to lose is a serialization failure (40001): roll back and try again.
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;

@@ -1,4 +1,4 @@
-//! What the inbox, the relay and the test kit need of a transaction and of a database, and a service does not.
+//! What the inbox, the relay and the test kit need of a transaction and a database, and a service does not.
 //!
 //! Not a part of the public interface: it changes without notice.
 
@@ -9,16 +9,17 @@ use sqlx::Pool;
 pub use crate::crash_point::{CrashPoint, CrashPoints};
 use crate::{Backlog, Config, Database, Db, Emissions, Error, Tx, store};
 
-/// As [`Db::open`], on connections that are open already: a test kit tells them what time it is.
+/// As [`Db::open`], on connections that are open: a test kit's connections have a clock of its own.
 ///
 /// # Errors
 ///
-/// When the URL of the configuration isn't one that this database understands.
+/// When this database can't open the URL of the configuration.
 pub fn over<DB: Database>(pool: Pool<DB>, config: Config) -> Result<Db<DB>, Error> {
     Db::over(pool, config)
 }
 
-/// Goes on in the name of another event of the batch, and forgets what was emitted before (it stays in the transaction).
+/// Continues with another event of the batch: its cause, its emissions, and an empty list of emitted events. What was emitted
+/// before stays in the transaction.
 pub fn enter<DB: Database>(tx: &mut Tx<DB>, cause: Cause, emissions: Emissions) {
     tx.enter(cause, emissions);
 }
@@ -46,7 +47,7 @@ pub async fn prove<DB: Database>(tx: &mut Tx<DB>) -> Result<(), Error> {
     tx.prove().await
 }
 
-/// Marks a moment at which a process that dies leaves something half done. Does nothing in production.
+/// A moment at which a crash leaves something half done. Does nothing in production.
 pub async fn crash_point<DB: Database>(db: &Db<DB>, point: CrashPoint) {
     db.crash_point(point).await;
 }

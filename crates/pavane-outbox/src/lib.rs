@@ -1,9 +1,9 @@
-//! How an event *leaves* with the state change that it tells of.
+//! How an event *leaves* with its state change.
 //!
 //! A [`Tx`] is a local transaction that can also [`emit`](Tx::emit): the event becomes a row of the outbox, committed
-//! with the business rows or not at all. The [`Relay`](relay::Relay) publishes committed rows. So there is no event for a
-//! state that rolled back, and no state change whose event is never published. A [`Guest`] does the same in a transaction that
-//! the user began and commits, and the SQL function `pavane_emit` in one of any program's.
+//! with the business rows or not at all. The [`Relay`](relay::Relay) publishes committed rows. So no event is published for a
+//! state that rolled back, and no state change goes unpublished. A [`Guest`] emits in a transaction that the user began and
+//! commits, and the SQL function `pavane_emit` in a transaction of any program.
 //!
 //! See <https://microservices.io/patterns/data/transactional-outbox.html>.
 

@@ -15,21 +15,21 @@ use crate::{Database, Dialect, Statement};
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "written out as a constant by each crate with tables")]
 pub struct Schema {
-    /// The table that remembers which of them ran.
+    /// The table that records which of them ran.
     pub table: &'static str,
     /// Description and script of each.
     pub scripts: &'static [(&'static str, Statement)],
 }
 
-/// A migration as a script for a tool that isn't ours.
+/// A migration as a script for the user's tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
-    /// Which one it is of its schema's, counted from 1.
+    /// Its version, counted from 1.
     pub version: i64,
     /// What it is about.
     pub description: String,
-    /// Its statements, which belong into one transaction.
+    /// Its statements, to be run in one transaction.
     pub sql: String,
 }
 
@@ -69,10 +69,10 @@ pub const OUTBOX: Schema = Schema {
 };
 
 impl Schema {
-    /// The migrations as scripts for a tool that isn't ours, in the order in which they are to be run.
+    /// The migrations as scripts for the user's tool, in the order in which they are to be run.
     ///
-    /// Each does what the migration does and records that it ran, as [`Db::migrate`](crate::Db::migrate) does: a service that starts
-    /// later finds nothing to do, and needs no right to make tables.
+    /// Each also records that it ran, as [`Db::migrate`](crate::Db::migrate) does. A service that starts later has nothing to
+    /// migrate, and needs no right to create tables.
     pub fn exported(&self, dialect: Dialect) -> Vec<Exported> {
         let exported = self.migrations(dialect).map(|migration| Exported {
             version: migration.version,

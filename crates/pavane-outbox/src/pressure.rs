@@ -6,15 +6,15 @@ use tracing::{info, warn};
 
 use crate::{Database, Db, Error, metric, store};
 
-/// What waits in an outbox that is full.
+/// How full the outbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Full {
     why: String,
 }
 
 impl<DB: Database> Db<DB> {
-    /// Looks whether more waits in the outbox than [`Bounds`](crate::Bounds) allow. A running service does so every second:
-    /// each instance for itself, as the one whose relay publishes may be gone.
+    /// Measures whether more waits in the outbox than the [`Bounds`](crate::Bounds) allow. A running service calls it every
+    /// second. Each instance measures for itself, because the one whose relay publishes may be gone.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl<DB: Database> Db<DB> {
         Ok(())
     }
 
-    /// Fails when the outbox was full when it was [measured](Self::measure_outbox) last. Does no I/O.
+    /// Fails when the outbox was full at the last [measure](Self::measure_outbox). Does no I/O.
     ///
     /// # Errors
     ///

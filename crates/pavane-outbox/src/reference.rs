@@ -1,4 +1,4 @@
-//! How far the process's clock is off the one that retention goes by: `PostgreSQL`'s, or on SQLite the broker's.
+//! How far the process's clock differs from the reference: `PostgreSQL`'s, or on SQLite the broker's.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,10 +7,10 @@ use tracing::{info, warn};
 
 use crate::{Database, Db, Dialect, Error, metric, store};
 
-/// A clock that is kept by NTP differs by far less.
+/// Clocks kept by NTP differ by far less.
 const OFF_MAX: i64 = 60_000_000;
 
-/// What is known of the process's clock.
+/// How far the process's clock is off, if that is known.
 #[derive(Debug)]
 pub(crate) struct Skew(AtomicI64);
 
@@ -23,15 +23,15 @@ impl Default for Skew {
 impl Skew {
     const UNKNOWN: i64 = i64::MIN;
 
-    /// Microseconds that the other clock is ahead of ours.
+    /// How many microseconds the other clock is ahead of ours.
     fn get(&self) -> Option<i64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|skew| *skew != Self::UNKNOWN)
     }
 }
 
 impl<DB: Database> Db<DB> {
-    /// Compares the process's clock with the one that retention goes by: `PostgreSQL`'s own; on SQLite, `broker`'s, if that is
-    /// known. The relay does so now and then.
+    /// Compares the process's clock with the reference: `PostgreSQL`'s own; on SQLite `broker`'s time, if it is known. The relay
+    /// calls it now and then.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl<DB: Database> Db<DB> {
         Ok(())
     }
 
-    /// Says how far the process's clock is off, if that is more than a minute. Such a process prunes nothing.
+    /// How far the process's clock is off, as a sentence, if by more than a minute. Such a process prunes nothing.
     pub fn clock_trouble(&self) -> Option<String> {
         let skew = self.skew().get().filter(|skew| skew.abs() > OFF_MAX)?;
         let direction = if skew < 0 { "ahead of" } else { "behind" };
@@ -71,12 +71,12 @@ impl<DB: Database> Db<DB> {
         ))
     }
 
-    /// Whether the process's clock was compared, and is right enough for what is old to be forgotten.
+    /// Whether the process's clock was compared and differs little, so that old rows may be deleted.
     pub fn may_prune(&self) -> bool {
         self.skew().get().is_some_and(|skew| skew.abs() <= OFF_MAX)
     }
 
-    /// The time by the clock that retention goes by, as far as that is known.
+    /// The time by the reference clock, or by the process's while that isn't known.
     pub fn reference_now(&self) -> Timestamp {
         let now = self.now().saturating_add(self.skew().get().unwrap_or(0));
         Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX)

@@ -1,4 +1,4 @@
-//! What the broker refused for good, for an operator to look at and to send again when the cause is gone.
+//! Events that the broker refused for good: an operator looks at them, and sends them again when the cause is gone.
 
 mod store;
 
@@ -14,7 +14,7 @@ pub struct RefusedEvent {
     pub number: i64,
     /// Its id.
     pub id: EventId,
-    /// Where it was to go.
+    /// Its subject.
     pub subject: String,
     /// How many bytes its body has.
     pub bytes: i64,
@@ -25,7 +25,7 @@ pub struct RefusedEvent {
 }
 
 impl<DB: Database> Db<DB> {
-    /// The oldest events that the broker refused, so many at most.
+    /// The oldest events that the broker refused, at most `limit`.
     ///
     /// # Errors
     ///
@@ -34,8 +34,8 @@ impl<DB: Database> Db<DB> {
         self.within(store::refused(self, limit)).await
     }
 
-    /// Sends refused events again, those with these numbers: the relay takes them up by itself. Returns how many. A number that
-    /// is no refused event's is passed over.
+    /// Makes the refused events with these numbers unsent again, so that the relay publishes them. Returns how many. Other
+    /// numbers are ignored.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
-//! The relay: publishes what committed transactions left in the outbox.
+//! The relay: publishes the committed rows of the outbox.
 //!
-//! One relay publishes per database, whatever the number of instances: a lease in the database says which. Rows go out
-//! in the order of their commits, pipelined, under the event's id as message id; a row is marked once the broker has
+//! One relay publishes per database, whatever the number of instances: the holder of a lease in the database. Rows are published
+//! in the order of their commits, pipelined, with the event's id as message id. A row is marked once the broker has
 //! acknowledged it, and kept until the durability horizon has passed, because an acknowledgement does not mean that the
-//! broker has flushed it to disk. Whenever the connection was lost, and now and then anyway, the relay looks whether the
-//! broker still has what it acknowledged, and publishes again what it lost.
+//! broker has synced it to disk. After each reconnection, and at intervals, the relay checks whether the broker still has
+//! what it acknowledged, and publishes again what it lost.
 //!
 //! ```text
 //!               the lease is another's                    no rows
@@ -21,9 +21,9 @@
 //!                                                                    └───────────────────────────────┘
 //! ```
 //!
-//! Two things are in hand between two [turns](Relay::turn), and are in the database too, as unsent rows: `ahead`, which was read
-//! and not published, and `answers`, which was published and not recorded. Both are forgotten when the lease or
-//! the connection is lost: what isn't recorded is read again, and published again under the same id.
+//! Between two [turns](Relay::turn) the relay holds two things, which are unsent rows in the database too: `ahead` was read and
+//! not published, `answers` was published and not recorded. Both are dropped when the lease or the connection is lost. What
+//! isn't recorded is read again, and published again under the same id.
 
 mod answers;
 mod config;
@@ -55,17 +55,17 @@ pub struct Relay<DB: Database, B: Bus> {
     stream: Option<StreamState>,
     verified_at: i64,
     pruned_at: i64,
-    /// When timers were looked at last.
+    /// When due timers were last looked for.
     timers_at: i64,
     reconnects: u64,
-    /// Read while others were being published.
+    /// Rows that were read while others were being published.
     ahead: Vec<Unsent>,
-    /// About what the turn before published. Recorded with the read of the next rows, or while they are being published.
+    /// The broker's answers of the last turn. Recorded with the next read, or while the next rows are being published.
     answers: Answers,
 }
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// A relay that has done nothing yet.
+    /// A relay that hasn't taken the lease yet.
     pub fn new(db: Db<DB>, bus: B, config: Config) -> Self {
         let owner = pavane_contract::EventId::new(db.clock()).to_string();
         let reconnects = bus.health().reconnects;
@@ -86,13 +86,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
     }
 
-    /// Publishes one batch, if this relay is the one to do so. Cancel-safe: rows are marked only after the broker's
-    /// acknowledgement, and published again under the same id otherwise.
+    /// Publishes one batch, if this relay has the lease or can take it. Cancel-safe: rows are marked only after the broker's
+    /// acknowledgement; unmarked ones are published again under the same id.
     ///
-    /// PostgreSQL has the [timeout](crate::Config::answer_timeout) for each answer.
+    /// Each answer of PostgreSQL's may take the [timeout](crate::Config::answer_timeout).
     ///
-    /// While a batch is being published, the one before is marked and the one after it is read. The last of several batches is
-    /// marked by the turn after it, or by [`release`](Self::release).
+    /// While a batch is being published, the one before is marked and the one after is read. So the last batch is marked by the
+    /// next turn, or by [`release`](Self::release).
     ///
     /// # Errors
     ///
@@ -100,8 +100,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     pub async fn turn(&mut self) -> Result<Progress, Error> {
         let now = self.db.now();
         if self.lease.is_over(now) || self.is_reconnected() {
-            // Somebody else may have published since, or the broker may have lost what it acknowledged: what isn't marked is
-            // read again, and published again under the same id.
+            // Another relay may have published since, or the broker may have lost what it acknowledged. Unmarked rows are read
+            // again, and published again under the same id.
             self.forget();
         }
         if !self.hold_lease(now).await? {
@@ -157,7 +157,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(db.within(fire).await?)
     }
 
-    /// What is to be done now and then, however busy the relay is.
+    /// What is due at intervals, however busy the relay is.
     async fn maintain(&mut self, now: i64) -> Result<(), Error> {
         const TIMERS_EVERY: i64 = 100_000;
         if is_due(now, self.timers_at, TIMERS_EVERY) {
@@ -166,7 +166,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         self.prune_if_due(now).await
     }
 
-    /// Publishes rows, records what the broker said about those before, and reads those that come next, all at once.
+    /// Publishes rows, records the answers about the rows before, and reads the next rows, all at once.
     async fn publish(&mut self, rows: Vec<Unsent>, stream: StreamState) -> Result<Progress, Error> {
         self.window.measure(&rows);
         let (seqs, messages): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.seq, row.message)).unzip();
@@ -175,13 +175,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         let next = async { if self.window.was_filled { self.read(&under_way).await } else { Ok(Vec::new()) } };
         let started = self.db.now();
         self.db.crash_point(CrashPoint::BeforePublish).await;
-        let (outcomes, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
+        let (results, recorded, next) = tokio::join!(self.bus.publish(messages), self.record(before), next);
         self.db.crash_point(CrashPoint::AfterPublish).await;
         if self.db.now().saturating_sub(started) > micros(self.config.lease) / 8 {
             // The lease must not run out while a batch is under way.
             self.window.shrink();
         }
-        self.answers = Answers::of(seqs.into_iter().zip(outcomes), stream);
+        self.answers = Answers::of(seqs.into_iter().zip(results), stream);
         self.count(&self.answers);
         let (sent, refused) = (self.answers.sent.len(), self.answers.refused.len());
         if !recorded? {
@@ -189,8 +189,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             return Ok(Progress::Sent { sent, refused });
         }
         if self.is_reconnected() {
-            // The broker may have lost what it had acknowledged: look first, at the next turn. What it still has is a
-            // duplicate to it.
+            // The broker may have lost what it had acknowledged: the next turn checks first. Rows that it still has are
+            // duplicates to it.
             self.forget();
             return Ok(Progress::Sent { sent, refused });
         }
@@ -201,7 +201,8 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         };
         self.ahead.clear();
         if let PublishError::Denied(_) = cause {
-            // It waits for an operator, and what comes behind waits for it. From now on it goes alone, until it may.
+            // The row waits for an operator, and the rows after it wait for the row. Until it is permitted, rows go one at a
+            // time.
             self.window.close();
             self.stand_still(Some(cause.to_string()));
         }
@@ -209,7 +210,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Err(cause.into())
     }
 
-    /// Says why nothing is published until an operator does something about it, or that this is over.
+    /// Sets why nothing is published until an operator acts, or clears it.
     fn stand_still(&self, trouble: Option<String>) {
         if self.db.relay_trouble() == trouble {
             return;
@@ -219,7 +220,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         self.db.set_relay_trouble(trouble);
     }
 
-    /// Forgets what is neither published nor recorded. It is still in the outbox.
+    /// Drops what isn't published and recorded. It is still in the outbox.
     fn forget(&mut self) {
         self.ahead.clear();
         self.answers = Answers::default();
@@ -230,7 +231,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     }
 }
 
-/// Whether so many microseconds have passed since; or a clock that was put back can't tell.
+/// Whether `every` microseconds have passed since `last`. Also `true` when the clock was set back.
 fn is_due(now: i64, last: i64, every: i64) -> bool {
     now < last || now >= last.saturating_add(every)
 }

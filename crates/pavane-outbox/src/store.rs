@@ -1,4 +1,4 @@
-//! The SQL of transactions that emit, and of timers. The relay has its own.
+//! The SQL of transactions that emit, and of timers. The relay's is in `relay/store.rs`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct NewRow {
     pub(crate) payload: Bytes,
 }
 
-/// An event whose time has not come.
+/// An event that is to be published later.
 #[derive(Debug)]
 pub(crate) struct NewTimer {
     pub(crate) row: NewRow,
@@ -38,7 +38,7 @@ impl NewRow {
         })
     }
 
-    /// Rows by their columns, in this order: id, subject, headers, payload.
+    /// Rows as columns, in this order: id, subject, headers, payload.
     fn columns<'r>(rows: impl Iterator<Item = &'r Self> + Clone) -> Vec<Values> {
         vec![
             Values::Ids(rows.clone().map(|row| row.event_id.as_uuid()).collect()),
@@ -55,7 +55,7 @@ impl NewTimer {
         Ok(Self { row: NewRow::of(envelope)?, saga, event, due_in: micros(delay) })
     }
 
-    /// Timers by their columns: those of the [row](NewRow::columns), then saga, event and when it is due.
+    /// Timers as columns: those of the [row](NewRow::columns), then saga, event and due time.
     fn columns(timers: &[Self]) -> Vec<Values> {
         let mut columns = NewRow::columns(timers.iter().map(|timer| &timer.row));
         columns.push(Values::Ids(timers.iter().map(|timer| timer.saga.as_uuid()).collect()));
@@ -65,27 +65,27 @@ impl NewTimer {
     }
 }
 
-/// What stands in the outbox.
+/// How much is in the outbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backlog {
     /// Rows that wait to be published.
     pub unsent: i64,
-    /// Microseconds since the Unix epoch when the oldest of them was emitted, by the clock that retention goes by.
+    /// When the oldest of them was emitted, in microseconds since the Unix epoch, by the reference clock.
     pub oldest: Option<i64>,
     /// Rows that the broker refused.
     pub refused: i64,
-    /// Events whose time has not come.
+    /// Events that are to be published later.
     pub scheduled: i64,
 }
 
-/// Makes a connection of SQLite ready for [`begin`]'s statement.
+/// Prepares a connection of SQLite for [`begin`]'s statement.
 pub(crate) const MARKER: &str = "create temp table pavane_tx (open integer not null);";
 
-/// The statement that begins a transaction with a mark that ends with it, at no round trip more than a plain one.
+/// The statement that begins a transaction and sets a mark that disappears with the transaction, in one round trip.
 ///
-/// On PostgreSQL a statement that runs for longer than `limit` fails, and the server ends a transaction that does nothing
-/// for that long: its client may be gone without a sign, and others wait for its locks.
+/// On PostgreSQL a statement that runs for longer than `limit` fails, and so does a transaction that is idle for that long: its
+/// client may have vanished, and others wait for its locks.
 pub(crate) fn begin(dialect: Dialect, limit: Duration) -> String {
     let ms = limit.as_millis();
     match dialect {
@@ -93,17 +93,17 @@ pub(crate) fn begin(dialect: Dialect, limit: Duration) -> String {
             "begin; set local pavane.tx = 'open'; set local statement_timeout = {ms}; \
              set local idle_in_transaction_session_timeout = {ms}"
         ),
-        // The last mark goes before the transaction begins, or a rollback would bring it back. Taking the write lock at once:
-        // a read that is upgraded later can fail in the middle of a handler.
+        // The last mark is deleted before the transaction begins, or a rollback would restore it. `begin immediate` takes the
+        // write lock at once: a read that is upgraded later can fail in the middle of a handler.
         Dialect::Sqlite => {
             "delete from temp.pavane_tx; begin immediate; insert into temp.pavane_tx values (1)".to_owned()
         }
     }
 }
 
-/// Fails unless the connection is in the transaction that [`begin`] began, and it can be committed.
+/// Fails unless the connection is in the transaction that [`begin`] began, and that transaction can be committed.
 ///
-/// PostgreSQL lets no statement run in an aborted transaction. A transaction that was ended took the mark with it.
+/// PostgreSQL runs no statement in an aborted transaction. A transaction that has ended took the mark with it.
 pub(crate) async fn prove<DB: Database>(conn: &mut DB::Connection, dialect: Dialect) -> Result<(), Error> {
     const PROVE: Statement = Statement {
         postgres: "select 1::bigint where current_setting('pavane.tx', true) = 'open'",
@@ -113,33 +113,33 @@ pub(crate) async fn prove<DB: Database>(conn: &mut DB::Connection, dialect: Dial
     if rows.is_empty() { Err(Error::Ended) } else { Ok(()) }
 }
 
-/// Whether the database can't be written to.
+/// Whether the database is read-only.
 pub(crate) async fn is_read_only<DB: Database>(conn: &mut DB::Connection, dialect: Dialect) -> Result<bool, Error> {
     const READ_ONLY: &str =
         "select 1::bigint where pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'";
-    // SQLite has no standbys, and is asked all the same whether it answers. Neither reads a table.
+    // SQLite has no standbys; the query only finds out whether it answers. Neither query reads a table.
     const NEVER: &str = "select 1 where 0";
     let asked = if dialect == Dialect::Postgres { READ_ONLY } else { NEVER };
     Ok(!DB::fetch(conn, asked, Vec::new()).await?.is_empty())
 }
 
-/// Fails with [`Error::Pooler`] when something between here and PostgreSQL gives both connections the same one of its own, and
-/// mixes up what they prepared there: each calls its first statement alike.
+/// Fails with [`Error::Pooler`] when a pooler gives both connections the same server connection and mixes up their prepared
+/// statements: each driver connection names its first statement alike.
 pub(crate) async fn look_for_pooler<DB: Database>(
     one: &mut DB::Connection,
     other: &mut DB::Connection,
 ) -> Result<(), Error> {
     DB::fetch(one, "select 1::bigint", Vec::new()).await?;
     DB::fetch(other, "select 2::bigint", Vec::new()).await?;
-    // Again: the other one may have taken its place.
+    // Again: the other connection's statement may have replaced this one's.
     DB::fetch(one, "select 1::bigint", Vec::new()).await?;
     Ok(())
 }
 
-/// Fails where new tables would not go where the existing ones are, of which `table` is one: statements find tables in any
-/// schema of the connection's `search_path`, and make them in the first. PostgreSQL only.
+/// Fails where new tables would be created in another schema than the existing ones, of which `table` is one: statements find
+/// tables in any schema of the `search_path`, and create them in the first. PostgreSQL only.
 ///
-/// Those found in another schema are likely another service's, and two services in one inbox take each other's events for
+/// Tables in another schema are probably another service's, and two services that share an inbox take each other's events for
 /// handled.
 pub(crate) async fn check_schema<DB: Database>(conn: &mut DB::Connection, table: &str) -> Result<(), Error> {
     const LOOK: &str = "select current_setting('search_path'), current_schema()::text, \
@@ -158,7 +158,7 @@ pub(crate) async fn check_schema<DB: Database>(conn: &mut DB::Connection, table:
     Err(Error::Setting { setting: "search_path", value, why })
 }
 
-/// Fails where a commit doesn't wait for the disk: a crash of the server would forget what an event tells of.
+/// Fails where a commit doesn't wait for the disk: after a crash of the server, the state of a published event would be lost.
 pub(crate) async fn check_durability<DB: Database>(conn: &mut DB::Connection) -> Result<(), Error> {
     const WHY: &str = "a crash of PostgreSQL would forget commits whose events were published or acknowledged; use on, also for the \
                connections of the service's pool, its role and its database";
@@ -177,7 +177,7 @@ pub(crate) async fn now<DB: Database>(conn: &mut DB::Connection) -> Result<i64, 
 }
 
 /// Writes a transaction's events as one set, in the order in which they were emitted, if the transaction is the one that
-/// [`begin`] began. Outside it they would be committed at once.
+/// [`begin`] began. In no transaction they would be committed at once.
 pub(crate) async fn leave<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, rows: &[NewRow]) -> Result<(), Error> {
     const LEAVE: Statement = Statement {
         postgres: "with events as (insert into pavane_outbox (event_id, subject, headers, payload, emitted_at) \
@@ -190,13 +190,13 @@ pub(crate) async fn leave<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, 
                  select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), $2 \
                  from json_each($1) where exists (select 1 from temp.pavane_tx) order by key",
     };
-    // On SQLite a trigger enters them as unsent.
+    // On SQLite a trigger inserts them into `pavane_unsent`.
     let args = db.timed(vec![Arg::Rows(NewRow::columns(rows.iter()))]);
     let written = DB::execute(conn, LEAVE.on(db.dialect()), args).await?;
     if written == rows.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
-/// Writes events whose time has not come, as [`leave`] does.
+/// Writes events that are to be published later, as [`leave`] does.
 pub(crate) async fn schedule<DB: Database>(
     db: &Db<DB>,
     conn: &mut DB::Connection,
@@ -217,10 +217,10 @@ pub(crate) async fn schedule<DB: Database>(
     if written == timers.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
-/// Moves timers whose time has come to the outbox, in the caller's transaction. Returns how many.
+/// Moves due timers to the outbox, in the caller's transaction. Returns how many.
 ///
-/// The relay that deletes a timer writes its event: of two that do so at once, the second waits for the first one's transaction
-/// and then finds nothing to delete.
+/// Of two relays that move the same timer, the second one's delete waits for the first one's transaction, and then finds no
+/// row.
 pub(crate) async fn fire_timers<DB: Database>(
     db: &Db<DB>,
     conn: &mut DB::Connection,
@@ -250,14 +250,14 @@ pub(crate) async fn fire_timers<DB: Database>(
         };
         due.push((int::<DB>(row, 0)?, new));
     }
-    // A deletion returns its rows in no order.
+    // `delete … returning` has no order.
     due.sort_by_key(|(due_at, row)| (*due_at, row.event_id));
     let due: Vec<_> = due.into_iter().map(|(_, row)| row).collect();
     leave(db, conn, &due).await?;
     Ok(due.len())
 }
 
-/// In how many microseconds the next timer is due.
+/// How many microseconds until the next timer is due.
 pub(crate) async fn next_due<DB: Database>(db: &Db<DB>) -> Result<Option<i64>, Error> {
     const NEXT: Statement = Statement {
         postgres: "select min(due_at) - (select pavane_now()) from pavane_timer",
@@ -279,7 +279,7 @@ pub(crate) async fn prune_outcomes<DB: Database>(db: &Db<DB>, retention: Duratio
     Ok(DB::execute(&mut *db.writer().await?, PRUNE.on(db.dialect()), args).await?)
 }
 
-/// Takes the saga's only outcome. `false` when it has one.
+/// Inserts the saga's outcome. `false` when it has one.
 ///
 /// Two transactions that decide at once meet at the primary key: the second waits for the first to commit, and loses.
 pub(crate) async fn decide<DB: Database>(
@@ -297,7 +297,7 @@ pub(crate) async fn decide<DB: Database>(
     Ok(DB::execute(conn, DECIDE.on(db.dialect()), args).await? == 1)
 }
 
-/// How many rows wait to be published, counted up to `limit`, and for how many microseconds the oldest has.
+/// How many rows wait to be published, counted up to `limit`, and for how many microseconds the oldest has waited.
 pub(crate) async fn waiting<DB: Database>(db: &Db<DB>, limit: u32) -> Result<(i64, i64), Error> {
     const WAITING: Statement = Statement {
         postgres: "select (select count(*) from (select 1 from pavane_unsent limit $1) as counted), \
@@ -311,7 +311,7 @@ pub(crate) async fn waiting<DB: Database>(db: &Db<DB>, limit: u32) -> Result<(i6
     Ok((int::<DB>(row, 0)?, DB::int(row, 1)?.unwrap_or(0)))
 }
 
-/// Counts what stands in the outbox.
+/// Counts what is in the outbox.
 pub(crate) async fn backlog<DB: Database>(conn: &mut DB::Connection) -> Result<Backlog, Error> {
     const BACKLOG: &str = "select \
         (select count(*) from pavane_unsent), \

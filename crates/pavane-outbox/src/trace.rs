@@ -1,18 +1,18 @@
 //! Between the trace contexts that events carry and the spans of [`tracing`].
 //!
-//! An event carries the context of the span in which it was emitted, and its handling is a span below that: one trace
+//! An event carries the context of the span in which it was emitted, and its handling is a child of that span: one trace
 //! from the request to the last undo, through outbox and broker. Without the feature `otel`, or when nothing exports
-//! spans, a context is handed on as it came.
+//! spans, a context is passed on unchanged.
 
 use pavane_contract::TraceContext;
 use tracing::Span;
 
-/// The context that an event carries when it is emitted now: the current span's, or else what it inherits.
+/// The context that an event carries when it is emitted now: the current span's, or else the inherited one.
 pub fn current(inherited: Option<&TraceContext>) -> Option<TraceContext> {
     exported().or_else(|| inherited.cloned())
 }
 
-/// Puts a new span below the one that a context names, and records the trace's id in its field `trace`.
+/// Makes a new span a child of the one that a context names, and records the trace's id in its field `trace`.
 pub fn follow(span: &Span, parent: Option<&TraceContext>) {
     if span.is_disabled() {
         return;
@@ -25,7 +25,7 @@ pub fn follow(span: &Span, parent: Option<&TraceContext>) {
     }
 }
 
-/// Sets attributes of a span that are for an exporter only, and would make log lines long.
+/// Sets attributes that are for an exporter only, because they would make log lines long.
 pub fn describe<const N: usize>(span: &Span, attributes: impl FnOnce() -> [(&'static str, String); N]) {
     if !span.is_disabled() {
         set(span, attributes);
@@ -62,7 +62,7 @@ mod otel {
             return None;
         }
         let mut headers = HashMap::new();
-        // Writes nothing when the context isn't valid: when no exporter knows the span.
+        // Injects nothing when the context isn't valid: no exporter knows the span.
         TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
         let parent = headers.remove(header::TRACE_PARENT)?;
         let state = headers.remove(header::TRACE_STATE).filter(|state| !state.is_empty());
@@ -72,7 +72,7 @@ mod otel {
     pub(super) fn adopt(span: &Span, parent: &TraceContext) {
         let context = context(parent);
         if context.span().span_context().is_valid() {
-            // Fails only when nothing exports spans, or the span has begun, which it hasn't.
+            // Fails only when nothing exports spans, or when the span has started, which it hasn't.
             drop(span.set_parent(context));
         }
     }
@@ -88,7 +88,7 @@ mod otel {
         if let Some(state) = &trace.state {
             headers.insert(header::TRACE_STATE.to_owned(), state.clone());
         }
-        // Not below the current span: a run that handles many events is no part of any of their traces.
+        // Not a child of the current span: a run handles events of many traces.
         TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
     }
 }

@@ -7,8 +7,8 @@ use crate::{Connection, Database, Db, Dialect, Error, failure, store};
 
 /// A transaction on the service's database. Dropping it rolls back.
 ///
-/// PostgreSQL answers the `commit` of an aborted transaction with a rollback and no error, and the driver calls that a
-/// success. So nothing is committed here but what a statement has found alive.
+/// PostgreSQL answers the `commit` of an aborted transaction with a rollback and no error, and the driver reports success. So a
+/// transaction is committed only after a statement has shown that it is alive.
 #[derive(Debug)]
 pub(crate) struct Transaction<DB: Database> {
     conn: Connection<DB>,
@@ -39,7 +39,7 @@ impl<DB: Database> Transaction<DB> {
 
     /// Commits. The statement before this one proved that the transaction is alive.
     ///
-    /// On SQLite it may still turn out to have been committed: that left the mark where it was.
+    /// On SQLite the handler may have committed it: the mark is still there then.
     pub(crate) async fn commit_proved(mut self) -> Result<(), Error> {
         DB::TransactionManager::commit(&mut self.conn).await.map_err(|error| {
             if failure::is_no_transaction(&error, self.dialect) { Error::Ended } else { error.into() }

@@ -6,12 +6,12 @@ use crate::{
     CrashPoint, Database, Db, Emissions, Error, after_commit::AfterCommit, draft, store, transaction::Transaction,
 };
 
-/// What became of a decision.
+/// The result of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a lost decision emitted nothing; the caller must not act on it"]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Decision {
-    /// It is the saga's outcome now, and the event was emitted.
+    /// The event is now the saga's outcome, and was emitted.
     Won,
     /// The saga had an outcome before; nothing was emitted.
     Lost,
@@ -21,9 +21,9 @@ pub enum Decision {
 ///
 /// Owned, without a lifetime: it can be passed to any function and stored in any struct. Dropping it rolls back.
 ///
-/// Emitted events are buffered and written as one statement just before the commit. Their order is therefore given out
-/// while the transaction holds the locks of the rows it changed: two transactions about the same row publish in the
-/// order in which they commit.
+/// Emitted events are buffered and written as one statement just before the commit. They get their sequence while the
+/// transaction holds the locks of the rows that it changed, so two transactions about the same row publish in the order in
+/// which they commit.
 #[derive(Debug)]
 pub struct Tx<DB: Database> {
     inner: Transaction<DB>,
@@ -54,7 +54,7 @@ impl<DB: Database> Tx<DB> {
         self.cause.saga
     }
 
-    /// What led to it: the saga, the event before, the trace.
+    /// The cause of what it emits: the saga, the event before, the trace.
     pub const fn cause(&self) -> &Cause {
         &self.cause
     }
@@ -83,7 +83,7 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga would be older by then than it is remembered.
+    /// As [`emit`](Self::emit), and [`Error::TooLate`] when the saga's ledger and outcome may have been pruned by then.
     pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
         self.declared::<E>(Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
@@ -97,7 +97,7 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit), when the saga is older than outcomes are remembered, and when the database fails.
+    /// As [`emit`](Self::emit), when the saga is older than outcomes are kept, and when the database fails.
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         self.declared::<E>(Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
@@ -109,16 +109,16 @@ impl<DB: Database> Tx<DB> {
         }
     }
 
-    /// Calls a function once this transaction has committed: to wake whoever follows an order in this process, or to drop what a
-    /// cache has of it. Several are called in the order in which they were given.
+    /// Calls a function after this transaction has committed: to wake the requests that follow an order in this process, or to
+    /// drop a cached value. Several functions are called in the order in which they were given.
     ///
-    /// It is not called when the transaction is rolled back or fails, nor when nobody knows whether it committed. A handler
-    /// shares its transaction with those of other events: all their functions are called after the one commit, and when the
-    /// batch is undone and each event is handled by itself, none is called twice.
+    /// It is not called when the transaction rolls back or fails, nor when nobody knows whether it committed. A handler may
+    /// share its transaction with those of other events: all their functions are called after the one commit. When the batch is
+    /// rolled back and each event handled by itself, each function is called once.
     ///
     /// **It is not durable.** A process that dies between the commit and the call never makes it. What must happen is an
-    /// [event](Self::emit). The call comes before the broker learns that the event was handled, so it must be short and must
-    /// not block. A panic in it is logged, and does no other harm.
+    /// [event](Self::emit). The function is called before the event is acked, so it must be short and must not block. A panic
+    /// in it is logged, and has no other effect.
     ///
     /// # Examples
     ///
@@ -139,8 +139,8 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// [`Error::Aborted`] and [`Error::Ended`] when there is nothing left to commit. When the database fails: whether it
-    /// committed is then unknown; the inbox makes doing it again safe.
+    /// [`Error::Aborted`] and [`Error::Ended`] when there is nothing left to commit. When the database fails, nobody knows
+    /// whether it committed; the inbox makes a retry safe.
     pub async fn commit(mut self) -> Result<(), Error> {
         // Writing events proves that the transaction is alive. The last flush does it, or a statement of its own.
         if !self.flush().await? {
@@ -156,7 +156,7 @@ impl<DB: Database> Tx<DB> {
         Ok(())
     }
 
-    /// Undoes everything. Dropping does the same, a little later.
+    /// Rolls back. Dropping does the same, a little later.
     ///
     /// # Errors
     ///
@@ -210,13 +210,13 @@ impl<DB: Database> Tx<DB> {
         draft::check_declared::<E>(&self.emissions, allowed, method)
     }
 
-    /// A handler that emits without end must not fill the memory, nor make one statement of a million rows.
+    /// A handler that emits a million events must not fill the memory, nor make one statement of them.
     async fn flush_if_large(&mut self) -> Result<(), Error> {
         const ROWS: usize = 1000;
         if self.outbox.len() + self.timers.len() >= ROWS { self.flush().await.map(drop) } else { Ok(()) }
     }
 
-    /// Writes what was emitted. `false` when there was nothing to write.
+    /// Writes what was emitted since the last flush. `false` when there was nothing.
     async fn flush(&mut self) -> Result<bool, Error> {
         let any = !self.outbox.is_empty() || !self.timers.is_empty();
         if !self.outbox.is_empty() {

@@ -1,4 +1,4 @@
-//! A service whose every step is taken by hand.
+//! A service whose turns the test takes.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use pavane_outbox::relay::{self, Progress, Relay};
 
 use crate::VirtualClock;
 
-/// A service that was connected and is stepped by hand.
+/// A connected service whose turns the test takes.
 pub(crate) struct Actor<S, DB: Database, B: Bus> {
     pub(crate) consumers: Vec<Consumer<S, DB, B>>,
     pub(crate) relay: Relay<DB, B>,
@@ -54,7 +54,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
     ) -> Result<App<S, DB, B>, pavane::Error> {
         let mut config = Config::new("");
         config.relay = relay;
-        // Whoever moves the clock tries again; here nothing may wait for time to pass.
+        // The test moves the clock and tries again; here nothing may wait for time to pass.
         config.start_within = Duration::ZERO;
         service.connect_to(db, bus, config).await
     }
@@ -70,8 +70,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Actor<S, DB, B> {
 const BATCH_MAX: usize = 128;
 
 impl<S: Send + Sync + 'static, DB: Database> Actor<S, DB, Memory> {
-    /// Lets it handle and publish until nothing is left to do. Waits for what the broker delivers again later, by moving
-    /// its clock. Returns how long it is until the next timer is due.
+    /// Takes turns until nothing is left to do. For redeliveries it moves the clock. Returns how long it is until the next timer
+    /// is due.
     pub(crate) async fn rest(&mut self, bus: &Memory, clock: &VirtualClock) -> Result<Option<Duration>, Error> {
         // More than any service needs: 8 attempts of some hundred events.
         const ROUNDS: usize = 10_000;

@@ -35,7 +35,7 @@ impl VirtualClock {
         Self { state: Arc::new(State { micros: AtomicI64::new(Self::BEGINNING), random }), ahead: 0 }
     }
 
-    /// The same clock as somebody reads it whose watch is ahead.
+    /// The same clock with an offset, as a process with a wrong clock reads it.
     #[must_use]
     pub fn ahead(&self, by: Duration) -> Self {
         Self { state: Arc::clone(&self.state), ahead: self.ahead.saturating_add(micros(by)) }

@@ -19,7 +19,7 @@ pub struct DeadLetter {
     pub event: Option<RawEnvelope>,
     /// When the reaction failed first.
     pub first_failed_at: Timestamp,
-    /// Where it stands in the stream of dead letters.
+    /// Its sequence in the stream of dead letters.
     pub sequence: u64,
 }
 

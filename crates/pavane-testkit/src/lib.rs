@@ -1,4 +1,4 @@
-//! What Pavane's tests, and the tests of services built on it, are made with.
+//! The test kit for services built on Pavane, and for Pavane itself.
 //!
 //! - [`given`]: one service on a stage; events go in, events and rows come out, nothing waits.
 //! - [`fault_matrix`]: every reaction of one service under every fault, in one line.

@@ -26,10 +26,10 @@ use crate::{
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
-/// Runs every reaction of a service under every fault, and compares what is left behind with a run without faults.
+/// Runs every reaction of a service under every fault, and compares the result with a run without faults.
 ///
-/// `start` starts the service as its process would, once for each trial and again after each crash. What it makes is
-/// lost in a crash; what it only refers to (a simulated provider, say) survives, as another process would.
+/// `start` starts the service as its process would, once for each trial and again after each crash. What it makes is lost in a
+/// crash; what it only refers to (for example a simulated provider) survives, as another process would.
 ///
 /// The faults, each alone, for each reaction and each of its events:
 ///
@@ -221,7 +221,7 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         Some((step, self.example_for(step)?))
     }
 
-    /// The undo that takes a step back, and an example of what makes it run.
+    /// The undo of a step, and an example of what makes it run.
     fn undo<'a>(&'a self, manifest: &'a Manifest, step: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
         let undo = manifest.undo_of(step)?;
         Some((undo, self.example_for(undo)?))

@@ -51,11 +51,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         &self.db
     }
 
-    /// An entry point of the wiring table. Get it at start, so that a mistake is one at start.
+    /// Returns an entry point of the wiring table. Call it when the service starts, so that a wrong name fails there.
     ///
     /// # Panics
     ///
-    /// When the wiring table doesn't have it.
+    /// When the wiring table has no such entry point.
     pub fn entry(&self, point: &EntryPoint) -> Entry<DB> {
         let service = &self.manifest().service;
         let entry = self.entries().find(|(name, _)| *name == point.name());
@@ -75,7 +75,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         })
     }
 
-    /// Tells whether the service can do its work right now. Cheap to clone: give it to your `/readyz`.
+    /// Returns what tells whether the service can do its work right now. Cheap to clone: use it in your `/readyz`.
     pub fn readiness(&self) -> Readiness<DB, B> {
         Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone(), self.unread.clone())
     }
@@ -83,11 +83,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
     /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
     ///
-    /// A task that panics (a reaction's consumer, the relay, maintenance) is started anew; [`Readiness`] names it meanwhile.
+    /// A task that panics (a reaction's consumer, the relay, maintenance) is started again; [`Readiness`] names it until it
+    /// runs.
     ///
     /// # Errors
     ///
-    /// When a task panics again and again: it ends as at a shutdown then, and the process should end, too.
+    /// When a task panics again and again. The service has then stopped as at a shutdown, and the process should exit.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { declaration, state, db, bus, consumers, config, tasks, unread } = self;
         let service = declaration.manifest.service.clone();
@@ -118,7 +119,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         });
         let (of, until) = (db.clone(), stop.clone());
         keep(&mut running, &tasks, "the look at the outbox", move || pressure::run(of.clone(), until.clone()));
-        // It goes on while the handlers end, and is the last to stop.
+        // The relay runs on while the handlers end, and stops last.
         let mut relay = JoinSet::new();
         let (of, until) = ((db.clone(), bus.clone(), config.relay), drained.clone());
         keep(&mut relay, &tasks, "the relay", move || run_relay(of.clone(), until.clone()));
@@ -144,7 +145,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     }
 }
 
-/// Waits for the first task that fails; for ever when none does.
+/// Waits for the first task that fails; never completes when none does.
 async fn failed(tasks: &mut JoinSet<Result<(), Error>>) -> Error {
     while let Some(joined) = tasks.join_next().await {
         if let Err(error) = flat(joined) {
@@ -154,7 +155,7 @@ async fn failed(tasks: &mut JoinSet<Result<(), Error>>) -> Error {
     std::future::pending().await
 }
 
-/// What became of a task. That it panicked outside its supervision counts as a failure.
+/// The result of a task. A panic outside the supervisor counts as a failure.
 fn flat(joined: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
     joined.unwrap_or_else(|error| Err(Error::Task { task: "a task".to_owned(), cause: error.to_string() }))
 }
@@ -170,7 +171,7 @@ fn keep<F: Future<Output = ()> + Send + 'static>(
     running.spawn(async move { tasks.keep(name, start).await });
 }
 
-/// Relays until told to stop, and then publishes the rest.
+/// Runs the relay until `stop`, and then publishes the rest.
 async fn run_relay<DB: Database, B: Bus>((db, bus, config): (Db<DB>, B, relay::Config), stop: CancellationToken) {
     let mut relay = Relay::new(db, bus, config);
     tokio::select! {
@@ -181,7 +182,7 @@ async fn run_relay<DB: Database, B: Bus>((db, bus, config): (Db<DB>, B, relay::C
     publish_rest(&mut relay).await;
 }
 
-/// Publishes what the last handlers emitted. What can't be published now is published after the next start.
+/// Publishes what the last handlers emitted. What can't be published now goes out after the next start.
 async fn publish_rest<DB: Database, B: Bus>(relay: &mut Relay<DB, B>) {
     const PATIENCE: Duration = Duration::from_secs(5);
     let rest = async {
@@ -200,8 +201,8 @@ async fn publish_rest<DB: Database, B: Bus>(relay: &mut Relay<DB, B>) {
 
 /// Completes on SIGTERM or ctrl-C: what [`App::run_until`] usually waits for.
 ///
-/// The signals are caught from the call on, not from the first poll: one that comes while the service starts ends it in
-/// order, too. Call it inside the runtime.
+/// The signals are caught from this call on, not from the first poll, so one that comes while the service starts also ends it
+/// in order. Call it inside the runtime.
 ///
 /// # Panics
 ///
@@ -217,7 +218,7 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     }
 }
 
-/// Waits for a signal; for ever when it can't be caught.
+/// Waits for a signal; never completes when it can't be caught.
 async fn next(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

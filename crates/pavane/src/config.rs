@@ -12,29 +12,29 @@ use crate::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The NATS server: where it is, how to log in, TLS, what the account there is like. Its `service` and `connect_within` are set
+    /// The NATS server: its address, the login, TLS, and the settings of its account. `service` and `connect_within` are set
     /// from the service's name and from `start_within`.
     pub nats: jetstream::Config,
-    /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Not used by a service that is given
-    /// [its database](crate::database::Service::connect_with).
+    /// `postgres://…` or `sqlite:file.db`. Default `sqlite:<service>.db`. Ignored by
+    /// [`Service::connect_with`](crate::database::Service::connect_with), which is given a database.
     pub database_url: Option<String>,
     /// The streams.
     pub topology: Topology,
     /// The relay.
     pub relay: relay::Config,
-    /// How long handled events and ledger entries are remembered. Default 45 days: longer than an event can live, which is
-    /// as a dead letter and then, redriven, in the events stream again; or an old one could be handled a second time.
+    /// How long handled events and ledger entries are kept. Default 45 days. It must be longer than an event can live (in the
+    /// events stream, then as a dead letter, then redriven in the events stream again), or an old event could be handled twice.
     pub inbox_retention: Duration,
-    /// How long PostgreSQL may take to answer, before it counts as gone: its connections are closed, and what waited for it is
-    /// tried again, here or by another instance. Its statements may not take longer either. Default 30 s.
+    /// How long PostgreSQL may take to answer. After that its connections are closed, and what waited for them is tried again,
+    /// here or by another instance. A statement may not take longer either. Default 30 s.
     pub database_timeout: Duration,
-    /// So many events may wait to be published before entry points refuse and reactions pause: while NATS is away, the database
-    /// must not fill up. Default 1,000,000.
+    /// How many events may wait to be published. Above that, entry points refuse and reactions pause, so that the database
+    /// doesn't fill up while NATS is away. Default 1,000,000.
     pub outbox_rows: u32,
-    /// So long may the oldest of them have waited. Default 24 hours.
+    /// How long the oldest of them may have waited. Default 24 hours.
     pub outbox_age: Duration,
-    /// How long a start tries to reach the NATS server, and to create streams and consumers there, while it is unavailable: it
-    /// starts beside us, its cluster is forming, a leader died. Default 1 minute.
+    /// How long a start tries to reach the NATS server and to create streams and consumers, while the server is unavailable: it
+    /// is starting too, its cluster is forming, or its leader died. Default 1 minute.
     pub start_within: Duration,
     /// How long running handlers may take at shutdown. Default 20 s.
     pub shutdown_patience: Duration,
@@ -43,7 +43,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults.
+    /// The defaults, for a NATS server.
     pub fn new(nats_url: impl Into<String>) -> Self {
         Self {
             nats: jetstream::Config::new(nats_url, String::new()),
@@ -60,22 +60,22 @@ impl Config {
         }
     }
 
-    /// With the URL of the service's own database.
+    /// Sets the URL of the service's own database.
     #[must_use]
     pub fn database(mut self, url: impl Into<String>) -> Self {
         self.database_url = Some(url.into());
         self
     }
 
-    /// The same, in a namespace: systems that share an account have different ones, and see nothing of each other. Letters,
-    /// digits and `-`.
+    /// Sets the namespace. Systems that share a NATS account have different ones, and see nothing of each other. Letters, digits
+    /// and `-`.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.nats.namespace = Some(namespace.into());
         self
     }
 
-    /// The defaults, changed by the environment:
+    /// The defaults, overridden by environment variables:
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
@@ -89,7 +89,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When a variable can't be used; the message names it and its value.
+    /// When a variable has a value that can't be used; the error names both.
     pub fn from_env() -> Result<Self, Error> {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let mut config = Self::new(String::new());
@@ -121,7 +121,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What the service keeps to.
+    /// The bounds that the database enforces.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             memory: self.inbox_retention.min(self.relay.outcome_retention),
@@ -198,7 +198,7 @@ impl Config {
     }
 }
 
-/// A stream's limit. One of zero would be none to the server.
+/// A stream's limit in bytes. Zero is refused: the server takes it for no limit.
 fn bytes(setting: &'static str, var: impl Fn(&str) -> Option<String>) -> Result<Option<u64>, Error> {
     let Some(value) = var(setting) else { return Ok(None) };
     match value.parse() {

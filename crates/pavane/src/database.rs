@@ -1,4 +1,5 @@
-//! What depends on a database, with the database as a parameter: for code that serves all of them, as a test kit does.
+//! What depends on a database, with the database as a type parameter. It is for code that serves all databases, such as a test
+//! kit.
 //!
 //! A service takes these names, without a parameter, from the module of its database.
 
@@ -17,17 +18,17 @@ macro_rules! names {
         pub type Db = crate::database::Db<$database>;
         /// A local transaction that may emit events: business rows and outbox rows commit together or not at all.
         pub type Tx = crate::database::Tx<$database>;
-        /// What an effect is given for its call: the idempotency key, the time that is left, and the service's database for reading.
+        /// What an effect's call gets: the idempotency key, the time that is left, and the service's database for reading.
         pub type Call<'a> = crate::database::Call<'a, $database>;
-        /// A transaction that its user began and commits, joined to emit events in it. On PostgreSQL only.
+        /// Emits events in a transaction that the user began and commits. PostgreSQL only.
         pub type Guest<'c> = crate::database::Guest<'c, $database>;
         /// A service: its state, and its part of the choreography as a table.
         pub type Service<S> = crate::database::Service<S, $database>;
         /// A connected service, ready to run.
         pub type App<S, B = JetStream> = crate::database::App<S, $database, B>;
-        /// A place where events enter from outside. Cheap to clone: give it to your request handlers.
+        /// A place where events enter from outside. Cheap to clone: pass it to your request handlers.
         pub type Entry = crate::database::Entry<$database>;
-        /// Tells whether a service can do its work right now. Cheap to clone: give it to your `/readyz`.
+        /// Tells whether a service can do its work right now. Cheap to clone: use it in your `/readyz`.
         pub type Readiness<B = JetStream> = crate::database::Readiness<$database, B>;
     };
 }

@@ -2,7 +2,7 @@ use pavane_choreography::Emission;
 use pavane_contract::{EventSet, personal::EventFields};
 use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 
-/// Names an entry point: a constant of the service, for its wiring table and for whatever serves it.
+/// The name of an entry point: a constant of the service, used in its wiring table and where its requests are served.
 ///
 /// # Examples
 ///
@@ -25,7 +25,8 @@ use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
 pub struct EntryPoint(&'static str);
 
 impl EntryPoint {
-    /// Names it. The name is part of the manifest, and of what those who [emit from SQL](crate::database::Guest) write.
+    /// Names an entry point. The name is part of the manifest, and of each document that is [emitted from
+    /// SQL](crate::database::Guest).
     pub const fn new(name: &'static str) -> Self {
         Self(name)
     }
@@ -36,7 +37,7 @@ impl EntryPoint {
     }
 }
 
-/// A place where events enter from outside. Cheap to clone: give it to your request handlers.
+/// A place where events enter from outside. Cheap to clone: pass it to your request handlers.
 #[derive(Debug)]
 pub struct Entry<DB: Database> {
     db: Db<DB>,
@@ -58,18 +59,18 @@ impl<DB: Database> Entry<DB> {
     ///
     /// # Errors
     ///
-    /// When no connection is free in time or the database doesn't answer, the [outbox is full](Error::OutboxFull), or when the
-    /// saga started [isn't known](Correlation::of).
+    /// When no connection is free in time, the database doesn't answer, the [outbox is full](Error::OutboxFull), or the saga's
+    /// start [isn't known](Correlation::of).
     pub async fn begin(&self, correlation: Correlation) -> Result<Tx<DB>, Error> {
         self.db.check_room()?;
         self.db.begin(correlation, self.emissions.clone()).await
     }
 
-    /// Joins a transaction that you began, and that you commit: what is emitted there is published once you have committed it,
-    /// and there is nothing to call at the end. PostgreSQL only. See [`Guest`].
+    /// Joins a transaction that you began and that you commit. What is emitted in it is published after your commit; there is no
+    /// other call to make. PostgreSQL only. See [`Guest`].
     ///
-    /// Your commit does not wake the relay: an event waits for its next look, at most `relay.poll_max`. [`nudge`](Self::nudge)
-    /// after the commit where that is too long.
+    /// Your commit does not wake the relay, so an event waits until the relay polls, at most `relay.poll_max`. Where that is too
+    /// long, call [`nudge`](Self::nudge) after the commit.
     ///
     /// # Errors
     ///
@@ -94,14 +95,14 @@ impl<DB: Database> Entry<DB> {
         self.db.join(conn, correlation, self.emissions.clone())
     }
 
-    /// Wakes the relay, in this process or in the instance that publishes, after a commit that went past the framework: one of
-    /// your own, or of somebody who emits from SQL. Optional: without it the relay looks by itself.
+    /// Wakes the relay, in this process or in the instance that publishes, after a commit that the framework did not make: your
+    /// own, or that of a program that emits from SQL. Optional: without it the relay finds the events when it polls.
     pub fn nudge(&self) {
         self.db.nudge();
     }
 }
 
-/// What an entry point declares that it emits.
+/// The events that an entry point declares.
 #[derive(Debug, Default)]
 #[must_use = "return it from the closure"]
 pub struct Declared {
@@ -110,28 +111,28 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// All of these events, each time.
+    /// Each transaction emits all of these events.
     pub fn emits<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::All(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// Any of these events, or none.
+    /// A transaction may emit any of these events, or none.
     pub fn may_emit<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Maybe(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// One of these events as the saga's outcome, if it has none yet.
+    /// A transaction may make one of these events the saga's outcome.
     pub fn decides<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Outcome(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }
 
-    /// These events, later.
+    /// A transaction may schedule these events.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
         self.fields.extend(Set::fields());

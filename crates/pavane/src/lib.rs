@@ -14,11 +14,11 @@
 #![cfg_attr(feature = "any", doc = "| [`any`] | the same on either |")]
 //! | [`database`] | the same with the database as a parameter; what is common to all of them |
 //! | [`contract`] | events beyond their declaration: causes, golden files, schemas, personal data |
-//! | [`dedupe`] | what remembers a call to a provider that has no idempotency keys |
+//! | [`dedupe`] | stores that remember calls to a provider without idempotency keys |
 //! | [`subscriber`] | a service without a database |
 #![cfg_attr(feature = "ops", doc = "| [`ops`] | logs, traces, health, readiness and metrics over HTTP |")]
 //!
-//! What tools and tests need of the parts underneath is in their own crates: `pavane-bus`, `pavane-outbox`, `pavane-inbox`,
+//! Tools and tests that need more of the parts underneath use their crates: `pavane-bus`, `pavane-outbox`, `pavane-inbox`,
 //! `pavane-choreography` and `pavane-contract`.
 
 #[cfg(feature = "any")]

@@ -1,4 +1,4 @@
-//! Forgets what is past its retention, a little at a time, and makes room for what comes.
+//! Deletes what is past its retention, a batch at a time, and creates the inbox's partitions ahead.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ struct Partitions {
 
 impl Partitions {
     async fn keep_if_due<DB: Database>(&mut self, db: &Db<DB>, retention: Duration) {
-        // Seldom: weeks are made four weeks ahead, and dropping one stops the claims for a moment.
+        // An hour is often enough: partitions are made four weeks ahead. Dropping one blocks claims for a moment.
         const EVERY: Duration = Duration::from_hours(1);
         if Instant::now() < self.next {
             return;

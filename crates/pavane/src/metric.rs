@@ -17,7 +17,7 @@ const UNDOS_WAITING: &str = "pavane_undos_waiting";
 /// Gauge: seconds that the oldest of them has waited, by `service`.
 const UNDOS_AGE: &str = "pavane_undos_oldest_seconds";
 
-/// Describes all metrics of a service to the process's recorder. What was not described has no help text.
+/// Describes all metrics of a service to the process's recorder. A metric that isn't described has no help text.
 pub(crate) fn describe() {
     pavane_bus::metric::describe();
     pavane_outbox::metric::describe();

@@ -1,4 +1,4 @@
-//! Starting is as patient as connecting: the servers may be starting beside us, or be electing a leader.
+//! Retries at the start: the servers may be starting too, or be electing a leader.
 
 use std::{error::Error as StdError, future::Future, time::Duration};
 
@@ -6,7 +6,7 @@ use pavane_outbox::chain;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-/// Until when a start tries.
+/// How long a start retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     until: Instant,
@@ -17,7 +17,7 @@ impl Patience {
         Self { until: Instant::now() + start_within }
     }
 
-    /// Tries until it works, fails with what doesn't pass by itself, or the time is over. `what` reads after "failed to".
+    /// Retries until an attempt succeeds, fails for good, or the time is over. `what` reads after "failed to".
     pub(crate) async fn outlast<T, E: StdError + 'static, F: Future<Output = Result<T, E>>>(
         self,
         what: &str,
@@ -27,7 +27,7 @@ impl Patience {
         const PAUSE_MAX: Duration = Duration::from_secs(2);
         let mut pause = Duration::from_millis(50);
         loop {
-            // Boxed: it is large, and would be a part of every start.
+            // Boxed: the future is large, and would otherwise be a part of that of every start.
             let error = match Box::pin(attempt()).await {
                 Err(error) if is_passing(&error) => error,
                 settled => return settled,
@@ -55,13 +55,13 @@ mod tests {
 
     async fn attempts(errors: &[fn() -> Error]) -> (usize, Result<(), Error>) {
         let mut attempts = 0;
-        let outcome = Patience::new(Duration::from_secs(10)).outlast("start", Error::is_passing, || {
-            let outcome = errors.get(attempts).map_or(Ok(()), |error| Err(error()));
+        let result = Patience::new(Duration::from_secs(10)).outlast("start", Error::is_passing, || {
+            let result = errors.get(attempts).map_or(Ok(()), |error| Err(error()));
             attempts += 1;
-            std::future::ready(outcome)
+            std::future::ready(result)
         });
-        let outcome = outcome.await;
-        (attempts, outcome)
+        let result = result.await;
+        (attempts, result)
     }
 
     #[tokio::test(start_paused = true)]
@@ -70,7 +70,7 @@ mod tests {
         let lasting = || Error::Denied("no".to_owned());
         assert!(matches!(attempts(&[passing, passing, passing]).await, (4, Ok(()))));
         assert!(matches!(attempts(&[passing, lasting, passing]).await, (2, Err(Error::Denied(_)))));
-        let (many, outcome) = attempts(&[passing as fn() -> Error; 1000]).await;
-        assert!(many > 5 && many < 50 && matches!(outcome, Err(Error::Unavailable(_))), "{many}: {outcome:?}");
+        let (many, result) = attempts(&[passing as fn() -> Error; 1000]).await;
+        assert!(many > 5 && many < 50 && matches!(result, Err(Error::Unavailable(_))), "{many}: {result:?}");
     }
 }

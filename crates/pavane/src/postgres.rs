@@ -2,7 +2,7 @@
 //!
 //! # Examples
 //!
-//! A service that has a pool already:
+//! A service on a pool that exists:
 //!
 //! ```no_run
 //! use pavane::{Config, postgres::{Db, Service}, shutdown_signal};

@@ -1,4 +1,4 @@
-//! Looks how much waits in the outbox, so that entry points refuse before the database is full.
+//! Measures the outbox, so that entry points refuse before the database is full.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) async fn run<DB: Database>(db: Db<DB>, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(1);
     loop {
         if let Err(error) = db.measure_outbox().await {
-            // Who asks for a transaction fails by themselves; what was known before stands.
+            // While the database fails, transactions fail by themselves. The last measure stays.
             debug!(service = db.service(), error = chain(&error), "failed to measure the outbox");
         }
         tokio::select! {

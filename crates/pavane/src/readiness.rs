@@ -8,23 +8,23 @@ use tokio::sync::Mutex;
 
 use crate::{supervisor::Tasks, unread::Unread};
 
-/// How long to wait for an answer about the stream, and of the database: it takes milliseconds, unless something is wrong.
+/// How long to wait for the server's answer about the stream, and for the database's. Normally it takes milliseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// Microseconds for which that answer is good, so that the server isn't asked as often as we are.
+/// How many microseconds that answer is reused, so that frequent probes don't reach the server.
 const GOOD_FOR: i64 = 1_000_000;
 
-/// Tells whether a service can do its work right now, and what keeps it from it.
+/// Tells whether a service can do its work right now, and if not, why.
 #[derive(Debug)]
 pub struct Readiness<DB: Database, B: Bus> {
     db: Db<DB>,
     bus: B,
-    /// Locked while the server is asked: of many probes at once, one asks.
+    /// Locked while the server is asked: of several probes at once, one asks.
     stream: Arc<Mutex<Option<Seen>>>,
     tasks: Tasks,
     unread: Unread,
 }
 
-/// The events stream as it was seen last.
+/// The last answer about the events stream.
 #[derive(Debug)]
 struct Seen {
     at: i64,
@@ -44,9 +44,9 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         Self { db, bus, stream: Arc::default(), tasks, unread }
     }
 
-    /// What isn't ready, each as a sentence; empty when all is.
+    /// What isn't ready, a sentence each; empty when the service is ready.
     ///
-    /// Asks the database, and the NATS server for the events stream, at most once a second.
+    /// Asks the database each time, and the NATS server for the events stream at most once a second.
     pub async fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if self.bus.health().connected {
@@ -60,7 +60,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
             missing.push(format!("events wait in the outbox until they may be published: {trouble}"));
         }
         missing.extend(self.database_trouble().await);
-        // Last: one of the above is often why.
+        // Last: a failed task usually follows from one of the above.
         missing.extend(self.tasks.missing());
         missing
     }
@@ -70,8 +70,8 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         self.unread.told()
     }
 
-    /// What keeps the database from being used. Reads no table: a million events that wait in the outbox take time to count,
-    /// and the service is ready all the same.
+    /// Why the database can't be used. Reads no table: to count a million waiting events takes time, and the service is ready
+    /// all the same.
     async fn database_trouble(&self) -> Option<String> {
         match tokio::time::timeout(ANSWER_WITHIN, self.db.is_read_only()).await {
             Ok(Ok(false)) => None,
@@ -85,7 +85,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         }
     }
 
-    /// What stands in the outbox.
+    /// Counts what is in the outbox.
     ///
     /// # Errors
     ///
@@ -94,14 +94,14 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         internal::backlog(&self.db).await
     }
 
-    /// What stands in the outbox, and what waits in the inbox.
+    /// Counts what is in the outbox, and the undos that wait in the inbox.
     #[cfg(feature = "ops")]
     pub(crate) async fn waiting(&self) -> Result<(Backlog, WaitingUndos), pavane_outbox::Error> {
         let undos = self.db.within(waiting_undos(&self.db)).await?;
         Ok((self.backlog().await?, undos))
     }
 
-    /// What keeps events from being published and consumed, although the server is connected.
+    /// Why events can't be published or consumed although the server is connected.
     async fn stream_trouble(&self) -> Option<String> {
         let mut seen = self.stream.lock().await;
         let now = self.db.now();
@@ -112,10 +112,10 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         }
         let trouble = match tokio::time::timeout(ANSWER_WITHIN, self.bus.stream_state()).await {
             Ok(Ok(_)) => None,
-            // Not made anew here: an empty stream in place of one whose disk is not mounted, or that is about to be
-            // restored, would take the events that are safe in the outboxes until then.
+            // The stream is not created here. Its disk may not be mounted, or it is about to be restored: an empty stream would
+            // then take the events that are safe in the outboxes.
             Ok(Err(Error::NoStream(name))) => Some(format!(
-                "the stream {name} is gone: restore it, or restart one service, which creates it anew; the others go on by \
+                "the stream {name} is gone: restore it, or restart one service, which creates it again; the others go on by \
                  themselves then"
             )),
             Ok(Err(error)) => Some(format!("the stream {EVENTS} can't be asked: {error}")),
@@ -131,7 +131,7 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         self.db.service()
     }
 
-    /// The current time in microseconds since the Unix epoch, by the clock that the outbox goes by.
+    /// The current time in microseconds since the Unix epoch, by the outbox's reference clock.
     #[cfg(feature = "ops")]
     pub(crate) fn now(&self) -> i64 {
         self.db.reference_now().as_microsecond()

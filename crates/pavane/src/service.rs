@@ -16,14 +16,14 @@ use crate::{
     unread::Unread,
 };
 
-/// Why a service can't start, or can't go on. Each reads after "failed to run the service: ".
+/// Why a service can't start, or had to stop. Each reads after "failed to run the service: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The wiring table can't be run.
+    /// The wiring table has a mistake.
     #[error(transparent)]
     Wiring(#[from] wiring::Error),
-    /// A setting would break a guarantee, or can't be understood.
+    /// A setting would break a guarantee, or can't be parsed.
     #[error("{setting} = {value} can't be used: {why}")]
     Setting {
         /// Which setting.
@@ -51,10 +51,10 @@ pub enum Error {
         #[source]
         cause: consumer::Error,
     },
-    /// It can't be told whether events expired before they were read.
+    /// The service can't find out whether events expired before they were read.
     #[error("failed to look for events that expired unread")]
     Unread(#[from] unread::Error),
-    /// A background task can't be kept running.
+    /// A background task panicked again and again.
     #[error("{task} can't be kept running: {cause}")]
     Task {
         /// Which task.
@@ -92,7 +92,7 @@ pub struct Service<S, DB: Database> {
     name: String,
     state: S,
     entries: Vec<pavane_choreography::Entry>,
-    /// Those of the events that may be emitted at the entry points.
+    /// The fields of the events that may be emitted at the entry points.
     fields: Vec<EventFields>,
     sagas: Vec<Saga>,
     reactions: Vec<(String, Reaction<S, DB>)>,
@@ -100,19 +100,19 @@ pub struct Service<S, DB: Database> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
-    /// A service that does nothing yet. The name owns events (`<name>.<fact>`), consumers and subjects: it is wire format.
+    /// A service without reactions. Its name owns events (`<name>.<fact>`), consumers and subjects, so it is wire format.
     pub fn new(name: impl Into<String>, state: S) -> Self {
         let (entries, fields, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { name: name.into(), state, entries, fields, sagas, reactions, migrations: None }
     }
 
-    /// Brings the service's own tables up to date when it connects.
+    /// Adds the service's own migrations, which run when it connects.
     pub fn migrations(mut self, migrations: Migrator) -> Self {
         self.migrations = Some(migrations);
         self
     }
 
-    /// Declares where events enter from outside (a request, a schedule, a person) and what may be emitted there.
+    /// Declares an entry point (a request, a schedule, a person) and what may be emitted there.
     pub fn entry(mut self, point: &EntryPoint, declare: impl FnOnce(Declared) -> Declared) -> Self {
         let Declared { emits, fields } = declare(Declared::default());
         self.fields.extend(fields);
@@ -120,15 +120,14 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self
     }
 
-    /// Declares a saga that starts at this service: what starts it, how it ends, and within what time. Nothing here runs
-    /// by it; it tells a monitor what to expect.
+    /// Declares a saga that starts at this service: what starts it, how it ends, and within what time. The service
+    /// refuses to start if the saga would be forgotten before that; the checks and the monitor use the rest.
     pub fn saga(mut self, saga: Saga) -> Self {
         self.sagas.push(saga);
         self
     }
 
-    /// Adds a reaction. The name becomes part of its durable consumer's name: a renamed reaction consumes everything
-    /// again.
+    /// Adds a reaction. Its name becomes part of its durable consumer's name, so a renamed reaction consumes everything again.
     pub fn react<K: Complete>(mut self, name: impl Into<String>, reaction: Reaction<S, DB, K>) -> Self {
         self.reactions.push((name.into(), reaction.complete()));
         self
@@ -144,7 +143,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         Manifest { service: self.name.clone(), entries: self.entries.clone(), reactions, events }
     }
 
-    /// What it leaves at the bus about itself when it runs, with this configuration.
+    /// What the service publishes about itself when it runs with this configuration.
     pub fn declaration(&self, config: &Config) -> Declaration {
         let reaction = |(name, reaction): &(String, Reaction<S, DB>)| {
             let tuning = reaction.tuning();
@@ -167,7 +166,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         Declaration::new(self.manifest(), self.sagas.clone(), settings)
     }
 
-    /// Refuses a saga that may take longer than it is remembered.
+    /// Refuses a saga that may take longer than its ledger and outcome are kept.
     fn check_sagas(&self, config: &Config) -> Result<(), Error> {
         let longest = config.bounds().schedulable();
         let Some(saga) = self.sagas.iter().find(|saga| saga.within > longest) else { return Ok(()) };
@@ -181,20 +180,20 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         })
     }
 
-    /// Refuses a database that emits events in the name of another service: their subjects would not be its own.
+    /// Refuses a database with the name of another service: the events' subjects would be the other service's.
     fn check_name(&self, db: &Db<DB>) -> Result<(), Error> {
         if db.service() == self.name {
             return Ok(());
         }
         let why = format!(
-            "the service is {:?}, and what its database emits is told to come from it; use its name",
+            "the service is {:?}, and its events are emitted in the name of its database; give both the same name",
             self.name
         );
         Err(Error::Setting { setting: "the service of its Db", value: format!("{:?}", db.service()), why })
     }
 
-    /// Connects to the NATS server and the database, makes sure that streams, consumers and tables are there and as they
-    /// should be, and is then ready to run.
+    /// Connects to the NATS server and the database, and creates or checks streams, consumers and tables. The service is then
+    /// ready to run.
     ///
     /// # Errors
     ///
@@ -207,9 +206,9 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self.connect_to(db, bus, config).await
     }
 
-    /// As [`connect`](Self::connect), to a database that is yours: [`Db::from_pool`]. Give it the service's name.
+    /// As [`connect`](Self::connect), on a database of yours: [`Db::from_pool`], with the service's name.
     ///
-    /// Of the configuration it uses all but `database_url` and `clock`.
+    /// `database_url` and `clock` of the configuration are ignored.
     ///
     /// # Errors
     ///
@@ -222,14 +221,14 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self.connect_to(db, bus, config).await
     }
 
-    /// Brings the tables up to date, the framework's and the service's own, and does nothing else.
+    /// Runs the migrations, the framework's and the service's own, and nothing else.
     ///
-    /// [`connect`](Self::connect) does so by itself. This is for a deployment where a role of its own may make tables, and the
-    /// service's role may only read and write their rows: such a service starts when there is nothing to bring up to date.
+    /// [`connect`](Self::connect) runs them by itself. This is for a deployment where only a role of its own may create tables:
+    /// the service's role reads and writes rows, and the service starts when all migrations have run.
     ///
     /// # Errors
     ///
-    /// When a migration fails, one that ran before was changed since, or one ran that isn't known here.
+    /// When a migration fails, was changed since it ran, or has run but isn't known here.
     pub async fn migrate(&self, db: &Db<DB>) -> Result<(), Error> {
         db.migrate(&OUTBOX).await?;
         db.migrate(&INBOX).await?;
@@ -239,7 +238,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         Ok(())
     }
 
-    /// As [`connect`](Self::connect), to a database and a bus that are open already: a bus in memory, in tests.
+    /// As [`connect`](Self::connect), on a database and a bus that are open already: for tests, with a bus in memory.
     ///
     /// # Errors
     ///
@@ -279,7 +278,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
-    /// Such dead letters are safe, and work for somebody: said before there are any.
+    /// Logs, at the start, which effects may end as dead letters that need a person, so that operators know before there is one.
     fn name_what_asks_a_person(&self, config: &Config) {
         let kept = config.topology.dead_letter_max_age;
         for (name, reaction) in &self.reactions {

@@ -1,6 +1,6 @@
-//! A service without a database: it sends mail, it calls a webhook, and has nothing else to remember.
+//! A service without a database: it sends mail or calls a webhook, and has no other state.
 //!
-//! What it did it keeps in a [dedupe store](crate::dedupe). [`Subscriber`] says what it can't do.
+//! It remembers what it did in a [dedupe store](crate::dedupe). [`Subscriber`] lists what it can't do.
 
 pub use pavane_bus::{
     JetStream, Topology,

@@ -1,5 +1,5 @@
-//! Keeps a service's background tasks running: a task that panics is started anew, and one that panics again and again
-//! ends the service. Nothing may be dead while `/readyz` is green.
+//! Keeps a service's background tasks running. A task that panics is started again; one that panics again and again ends the
+//! service, so that `/readyz` is never green while a task is dead.
 
 use std::{
     any::Any,
@@ -31,7 +31,7 @@ impl Tasks {
         self.lock().iter().map(|(task, cause)| format!("{task} is not running: {cause}")).collect()
     }
 
-    /// Runs a task to its end. One that panics is started anew, after a pause that grows.
+    /// Runs a task to its end. A task that panics is started again, after a pause that grows.
     ///
     /// # Errors
     ///
@@ -64,20 +64,20 @@ impl Tasks {
     }
 }
 
-/// The panics of one task, as many as came in a row.
+/// How many panics of one task came in a row.
 struct Panics(u32);
 
 impl Panics {
-    /// So many in a row are no bad luck: the process ends, and whatever started it starts it anew.
+    /// After so many in a row the process ends, and its supervisor starts it again.
     const MAX: u32 = 5;
-    /// A task that ran for so long has recovered.
+    /// After a run of this length the count starts again.
     const RECOVERED: Duration = Duration::from_mins(1);
 
     const fn new() -> Self {
         Self(0)
     }
 
-    /// Counts one more. Returns how long to pause before the task is started anew.
+    /// Counts a panic. Returns how long to pause before the task is started again.
     fn count(&mut self, task: &str, panic: String, started: Instant) -> Result<Duration, Error> {
         const PAUSE: Duration = Duration::from_millis(100);
         if started.elapsed() >= Self::RECOVERED {
@@ -88,12 +88,12 @@ impl Panics {
             error!(task, panic, times = self.0, "a task panics again and again; the service ends");
             return Err(Error::Task { task: task.to_owned(), cause: panic });
         }
-        error!(task, panic, "a task panicked; starting it anew");
+        error!(task, panic, "a task panicked; starting it again");
         Ok(PAUSE * 2_u32.pow(self.0 - 1))
     }
 }
 
-/// Runs a task; a panic becomes an error that says what it was.
+/// Runs a task. A panic becomes an error with the panic's message.
 async fn caught<T>(task: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| format!("it panicked: {}", message(&*panic)))
 }
@@ -103,7 +103,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Steps a consumer until it is told to stop, opening it anew when it fails or panics; then drains it.
+/// Takes a consumer's turns until it is told to stop, opening it again when it fails or panics; then drains it.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
             biased;
             () = stop.cancelled() => {
                 if let Err(error) = consumer.drain(patience).await {
-                    warn!(%error, "failed to close a consumer; some events come again and are skipped");
+                    warn!(%error, "failed to close a consumer; some events are delivered again and skipped");
                 }
                 return Ok(());
             }
@@ -131,7 +131,7 @@ pub(crate) async fn consume<S: Send + Sync + 'static, DB: Database, B: Bus>(
         let mut pause = Duration::from_millis(100);
         match ended {
             Ok(failure) => {
-                error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer anew");
+                error!(reaction = consumer.name(), error = %failure, "failed to consume events; opening the consumer again");
                 tasks.down(&task, &failure.to_string());
             }
             Err(panic) => {
@@ -156,7 +156,7 @@ async fn run<S: Send + Sync + 'static, DB: Database, B: Bus>(
     }
 }
 
-/// Opens a consumer again, however long that takes. `false` when told to stop meanwhile.
+/// Opens a consumer again, and retries until that succeeds. `false` when told to stop meanwhile.
 async fn reopen<S: Send + Sync + 'static, DB: Database, B: Bus>(
     consumer: &mut Consumer<S, DB, B>,
     mut pause: Duration,
@@ -176,7 +176,7 @@ async fn reopen<S: Send + Sync + 'static, DB: Database, B: Bus>(
     }
 }
 
-/// Publishes dead letters until it is told to stop. Those that are left are published after the next start.
+/// Publishes dead letters until it is told to stop. What is left is published after the next start.
 pub(crate) async fn publish_dead_letters<DB: Database, B: Bus>(
     mut publisher: Publisher<DB, B>,
     stop: CancellationToken,
@@ -188,8 +188,8 @@ pub(crate) async fn publish_dead_letters<DB: Database, B: Bus>(
     }
 }
 
-/// Leaves the service's declaration at the bus. Nothing that the service does depends on it, so a failure is told once
-/// and tried again for as long as the service runs.
+/// Publishes the service's declaration. The service doesn't depend on it, so a failure is logged once, and the attempt repeated
+/// for as long as the service runs.
 pub(crate) async fn declare<B: Bus>(bus: B, declaration: Declaration, topology: Topology, stop: CancellationToken) {
     const PAUSE_MAX: Duration = Duration::from_mins(1);
     let service = &declaration.manifest.service;

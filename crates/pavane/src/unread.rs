@@ -1,4 +1,4 @@
-//! Looks whether events expired before a reaction read them, and remembers what was seen for `/readyz`.
+//! Finds out whether events expired before a reaction read them, and keeps the result for `/readyz`.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -29,7 +29,7 @@ impl Unread {
         Ok(())
     }
 
-    /// Looks again and again, and a last time when it is told to stop: from there on nobody looks.
+    /// Looks once a minute, and a last time at the shutdown.
     pub(crate) async fn run<DB: Database, B: Bus>(self, (db, bus): (Db<DB>, B), stop: CancellationToken) {
         const EVERY: Duration = Duration::from_mins(1);
         while !stop.is_cancelled() {
@@ -44,14 +44,14 @@ impl Unread {
         }
     }
 
-    /// What was missed, each as a sentence.
+    /// The missed events of each reaction, a sentence each.
     pub(crate) fn told(&self) -> Vec<String> {
         let days = TOLD_FOR.as_secs() / (24 * 60 * 60);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let tell = |Expired { reaction, at_most, .. }: &Expired| {
             format!(
                 "up to {at_most} events expired in the stream before the reaction {reaction:?} read them: they are lost for it \
-                 (told for {days} days)"
+                 (reported for {days} days)"
             )
         };
         seen.iter().map(tell).collect()

@@ -1,4 +1,4 @@
-//! Billing's part of the saga: it says what is owed, and marks what was paid.
+//! Billing's part of the saga: it emits that an invoice is issued, and marks it as paid.
 
 use pavane::postgres::{Service, Tx};
 use pavane::{EntryPoint, Envelope, Event, Handled, Key, on};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where invoices are issued.
 pub(crate) const ISSUE: EntryPoint = EntryPoint::new("issue");
 
-/// A customer owes something.
+/// An invoice was issued.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InvoiceIssued {
     pub(crate) invoice: i64,

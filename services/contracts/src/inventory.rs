@@ -1,4 +1,4 @@
-//! What the inventory service says: stock held for an order, or not.
+//! The inventory service's events: stock held for an order, or not.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use crate::{Address, OrderId, Sku};
 pub struct StockReserved {
     /// Which order.
     pub order_id: OrderId,
-    /// Where it goes, for whoever ships it.
+    /// Where it goes: shipping needs it.
     pub ship_to: Address,
 }
 

@@ -1,6 +1,6 @@
-//! What the shop's services tell one another: every event, one module per service that owns it.
+//! The shop's events, one module for each service that owns some.
 //!
-//! The events carry the state that whoever comes next needs, so no service ever asks another. Their names, fields and
+//! The events carry the state that the next steps need, so no service ever asks another. Their names, fields and
 //! subjects are wire format: `golden/` holds one committed example and schema of each, and a test keeps them.
 //!
 //! Contracts grow additively within a version: readers ignore fields that they don't know. A breaking change raises the

@@ -108,7 +108,7 @@ impl fmt::Display for Money {
     }
 }
 
-/// Why an amount can't be had. Each reads after "failed to work out the amount: ".
+/// Why an amount can't be computed. Each reads after "failed to work out the amount: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MoneyError {

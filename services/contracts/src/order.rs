@@ -1,4 +1,4 @@
-//! What the order service says: an order begins, and how it ends.
+//! The order service's events: how an order begins and ends.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ pub struct OrderPlaced {
     pub card: String,
 }
 
-/// The time allowed for an order is over. Emitted for every order when it is placed, to arrive at its deadline.
+/// An order's deadline has passed. Scheduled for every order when it is placed, to be published at its deadline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[event(name = "order.deadline-passed", version = 1, key = order_id)]
 pub struct OrderDeadlinePassed {

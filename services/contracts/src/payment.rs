@@ -1,4 +1,4 @@
-//! What the payment service says: money promised, collected, given back.
+//! The payment service's events: an amount authorised, captured, refunded.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ pub struct PaymentAuthorized {
     pub order_id: OrderId,
     /// How much is set aside.
     pub amount: Money,
-    /// The order, for whoever comes next.
+    /// The order: the next steps need it.
     pub details: OrderDetails,
 }
 
@@ -54,12 +54,12 @@ pub struct PaymentVoided {
     pub amount: Money,
 }
 
-/// The charged amount was given back. Undoes [`PaymentCaptured`].
+/// The charged amount was refunded. Undoes [`PaymentCaptured`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[event(name = "payment.refunded", version = 1, key = order_id)]
 pub struct PaymentRefunded {
     /// Which order.
     pub order_id: OrderId,
-    /// How much was given back.
+    /// How much was refunded.
     pub amount: Money,
 }

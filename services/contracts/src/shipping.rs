@@ -1,4 +1,4 @@
-//! What the shipping service says: a parcel on its way, or not.
+//! The shipping service's events: a parcel on its way, or not.
 
 use pavane_contract::Event;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::OrderId;
 
-/// A carrier took the parcel on. Its tracking number stays with the shipping service: whoever has it is shown the address. Undone by [`ShipmentCancelled`].
+/// A carrier took the parcel on. Its tracking number stays with the shipping service: a carrier's page shows the address for it. Undone by [`ShipmentCancelled`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[event(name = "shipping.created", version = 1, key = order_id)]
 pub struct ShipmentCreated {

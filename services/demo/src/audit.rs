@@ -1,4 +1,4 @@
-//! The auditor: believes nobody, and adds up what each service and the provider say.
+//! The auditor: adds up the books of each service and of the provider, and compares them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{customer::Settled, scenario::End, shop::Shop};
 
-/// What stands in the books of everybody.
+/// The books of the services and the provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Books {
@@ -118,7 +118,7 @@ impl Audit {
 }
 
 impl Books {
-    /// Asks everybody.
+    /// Asks the services and the provider.
     ///
     /// # Errors
     ///

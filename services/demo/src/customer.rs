@@ -21,7 +21,7 @@ const SOLD_OUT: &str = "the-last-one";
 /// How long an order may take until its customer complains.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What became of an order.
+/// An order and how it ended.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Settled {

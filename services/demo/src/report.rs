@@ -1,4 +1,4 @@
-//! Tells what happened, for people and for programs.
+//! The result, for people and for programs.
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@ pub(crate) async fn reserve_stock(_: &Inventory, tx: &mut Tx, order: &Envelope<P
     Ok(())
 }
 
-/// What is said of an order when `reserve_stock` fails for good: nothing is held, whatever the reason.
+/// The failure event of `reserve_stock`: nothing is held, whatever the reason.
 pub(crate) fn give_up(order: &Envelope<PaymentAuthorized>) -> StockRejected {
     let first = order.details.lines.first();
     let sku = first.map_or_else(|| Sku::from(String::new()), |line| line.sku.clone());
@@ -38,8 +38,8 @@ pub(crate) async fn release_stock(_: &Inventory, tx: &mut Tx, reserved: &Envelop
 
 /// Takes what was held for an order off the shelf for good.
 ///
-/// The confirmation was caused by the reservation, so that is here already. Should it ever be missing, the event is tried
-/// again and then kept as a dead letter, as goods that leave unnoticed would never be found again.
+/// The confirmation was caused by the reservation, so that is here already. If it ever is missing, the event is retried
+/// and then becomes a dead letter: goods that left without a record would never be found again.
 pub(crate) async fn ship_stock(_: &Inventory, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
     store::ship(tx, order.order_id).await?;
     Ok(())

@@ -14,7 +14,7 @@ use crate::domain::Demand;
 /// Most things on one page of the list.
 const PAGE: i64 = 1000;
 
-/// Names the lock that whoever changes stock takes, among the advisory locks of the database.
+/// The advisory lock that every change of stock takes.
 const STOCK_LOCK: i64 = 4003;
 
 /// Why the store can't do what was asked. Each reads after "failed to …: ".

@@ -17,28 +17,28 @@ use utoipa::{ToSchema, openapi::OpenApi};
 
 use crate::{Monitor, Settings};
 
-/// What somebody may do here.
+/// What a visitor may do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Access {
     /// Read, and nothing else.
     ReadOnly,
-    /// Nothing more without a token.
+    /// Nothing without a token.
     TokenNeeded,
-    /// The token that was shown is nobody's.
+    /// The token is no known one.
     TokenWrong,
     /// Everything.
     Granted,
 }
 
-/// Whoever sends a request.
+/// Who sends a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Visitor {
     /// What they may do.
     access: Access,
     /// Whether they may read.
     may_read: bool,
-    /// Whose token was shown.
+    /// The name of the token's owner.
     name: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Visitor {
             return visitor(if nobody_acts { Access::ReadOnly } else { Access::TokenNeeded }, open);
         };
         let shown = bearer(shown).unwrap_or_default();
-        // All are compared, whichever it is: the time that it takes tells nothing.
+        // All tokens are compared, so that the time that it takes does not tell which matched.
         let person = settings.people.iter().fold(
             None,
             |found, (name, token)| {
@@ -72,14 +72,15 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// What anybody may ask for: it says nothing about sagas, and Prometheus and probes know the monitor by other names.
+/// What may be requested without a token and under any name: it has nothing about sagas, and Prometheus and probes use other
+/// names.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// Everything below needs the right to read.
+/// Everything below requires the right to read.
 const API: &str = "/api/";
-/// But for this: how a page learns what it may do.
+/// Except this: how a page finds out what it may do.
 const ACCESS: &str = "/api/access";
 
-/// Lets a request in if it came under a name of ours, and if whoever sends it may read what it asks for.
+/// Lets a request in if its `Host` is a name of the monitor's, and if its sender may read what it asks for.
 pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if PUBLIC.contains(&path) {
@@ -88,7 +89,7 @@ pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, 
     if !is_ours(&monitor.settings, request.headers()) {
         return Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "the monitor is not known by this name; whoever runs it can add the name to MONITOR_HOSTS",
+            "the monitor is not known by this name; its operator can add the name to MONITOR_HOSTS",
         )
         .into_response();
     }
@@ -112,7 +113,7 @@ pub(crate) async fn guard(State(monitor): State<Monitor>, mut request: Request, 
     next.run(request).await
 }
 
-/// Says in the API's description what [`guard`] answers.
+/// Adds to the API's description what [`guard`] answers.
 pub(crate) fn describe(api: &mut OpenApi) {
     let (guarded, api_only) = (|path: &str| !PUBLIC.contains(&path), |path: &str| path.starts_with(API));
     may_answer(api, StatusCode::MISDIRECTED_REQUEST, "The monitor is not known by this name", guarded);
@@ -130,7 +131,7 @@ fn is_ours(settings: &Settings, headers: &HeaderMap) -> bool {
     ["localhost", "127.0.0.1", "[::1]"].contains(&name.as_str()) || settings.hosts.contains(&name)
 }
 
-/// From where a request came.
+/// The address of a request's sender.
 fn peer(request: &Request) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
@@ -145,14 +146,14 @@ fn too_many(seconds: i64) -> Response {
 fn refused(visitor: &Visitor) -> Problem {
     match visitor.access {
         Access::TokenWrong => Problem::new(StatusCode::UNAUTHORIZED, "that is nobody's token"),
-        Access::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "whoever only reads can't do this"),
+        Access::ReadOnly => Problem::new(StatusCode::FORBIDDEN, "a token to read can't do this"),
         Access::TokenNeeded | Access::Granted => {
             Problem::new(StatusCode::UNAUTHORIZED, "this needs a token: show it as `authorization: Bearer …`")
         }
     }
 }
 
-/// Whoever sends this request.
+/// Who sends this request.
 impl FromRequestParts<Monitor> for Visitor {
     type Rejection = Problem;
 
@@ -162,10 +163,10 @@ impl FromRequestParts<Monitor> for Visitor {
     }
 }
 
-/// A person who may act: a handler that takes it runs for nobody else.
+/// A person who may act: a handler with this argument runs for no other visitor.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
-    /// The name under which decisions are kept.
+    /// The name under which decisions are recorded.
     pub(crate) name: String,
 }
 

@@ -27,7 +27,7 @@ use crate::{
     assets, health, metrics,
 };
 
-/// No request says more than this.
+/// The largest body of a request.
 const BODY_MAX: usize = 256 * 1024;
 /// The dashboard's addresses; `assets/app.js` knows what each shows.
 const PAGES: [&str; 6] = ["/", "/sagas", "/sagas/{saga}", "/choreography", "/dead-letters", "/stuck"];
@@ -39,7 +39,7 @@ const PAGES: [&str; 6] = ["/", "/sagas", "/sagas/{saga}", "/choreography", "/dea
 )]
 struct Description;
 
-/// What operators' probes and Prometheus ask for.
+/// The routes of operators' probes and Prometheus.
 pub(crate) fn operators() -> OpenApiRouter<Monitor> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
@@ -47,7 +47,7 @@ pub(crate) fn operators() -> OpenApiRouter<Monitor> {
         .routes(routes!(metrics::metrics))
 }
 
-/// Everything that the monitor answers; the [operators'](operators) routes too, unless they have a port of their own.
+/// All routes; the [operators'](operators) too, unless they have a port of their own.
 pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Router {
     let (mut router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(system::overview))
@@ -99,7 +99,7 @@ fn unreadable_body(rejection: &JsonRejection) -> Problem {
     Problem::new(rejection.status(), "the body can't be read").naming(FieldError::new("body", rejection.body_text()))
 }
 
-/// Who decides, and why: nobody acts without saying why.
+/// Who decides, and why. A reason is required.
 fn because(person: Person, reason: &str) -> Result<Because, Problem> {
     Because::new(person.name, reason).map_err(|error| Problem::bad_request("reason", error))
 }

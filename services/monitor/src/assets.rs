@@ -1,4 +1,4 @@
-//! The dashboard's files, which are in the binary, and what every response says about safety.
+//! The dashboard's files, which are in the binary, and the security headers of every response.
 
 use axum::{
     extract::{Path, Request},
@@ -12,9 +12,9 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "assets"]
 struct Assets;
 
-/// The one page; its script shows what the address says.
+/// The one page; its script shows what the address selects.
 const PAGE: &str = "index.html";
-/// Scripts, styles and everything else from here only, and nothing inline.
+/// Scripts, styles and everything else only from here, and nothing inline.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 
@@ -50,7 +50,7 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// Says with every response what a browser must not do with it.
+/// Adds the security headers to every response.
 pub(crate) async fn secured(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

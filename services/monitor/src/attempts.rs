@@ -1,4 +1,4 @@
-//! Wrong tokens, and from where they came: whoever guesses has to wait.
+//! Wrong tokens, counted by address: one that sent too many has to wait.
 
 use std::{
     collections::BTreeMap,
@@ -8,12 +8,12 @@ use std::{
 
 /// Wrong tokens from one address before it has to wait.
 const WRONG_MAX: u32 = 10;
-/// Seconds until they are forgotten.
+/// Seconds until they are dropped.
 const WINDOW: i64 = 60;
-/// Addresses that are remembered. Beyond them, the one that failed first is forgotten.
+/// The most addresses in memory. Above that, the one that failed first is dropped.
 const ADDRESSES_MAX: usize = 1024;
 
-/// What went wrong, by address.
+/// Wrong tokens, by address.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(Mutex<BTreeMap<IpAddr, Wrong>>);
 
@@ -31,7 +31,7 @@ impl Attempts {
         (count >= WRONG_MAX && left > 0).then_some(left)
     }
 
-    /// A wrong token came from an address.
+    /// Counts a wrong token from an address.
     pub(crate) fn failed(&self, address: IpAddr, now: i64) {
         let mut all = self.lock();
         all.retain(|_, wrong| now - wrong.since < WINDOW);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_guesses_waits_and_nobody_else_does() {
+    fn an_address_that_guesses_waits_and_no_other_does() {
         let attempts = Attempts::default();
         for _ in 0..WRONG_MAX {
             assert_eq!(attempts.barred(address(1), 100), None);

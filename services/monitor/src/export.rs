@@ -1,17 +1,17 @@
-//! A saga as a test case for `pavane-testkit`: one service is given what it reacted to, and must say what it said.
+//! A saga as a test case for `pavane-testkit`: one service gets the recorded events, and must emit what it emitted.
 
 use pavane_bus::JetStream;
 use pavane_contract::{RawEnvelope, codec};
 use pavane_observe::{Error, SagaReport, Sealed, View, event_at};
 
-/// What a service saw and said in a saga.
+/// The events of one service in a saga.
 #[derive(Debug)]
 pub(crate) struct Recording {
     saga: String,
     service: String,
-    /// The sequences of the events that it reacts to, in the stream's order.
+    /// The sequences of the events that it reacted to, in the stream's order.
     saw: Vec<u64>,
-    /// The names of the events with which it answered, in the alphabet's order.
+    /// The names of the events that it emitted, sorted.
     said: Vec<String>,
 }
 

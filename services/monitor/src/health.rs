@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use crate::Monitor;
 
-/// Whether the monitor knows everything that there is to know.
+/// Whether the monitor has read everything.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ready {
-    /// It does.
+    /// Whether it has.
     ready: bool,
-    /// What is missing, if it doesn't.
+    /// What is missing, if it hasn't.
     missing: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Tells whether everything in the streams has been read, and can be.
+/// Says whether everything in the streams has been read, and can be.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Ready), (status = 503, body = Ready)))]
 pub(crate) async fn readyz(State(monitor): State<Monitor>) -> (StatusCode, Json<Ready>) {
     let mut missing: Vec<String> = monitor.observer.trouble().into_iter().collect();

@@ -1,7 +1,7 @@
 //! The saga monitor: shows where every saga is, what it waits for, from whom and since when, and what will be undone.
 //!
-//! It reads the broker's streams and nothing else, keeps what it knows in memory and within a bound, and makes it anew from
-//! the streams at each start. Nothing depends on it: stopping it changes nothing for anybody but those who watch.
+//! It reads the broker's streams and nothing else, keeps what it knows in memory, within a limit, and reads it from the streams
+//! at each start. Nothing depends on it: to stop it affects only its visitors.
 //!
 //! [`run`] serves the JSON API (described at `/openapi.json`), live updates and the dashboard. Who may
 //! read is a [setting](Settings); people with tokens of their own may redrive and discard dead letters and resolve sagas.
@@ -40,7 +40,7 @@ use crate::{attempts::Attempts, observer::Observer, redrives::Redrives};
 /// The monitor's name at the NATS server.
 pub const NAME: &str = "monitor";
 
-/// What every request has at hand.
+/// The state that all requests share.
 #[derive(Debug, Clone)]
 struct Monitor {
     bus: JetStream,

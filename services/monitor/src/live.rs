@@ -1,4 +1,4 @@
-//! Live updates: the same beats for everybody who watches, as server-sent events.
+//! Live updates: the same beats for all visitors, as server-sent events.
 
 use std::sync::{
     Arc,
@@ -16,33 +16,33 @@ use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, error::RecvError};
 use utoipa::ToSchema;
 
-/// Beats that a browser may be behind; then it is told to look at everything again.
+/// How many beats a browser may be behind; after that it has to read everything again.
 const BEHIND_MAX: usize = 64;
-/// Browsers that are told at once.
+/// The most browsers at once.
 const LISTENERS_MAX: usize = 256;
-/// Sagas that one beat names.
+/// The most sagas that one beat names.
 const SAGAS_MAX: usize = 500;
 /// The event's name.
 const BEAT: &str = "beat";
 
-/// What changed, and the system at a glance.
+/// What changed, and the overview.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[non_exhaustive]
 pub struct Beat {
-    /// The system at a glance.
+    /// The overview.
     pub overview: Overview,
-    /// The sagas of which something was read since the last beat.
+    /// The sagas about which something was read since the last beat.
     #[schema(value_type = Vec<String>)]
     pub sagas: Vec<SagaId>,
-    /// There were more than these, or beats were missed: look at everything again.
+    /// Whether there were more, or beats were missed: read everything again.
     pub more: bool,
 }
 
-/// Tells everybody the same.
+/// Sends each beat to all browsers.
 #[derive(Debug)]
 pub(crate) struct Live {
     beats: broadcast::Sender<Numbered>,
-    /// Distinguishes this process's beats from those of the one before it.
+    /// Tells this process's beats from those of an earlier one.
     process: String,
     last: AtomicU64,
 }
@@ -59,7 +59,7 @@ impl Live {
         self.beats.receiver_count() > 0
     }
 
-    /// Something changed and nobody listened: whoever comes back has missed it.
+    /// Something changed and nobody listened: a client that comes back has missed it.
     pub(crate) fn skip(&self) {
         self.last.fetch_add(1, Ordering::Relaxed);
     }
@@ -69,7 +69,7 @@ impl Live {
         let more = more || sagas.len() > SAGAS_MAX;
         sagas.truncate(SAGAS_MAX);
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        // Whoever left meanwhile needs no beat.
+        // A client that has gone needs no beat.
         drop(self.beats.send((number, Arc::new(Beat { overview, sagas, more }))));
     }
 
@@ -83,7 +83,7 @@ impl Live {
     }
 }
 
-/// Somebody who watches.
+/// A browser that listens.
 #[derive(Debug)]
 pub(crate) struct Listener {
     beats: Receiver<Numbered>,

@@ -5,7 +5,7 @@
 //! | `HTTP_ADDR` | where it listens | `127.0.0.1:4000` |
 //! | `NATS_…`, `PAVANE_NAMESPACE` | the NATS server, as for every service | `nats://127.0.0.1:4222` |
 //! | `MONITOR_TOKENS` | who may act, each with a token of 16 characters or more: `anna:…,ben:…` | none: nobody |
-//! | `MONITOR_READ_TOKEN` | whoever has it may read | none |
+//! | `MONITOR_READ_TOKEN` | its bearer may read | none |
 //! | `MONITOR_OPEN` | `yes`: everybody who reaches it may read | `no` |
 //! | `MONITOR_HOSTS` | names under which browsers may reach it, beside this machine's own | none |
 //! | `TRACE_URL` | where a trace is shown; `{trace}` stands for its id | none: no links |

@@ -50,12 +50,16 @@ fn sagas(page: &mut Page, metrics: &Metrics) {
         page.sample(SAGAS, &[("state", state.as_str())], *count);
     }
     page.family(SAGAS_ENDED, "counter", "sagas that ended");
-    page.sample(SAGAS_ENDED, &[("outcome", "completed")], metrics.completed_total);
-    page.sample(SAGAS_ENDED, &[("outcome", "compensated")], metrics.compensated_total);
+    page.sample(SAGAS_ENDED, &[("state", "completed")], metrics.completed_total);
+    page.sample(SAGAS_ENDED, &[("state", "compensated")], metrics.compensated_total);
     page.family(SAGA_SECONDS, "histogram", "seconds from a saga's first event to its end");
-    page.histogram(SAGA_SECONDS, &[("outcome", "completed")], &metrics.completed_seconds);
-    page.histogram(SAGA_SECONDS, &[("outcome", "compensated")], &metrics.compensated_seconds);
-    page.family(SAGAS_STUCK, "gauge", "sagas past the time that a step is allowed, by what they wait for");
+    page.histogram(SAGA_SECONDS, &[("state", "completed")], &metrics.completed_seconds);
+    page.histogram(SAGA_SECONDS, &[("state", "compensated")], &metrics.compensated_seconds);
+    page.family(
+        SAGAS_STUCK,
+        "gauge",
+        "sagas that have waited for longer than `stuck_after`, by the event that they wait for",
+    );
     let mut stuck: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for ((service, reaction, awaited), count) in &metrics.stuck {
         // A reaction that answers nothing is awaited itself.

@@ -1,4 +1,4 @@
-//! What whoever runs the monitor can set.
+//! The monitor's settings.
 
 use std::{fmt, fs};
 
@@ -24,7 +24,7 @@ const HOSTS: &str = "MONITOR_HOSTS";
 pub struct Settings {
     /// Who may act and read everything, each with a token of their own.
     pub people: Vec<(String, Token)>,
-    /// Whoever has it may read.
+    /// Its bearer may read.
     pub read_token: Option<Token>,
     /// Everybody may read.
     pub open: bool,
@@ -58,7 +58,7 @@ pub enum Error {
     /// Nobody could read anything.
     #[error(
         "nobody may read: set {TOKENS} (anna:…) for those who act, {READ_TOKEN} for those who only look, or {OPEN}=yes where \
-         whoever reaches the monitor may see every saga"
+         everybody who reaches the monitor may see every saga"
     )]
     Closed,
     /// A link that would be the same for every trace, or none.
@@ -101,7 +101,7 @@ impl Settings {
         self
     }
 
-    /// Whoever has this token may read.
+    /// The bearer of this token may read.
     #[must_use]
     pub fn with_read_token(mut self, token: Token) -> Self {
         self.read_token = Some(token);

@@ -5,7 +5,7 @@
 //! | order confirmed | sends the confirmation |
 //! | order cancelled | sends an apology, with the reason in words and what becomes of the money |
 //!
-//! It says nothing to other services, and nothing that it does can be undone.
+//! It emits no events, and nothing that it does can be undone.
 
 mod domain;
 mod http;

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, futures::Notified};
 /// How many `Notify`s all orders share: a wake-up too many costs one read, and memory stays bounded.
 const SHARED: usize = 256;
 
-/// Wakes whoever follows an order in this process when something has changed. Clones are the same.
+/// Wakes the requests that follow an order in this process when it has changed. Clones share the subscribers.
 ///
-/// A hint and no more: it is not given when another instance handles the event, nor when this process dies right after the
-/// commit. Whoever follows looks again by itself, at growing intervals.
+/// A hint only: nobody is woken when another instance handles the event, nor when this process dies right after the
+/// commit. So requests that follow an order also poll, at growing intervals.
 #[derive(Debug, Clone)]
 pub(crate) struct Changes(Arc<[Notify]>);
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_is_woken_by_the_next_announcement_only() {
+    fn a_waiting_request_is_woken_by_the_next_announcement_only() {
         let changes = Changes::default();
         let order = OrderId::from(SagaId::new(&SystemClock).as_uuid());
         changes.announce(order);

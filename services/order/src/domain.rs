@@ -52,7 +52,7 @@ impl Fact {
         Self::ShipmentCancelled,
     ];
 
-    /// The name of the event that tells it. Wire format.
+    /// The name of its event. Wire format.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Placed => OrderPlaced::NAME,
@@ -130,8 +130,8 @@ const EXCLUDES: [(Fact, Fact); 6] = [
     (Fact::Confirmed, Fact::Cancelled),
 ];
 
-/// What was done, and what takes it back. A capture uses the authorisation up.
-const TAKEN_BACK: [(Fact, &[Fact]); 4] = [
+/// What was done, and what undoes it. A capture uses the authorisation up.
+const UNDONE_BY: [(Fact, &[Fact]); 4] = [
     (Fact::Authorized, &[Fact::Voided, Fact::Captured]),
     (Fact::Captured, &[Fact::Refunded]),
     (Fact::Reserved, &[Fact::Released]),
@@ -187,7 +187,7 @@ impl Facts {
     }
 
     fn is_undone(self) -> bool {
-        TAKEN_BACK.iter().all(|(done, undone)| !self.has(*done) || undone.iter().any(|undo| self.has(*undo)))
+        UNDONE_BY.iter().all(|(done, undone)| !self.has(*done) || undone.iter().any(|undo| self.has(*undo)))
     }
 }
 

@@ -248,13 +248,13 @@ async fn decide_to_cancel(shop: &Shop, id: OrderId, headers: &HeaderMap) -> Resu
     }
     let correlation = Correlation::of(saga_of(id)).traced(trace_of(headers));
     let mut tx = shop.cancel.begin(correlation).await?;
-    let customer = store::customer(&mut tx, id).await?.ok_or_else(problem::no_such_order)?;
-    let outcome = tx.decide(&customer.cancelled(REASON)).await?;
+    let header = store::header(&mut tx, id).await?.ok_or_else(problem::no_such_order)?;
+    let outcome = tx.decide(&header.cancelled(REASON)).await?;
     if outcome == Decision::Won {
         store::set_cancel_reason(&mut tx, id, REASON).await?;
         let _known = store::record(&mut tx, id, Fact::Cancelled).await?;
     }
-    // Read again after the decision: whoever was faster has committed by now, and so has what it wrote.
+    // Read again after the decision: if another transaction decided first, it has committed by now.
     let order = store::find(tx.conn(), id).await?.ok_or_else(problem::no_such_order)?;
     shop.orders.changes.announce_after(&mut tx, id);
     tx.commit().await?;

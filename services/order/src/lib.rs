@@ -40,7 +40,7 @@ use crate::{
     reactions::{cancel, confirm, track},
 };
 
-/// The longest deadline that a customer may ask for, unless whoever runs the service allows more.
+/// The longest deadline that a customer may ask for, unless a setting says otherwise.
 const DEADLINE_LONGEST: Duration = Duration::from_hours(24);
 
 /// What the reactions of one process share.

@@ -11,15 +11,15 @@ use crate::{
     placement::Placement,
 };
 
-/// What never changes about an order, and whom to tell.
+/// What the events of an order's end say of it. It never changes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Customer {
+pub(crate) struct Header {
     pub(crate) order_id: OrderId,
     pub(crate) email: String,
     pub(crate) total: Money,
 }
 
-impl Customer {
+impl Header {
     pub(crate) fn confirmed(self) -> OrderConfirmed {
         OrderConfirmed { order_id: self.order_id, email: self.email, total: self.total }
     }
@@ -90,7 +90,7 @@ impl Placement {
     }
 }
 
-/// The saga of an order has the order's id: whoever has one has the other.
+/// The saga of an order has the order's id.
 pub(crate) fn saga_of(order: OrderId) -> SagaId {
     order.as_uuid().into()
 }

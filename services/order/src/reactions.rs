@@ -1,4 +1,4 @@
-//! What the order service does about the others' events: it keeps track, and it decides.
+//! The reactions to other services' events: they record facts, and decide how the order ends.
 
 use contracts::{
     OrderId,
@@ -14,11 +14,11 @@ use pavane::{Decision, Envelope, Event, Handled, HandlerError, any::Tx};
 use crate::{
     Orders,
     domain::Fact,
-    order::{Customer, order_of},
+    order::{Header, order_of},
     store::{self, Recorded},
 };
 
-/// An event that tells a fact about an order.
+/// An event that is a fact about an order.
 pub(crate) trait Tells: Event {
     const FACT: Fact;
 }
@@ -26,7 +26,7 @@ pub(crate) trait Tells: Event {
 /// An event that is a reason to cancel.
 pub(crate) trait Ends: Event {
     const REASON: CancelReason;
-    /// What it tells beside that; a deadline that is over tells nothing about an order that made it.
+    /// The fact that it is beside that. A passed deadline is none: the order may have met it.
     const FACT: Option<Fact>;
 }
 
@@ -76,10 +76,10 @@ pub(crate) async fn track<E: Tells>(orders: &Orders, tx: &mut Tx, event: &Envelo
 /// The money is there, so the order is confirmed, unless it was cancelled before: then the charge is one more thing that
 /// is undone.
 pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<PaymentCaptured>) -> Handled {
-    let customer = customer(tx, captured).await?;
-    let order = customer.order_id;
+    let header = header(tx, captured).await?;
+    let order = header.order_id;
     // The outcome before the row, here and everywhere: two that take them in different orders would deadlock.
-    let outcome = tx.decide(&customer.confirmed()).await?;
+    let outcome = tx.decide(&header.confirmed()).await?;
     record(tx, order, Fact::Captured).await?;
     if outcome == Decision::Won {
         record(tx, order, Fact::Confirmed).await?;
@@ -90,9 +90,9 @@ pub(crate) async fn confirm(orders: &Orders, tx: &mut Tx, captured: &Envelope<Pa
 
 /// The order can't be fulfilled, so it is cancelled, unless its end was decided before.
 pub(crate) async fn cancel<E: Ends>(orders: &Orders, tx: &mut Tx, event: &Envelope<E>) -> Handled {
-    let customer = customer(tx, event).await?;
-    let order = customer.order_id;
-    let outcome = tx.decide(&customer.cancelled(E::REASON)).await?;
+    let header = header(tx, event).await?;
+    let order = header.order_id;
+    let outcome = tx.decide(&header.cancelled(E::REASON)).await?;
     if let Some(fact) = E::FACT {
         record(tx, order, fact).await?;
     }
@@ -117,9 +117,9 @@ fn order<E: Event>(event: &Envelope<E>) -> Result<OrderId, HandlerError> {
     )))
 }
 
-async fn customer<E: Event>(tx: &mut Tx, event: &Envelope<E>) -> Result<Customer, HandlerError> {
+async fn header<E: Event>(tx: &mut Tx, event: &Envelope<E>) -> Result<Header, HandlerError> {
     let order = order(event)?;
-    store::customer(tx, order).await?.ok_or_else(|| no_such_order(order))
+    store::header(tx, order).await?.ok_or_else(|| no_such_order(order))
 }
 
 async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Handled {
@@ -129,8 +129,8 @@ async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Handled {
     }
 }
 
-/// The row is committed before `OrderPlaced` leaves, so whoever speaks of an order that isn't there never got it from
-/// here. Trying again would not help.
+/// The row is committed before `OrderPlaced` is published. So an event about an order that isn't there does not follow from
+/// an order of this service, and a retry would not help.
 fn no_such_order(order: OrderId) -> HandlerError {
     HandlerError::reject(format!("there is no order {order} here"))
 }

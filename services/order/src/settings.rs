@@ -62,7 +62,8 @@ impl Settings {
     }
 }
 
-/// Outcomes and the undo ledger are remembered for a month: an order must be long over by then.
+/// The longest deadline that can be set, in seconds. Outcomes and the ledger are kept for 45 days: every order must have ended
+/// by then.
 const LONGEST: u64 = 7 * 24 * 60 * 60;
 
 fn seconds(setting: &'static str, value: Option<String>) -> Result<Option<Duration>, Error> {

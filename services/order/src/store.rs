@@ -7,7 +7,7 @@ use sqlx::{Any, Executor, Row as _, any::AnyRow};
 
 use crate::{
     domain::{Fact, Facts, Status},
-    order::{Customer, Entry, Order, Summary},
+    order::{Entry, Header, Order, Summary},
     placement::Placement,
 };
 
@@ -47,11 +47,11 @@ async fn insert_entry(tx: &mut Tx, order: OrderId, entry: &Entry) -> Result<(), 
     Ok(())
 }
 
-/// Whom to tell how an order ends.
-pub(crate) async fn customer(tx: &mut Tx, order: OrderId) -> Result<Option<Customer>, sqlx::Error> {
+/// Reads the header of an order.
+pub(crate) async fn header(tx: &mut Tx, order: OrderId) -> Result<Option<Header>, sqlx::Error> {
     let query = sqlx::query("select email, total_minor, currency from orders where id = $1").bind(order.to_string());
     let Some(row) = query.fetch_optional(tx.conn()).await? else { return Ok(None) };
-    Ok(Some(Customer { order_id: order, email: row.try_get("email")?, total: total(&row)? }))
+    Ok(Some(Header { order_id: order, email: row.try_get("email")?, total: total(&row)? }))
 }
 
 /// What became of recording a fact.

@@ -17,7 +17,7 @@ pub(crate) struct Account {
     pub(crate) captured: i64,
     /// What was set free without a charge.
     pub(crate) voided: i64,
-    /// What was given back after a charge.
+    /// What was refunded after a charge.
     pub(crate) refunded: i64,
     /// The provider's words, when it declined the card or the capture.
     pub(crate) refusal: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) enum Status {
     CaptureFailed,
     /// The amount is free again; nothing was charged.
     Voided,
-    /// The charge was given back.
+    /// The charge was refunded.
     Refunded,
 }
 
@@ -47,7 +47,7 @@ impl Account {
         Self { intent_id, amount, authorized, captured: 0, voided: 0, refunded: 0, refusal }
     }
 
-    /// Where the payment stands. A later fact outweighs an earlier one, whichever was recorded first.
+    /// Where the payment stands. A later fact outweighs an earlier one, in whatever order they were recorded.
     pub(crate) const fn status(&self) -> Status {
         if self.refunded > 0 {
             Status::Refunded

@@ -48,7 +48,7 @@ struct PaymentView {
     captured: i64,
     /// What was set free without a charge.
     voided: i64,
-    /// What was given back after a charge.
+    /// What was refunded after a charge.
     refunded: i64,
     /// The provider's id.
     intent_id: Option<String>,
@@ -84,7 +84,7 @@ struct CurrencyView {
     declined: i64,
     /// All that was ever charged.
     captured: i64,
-    /// All that was given back of it.
+    /// All that was refunded of it.
     refunded: i64,
     /// What the shop keeps: captured less refunded.
     kept: i64,

@@ -1,7 +1,7 @@
-//! The payment service: sets an order's money aside, charges it when the parcel is on its way, and gives it back when the
+//! The payment service: sets an order's money aside, charges it when the parcel is on its way, and refunds it when the
 //! order is cancelled.
 //!
-//! | event | reaction | says |
+//! | event | reaction | emits |
 //! |---|---|---|
 //! | order placed | authorises the amount | `PaymentAuthorized` or `PaymentDeclined` |
 //! | shipment created | captures it | `PaymentCaptured` or `PaymentCaptureFailed` |

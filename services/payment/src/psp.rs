@@ -113,8 +113,8 @@ impl PspClient {
         }
     }
 
-    /// Asks to set free what was set aside. The provider decides between this and a capture under way: whichever comes
-    /// second is refused, with the state that the first one left.
+    /// Asks to set free what was set aside. The provider decides between this and a capture under way: the second
+    /// one is refused, with the state that the first one left.
     pub(crate) async fn cancel(&self, call: &Call<'_>, intent_id: &str) -> Result<Cancellation, HandlerError> {
         match self.post::<Intent>(call, &["payment_intents", intent_id, "cancel"], &Empty {}).await? {
             Ok(intent) if intent.status == CANCELED => Ok(Cancellation::Canceled),

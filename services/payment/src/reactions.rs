@@ -1,10 +1,10 @@
-//! What the service does: four calls to the provider, and what is recorded and said of each.
+//! The reactions: four calls to the provider, and for each what is recorded and emitted.
 //!
-//! A cancellation may meet a capture under way. The provider lets one of them win. If the void wins, the capture is
-//! refused and said to have failed. If the capture wins, the void finds the money charged and leaves it to the refund,
-//! which waits until the capture is recorded.
+//! A cancellation may meet a capture that is running. The provider lets one of them win. If the void wins, the provider refuses
+//! the capture, and `PaymentCaptureFailed` is emitted. If the capture wins, the void finds the amount charged and leaves it to the
+//! refund, which waits until the capture is recorded.
 //!
-//! A call that may have been carried out longer ago than the provider knows its key is not repeated: a `find_…` looks first.
+//! A call whose key the provider may have forgotten is not repeated: a `find_…` asks first whether it was carried out.
 
 use contracts::{
     Money, OrderId,

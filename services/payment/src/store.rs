@@ -71,7 +71,7 @@ pub(crate) async fn voided(tx: &mut Tx, order_id: OrderId, amount: &Money) -> Re
     remember(tx, order_id, Status::Voided).await
 }
 
-/// Records that the charge was given back.
+/// Records that the charge was refunded.
 pub(crate) async fn refunded(tx: &mut Tx, order_id: OrderId, amount: &Money) -> Result<()> {
     let sql = "update payment set refunded = $2 where order_id = $1";
     let updated = sqlx::query(sql).bind(order_id.to_string()).bind(amount.minor).execute(tx.conn()).await?;

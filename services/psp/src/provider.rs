@@ -67,7 +67,7 @@ impl Provider {
     pub(crate) async fn execute(&self, request: Request) -> Result<Reply, Error> {
         let mut claim = None;
         if let Some(key) = &request.key {
-            // Claimed first: whoever holds the claim sees every answer that an earlier holder saved.
+            // Claimed first: the holder of the claim sees every answer that an earlier holder saved.
             claim = self.running.claim(key);
             if claim.is_none() {
                 return Ok(Reply::new(Answer::key_in_use()));

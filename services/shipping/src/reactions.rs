@@ -23,7 +23,7 @@ pub(crate) async fn create_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<
     Ok(())
 }
 
-/// What is said of an order when `create_shipment` fails for good.
+/// The failure event of `create_shipment`.
 pub(crate) fn give_up(order: &Envelope<StockReserved>) -> ShipmentRejected {
     ShipmentRejected { order_id: order.order_id }
 }
@@ -38,8 +38,8 @@ pub(crate) async fn cancel_shipment(_: &Shipping, tx: &mut Tx, shipment: &Envelo
 
 /// Hands the parcel over.
 ///
-/// The confirmation was caused by the shipment, so that is here already. Should it ever be missing, the event is tried
-/// again and then kept as a dead letter, as a customer who paid waits for that parcel.
+/// The confirmation was caused by the shipment, so that is here already. If it ever is missing, the event is retried
+/// and then becomes a dead letter: a customer who paid waits for that parcel.
 pub(crate) async fn dispatch_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
     store::dispatch(tx, order.order_id).await?;
     Ok(())

@@ -168,7 +168,7 @@ async fn instances_wake_one_another(house: &House, service: &str) {
 const DECIDES: [&str; 2] =
     [r#""redrive.>", "audit.>""#, r#""$JS.API.STREAM.CREATE.AUDIT", "$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS""#];
 
-/// The configuration with a user more, who may do what another one may, but not decide.
+/// The configuration with one more user, which may do what another one may, but not decide.
 fn with_one_who_looks(configuration: &str, like: &str, name: &str) -> String {
     let head = format!("{{ user: {like}, password: {like},");
     let start = configuration.find(&head).unwrap();
@@ -237,7 +237,7 @@ async fn redriven(monitor: &Process, letter: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_may_decide_redrives_and_discards_and_nobody_else_does() {
+async fn a_user_that_may_decide_redrives_and_discards_and_no_other_does() {
     let configuration = with_one_who_looks(&configuration(), "monitor", "monitor-looks");
     let house = guarded(&with_one_who_looks(&configuration, "pavane", "pavane-looks")).await;
     dead_letters(&house, 4).await;
@@ -275,7 +275,7 @@ async fn whoever_may_decide_redrives_and_discards_and_nobody_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_decides_may_do_nothing_else() {
+async fn a_user_that_decides_may_do_nothing_else() {
     let house = guarded(&configuration()).await;
     dead_letters(&house, 1).await;
     for user in ["monitor", "pavane"] {

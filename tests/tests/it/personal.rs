@@ -223,7 +223,7 @@ async fn the_command_says_no_personal_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_sees_personal_data_who_does_not_say_why() {
+async fn personal_data_is_shown_only_to_those_who_give_a_reason() {
     let told = Told::start().await;
     let stranger = told.house.stranger().await;
     let events = messages(&stranger, "EVENTS").await;
@@ -307,7 +307,7 @@ async fn who_reveals_personal_data_is_kept_with_the_reason() {
     assert_eq!(audit().await, expected);
     let traced = told.pavane(&["trace", &told.order]).await.out;
     assert!(traced.contains(&format!("annabella looked at personal data of event {placed}: she asks")), "{traced}");
-    // Whoever looked has decided nothing.
+    // To look is not to decide.
     let open: Value = serde_json::from_str(&told.get("/api/dead-letters").await).unwrap();
     assert_eq!(open["total"], 4);
 }

@@ -1,4 +1,4 @@
-//! A service is stopped, and whoever watches is told in time for whom which orders wait: by the monitor, by `pavane stuck` and
+//! A service is stopped. The operator is told in time which orders wait for it: by the monitor, by `pavane stuck` and
 //! by the metric. When the service is back, they have nothing to tell any more.
 
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::{
     house::{House, On},
 };
 
-/// What a step is allowed unless its reaction says otherwise, in milliseconds.
-const ALLOWED: i64 = 30_000;
+/// `stuck_after` of a reaction that sets none, in milliseconds.
+const STUCK_AFTER: i64 = 30_000;
 /// How much later than that everybody has to know.
 const NOTICE: i64 = 5_000;
 /// A machine that has much else to do may start a process late.
@@ -75,7 +75,7 @@ const CASES: [Case; 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_service_is_stopped_everybody_names_it_in_time_and_clears_when_it_is_back() {
+async fn a_stopped_service_is_named_in_time_and_cleared_when_it_is_back() {
     join_all(CASES.iter().map(a_service_is_stopped)).await;
 }
 
@@ -191,8 +191,11 @@ impl Watch<'_> {
     fn is_named_in_time(&self, named: bool, answer: &Value, began: Timestamp) -> bool {
         let waited = time(&answer["as_of"]).duration_since(began).as_millis();
         let service = self.case.service;
-        assert!(named || waited <= i128::from(ALLOWED + NOTICE), "{service} isn't named after {waited} ms: {answer}");
-        assert!(!named || waited >= i128::from(ALLOWED), "{service} is named after {waited} ms: {answer}");
+        assert!(
+            named || waited <= i128::from(STUCK_AFTER + NOTICE),
+            "{service} isn't named after {waited} ms: {answer}"
+        );
+        assert!(!named || waited >= i128::from(STUCK_AFTER), "{service} is named after {waited} ms: {answer}");
         named
     }
 

@@ -38,7 +38,7 @@ fn an_overdue_answer_is_named() {
 }
 
 #[test]
-fn whichever_service_stops_is_named_and_no_other() {
+fn the_service_that_stops_is_named_and_no_other() {
     // What is there when the service stops, and what its silence is then called.
     let cases: [(&str, &[&str], &str); 5] = [
         ("payment", &["order.placed"], "payment.authorized or payment.declined from payment"),

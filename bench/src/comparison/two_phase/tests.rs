@@ -84,7 +84,7 @@ async fn the_stock_of_an_order_in_doubt_is_locked() {
 async fn more_customers_than_connections_want_the_same_product() {
     let world = World::open().await;
     let coordinator = coordinator(&world, "one", Locks::BeforeProvider).await;
-    // Those who wait for the row have all the connections; whoever has it must not need another one.
+    // The transactions that wait for the row have all the connections; the one that holds it must not need another.
     let placed = futures_util::future::join_all((0..40).map(|_| coordinator.place(good()))).await;
     assert!(placed.iter().all(|ending| matches!(ending, Ok(Ending::Confirmed))), "{placed:?}");
     world.audit(40).await;

@@ -1,4 +1,4 @@
-//! What closing a subscription promises.
+//! What closing a subscription guarantees.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::{Instant, timeout};
 use super::{LONG, World, ack_all, consumer, messages, numbers, provisioned, publish, receive};
 use crate::{Bus, Subscription};
 
-/// Far below the ack wait, which is what a stranded message would have to wait for.
+/// Far below the ack wait, after which a stranded message would come.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// What was not handed out is there at once for the next subscription, in order, and what was acked is done.
+/// What was not handed out goes to the next subscription at once, in order. What was acked doesn't.
 pub async fn strands_nothing_received(world: &impl World) {
     let bus = provisioned(world).await;
     publish(&bus, messages(0..100)).await;
@@ -24,7 +24,7 @@ pub async fn strands_nothing_received(world: &impl World) {
     assert_eq!(numbers(&rest), (10..100).collect::<Vec<_>>());
 }
 
-/// What was asked for and arrived without anybody taking it is given back.
+/// A message that was asked for, arrived and wasn't handed out is returned to the broker.
 pub async fn strands_nothing_on_the_way(world: &impl World) {
     let bus = provisioned(world).await;
     let mut first = bus.subscribe(&consumer(LONG)).await.expect("subscribe");

@@ -1,4 +1,4 @@
-//! What receiving promises.
+//! What receiving guarantees.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,13 +18,13 @@ pub async fn starts_at_the_beginning(world: &impl World) {
     assert_eq!(numbers(&receive(&mut subscription, 3).await), [0, 1, 2]);
 }
 
-/// One subscription never holds more than its credits: another one gets the rest.
+/// A subscription never holds more than its credits, and another one gets the rest.
 pub async fn never_exceeds_the_credits(world: &impl World) {
     let bus = provisioned(world).await;
     let mut first = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
     publish(&bus, messages(0..50)).await;
     let held = receive(&mut first, 7).await;
-    // Asked for again with nothing free: still nothing more.
+    // A second request without free credits: still nothing more.
     assert!(first.receive(0).await.expect("receive").is_empty());
     let mut second = bus.subscribe(&consumer(LONG)).await.expect("subscribe");
     let rest = receive(&mut second, 43).await;
@@ -132,7 +132,7 @@ pub async fn remembers_its_position(world: &impl World) {
     assert_eq!(numbers(&[receive_one(&mut subscription).await]), [1]);
 }
 
-/// How far a consumer is: what it was given, what it settled, and what was not for it.
+/// A consumer's position says what it was given, what it settled, and what its filter excludes.
 pub async fn says_how_far_it_is(world: &impl World) {
     let bus = provisioned(world).await;
     let durable = consumer(LONG).durable;
@@ -152,7 +152,7 @@ pub async fn says_how_far_it_is(world: &impl World) {
     assert_eq!((done.done_to(4), done.undelivered), (4, 0));
 }
 
-/// What expires before it was asked for counts as not read, until it is asked for something else.
+/// Messages that expire before they are requested count as not read, until the next request.
 pub async fn has_not_read_what_expired(world: &impl World) {
     let bus = world.connect().await;
     let second = Duration::from_secs(1);

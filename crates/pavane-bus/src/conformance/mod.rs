@@ -21,9 +21,9 @@ use crate::{Bus, ConsumerConfig, Delivery, Outgoing, Subscription, Topology};
 
 /// Longest wait for what must happen.
 const SOON: Duration = Duration::from_secs(10);
-/// An ack wait that no test outlives.
+/// An ack wait that is longer than any test.
 const LONG: Duration = Duration::from_mins(1);
-/// An ack wait to wait for.
+/// An ack wait that a test waits for.
 const SHORT: Duration = Duration::from_millis(600);
 
 /// A server of its own for one test. It lives as long as this value.

@@ -1,4 +1,4 @@
-//! What provisioning promises.
+//! What provisioning guarantees.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     topology::{DEAD_LETTERS, EVENTS},
 };
 
-/// Without streams nothing is refused for good, and each answer says what is missing.
+/// Without streams nothing is refused for good, and each error names the missing stream.
 pub async fn a_missing_stream_is_named(world: &impl World) {
     let bus = world.connect().await;
     let published = bus.publish(messages(0..1)).await.remove(0);
@@ -54,7 +54,7 @@ pub async fn limits_only_grow(world: &impl World) {
     let bus = provisioned(world).await;
     let existing = Topology::default();
     let longer = Topology { max_age: existing.max_age * 2, max_bytes: Some(1 << 30), ..existing.clone() };
-    // Limited from unlimited would be a shrink.
+    // From unlimited to limited would be a shrink.
     let shrunk = bus.provision(&longer).await;
     assert!(
         matches!(&shrunk, Err(Error::Differs { difference, .. }) if difference.contains("max_bytes")),
@@ -95,7 +95,7 @@ pub async fn a_consumer_may_gain_a_filter(world: &impl World) {
     bus.subscribe(&reordered).await.expect("subscribe again");
 }
 
-/// Losing a filter would lose events without a word.
+/// A consumer that lost a filter would silently miss events.
 pub async fn a_consumer_never_loses_a_filter(world: &impl World) {
     let bus = provisioned(world).await;
     bus.subscribe(&consumer(LONG)).await.expect("subscribe");
@@ -109,7 +109,7 @@ pub async fn a_consumer_never_loses_a_filter(world: &impl World) {
     }
 }
 
-/// Settings that a server would take for something else are refused.
+/// Settings that a server would interpret otherwise are refused.
 pub async fn a_consumer_needs_sense(world: &impl World) {
     let bus = provisioned(world).await;
     let good = consumer(LONG);

@@ -1,4 +1,4 @@
-//! What publishing promises.
+//! What publishing guarantees.
 
 use pavane_contract::codec::Headers;
 
@@ -18,7 +18,7 @@ pub async fn arrives_as_published(world: &impl World) {
     assert_eq!((delivery.sequence, delivery.delivered), (sequences[0], 1));
 }
 
-/// One publisher's messages are stored and delivered in its order, more than fit in flight.
+/// One publisher's messages are stored and delivered in its order, also when there are more than fit in flight.
 pub async fn keeps_order(world: &impl World) {
     let bus = provisioned(world).await;
     let sequences = publish(&bus, messages(0..1_000)).await;
@@ -41,7 +41,7 @@ pub async fn stores_a_message_id_once(world: &impl World) {
     assert_eq!(bus.stream_state().await.expect("state").last_sequence, first.sequence + 1);
 }
 
-/// Header values that are easy to spoil survive, and so do both of one name.
+/// Unusual header values arrive unchanged, and so do two of one name.
 pub async fn keeps_odd_headers(world: &impl World) {
     let values = [
         ("empty", String::new()),
@@ -74,7 +74,7 @@ pub async fn refuses_only_the_bad_one(world: &impl World) {
     assert!(matches!(results[1], Err(PublishError::Refused(_))), "{:?}", results[1]);
 }
 
-/// What no stream takes or the protocol can't carry is refused, not retried for ever.
+/// A message that no stream takes or the protocol can't carry is refused, not retried for ever.
 pub async fn refuses_what_can_not_be_sent(world: &impl World) {
     let bus = provisioned(world).await;
     let bad = vec![
@@ -92,7 +92,7 @@ pub async fn refuses_what_can_not_be_sent(world: &impl World) {
     assert_eq!(bus.stream_state().await.expect("state").last_sequence, 0);
 }
 
-/// The end of the stream and the message ids in it can be asked for.
+/// The stream's last sequence and its message ids can be read.
 pub async fn tells_where_the_stream_ends(world: &impl World) {
     let bus = provisioned(world).await;
     let before = bus.stream_state().await.expect("state");
@@ -116,7 +116,7 @@ pub async fn keeps_dead_letters_apart(world: &impl World) {
     assert!(!event.duplicate);
 }
 
-/// A dead letter can be asked for by its sequence: with the subject that it was published to, all its headers and its bytes.
+/// A dead letter can be read by its sequence: with the subject that it was published to, all its headers and its bytes.
 pub async fn shows_a_dead_letter_as_it_is_stored(world: &impl World) {
     let bus = provisioned(world).await;
     let letter = |subject: &str, id| Outgoing { subject: subject.to_owned(), payload: "\u{0}ab".into(), ..message(id) };

@@ -1,4 +1,4 @@
-//! What settling a delivery promises.
+//! What settling a delivery guarantees.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ async fn one_message<W: World>(world: &W, ack_wait: Duration) -> <W::Bus as Bus>
     bus.subscribe(&consumer(ack_wait)).await.expect("subscribe")
 }
 
-/// An acked message doesn't come back.
+/// An acked message is not delivered again.
 pub async fn an_ack_ends_it(world: &impl World) {
     let mut subscription = one_message(world, SHORT).await;
     receive_one(&mut subscription).await.ack().await.expect("ack");
     receive_nothing(&mut subscription, SHORT * 2).await;
 }
 
-/// A rejected message doesn't come back.
+/// A rejected message is not delivered again.
 pub async fn a_rejection_ends_it(world: &impl World) {
     let mut subscription = one_message(world, SHORT).await;
     receive_one(&mut subscription).await.reject("it makes no sense: ø").await.expect("reject");
     receive_nothing(&mut subscription, SHORT * 2).await;
 }
 
-/// An unsettled message comes back after the ack wait, and counts its deliveries.
+/// An unsettled message is delivered again after the ack wait, with a higher count.
 pub async fn silence_brings_it_back(world: &impl World) {
     let mut subscription = one_message(world, SHORT).await;
     let started = Instant::now();
@@ -62,7 +62,7 @@ pub async fn a_retry_without_delay_is_immediate(world: &impl World) {
     assert_eq!(again.delivered, 2);
 }
 
-/// Work that reports progress isn't given to somebody else, however long it takes.
+/// A message whose handler sends heartbeats isn't delivered to another instance, however long it takes.
 pub async fn progress_extends_the_wait(world: &impl World) {
     let mut subscription = one_message(world, SHORT).await;
     let delivery = receive_one(&mut subscription).await;

@@ -1,11 +1,11 @@
-//! What waking the other instances of a service promises.
+//! What waking the other instances of a service guarantees.
 
 use tokio::time::timeout;
 
 use super::{SOON, World};
 use crate::{Bus, Wakes};
 
-/// Each instance that listens hears a wake.
+/// Each instance that listens gets a wake.
 pub async fn wakes_every_instance(world: &impl World) {
     let (one, other, waking) = (world.connect().await, world.connect().await, world.connect().await);
     let mut wakes = [listening(&one, &waking).await, listening(&other, &waking).await];
@@ -15,12 +15,12 @@ pub async fn wakes_every_instance(world: &impl World) {
     }
 }
 
-/// A wake that comes while nobody waits is kept for the next who does, and many are one.
+/// A wake that comes while nobody waits is kept for the next call, and several become one.
 pub async fn keeps_a_wake_until_somebody_waits(world: &impl World) {
     let (bus, waking) = (world.connect().await, world.connect().await);
     let mut wakes = listening(&bus, &waking).await;
     let mut witness = listening(&bus, &waking).await;
-    // The listener may have heard what the witness was found with.
+    // The listener may have got the wakes that found out whether it listens.
     while timeout(super::SHORT, wakes.next()).await.is_ok() {}
     for _ in 0..100 {
         waking.wake("order").await.expect("wake");
@@ -39,7 +39,7 @@ pub async fn wakes_nobody_else(world: &impl World) {
     assert!(timeout(super::SHORT, others.next()).await.is_err(), "payment heard what was for order");
 }
 
-/// Listens, and returns once the server knows: a wake is for those only who listen when it is sent.
+/// Listens, and returns once the server knows: a wake reaches only those that listen when it is sent.
 async fn listening<B: Bus>(bus: &B, waking: &B) -> Wakes {
     let mut wakes = bus.listen("order").await.expect("listen");
     let known = async {

@@ -1,4 +1,4 @@
-//! The servers' addresses, apart from the secrets in them: an address is logged and told in errors, a password never.
+//! The servers' addresses, apart from the secrets in them: an address is logged and shown in errors, a password never.
 
 use async_nats::ConnectOptions;
 
@@ -49,7 +49,7 @@ impl Addresses {
         self.login.is_some()
     }
 
-    /// Logs in with what the address had.
+    /// Logs in with the credentials from the URL.
     pub(super) fn log_in(&self, options: ConnectOptions) -> ConnectOptions {
         match self.login.clone() {
             Some(Login::User(user, password)) => options.user_and_password(user, password),
@@ -59,7 +59,7 @@ impl Addresses {
     }
 }
 
-/// A list of addresses as it may be shown: without user, password and token.
+/// A list of addresses that may be shown: without user, password and token.
 pub(super) fn redacted(url: &str) -> String {
     parts(url).iter().map(|part| split(part).0).collect::<Vec<_>>().join(",")
 }
@@ -92,7 +92,7 @@ fn split(address: &str) -> (String, Option<Login>) {
     (server, Some(login))
 }
 
-/// Reverses the percent-encoding that a URL needs; what isn't one stays.
+/// Reverses percent-encoding; other text stays.
 fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -9,13 +9,13 @@ use crate::{Error, StreamState, topology::EVENTS};
 
 type RequestErrorKind = jetstream::context::RequestErrorKind;
 
-/// What the subjects of requests begin with, where JetStream is the server's own.
+/// The prefix of requests to the server's own JetStream.
 pub(super) const API_PREFIX: &str = "$JS.API";
 
 /// Why an API request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server answered no.
+    /// The server refused it.
     Refused(jetstream::Error),
     /// There was no usable answer.
     NoAnswer(Error),
@@ -64,12 +64,12 @@ impl From<Failure> for Error {
 }
 
 impl Inner {
-    /// The subject of a request, wherever JetStream is.
+    /// The subject of a request, with the domain or prefix.
     pub(super) fn api_subject(&self, name: &str) -> String {
         format!("{}.{name}", self.api_prefix)
     }
 
-    /// Where a key of a bucket is written: between domains, servers let these subjects through as a part of the API only.
+    /// The subject to write a bucket's key to. Between domains, servers pass these subjects only as a part of the API.
     pub(super) fn key_subject(&self, subject: &str) -> String {
         let subject = self.names.subject(subject);
         if self.is_elsewhere() { self.api_subject(&subject) } else { subject.into_owned() }
@@ -80,7 +80,7 @@ impl Inner {
         self.api_prefix != API_PREFIX
     }
 
-    /// Asks the `JetStream` API. `name` is the subject after `$JS.API.`, with names as they are at the server.
+    /// Sends a request to the `JetStream` API. `name` is the subject after `$JS.API.`, with the server's names.
     pub(super) async fn api<T>(&self, name: &str, payload: &(impl Serialize + Sync)) -> Result<T, Failure>
     where
         T: DeserializeOwned,
@@ -119,7 +119,7 @@ impl Inner {
     }
 
     pub(super) async fn stream_state(&self) -> Result<StreamState, Error> {
-        /// As the server says it: the client's own type leaves out when that was.
+        /// The server's answer: the client's own type leaves out its time.
         #[derive(Deserialize)]
         struct Info {
             ts: Option<Timestamp>,
@@ -137,11 +137,11 @@ impl Inner {
         let answer = self.api::<Info>(&format!("STREAM.INFO.{stream}"), &()).await;
         let Info { ts, created, state } = answer.map_err(|failure| failure.about(&stream))?;
         let End { first_seq, last_seq } = state;
-        // A stream that never had a message says 0.
+        // A stream that never had a message answers 0.
         Ok(StreamState { created, first_sequence: first_seq.max(1), last_sequence: last_seq, now: ts })
     }
 
-    /// Asks the stream's leader. A direct get may be answered by a replica that lags, and would look like a loss.
+    /// Reads from the stream's leader. A direct get may be answered by a replica that lags, which would look like a loss.
     pub(super) async fn message_id_at(&self, sequence: u64) -> Result<Option<String>, Error> {
         let request = serde_json::json!({ "seq": sequence });
         let stream = self.names.stream(EVENTS);

@@ -15,16 +15,16 @@ use super::{
 };
 use crate::{Error, drift::Drift};
 
-/// A key-value bucket: a stream that keeps one value a key, changed only where its revision is the expected one.
+/// A key-value bucket: a stream that keeps one value for each key, changed only where its revision is the expected one.
 ///
-/// Made for claims: what matters is that of two writers one loses, on every server since 2.10.
+/// Made for claims: of two writers one loses, on every server since 2.10.
 #[derive(Clone)]
 pub struct Bucket {
     bus: JetStream,
     name: String,
 }
 
-/// A value and where it stands.
+/// A value and its revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -35,12 +35,12 @@ pub struct Entry {
 }
 
 impl Bucket {
-    /// Opens a bucket whose values are forgotten `max_age` after they were written last, creating it when it doesn't exist. One
-    /// that exists keeps what an operator set, a size limit for example.
+    /// Opens a bucket that drops a value `max_age` after its last write, and creates it when it doesn't exist. An existing one
+    /// keeps what an operator set, for example a size limit.
     ///
     /// # Errors
     ///
-    /// When the bus is unavailable or permissions forbid it; when it has to be created or changed, and nothing may be.
+    /// When the bus is unavailable or permissions forbid it, or when it has to be created or changed and nothing may be.
     pub async fn open(bus: JetStream, name: &str, max_age: Duration) -> Result<Self, Error> {
         let names = &bus.inner.names;
         let wanted = stream::Config {
@@ -78,12 +78,12 @@ impl Bucket {
         }
     }
 
-    /// Writes a key if its revision is still `expected`, 0 for a key that has none. Returns the new revision, or `None` when
-    /// somebody else was faster.
+    /// Writes a key if its revision is still `expected`; 0 for a key that has none. Returns the new revision, or `None` when
+    /// another writer was faster.
     ///
     /// # Errors
     ///
-    /// When the bus is unavailable. Whether the value was written is then unknown: read it.
+    /// When the bus is unavailable. Nobody knows then whether the value was written: read it.
     pub async fn put(&self, key: &str, expected: u64, value: Bytes) -> Result<Option<u64>, Error> {
         let message = PublishMessage::build().payload(value).expected_last_subject_sequence(expected);
         let sent = self.bus.inner.context.send_publish(self.bus.inner.key_subject(&self.subject(key)), message).await;
@@ -133,7 +133,7 @@ impl Inner {
             }
             match self.api::<Info>(&format!("STREAM.CREATE.{name}"), wanted).await {
                 Ok(_) => return Ok(()),
-                // Another instance was faster; look at what it made.
+                // Another instance was faster; check what it created.
                 Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {}
                 Err(failure) => return Err(explain(name, failure)),
             }

@@ -1,4 +1,4 @@
-//! What an operator types to make a stream or a consumer as it must be, with the `nats` command.
+//! The `nats` commands with which an operator creates or changes a stream or a consumer as it must be.
 
 use std::time::Duration;
 

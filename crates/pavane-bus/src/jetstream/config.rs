@@ -13,46 +13,46 @@ use super::{
 };
 use crate::Error;
 
-/// The client notices a dead connection after about three of these.
+/// The client notices a dead connection after about three pings.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// Longest pause between two attempts to connect again.
+/// Longest pause between two attempts to reconnect.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(20);
 /// Pause between two attempts at the first connection.
 const CONNECT_RETRY: Duration = Duration::from_millis(250);
 
-/// How to reach the server, and what the account there is like.
+/// How to reach the server, and the settings of the account there.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// `nats://host:port`, `tls://host:port` or `nats://user:password@host:port`; several, separated by commas, for a cluster. It is
-    /// only ever shown without user and password.
+    /// `nats://host:port`, `tls://host:port` or `nats://user:password@host:port`; several, separated by commas, for a cluster.
+    /// It is only shown without user and password.
     pub url: String,
-    /// Names the connection in the server's monitoring, and the inbox `_INBOX_<service>` that its answers come on.
+    /// Names the connection in the server's monitoring, and its inbox `_INBOX_<service>`, which answers are sent to.
     pub service: String,
-    /// How to log in, unless the URL says it.
+    /// How to log in, unless the URL has the credentials.
     pub login: Option<Login>,
-    /// Never talk to the server without TLS, whatever it offers. Default no; a URL `tls://`, an authority or a certificate mean yes.
+    /// Whether to refuse a server without TLS. Default no; a URL `tls://`, an authority or a certificate mean yes.
     pub require_tls: bool,
-    /// The certificates of the authorities that may have signed the server's, in a PEM file. Default: those that the system trusts.
+    /// A PEM file with the authorities that may have signed the server's certificate. Default: those that the system trusts.
     pub ca_file: Option<PathBuf>,
     /// The client's certificate and its key, in PEM files, for a server that asks for one.
     pub certificate_files: Option<(PathBuf, PathBuf)>,
-    /// The JetStream domain that the streams are in, where that isn't the server's own: behind a leaf node, for example.
+    /// The JetStream domain of the streams, where that isn't the server's own: behind a leaf node, for example.
     pub domain: Option<String>,
-    /// What the subjects of JetStream's API begin with, where the account imports it from another. Default `$JS.API`.
+    /// The prefix of JetStream's API, where the account imports it from another. Default `$JS.API`.
     pub api_prefix: Option<String>,
-    /// Keeps systems apart that share an account: begins the names of its streams, and every subject. Letters, digits and `-`;
-    /// all services and tools of a system have the same. Default none.
+    /// Separates systems that share an account: the names of its streams, and every subject, begin with it. Letters, digits and
+    /// `-`. All services and tools of a system have the same. Default none.
     pub namespace: Option<String>,
-    /// Create and change nothing at the server: check that streams and consumers are as they must be, and refuse to start if not,
-    /// with the command that makes them so. Default no.
+    /// Whether to create and change nothing at the server. Streams and consumers are then only checked; if one is wrong, the
+    /// start fails and shows the command that corrects it. Default no.
     pub verify_only: bool,
     /// How long an answer may take. Default 5 seconds.
     pub request_timeout: Duration,
-    /// How many publishes may be without an answer at once. Default 256: more gains little and loses order on failure.
+    /// How many publishes may wait for an answer at once. Default 256: more gains little and loses order on failure.
     pub max_in_flight: usize,
-    /// How long [`connect`](super::JetStream::connect) tries. Default 10 seconds, for a server that starts beside us.
+    /// How long [`connect`](super::JetStream::connect) tries. Default 10 seconds, for a server that is starting too.
     pub connect_within: Duration,
 }
 
@@ -76,17 +76,17 @@ impl Config {
         }
     }
 
-    /// The prefix of the subjects that answers and deliveries come on. Its own for each service, so that permissions can
-    /// keep one service from reading another's.
+    /// The prefix of the subjects that answers and deliveries are sent to. Each service has its own, so that permissions can
+    /// keep a service from reading another's.
     pub(super) fn inbox_prefix(&self, names: &Names) -> String {
         names.subject(&format!("_INBOX_{}", self.service)).into_owned()
     }
 
-    /// What the subjects of JetStream's API begin with, without the dot behind it.
+    /// The prefix of JetStream's API, without the last dot.
     ///
     /// # Errors
     ///
-    /// When the domain or the prefix isn't one, or both are set.
+    /// When the domain or the prefix is invalid, or both are set.
     pub(super) fn api(&self) -> Result<String, Error> {
         let refuse = |setting, value: &String, why: &str| {
             Err(Error::Setting { setting, value: format!("{value:?}"), why: why.to_owned() })
@@ -212,13 +212,13 @@ impl Config {
         Error::Unavailable(format!("no NATS server answers at {}; start one or set NATS_URL ({error})", self.shown()))
     }
 
-    /// Where the servers are, without a password that the URL may have.
+    /// The servers' addresses, without a password.
     pub(super) fn shown(&self) -> String {
         redacted(&self.url)
     }
 }
 
-/// Doubles from 20 ms to a second; all of it is jittered, so that the services don't come back in step.
+/// Doubles from 20 ms to a second, with full jitter, so that the services don't reconnect all at once.
 fn reconnect_delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::ZERO;
@@ -228,7 +228,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
     longest.mul_f64(0.5 + 0.5 * jitter())
 }
 
-/// Uniform in 0..1. The moment of a reconnect is no value that a simulation could want to replay.
+/// Uniform in 0..1. Not from the injected clock: no simulation replays reconnects.
 fn jitter() -> f64 {
     use pavane_contract::Clock;
     f64::from(u32::try_from(pavane_contract::SystemClock.random() >> 32).unwrap_or(0)) / f64::from(u32::MAX)

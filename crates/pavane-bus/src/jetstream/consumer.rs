@@ -6,10 +6,10 @@ use async_nats::jetstream::{
 use super::{Inner, api::Failure, command};
 use crate::{ConsumerConfig, ConsumerPosition, Error, drift::Drift, topology::EVENTS};
 
-/// How often a look and a creation may miss each other while several instances start at once.
+/// How often the check and the creation may conflict while several instances start at once.
 const RACES_MAX: usize = 4;
 
-/// Deliver without limit: attempts are counted by the inbox, and a consumer that gives up by itself loses messages.
+/// Deliver without limit: the inbox counts attempts, and a consumer that gives up by itself loses messages.
 const MAX_DELIVER: i64 = -1;
 
 impl Inner {
@@ -30,7 +30,7 @@ impl Inner {
             }
             match self.write_consumer(wanted, config(wanted), "create").await {
                 Ok(created) => return self.checked(created, wanted),
-                // Another instance was faster; look at what it made.
+                // Another instance was faster; check what it created.
                 Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_ALREADY_EXISTS) => {}
                 Err(failure) => return Err(failure.into()),
             }
@@ -56,7 +56,7 @@ impl Inner {
         }))
     }
 
-    /// Looks, and changes nothing.
+    /// Checks, and changes nothing.
     fn verified(&self, found: Info, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {
         let fix = command::edit_consumer(&self.names.stream(EVENTS), wanted);
         differences(&found.config, wanted).verify(format!("the consumer {}", wanted.durable), &fix)?;
@@ -95,7 +95,7 @@ impl Inner {
         self.api(&name, &serde_json::json!({ "stream_name": stream, "config": config, "action": action })).await
     }
 
-    /// A server that ignores a setting answers with another one than it was asked for.
+    /// A server that ignores a setting answers with another configuration than it was sent.
     fn checked(&self, info: Info, wanted: &ConsumerConfig) -> Result<Consumer<pull::Config>, Error> {
         match differences(&info.config, wanted).judge(format!("the consumer {}", wanted.durable)) {
             Ok(false) => self.consumer(info),

@@ -1,4 +1,4 @@
-//! The one place that knows the variables: services, the command and the monitor read them here.
+//! The environment variables: services, the command line and the monitor all read them here.
 
 use std::{fmt::Debug, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::Error;
 const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 impl Config {
-    /// The defaults, changed by the environment:
+    /// The defaults, overridden by environment variables:
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
@@ -25,16 +25,16 @@ impl Config {
     /// | `PAVANE_NAMESPACE` | keeps systems apart that share an account: letters, digits and `-` | none |
     /// | `PAVANE_VERIFY_ONLY` | `yes`: create and change nothing at the server, only check | `no` |
     ///
-    /// A variable that is set to nothing is not set.
+    /// An empty variable counts as not set.
     ///
     /// # Errors
     ///
-    /// When a variable can't be used, or two contradict each other; the message names them.
+    /// When a variable has a value that can't be used, or two contradict each other; the error names them.
     pub fn from_env(service: impl Into<String>) -> Result<Self, Error> {
         Self::from_vars(service, |name| std::env::var(name).ok())
     }
 
-    /// As [`from_env`](Self::from_env), with the variables from elsewhere: a command line, for example.
+    /// As [`from_env`](Self::from_env), with other variables: those of a command line, for example.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ fn login(var: &impl Fn(&str) -> Option<String>) -> Result<Option<Login>, Error> 
     }
 }
 
-/// Two settings of which one is nothing without the other.
+/// Two settings that only make sense together.
 fn both<T: Debug>(
     (one, first): (&'static str, Option<T>),
     (other, second): (&'static str, Option<T>),

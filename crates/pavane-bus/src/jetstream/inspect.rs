@@ -1,4 +1,4 @@
-//! What the server says about itself, its streams and its consumers, for whoever watches over a deployment.
+//! What the server reports about itself, its streams and its consumers: for `pavane doctor` and the monitor.
 
 mod answer;
 
@@ -30,11 +30,11 @@ pub struct ServerReport {
     pub cluster: Option<String>,
     /// The largest message that it takes, in bytes.
     pub max_payload: usize,
-    /// Bytes that the account's streams take on disk.
+    /// Bytes on disk of the account's streams.
     pub storage: u64,
-    /// Bytes that they may take; `None` for no limit but the disk.
+    /// The account's limit for them; `None` for no limit but the disk.
     pub storage_max: Option<u64>,
-    /// How many streams and consumers the account has.
+    /// How many streams the account has.
     pub streams: u64,
     /// How many consumers the account has.
     pub consumers: u64,
@@ -44,13 +44,13 @@ pub struct ServerReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamReport {
-    /// Its name at the server: the namespace comes before it.
+    /// Its name at the server, with the namespace.
     pub name: String,
-    /// When this was true, by the server's clock; `None` from a server that doesn't say.
+    /// The time of this report by the server's clock; `None` from a server that doesn't say.
     pub at: Option<Timestamp>,
     /// When it was created.
     pub created: Timestamp,
-    /// What it captures, without the namespace.
+    /// Its subjects, without the namespace.
     pub subjects: Vec<String>,
     /// Messages that it has.
     pub messages: u64,
@@ -60,23 +60,23 @@ pub struct StreamReport {
     pub first_sequence: u64,
     /// The last sequence that it gave out.
     pub last_sequence: u64,
-    /// How long it keeps a message; zero for ever.
+    /// How long it keeps a message; zero means for ever.
     pub max_age: Duration,
-    /// How many bytes it may take; `None` for no limit of its own.
+    /// Its size limit in bytes; `None` for none of its own.
     pub max_bytes: Option<u64>,
     /// How long it recognises a message id.
     pub duplicate_window: Duration,
-    /// Copies.
+    /// How many copies it has.
     pub replicas: usize,
     /// `file` or `memory`.
     pub storage: String,
     /// `limits`, `interest` or `workqueue`.
     pub retention: String,
-    /// What a full stream does: `old` drops, `new` refuses.
+    /// What it does when it is full: `old` drops old messages, `new` refuses new ones.
     pub discard: String,
 }
 
-/// How far a consumer is.
+/// How far a consumer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Position {
@@ -94,11 +94,11 @@ pub struct ConsumerReport {
     pub name: String,
     /// Whether it survives its clients.
     pub durable: bool,
-    /// When this was true, by the server's clock; `None` from a server that doesn't say.
+    /// The time of this report by the server's clock; `None` from a server that doesn't say.
     pub at: Option<Timestamp>,
     /// When it was created.
     pub created: Timestamp,
-    /// What it wants, without the namespace; nothing means everything.
+    /// Its filters, without the namespace; empty for everything.
     pub filters: Vec<String>,
     /// How long a delivery may stay unsettled.
     pub ack_wait: Duration,
@@ -112,7 +112,7 @@ pub struct ConsumerReport {
     pub deliver_policy: String,
     /// The last message that was delivered.
     pub delivered: Position,
-    /// Everything up to here is settled.
+    /// The position up to which everything is settled.
     pub settled: Position,
     /// Messages that were not delivered yet: the lag.
     pub pending: u64,
@@ -120,14 +120,14 @@ pub struct ConsumerReport {
     pub in_flight: u64,
     /// How many of these were delivered more than once.
     pub redelivered: u64,
-    /// Requests for messages that wait at the server: zero when nobody is there to take any.
+    /// Pulls that wait at the server: zero when no client is waiting for messages.
     pub waiting_pulls: u64,
-    /// Somebody paused it.
+    /// Whether it is paused.
     pub paused: bool,
 }
 
 impl ConsumerReport {
-    /// A durable consumer that was never given anything, for tests of what reads reports.
+    /// A durable consumer without deliveries, for tests of code that reads reports.
     pub fn new(name: impl Into<String>, created: Timestamp) -> Self {
         let nowhere = Position { sequence: 0, active: None };
         Self {
@@ -160,7 +160,7 @@ impl Position {
 }
 
 impl JetStream {
-    /// What the server says about itself.
+    /// Reports on the server.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl JetStream {
         })
     }
 
-    /// How a stream is; `None` when it doesn't exist.
+    /// Reports on a stream; `None` when it doesn't exist.
     ///
     /// # Errors
     ///
@@ -258,7 +258,7 @@ impl Inner {
         self.message(stream, &json!({ "seq": sequence })).await
     }
 
-    /// The first message behind a sequence that a filter matches.
+    /// The first message after a sequence that a filter matches.
     pub(super) async fn stored_behind(
         &self,
         stream: &str,
@@ -268,7 +268,7 @@ impl Inner {
         self.message(stream, &json!({ "seq": after + 1, "next_by_subj": self.names.subject(filter) })).await
     }
 
-    /// The first sequence that a stream has, and the last one that it gave out.
+    /// The first sequence that a stream has, and the last one that it assigned.
     pub(super) async fn bounds(&self, stream: &str) -> Result<(u64, u64), Failure> {
         let info: StreamInfo = self.api(&format!("STREAM.INFO.{}", self.names.stream(stream)), &()).await?;
         let StreamReport { first_sequence, last_sequence, .. } = info.into();
@@ -289,7 +289,7 @@ impl Inner {
         let message = if let Ok(message) = StreamMessage::try_from(raw) {
             message
         } else {
-            // Whoever may publish may publish headers that nobody can read. Without them it says nothing.
+            // A publisher may send headers that can't be decoded. The message is then read without any.
             let Some(again) = ask().await? else { return Ok(None) };
             StreamMessage::try_from(RawMessage { headers: None, ..again }).map_err(|error| {
                 Failure::NoAnswer(Error::Other(format!("message {sequence} can't be read: {error}")))
@@ -310,7 +310,7 @@ impl Inner {
     }
 }
 
-/// What doesn't exist isn't a failure of whoever looks for it.
+/// `None` where the stream or consumer doesn't exist.
 fn found<T>(asked: Result<T, Failure>, missing: ErrorCode) -> Result<Option<T>, Error> {
     match asked {
         Ok(found) => Ok(Some(found)),

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 /// How many permission violations are remembered. They arrive apart from the request that they belong to.
 const VIOLATIONS_KEPT: usize = 64;
 
-/// What the connection's events told so far. Requests watch it, so that they fail at once and with the true reason
-/// instead of timing out.
+/// What the connection's events reported so far. Requests watch it, so that they fail at once and with the true reason instead
+/// of timing out.
 #[derive(Debug)]
 pub(super) struct Link {
     url: String,
@@ -19,12 +19,12 @@ pub(super) struct Link {
 struct State {
     closed: bool,
     connects: u64,
-    /// Losses are counted, not a connected flag kept: the client may drop an event, and a flag would then stay wrong.
+    /// Losses are counted, because the client may drop an event: a flag would then stay wrong.
     losses: u64,
     violations: u64,
     recent: VecDeque<Violation>,
-    /// Set when the server forbids the subject that answers come on. It says so once per connection, and from then on
-    /// no request is ever answered.
+    /// Set when the server forbids the subject of answers. It says so once per connection, and from then on no request is ever
+    /// answered.
     answers_denied: Option<String>,
 }
 
@@ -36,7 +36,7 @@ struct Violation {
     text: String,
 }
 
-/// A moment in the life of the link; later trouble is told from earlier.
+/// A moment in the life of the link, to tell later trouble from earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     losses: u64,
@@ -48,7 +48,7 @@ pub(super) struct Mark {
 pub(super) enum Trouble {
     /// The connection was lost since the mark.
     Lost,
-    /// The server forbids it; its words.
+    /// The server forbids it; its own words.
     Denied(String),
 }
 
@@ -74,7 +74,7 @@ impl Link {
         &self.inbox_prefix
     }
 
-    /// Takes in one event of the client. Never waits: the client drops events when nobody takes them.
+    /// Records an event of the client. Never waits: the client drops events that nobody takes.
     pub(super) fn record(&self, event: &Event) {
         match event {
             Event::Connected => {
@@ -135,12 +135,12 @@ impl Link {
         self.state.borrow().connects.saturating_sub(1)
     }
 
-    /// What prevents an answer to something sent after `since` that used one of `subjects`, if anything.
+    /// Why something sent after `since` that used one of `subjects` will get no answer, if that is known.
     pub(super) fn trouble(&self, since: Mark, subjects: &[&str]) -> Option<Trouble> {
         self.state.borrow().trouble(since, subjects)
     }
 
-    /// Waits for trouble. Cancel-safe.
+    /// Waits for such trouble. Cancel-safe.
     pub(super) async fn troubled(&self, since: Mark, subjects: &[&str]) -> Trouble {
         let mut state = self.state.subscribe();
         loop {

@@ -1,18 +1,18 @@
 //! NATS `JetStream` behind the [`Bus`] trait.
 //!
-//! Responsible for the connection, its permissions and its failures; not for retries of what is published or handled.
+//! It handles the connection, its permissions and its failures. It does not retry what is published or handled.
 //!
 //! # Permissions
 //!
 //! A service that publishes under `events.payment.>` and reads with the durable consumer `X` needs, to publish:
 //! `events.payment.>`, `dead.payment.>`, `$JS.API.STREAM.INFO.EVENTS`, `$JS.API.STREAM.MSG.GET.EVENTS`,
-//! `$JS.API.STREAM.MSG.GET.DEAD_LETTERS` (a redrive names a letter there),
-//! `$JS.API.CONSUMER.INFO.EVENTS.X`, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to
-//! subscribe: `_INBOX_payment.>`. Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without
-//! it what a standby commits waits for the next look. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter) or
-//! `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
-//! `$JS.API.STREAM.UPDATE.*`. A server tells a violation apart from the request, which then just gets no answer; here the
-//! request fails at once and names the subject.
+//! `$JS.API.STREAM.MSG.GET.DEAD_LETTERS` (a redrive names a letter there), `$JS.API.CONSUMER.INFO.EVENTS.X`,
+//! `$JS.API.CONSUMER.MSG.NEXT.EVENTS.X`, `$JS.ACK.EVENTS.X.>` and `$JS.ACK.*.*.EVENTS.X.>`; to subscribe: `_INBOX_payment.>`.
+//! Several instances of it wake one another over `wake.payment`, to publish and to subscribe; without it, what a standby
+//! commits waits until the leader polls. To create its consumer itself, also `$JS.API.CONSUMER.CREATE.EVENTS.X.>` (one filter)
+//! or `$JS.API.CONSUMER.CREATE.EVENTS.X` (several); to provision, also `$JS.API.STREAM.INFO.*`, `$JS.API.STREAM.CREATE.*` and
+//! `$JS.API.STREAM.UPDATE.*`. A server reports a violation apart from the request, which gets no answer; here the request fails
+//! at once and names the subject.
 //!
 //! In a namespace, `shop` for example, each of these subjects begins with it, the inbox too (`shop.events.payment.>`,
 //! `shop._INBOX_payment.>`), and each stream's name (`$JS.API.STREAM.INFO.shop_EVENTS`, `$JS.ACK.shop_EVENTS.X.>`). With a domain, `hub` for
@@ -72,10 +72,10 @@ use crate::{
 use link::Link;
 use names::Names;
 
-/// The oldest server that answers truthfully about its configuration; older ones ignore settings that they don't know.
+/// The oldest supported server. Older ones ignore settings that they don't know, and don't report it.
 const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 8);
 
-/// How long [`close`](Bus::close) waits for the client to write out what it still holds.
+/// How long [`close`](Bus::close) waits for the client to send what it holds.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection to NATS `JetStream`. Clones share it.
@@ -96,18 +96,18 @@ pub struct JetStream {
     inner: Arc<Inner>,
 }
 
-/// What publishers, subscriptions and deliveries share.
+/// The part that publishers, subscriptions and deliveries share.
 struct Inner {
     client: Client,
     context: Context,
     link: Arc<Link>,
     names: Names,
-    /// What the subjects of JetStream's API begin with, without the dot behind it.
+    /// The prefix of JetStream's API, without the last dot.
     api_prefix: String,
-    /// Nothing is created or changed at the server.
+    /// Whether to create and change nothing at the server.
     verify_only: bool,
     request_timeout: Duration,
-    /// Bounds the publishes without an answer, over all clones.
+    /// Limits the publishes without an answer, over all clones.
     in_flight: Semaphore,
     /// Whether the last publish timed out; see [`publish`](Inner::publish).
     suspect: AtomicBool,
@@ -118,9 +118,9 @@ impl JetStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when no server answers in time, [`Error::Denied`] when it doesn't accept the credentials,
-    /// [`Error::Unsupported`] when it is older than 2.10.8, [`Error::Setting`] when a setting can't be used, which a failed TLS
-    /// handshake means, too.
+    /// [`Error::Unavailable`] when no server answers in time, [`Error::Denied`] when it refuses the credentials,
+    /// [`Error::Unsupported`] when it is older than 2.10.8, [`Error::Setting`] when a setting can't be used or the TLS handshake
+    /// fails.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let (names, api_prefix) = (Names::new(config.namespace.as_deref())?, config.api()?);
         let link = Arc::new(Link::new(config.shown(), config.inbox_prefix(&names)));
@@ -135,7 +135,7 @@ impl JetStream {
         }
         let context = ContextBuilder::new()
             .timeout(config.request_timeout)
-            // Our own semaphore is the limit. This one would deadlock two publishers that each hold half of it.
+            // Our own semaphore is the limit. With this one, two publishers that each hold half of it would deadlock.
             .max_ack_inflight(Semaphore::MAX_PERMITS.min(1 << 16))
             .ack_timeout(config.request_timeout)
             .api_prefix(&api_prefix)
@@ -154,13 +154,13 @@ impl JetStream {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What a stream is called at the server: the namespace comes before its name. For what is told to an operator; everything
-    /// else here takes and gives the names of [`topology`](crate::topology).
+    /// A stream's name at the server, with the namespace: for messages to operators. Everything else here takes and returns the
+    /// names of [`topology`](crate::topology).
     pub fn name_of(&self, stream: &str) -> String {
         self.inner.names.stream(stream).into_owned()
     }
 
-    /// What a subject or a filter is at the server, as [`name_of`](Self::name_of) for streams.
+    /// A subject or a filter at the server, with the namespace: as [`name_of`](Self::name_of) for streams.
     pub fn subject_of(&self, subject: &str) -> String {
         self.inner.names.subject(subject).into_owned()
     }
@@ -225,7 +225,7 @@ impl Bus for JetStream {
 
     async fn close(&self) {
         let goodbye = async {
-            // A failed flush or drain means that the client is gone already, which is what is wanted.
+            // A failed flush or drain means that the client is closed already.
             if self.inner.client.flush().await.is_ok() && self.inner.client.drain().await.is_ok() {
                 self.inner.link.closed().await;
             }
@@ -238,7 +238,7 @@ impl Bus for JetStream {
 
 impl Inner {
     fn connected(&self) -> bool {
-        // After an orderly close the client's state stays at its last value.
+        // After an orderly close the client's state keeps its last value.
         self.client.connection_state() == State::Connected && !self.link.is_closed()
     }
 
@@ -257,7 +257,7 @@ impl fmt::Debug for JetStream {
     }
 }
 
-/// The name of a header, as a constant where most events have it: it is compared far faster than it is copied.
+/// The name of a header, as a constant for the frequent ones: comparing is far faster than copying.
 fn header_name(name: &str) -> Cow<'static, str> {
     if name == MESSAGE_ID { Cow::Borrowed(MESSAGE_ID) } else { header::name(name) }
 }

@@ -2,15 +2,15 @@ use std::borrow::Cow;
 
 use crate::{ConsumerConfig, Error};
 
-/// What the streams of key-value buckets begin with.
+/// The prefix of a key-value bucket's stream.
 const BUCKET: &str = "KV_";
-/// What the subjects of key-value buckets begin with.
+/// The prefix of a key-value bucket's subjects.
 const BUCKET_SUBJECT: &str = "$KV.";
 
-/// What things are called on the wire: the one place that knows of the namespace.
+/// Names and subjects at the server: the one place that knows the namespace.
 ///
-/// Inside Pavane an event's subject is `events.<owner>.<fact>.<key>` whatever the namespace is; here it is put before each
-/// subject and each stream's name that leaves, and taken off those that come.
+/// Inside Pavane an event's subject is `events.<owner>.<fact>.<key>` whatever the namespace is. It is added to each subject and
+/// stream name that is sent, and removed from those that are received.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     namespace: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Names {
 impl Names {
     /// # Errors
     ///
-    /// When the namespace could be taken for more than one token, or for a part of a name.
+    /// When the namespace has characters other than letters, digits and `-`.
     pub(super) fn new(namespace: Option<&str>) -> Result<Self, Error> {
         let usable = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         match namespace {
@@ -46,7 +46,7 @@ impl Names {
     /// A subject or a filter at the server: `events.>` is `shop.events.>`, and `$KV.CLAIMS.7` is `$KV.shop_CLAIMS.7`.
     pub(super) fn subject<'s>(&self, subject: &'s str) -> Cow<'s, str> {
         match (&self.namespace, subject.strip_prefix(BUCKET_SUBJECT)) {
-            // Everything in a stream of this namespace is.
+            // A stream of this namespace has nothing else.
             _ if subject == ">" => Cow::Borrowed(subject),
             (None, _) => Cow::Borrowed(subject),
             (Some(namespace), Some(key)) => Cow::Owned(format!("{BUCKET_SUBJECT}{namespace}_{key}")),
@@ -58,7 +58,7 @@ impl Names {
         subjects.iter().map(|subject| self.subject(subject.as_ref()).into_owned()).collect()
     }
 
-    /// What a subject from the server is here: the reverse of [`subject`](Self::subject). One of another namespace stays.
+    /// The reverse of [`subject`](Self::subject). A subject of another namespace stays as it is.
     pub(super) fn local(&self, subject: String) -> String {
         let Some(namespace) = &self.namespace else { return subject };
         if let Some(rest) = subject.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('.')) {
@@ -71,7 +71,7 @@ impl Names {
         }
     }
 
-    /// A consumer with its filters as they are at the server. It belongs to its stream, so its own name can stay.
+    /// A consumer with its filters at the server. It belongs to its stream, so its own name needs no namespace.
     pub(super) fn consumer(&self, wanted: &ConsumerConfig) -> ConsumerConfig {
         ConsumerConfig { filter_subjects: self.subjects(&wanted.filter_subjects), ..wanted.clone() }
     }

@@ -1,4 +1,4 @@
-//! The streams beside the events': what services declare about themselves, and what operators did.
+//! The streams beside the events': the services' declarations, and what operators did.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::{
     topology::{AUDIT, AUDIT_SUBJECTS, DECLARATIONS, DECLARATIONS_STREAM, EVENTS},
 };
 
-/// What the two may take, in bytes, where the account wants a limit for each stream.
+/// The size limit of each, in bytes, where the account requires limits.
 const SMALL: i64 = 64 << 20;
-/// Pauses until another server, a leaf node above all, has heard that there is a stream now.
+/// Pauses until another server, above all a leaf node, knows of a new stream.
 const HEARD_OF: [Duration; 4] =
     [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500), Duration::ZERO];
-/// How long it is remembered what an operator did.
+/// How long a record of what an operator did is kept.
 const AUDIT_MAX_AGE: Duration = Duration::from_hours(365 * 24);
-/// Versions of a service's declaration that are kept, to see what a deployment changed.
+/// Versions of a service's declaration that are kept, to show what a deployment changed.
 const DECLARATIONS_HISTORY: i64 = 5;
 
 impl JetStream {
-    /// Creates the stream of what operators did, if it doesn't exist, after the model of the events': as many copies, and with a
-    /// limit if that has one. For tools; services never need it.
+    /// Creates the stream of what operators did, if it doesn't exist: with as many replicas as the events' stream, and with a
+    /// size limit if that one has one. For tools; services never need it.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl JetStream {
             .await
     }
 
-    /// Creates the bucket of what services declare about themselves, if it doesn't exist. For tools; a service does it by itself.
+    /// Creates the bucket of the services' declarations, if it doesn't exist. For tools; a service creates it by itself.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Inner {
     /// Puts a service's declaration into the bucket, and creates the bucket when it doesn't exist.
     pub(super) async fn declare(&self, topology: &Topology, service: &str, declaration: Bytes) -> Result<(), Error> {
         let subject = self.key_subject(&format!("$KV.{DECLARATIONS}.{service}"));
-        // Elsewhere, a bucket that doesn't exist is told from one that doesn't answer by nothing but time.
+        // Behind a domain, only a time-out tells a missing bucket from one that doesn't answer.
         if (self.verify_only || !self.is_elsewhere()) && self.put(&subject, declaration.clone()).await? {
             return Ok(());
         }
@@ -91,7 +91,7 @@ impl Inner {
             storage: StorageType::File,
             discard: DiscardPolicy::New,
             num_replicas: topology.replicas,
-            // What a key-value bucket has, so that every client can read it as one.
+            // The settings of a key-value bucket, so that every client can read it as one.
             allow_rollup: true,
             deny_delete: true,
             allow_direct: true,
@@ -122,7 +122,7 @@ impl Inner {
         Err(Error::Unavailable(format!("{subject} was not stored: {error}")))
     }
 
-    /// Creates a stream. One of that name that exists is left as it is.
+    /// Creates a stream. An existing one of that name stays as it is.
     async fn create(&self, config: &Config) -> Result<(), Error> {
         if self.verify_only {
             let what = format!("the stream {}", config.name);
@@ -136,7 +136,7 @@ impl Inner {
     }
 }
 
-/// A limit where one is needed, and none where there is none for events.
+/// A size limit if the events' stream has one.
 const fn small(limited: bool) -> i64 {
     if limited { SMALL } else { -1 }
 }

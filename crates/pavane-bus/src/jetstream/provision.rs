@@ -12,10 +12,10 @@ use crate::{
     topology::{DEAD_LETTERS, DEAD_LETTERS_SUBJECTS, DECLARATIONS, EVENTS, EVENTS_SUBJECTS},
 };
 
-/// No limit, in the server's words.
+/// No limit, as the server writes it.
 const UNLIMITED: i64 = -1;
 
-/// How often a look and a creation may miss each other while several services provision at once.
+/// How often the check and the creation may conflict while several services provision at once.
 pub(super) const RACES_MAX: usize = 4;
 
 impl Inner {
@@ -36,7 +36,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Looks, and changes nothing.
+    /// Checks, and changes nothing.
     async fn verify_stream(&self, wanted: &Config) -> Result<(), Error> {
         let what = format!("the stream {}", wanted.name);
         match self.api::<Info>(&format!("STREAM.INFO.{}", wanted.name), &()).await {
@@ -58,7 +58,7 @@ impl Inner {
             }
             match self.api::<Info>(&format!("STREAM.CREATE.{name}"), wanted).await {
                 Ok(created) => return check_echo(&created.config, wanted),
-                // Another service was faster; look at what it made.
+                // Another service was faster; check what it created.
                 Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {}
                 Err(failure) => return Err(explain(name, failure)),
             }
@@ -70,7 +70,7 @@ impl Inner {
         if !differences(&found, wanted).judge(format!("the stream {}", wanted.name))? {
             return Ok(());
         }
-        // Everything else stays as it is, what an operator added by hand included.
+        // Everything else stays as it is, also what an operator set.
         let updated = Config {
             subjects: wanted.subjects.clone(),
             max_age: wanted.max_age,
@@ -151,7 +151,7 @@ fn differences(found: &Config, wanted: &Config) -> Drift {
     drift
 }
 
-/// A server that ignores a setting answers with another one than it was asked for.
+/// A server that ignores a setting answers with another configuration than it was sent.
 fn check_echo(echoed: &Config, wanted: &Config) -> Result<(), Error> {
     match differences(echoed, wanted).judge(format!("the stream {}", wanted.name)) {
         Ok(false) => Ok(()),

@@ -22,21 +22,20 @@ use crate::{Outgoing, PublishError, Receipt, message::MESSAGE_ID, metric};
 
 type Published = Result<Receipt, PublishError>;
 
-/// So many results are awaited at once where there is no more room in flight: a part of what fits, so that the server is
-/// never without work meanwhile.
+/// How many results are awaited at once when nothing more fits in flight: only a part, so that the server always has work.
 const SETTLED_AT_ONCE: usize = 64;
 
-/// One call of publish: sends ahead of the acks and takes these in order.
+/// One call of publish: sends ahead of the acks, and receives these in order.
 struct Batch<'a> {
     inner: &'a Inner,
     since: Mark,
     pending: VecDeque<Pending<'a>>,
     results: Vec<Published>,
-    /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order behind it.
+    /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order.
     stopped: bool,
 }
 
-/// A message whose result is awaited or known already.
+/// A message whose result is awaited or known.
 enum Pending<'a> {
     Sent(Sent<'a>),
     Failed(PublishError),
@@ -85,10 +84,11 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// Makes room in flight. It blocks only while this batch holds no room itself, so that two can't wait for each other.
+    /// Gets a permit for one more in flight. It waits only while this batch holds none itself, so that two batches can't wait
+    /// for each other.
     ///
-    /// After a time-out there is room for one, until an ack comes: a request that is never answered stays in the client's
-    /// memory for good (nats-io/nats.rs#1617), and a server that hangs must not fill it.
+    /// After a time-out there is one permit until an ack comes: a request that is never answered stays in the client's memory
+    /// for good (nats-io/nats.rs#1617), and a server that hangs must not fill it.
     async fn permit(&mut self) -> Option<SemaphorePermit<'a>> {
         loop {
             let one_by_one = self.inner.suspect.load(Ordering::Relaxed);
@@ -121,10 +121,10 @@ impl<'a> Batch<'a> {
         Ok((subject, ack, deadline))
     }
 
-    /// Waits for the results of the first messages, so many at most.
+    /// Waits for the results of the first messages, at most `most`.
     ///
-    /// The last of them first: answers come in order, so the others are there by then, and this task is woken once and not
-    /// for each.
+    /// The last of them first: answers come in order, so the others are there by then, and this task is woken once and not for
+    /// each.
     async fn settle(&mut self, most: usize) {
         let settled = self.pending.drain(..most.min(self.pending.len())).collect::<Vec<_>>();
         let start = self.results.len();
@@ -169,7 +169,7 @@ impl From<Trouble> for PublishError {
     }
 }
 
-/// Checks everything on which the client would panic or the server stay silent.
+/// Checks everything that would make the client panic or the server not answer.
 fn encode(message: Outgoing, names: &Names) -> Result<(Subject, PublishMessage), PublishError> {
     message.stream()?;
     let Outgoing { subject, headers, payload, message_id } = message;
@@ -178,7 +178,7 @@ fn encode(message: Outgoing, names: &Names) -> Result<(Subject, PublishMessage),
         map.insert(usable_name(name)?, header_value(name, value)?);
     }
     if map.len() < headers.iter().len() {
-        // Some name is there twice, which none of ours is: the slower way, that keeps both.
+        // A name is there twice, which none of ours is: the slower way, which keeps both.
         map = HeaderMap::new();
         for (name, value) in headers.iter() {
             map.append(usable_name(name)?, header_value(name, value)?);
@@ -207,7 +207,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, PublishError> {
     })
 }
 
-/// Tells what may be stored later from what never will. In doubt the message is kept for another attempt.
+/// Tells what may be stored later from what never will. In doubt the message is retried.
 fn refusal(error: &jetstream::context::PublishError) -> PublishError {
     let text = error.to_string();
     let refused = match error.kind() {
@@ -219,7 +219,7 @@ fn refusal(error: &jetstream::context::PublishError) -> PublishError {
         | PublishErrorKind::BrokenPipe
         | PublishErrorKind::MaxAckPending => false,
         PublishErrorKind::Other => error.source().is_some_and(|source| {
-            // The server's 400 is about this message; 429 and 5xx are about its own state, a full stream included.
+            // The server's 400 is about this message; 429 and 5xx are about its own state, for example a full stream.
             let bad_request = source.downcast_ref::<jetstream::Error>().is_some_and(|error| {
                 error.code() == 400 && error.error_code() != ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
             });

@@ -5,32 +5,32 @@ use tokio::time::Instant;
 
 /// How long the server keeps a pull that it can't fill.
 pub(super) const EXPIRES: Duration = Duration::from_secs(30);
-/// How often the server says that a waiting pull is still there.
+/// How often the server confirms that a waiting pull is still there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Silence after which the pulls are taken for dead: two heartbeats missed.
+/// Silence after which the pulls are taken for dead: two missed heartbeats.
 const SILENCE_MAX: Duration = Duration::from_secs(11);
 /// Pause after the server could not take a pull.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How many messages of an ended pull were not delivered.
+/// Header: how many messages of an ended pull were not delivered.
 const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
 const CONSUMER_DELETED: &str = "Consumer Deleted";
 const PUSH_BASED: &str = "Consumer is push based";
-/// Begins the answer to a pull that is beyond a limit of the consumer's configuration.
+/// The beginning of the answer to a pull that exceeds a limit of the consumer's configuration.
 const EXCEEDED_LIMIT: &str = "Exceeded MaxRequest";
 
-/// The books of the pulls that are under way. Pure: it is told what arrives and when.
+/// Accounts for the outstanding pulls. Pure: it is given what arrives, and when.
 #[derive(Debug)]
 pub(super) struct Pulls {
-    /// Messages asked for that have neither arrived nor been called off by the server.
+    /// Messages that were requested, have not arrived and were not cancelled by the server.
     wanted: usize,
-    /// When the server last said anything.
+    /// When the server last sent anything.
     heard: Instant,
-    /// Not before this may the next pull be sent.
+    /// The earliest time of the next pull.
     not_before: Instant,
-    /// The pulls are dead, or their state is unknown: begin with a new inbox.
+    /// The pulls are dead, or their state is unknown: a new inbox is needed.
     pub(super) stale: bool,
-    /// Find out whether the consumer still exists.
+    /// The consumer may not exist any more: ask for it.
     pub(super) suspect: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Pulls {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     Delivery,
-    /// Something about the pulls, entered in the books.
+    /// A status about the pulls, which is accounted for.
     Status,
     /// The consumer was deleted.
     Gone,
@@ -79,7 +79,7 @@ impl Pulls {
                 let unfilled = message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES));
                 match unfilled.and_then(|count| count.as_str().parse::<usize>().ok()) {
                     Some(count) => self.wanted = self.wanted.saturating_sub(count),
-                    // Which pull ended, and how much of it was open, isn't told.
+                    // It doesn't say which pull ended, and how much of it was open.
                     None => self.stale = true,
                 }
                 if status != StatusCode::TIMEOUT {
@@ -90,7 +90,8 @@ impl Pulls {
         Arrival::Status
     }
 
-    /// How many to ask for, to have `room` under way. Once half of it isn't: few pulls, and always one waiting.
+    /// How many to request, so that `room` are outstanding. Zero while more than half of them are: few pulls, and always one
+    /// waiting.
     pub(super) fn missing(&self, room: usize, now: Instant) -> usize {
         let low = self.wanted == 0 || self.wanted.saturating_mul(2) <= room;
         if low && !self.stale && now >= self.not_before { room.saturating_sub(self.wanted) } else { 0 }
@@ -98,25 +99,25 @@ impl Pulls {
 
     pub(super) fn sent(&mut self, count: usize, now: Instant) {
         if self.wanted == 0 {
-            // Until now there was no reason for the server to speak.
+            // Until now the server had no reason to send anything.
             self.heard = now;
         }
         self.wanted += count;
     }
 
-    /// All pulls are dead, and a new inbox is there.
+    /// Starts again with a new inbox, after all pulls are dead.
     pub(super) fn renewed(&mut self, now: Instant) {
         self.wanted = 0;
         self.heard = now;
         self.stale = false;
     }
 
-    /// Whether the server should have spoken.
+    /// Whether the server should have sent something by now.
     pub(super) fn silent(&self, now: Instant) -> bool {
         self.wanted > 0 && now >= self.heard + SILENCE_MAX
     }
 
-    /// When to look again if nothing arrives.
+    /// When to check again if nothing arrives.
     pub(super) fn wake(&self) -> Instant {
         if self.wanted > 0 && !self.stale { self.heard + SILENCE_MAX } else { self.not_before }
     }

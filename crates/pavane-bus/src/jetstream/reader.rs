@@ -1,10 +1,10 @@
-//! Reading a stream in its own order, and leaving nothing behind on the server.
+//! Reads a stream in order, and leaves nothing behind on the server.
 //!
-//! Message by message, without a consumer. A consumer would be faster, but who may use one can do more than read: the server sends
-//! the status of a pull, which has no body, to whatever reply subject the pull names, and takes it for a request of its own where
-//! that is one. With `CONSUMER.MSG.NEXT` on any consumer of one's own that is enough to purge or delete any stream. And NATS'
-//! wildcards match whole tokens, so a consumer with a name made for the occasion could only be permitted together with all
-//! others. `STREAM.MSG.GET` answers with a body, which no request of the API takes.
+//! It reads message by message, without a consumer. A consumer would be faster, but a user that may use one can do more than
+//! read. The server sends the status of a pull, which has no body, to any reply subject that the pull names, and takes it for a
+//! request of its own where that is the subject of one. With `CONSUMER.MSG.NEXT` on any consumer of its own, a user could so
+//! purge or delete any stream. And NATS' wildcards match whole tokens, so a consumer with a temporary name could only be
+//! permitted together with all others. `STREAM.MSG.GET` answers with a body, which no request of the API accepts.
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
@@ -25,11 +25,11 @@ pub enum Start {
     Sequence(u64),
 }
 
-/// A message as a stream keeps it.
+/// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
-    /// Where it stands in its stream.
+    /// Its sequence in the stream.
     pub sequence: u64,
     /// When the server stored it, by the server's clock.
     pub at: Timestamp,
@@ -38,42 +38,42 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// A message as a stream keeps it.
+    /// A stored message.
     pub const fn new(sequence: u64, at: Timestamp, message: Message) -> Self {
         Self { sequence, at, message }
     }
 }
 
-/// Reads a stream in order, from anywhere, as often as anybody likes: nothing is acked and nobody else is disturbed.
+/// Reads a stream in order, from any sequence. Any number of readers may read it: nothing is acked.
 ///
-/// It survives lost connections. What is new is found by looking for it, several times a second.
+/// It survives lost connections. It polls for new messages several times a second.
 pub struct Reader {
     inner: Arc<Inner>,
     stream: String,
     filters: Vec<String>,
-    /// The sequence to go on with.
+    /// The next sequence to read.
     position: u64,
-    /// The stream's last sequence, when it was asked for.
+    /// The stream's last sequence, at the last poll.
     last: u64,
     /// Read, and not handed out yet.
     ready: VecDeque<Stored>,
-    /// When to look for something new.
+    /// When to poll again.
     look_at: Instant,
-    /// How long nothing new was waited for the last time.
+    /// The last pause between two polls.
     pause: Duration,
 }
 
-/// So many messages are asked for at once.
+/// How many messages are requested at once.
 const WINDOW: u64 = 64;
-/// How often a stream is looked at in which something happens, and in which nothing does.
+/// The pauses between polls of a stream with new messages, and of one without.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
-/// How often to look whether the connection is back.
+/// How often to check whether the connection is back.
 const CONNECTION_POLL: Duration = Duration::from_millis(250);
 
 impl JetStream {
-    /// Reads what a stream has on the subjects that one of `filters` matches (all of them when there is none), in order.
+    /// Reads the messages of a stream whose subject matches one of `filters` (all messages when there is none), in order.
     ///
-    /// With filters each message takes a round trip: they are for few among many.
+    /// With filters each message takes a round trip, so they are for a few messages among many.
     ///
     /// # Errors
     ///
@@ -103,13 +103,13 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// When the stream can't be read. Calling it again tries it again, where it stopped.
+    /// When the stream can't be read. The next call tries again at the same sequence.
     pub async fn next(&mut self, max: usize) -> Result<Vec<Stored>, Error> {
         loop {
             if self.ready.is_empty() {
                 sleep_until(self.look_at).await;
             }
-            // Should this be cancelled, the next look isn't at once.
+            // Set before the await: if this is cancelled, the next call doesn't poll at once.
             self.look_at = Instant::now() + PAUSES.0;
             // One more than is wanted, so that `remaining` is known.
             while self.ready.len() <= max && self.fill_patiently().await? {}
@@ -123,8 +123,8 @@ impl Reader {
         }
     }
 
-    /// How many messages may be behind the last one that was handed out, as far as it was looked: zero means that the end was
-    /// reached, not that nothing came since.
+    /// How many messages may follow the last one that was returned, as of the last poll: zero means that the end was reached
+    /// then, not that nothing came since.
     pub fn remaining(&self) -> u64 {
         if self.ready.is_empty() {
             return 0;
@@ -137,7 +137,7 @@ impl Reader {
         let mut patience = None;
         loop {
             let since = self.inner.link.mark();
-            // Boxed, because what asks the server is large.
+            // Boxed, because the future of a request is large.
             let error = match Box::pin(self.fill()).await {
                 Err(error) if error.is_passing() => error,
                 filled => return filled,
@@ -169,7 +169,7 @@ impl Reader {
             let asked = (self.position..=end).map(|sequence| self.inner.stored(&self.stream, sequence));
             let found: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
             if found.is_empty() {
-                // Deleted, and perhaps many more behind.
+                // Deleted, and perhaps many after it.
                 let next = self.inner.stored_behind(&self.stream, ">", end).await?;
                 self.position = next.map_or(self.last, |next| next.sequence - 1).max(end) + 1;
                 continue;
@@ -180,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// The next message of those that the filters match: of each filter the first one, and of these the first.
+    /// The next message that a filter matches: the earliest of each filter's next.
     async fn fill_filtered(&mut self) -> Result<bool, Error> {
         if self.position > self.last && !self.look().await? {
             return Ok(false);
@@ -196,7 +196,7 @@ impl Reader {
         Ok(true)
     }
 
-    /// Looks where the stream begins and ends. `false` when nothing is there that was not read.
+    /// Asks for the stream's first and last sequence. `false` when everything was read.
     async fn look(&mut self) -> Result<bool, Error> {
         let (first, last) = self.inner.bounds(&self.stream).await?;
         self.last = last;

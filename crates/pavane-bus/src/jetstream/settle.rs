@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{Inner, api::DELAY_MAX};
 use crate::{Error, Settle};
 
-/// Longest reason sent with a termination, in bytes. It ends up in the server's advisory.
+/// Longest reason sent with a termination, in bytes. The server repeats it in an advisory.
 const REASON_MAX: usize = 1024;
 
 /// Settles one delivery by answering on its reply subject.
@@ -21,7 +21,7 @@ impl Settler {
         Self { inner, reply }
     }
 
-    /// Hands the answer to the client. It isn't confirmed: even a confirmed ack is not durable on one replica.
+    /// Passes the answer to the client. It isn't confirmed: even a confirmed ack is not durable on one replica.
     pub(super) async fn answer(&self, payload: Bytes) -> Result<(), Error> {
         let sent = self.inner.client.publish(self.reply.clone(), payload);
         match timeout(self.inner.request_timeout, sent).await {
@@ -33,7 +33,7 @@ impl Settler {
 
     /// Asks for another delivery after `delay`.
     pub(super) async fn retry_after(&self, delay: Duration) -> Result<(), Error> {
-        // A delay of zero is left out: the server then delivers it again at once.
+        // Zero is left out: the server then delivers it again at once.
         let delay = (!delay.is_zero()).then(|| delay.min(DELAY_MAX));
         self.answer(AckKind::Nak(delay).into()).await
     }

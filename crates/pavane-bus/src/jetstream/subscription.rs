@@ -27,30 +27,30 @@ use super::{
 };
 use crate::{Delivery, Error, Message, topology::EVENTS};
 
-/// How often to look whether the connection is back, should its event get lost.
+/// How often to check whether the connection is back, in case its event was dropped.
 const CONNECTION_POLL: Duration = Duration::from_millis(250);
-/// Most messages asked for at once; far below what the client buffers for a subscription.
+/// Most messages requested at once; far below what the client buffers for a subscription.
 const CREDITS_MAX: usize = 4096;
-/// When closing: silence after which nothing more is expected to be under way.
+/// When closing: after this silence nothing more is expected to arrive.
 const CLOSE_QUIET: Duration = Duration::from_millis(20);
-/// When closing: longest wait for what is under way.
+/// When closing: longest wait for what was requested.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 /// An open durable consumer on `JetStream`.
 ///
-/// It pulls what it is given credits for and no more: see [`receive`](crate::Subscription::receive). There is no background
-/// task; while nobody calls `receive`, nothing is asked for, and at most what was asked for before still arrives.
-/// Dropping it without [`close`](crate::Subscription::close) leaves what arrived to the ack wait.
+/// It requests as many messages as it has credits for: see [`receive`](crate::Subscription::receive). There is no background
+/// task; while nobody calls `receive`, nothing is requested, and only what was requested before still arrives. If it is dropped
+/// without [`close`](crate::Subscription::close), what arrived is delivered again after the ack wait.
 pub struct Subscription {
     inner: Arc<Inner>,
     consumer: Consumer<pull::Config>,
     /// Where pulls are sent.
     pull_subject: String,
-    /// Where pulls are answered. A new one after each loss, so that a pull that survived it can't exceed the credits.
+    /// Where pulls are answered. A new one after each loss, so that a pull of before can't exceed the credits.
     inbox: Subject,
     arriving: Subscriber,
     since: Mark,
     pulls: Pulls,
-    /// Arrived, and not handed out yet.
+    /// Messages that arrived and were not returned yet.
     kept: VecDeque<async_nats::Message>,
 }
 
@@ -70,11 +70,11 @@ impl Subscription {
 }
 
 impl crate::Subscription for Subscription {
-    /// See the trait. Zero credits give an empty answer at once.
+    /// See the trait. With zero credits it returns an empty answer at once.
     ///
-    /// The credits of one call are meant to be the free places of the caller: what it gave before and was not used is
-    /// still on its way, so only the difference is asked for. A caller that gives fewer credits than before without having
-    /// received anything may find the surplus arriving; it is kept, and handed out within the credits of later calls.
+    /// `credits` is how many messages the caller has room for. Messages that were requested before may still be on their way, so
+    /// only the difference is requested. If a caller passes fewer credits than before, without having received anything, more
+    /// may arrive than it has room for: they are kept, and returned within the credits of later calls.
     async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, Error> {
         let credits = credits.min(CREDITS_MAX);
         if credits == 0 {
@@ -94,7 +94,7 @@ impl crate::Subscription for Subscription {
         }
     }
 
-    /// A message that the server sends in the very moment of closing comes back after its ack wait.
+    /// A message that the server sends at the moment of closing is delivered again after its ack wait.
     async fn close(mut self) -> Result<(), Error> {
         let deadline = Instant::now() + CLOSE_WITHIN;
         while self.pulls.waiting() && self.inner.connected() {
@@ -111,7 +111,7 @@ impl crate::Subscription for Subscription {
                 Settler::new(Arc::clone(&self.inner), reply).retry_after(Duration::ZERO).await?;
             }
         }
-        // The answer comes after the server has read everything that was sent before.
+        // The server answers this after it has read everything that was sent before.
         self.inner.consumer_info(self.durable()).await.map_err(|failure| self.explain(failure))?;
         Ok(())
     }
@@ -122,9 +122,9 @@ impl Subscription {
         &self.consumer.cached_info().name
     }
 
-    /// Takes in what the client has read already, without waiting.
+    /// Takes what the client has read already, without waiting.
     fn absorb_ready(&mut self) -> Result<(), Error> {
-        // Unconstrained, because tokio's cooperation would hide the rest after some messages.
+        // Unconstrained, because tokio's cooperative budget would hide the rest after some messages.
         while let Some(Some(message)) = unconstrained(self.arriving.next()).now_or_never() {
             self.absorb(message)?;
         }
@@ -143,7 +143,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Makes sure that there is a connection, an inbox and a consumer. Cancel-safe: it goes on where it was.
+    /// Makes sure that there is a connection, an inbox and a consumer. Cancel-safe: the next call continues.
     async fn recover(&mut self) -> Result<(), Error> {
         match self.inner.link.trouble(self.since, &[&self.pull_subject, &self.inbox]) {
             Some(Trouble::Denied(text)) => return Err(Error::Denied(text)),
@@ -157,7 +157,7 @@ impl Subscription {
             tokio::time::sleep(CONNECTION_POLL).await;
         }
         if self.pulls.silent(Instant::now()) {
-            tracing::warn!(consumer = self.durable(), "the server went silent; pulling anew");
+            tracing::warn!(consumer = self.durable(), "the server went silent; pulling again");
             self.pulls.stale = true;
             self.pulls.suspect = true;
         }
@@ -177,7 +177,7 @@ impl Subscription {
         if matches!(error, Error::Gone(_) | Error::Denied(_)) {
             return Err(error);
         }
-        // No leader, a restart: waited out.
+        // No leader, or a restart: wait for it.
         tracing::debug!(%error, consumer = self.durable(), "the consumer can't be asked");
         Ok(())
     }
@@ -189,12 +189,12 @@ impl Subscription {
         }
     }
 
-    /// Leaves the old inbox, and with it every pull.
+    /// Unsubscribes from the old inbox, and so drops every pull.
     async fn renew(&mut self) -> Result<(), Error> {
         let since = self.inner.link.mark();
         let inbox = Subject::from(self.inner.client.new_inbox());
         let arriving = self.inner.client.subscribe(inbox.clone()).await.map_err(client_closed)?;
-        // No await from here on. What the old inbox still holds was delivered to us; it is kept.
+        // No await from here on. What the old inbox still holds was delivered to this client; it is kept.
         self.absorb_ready()?;
         self.arriving = arriving;
         self.inbox = inbox;
@@ -203,7 +203,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Asks for what is missing to have `room` under way.
+    /// Requests as many messages as are missing to have `room` outstanding.
     async fn pull(&mut self, room: usize) -> Result<(), Error> {
         let batch = self.pulls.missing(room, Instant::now());
         if batch == 0 || !self.inner.connected() {
@@ -233,7 +233,7 @@ impl Subscription {
     fn hand_out(&mut self, credits: usize) -> Vec<Delivery> {
         let count = credits.min(self.kept.len());
         let mut deliveries = Vec::with_capacity(count);
-        // One for all of them: cloning it takes as long as reading a message.
+        // One for all messages: to clone it takes as long as to read a message.
         let mut context = self.inner.context.clone();
         for message in self.kept.drain(..count) {
             let message = jetstream::Message { message, context };
@@ -258,7 +258,7 @@ fn delivery(inner: &Arc<Inner>, message: async_nats::Message, (delivered, sequen
     Some(Delivery::new(message, delivered, sequence, settler))
 }
 
-/// Sorted by name, because the client keeps no order.
+/// Sorted by name, because the client has no order.
 pub(super) fn decode(map: Option<&async_nats::HeaderMap>) -> Headers {
     let Some(map) = map else { return Headers::default() };
     let all = || map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));

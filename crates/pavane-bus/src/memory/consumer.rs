@@ -5,14 +5,14 @@ use pavane_contract::Timestamp;
 use super::{Faults, after, random::Random, stream::Stream};
 use crate::{ConsumerConfig, ConsumerPosition, Message, topology};
 
-/// A durable consumer: how far it read, and what it handed out without an answer.
+/// A durable consumer: how far it has read, and its unsettled deliveries.
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) config: ConsumerConfig,
-    /// The next sequence to look at.
+    /// The next sequence to read.
     position: u64,
     unsettled: BTreeMap<u64, Unsettled>,
-    /// Numbers the deliveries of new messages, so that an answer can't hit a later message with the same sequence.
+    /// Numbers the deliveries of new messages, so that an answer can't settle a later message with the same sequence.
     generations: u64,
 }
 
@@ -23,7 +23,7 @@ struct Unsettled {
     generation: u64,
 }
 
-/// What a subscription makes a delivery of.
+/// What a delivery is made of.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) message: Message,
@@ -31,20 +31,20 @@ pub(super) struct Taken {
     pub(super) id: DeliveryId,
 }
 
-/// Which delivery an answer is about.
+/// Identifies a delivery in an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeliveryId {
     pub(super) sequence: u64,
     generation: u64,
 }
 
-/// What became of a delivery.
+/// The answer to a delivery.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
-    /// Acked or rejected: never again.
+    /// Acked or rejected: never deliver it again.
     Done,
     RetryAfter(Duration),
-    /// The ack wait begins anew.
+    /// A heartbeat: the ack wait begins again.
     InProgress,
 }
 
@@ -53,7 +53,7 @@ impl Consumer {
         Self { config, position: 1, unsettled: BTreeMap::new(), generations: 0 }
     }
 
-    /// Redeliveries that are due first, as the server does, then new messages within `max_ack_pending`.
+    /// First redeliveries that are due, as the server does, then new messages within `max_ack_pending`.
     pub(super) fn take(
         &mut self,
         stream: &Stream,
@@ -66,7 +66,7 @@ impl Consumer {
         let mut taken = self.take_due(stream, credits, now);
         while taken.len() < credits && self.unsettled.len() < self.config.max_ack_pending {
             let Some(stored) = self.next_new(stream) else {
-                // Nothing of it is wanted, so it need not be looked at again.
+                // No message matches, so none need be read again.
                 self.position = stream.last_sequence() + 1;
                 break;
             };
@@ -123,7 +123,7 @@ impl Consumer {
         }
     }
 
-    /// When there is something to take; `now` when there is already.
+    /// When there will be something to take; `now` if there is already.
     pub(super) fn next_due(&self, stream: &Stream, now: Timestamp) -> Option<Timestamp> {
         if self.unsettled.len() < self.config.max_ack_pending && self.next_new(stream).is_some() {
             return Some(now);

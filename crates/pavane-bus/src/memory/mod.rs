@@ -1,8 +1,8 @@
 //! A bus in memory that behaves as `JetStream` does, with faults on demand.
 //!
-//! For tests and simulations: everything is decided by the calls, an injected clock and one seed, so the same run gives the
-//! same trace. Every operation has a form that never waits, for a scheduler: [`Memory::try_publish`],
-//! [`Memory::try_subscribe`], [`Subscription::try_receive`] and [`Memory::next_due`]; settling a delivery never waits here.
+//! For tests and simulations: the calls, an injected clock and one seed decide everything, so the same run gives the same trace.
+//! Every operation has a form that never waits, for a scheduler: [`Memory::try_publish`], [`Memory::try_subscribe`],
+//! [`Subscription::try_receive`] and [`Memory::next_due`]; settling a delivery never waits here.
 
 mod consumer;
 mod faults;
@@ -50,7 +50,7 @@ pub struct Pending {
 struct Shared {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// Something may be there to receive.
+    /// Notified when there may be something to receive.
     changed: Notify,
     /// By service: changes with each wake.
     wakes: Mutex<BTreeMap<String, watch::Sender<()>>>,
@@ -62,7 +62,7 @@ impl Memory {
         Self::with_faults(clock, 0, Faults::default())
     }
 
-    /// A bus whose faults are drawn from a seed.
+    /// A bus with faults that are drawn from a seed.
     pub fn with_faults(clock: Arc<dyn Clock>, seed: u64, faults: Faults) -> Self {
         let state = Mutex::new(State::new(seed, faults));
         Self { shared: Arc::new(Shared { clock, state, changed: Notify::new(), wakes: Mutex::default() }) }
@@ -102,12 +102,12 @@ impl Memory {
         Ok(Subscription::new(Arc::clone(&self.shared), consumer.durable.clone()))
     }
 
-    /// When some consumer next has something to receive: now, later, or never unless something is published.
+    /// When a consumer next has something to receive: now, later, or never unless something is published.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.shared.state().next_due(self.shared.clock.now())
     }
 
-    /// Makes waiting receivers look again. Call it after moving an injected clock.
+    /// Wakes waiting receivers. Call it after moving an injected clock.
     pub fn wake(&self) {
         self.shared.changed.notify_waiters();
     }
@@ -122,8 +122,8 @@ impl Memory {
         self.shared.state().pending(durable)
     }
 
-    /// Lets the server lose what a stream stored after a sequence, as after a power failure before the sync to disk: the
-    /// ids and the consumers' positions go back too, and clients see a reconnect.
+    /// Drops what a stream stored after a sequence, as a server does that lost power before it synced to disk: the message ids
+    /// and the consumers' positions go back too, and clients see a reconnect.
     pub fn roll_back(&self, stream: &str, last_sequence: u64) {
         self.shared.state().roll_back(stream, last_sequence);
         self.wake();
@@ -141,7 +141,7 @@ impl Memory {
     }
 
     /// Forbids publishing under subjects that begin with `prefix`, as a server's permissions do, until [`permit`](Self::permit).
-    /// On a server that is also how it is asked for a dead letter, under `$JS.API.STREAM.MSG.GET.DEAD_LETTERS`.
+    /// Reading a dead letter counts as a publish under `$JS.API.STREAM.MSG.GET.DEAD_LETTERS`, as on a server.
     pub fn forbid(&self, prefix: impl Into<String>) {
         self.shared.state().forbidden = Some(prefix.into());
     }
@@ -151,7 +151,7 @@ impl Memory {
         self.shared.state().forbidden = None;
     }
 
-    /// Says whether a stream is full: it takes no message then.
+    /// Sets whether a stream is full: it then refuses messages.
     pub fn set_full(&self, stream: &str, full: bool) {
         self.shared.state().set_full(stream, full);
     }
@@ -215,13 +215,13 @@ impl Bus for Memory {
         self.shared.state().health()
     }
 
-    /// Does nothing: the value stands for the server too, and others may still use it.
+    /// Does nothing: the value is the server too, and others may still use it.
     async fn close(&self) {}
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic in a test must not hide behind another one.
+        // A panic in a test must not hide behind a poisoned lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -235,11 +235,11 @@ impl Shared {
         self.state().take(durable, credits, self.clock.now())
     }
 
-    /// How long until there is something to take; `None` when only an event can bring it.
+    /// How long until there is something to take; `None` when only a publish can bring it.
     fn wait_for(&self, durable: &str) -> Option<Duration> {
         let now = self.clock.now();
         let due = self.state().consumer_due(durable, now)?;
-        // At least a moment, should the clock stand still.
+        // At least a moment, in case the clock stands still.
         Some(Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1)))
     }
 
@@ -250,7 +250,7 @@ impl Shared {
     }
 }
 
-/// A moment later; the end of time when that is too late.
+/// `time` plus `wait`; the end of time where that is too late.
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     time.checked_add(wait).unwrap_or(Timestamp::MAX)
 }

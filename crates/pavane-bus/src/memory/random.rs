@@ -16,7 +16,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// True with this probability. A fault that is switched off draws no number.
+    /// True with this probability. A probability of zero draws no number.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.fraction() < probability
     }

@@ -30,9 +30,9 @@ pub(super) struct State {
     pub(super) faults: Faults,
     connected: bool,
     reconnects: u64,
-    /// Nobody may publish under subjects that begin so.
+    /// The prefix of subjects that nobody may publish to.
     pub(super) forbidden: Option<String>,
-    /// Streams that take no message.
+    /// Streams that refuse messages.
     full: BTreeSet<String>,
 }
 
@@ -142,7 +142,7 @@ impl State {
         if self.random.chance(self.faults.lose_ack) {
             return Ok(());
         }
-        // An answer to a consumer that is gone goes nowhere, as on a server.
+        // An answer to a consumer that doesn't exist is ignored, as on a server.
         if let Some(consumer) = self.consumers.get_mut(durable) {
             consumer.settle(id, answer, now);
         }

@@ -11,11 +11,11 @@ use crate::{Message, Outgoing, PublishError, Receipt, StreamState, message::MESS
 /// A message in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Where it stands.
+    /// Its sequence.
     pub sequence: u64,
     /// When it was stored.
     pub time: Timestamp,
-    /// What was published, with `Nats-Msg-Id` among the headers.
+    /// The published message, with `Nats-Msg-Id` among the headers.
     pub message: Message,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct Stream {
     last_sequence: u64,
     bytes: u64,
     ids: BTreeMap<String, u64>,
-    /// The ids by age, to forget them when the duplicate window is over.
+    /// The ids by age, to drop them at the end of the duplicate window.
     recent: VecDeque<(Timestamp, String)>,
 }
 
-/// What may differ from one stream to the other.
+/// The settings in which the streams differ.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub(super) subjects: BTreeSet<String>,
@@ -90,7 +90,7 @@ impl Stream {
         Ok(Receipt { sequence, duplicate: false })
     }
 
-    /// Forgets what is older than the limits.
+    /// Drops what is older than the limits.
     pub(super) fn expire(&mut self, now: Timestamp) {
         while let Some((time, id)) = self.recent.front() {
             if after(*time, self.limits.duplicate_window) > now {
@@ -119,7 +119,7 @@ impl Stream {
         self.message(sequence).and_then(|stored| stored.message.headers.get(MESSAGE_ID)).map(ToOwned::to_owned)
     }
 
-    /// Forgets everything behind a sequence, ids included: a restarted server learns them from what it still has.
+    /// Drops everything after a sequence, ids included: a restarted server rebuilds the ids from what it still has.
     pub(super) fn roll_back(&mut self, last_sequence: u64) {
         let lost = self.messages.split_off(&last_sequence.saturating_add(1));
         self.bytes = self.bytes.saturating_sub(lost.values().map(|stored| stored.message.size()).sum());

@@ -20,7 +20,7 @@ impl Subscription {
         Self { shared, durable }
     }
 
-    /// Up to `credits` deliveries that are there now; none while disconnected. Never waits: made for a scheduler.
+    /// Up to `credits` deliveries that are there now; none while disconnected. Never waits: for a scheduler.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Subscription {
 }
 
 impl crate::Subscription for Subscription {
-    /// Waits by tokio's timer for what comes back after a delay. With a clock that doesn't move by itself, call
+    /// Waits for delayed deliveries by tokio's timer. With a clock that doesn't move by itself, call
     /// [`wake`](super::Memory::wake) after moving it.
     async fn receive(&mut self, credits: usize) -> Result<Vec<Delivery>, Error> {
         loop {
@@ -63,7 +63,7 @@ impl crate::Subscription for Subscription {
     }
 
     async fn close(self) -> Result<(), Error> {
-        // Nothing is kept here that wasn't handed out.
+        // Nothing is kept here that wasn't returned.
         self.shared.take(&self.durable, 0).map(drop)
     }
 }

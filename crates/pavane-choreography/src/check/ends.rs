@@ -1,4 +1,4 @@
-//! Ends that don't meet: names, owners, emitters and consumers.
+//! Checks of names, owners, emitters and consumers.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ fn unemitted(subject: &Subject<'_>) -> Vec<Finding> {
     missing.map(|(actor, event)| Finding::new(Rule::Unemitted, emit(&emitted, event)).at(actor).event(event)).collect()
 }
 
-/// How to get an event emitted that nobody emits.
+/// How to get an event emitted that nothing emits.
 fn emit(emitted: &BTreeSet<&EventRef>, event: &EventRef) -> String {
     match emitted.iter().find(|other| other.name == event.name) {
         Some(other) => format!("agree on the version: {} is emitted, {} is waited for", other.version, event.version),
@@ -101,7 +101,7 @@ fn empty_emissions(subject: &Subject<'_>) -> Vec<Finding> {
     actors.map(|actor| Finding::new(Rule::EmptyEmission, mend).at(*actor)).collect()
 }
 
-/// What the sagas declare must exist.
+/// The events that a saga declares must exist.
 fn declarations(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.sagas.is_empty() {
         return vec![Finding::new(Rule::NoSaga, "declare what starts, completes and aborts it: Saga::new(…)")];

@@ -1,4 +1,4 @@
-//! How a saga flows: what waits for what, what ends the wait, who decides.
+//! Checks of a saga's flow: what waits for what, what ends the wait, who decides.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A step runs once in a saga, so does an undo, and an outcome is decided once: a cycle through any of them stops.
+/// A step runs once in a saga, so does an undo, and an outcome is decided once: a cycle through any of them ends.
 fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
@@ -35,7 +35,7 @@ fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What an actor emits each time that it is triggered, however often.
+/// What an actor emits each time that it runs, however often.
 fn repeatable(actor: Actor<'_>) -> Vec<&EventRef> {
     if !actor.is_forward() || actor.has_undo() {
         return Vec::new();
@@ -45,7 +45,7 @@ fn repeatable(actor: Actor<'_>) -> Vec<&EventRef> {
     groups.flat_map(Emission::events).chain(gives_up_with).collect()
 }
 
-/// The saga's completion must wait for each step that can be undone, or it could complete before the step is done.
+/// The saga's completion must follow from each step that can be undone, or it could complete before the step is done.
 fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     let unused = |actor: &Actor<'_>| {
         let done = subject.graph.done_events(saga, *actor);
@@ -53,7 +53,7 @@ fn unused_successes(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
             |event: &&EventRef| !subject.graph.leads_to(event, &saga.completes_with) && !saga.terminal.contains(event);
         let event = done.into_iter().find(unused)?;
         let path = subject.graph.way_from_start(saga, event);
-        // A step of another saga is that saga's matter.
+        // A step of another saga is checked there.
         let ours = !path.is_empty();
         let completes = saga.completes_with.first().map_or("a completing outcome", |event| event.name.as_str());
         let mend = if pivot::comes_after(&subject.graph, saga, *actor) {

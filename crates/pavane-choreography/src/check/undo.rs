@@ -20,7 +20,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A step that others go on from must be undone by its own service if the saga can fail after it.
+/// A step that other reactions follow must be undone by its own service if the saga can fail after it.
 fn missing_undos(subject: &Subject<'_>, saga: &Saga) -> Vec<Finding> {
     let steps = subject.graph.actors.iter().filter(|actor| !actor.has_undo());
     let finding = |actor: &Actor<'_>| {
@@ -63,7 +63,7 @@ fn join(mut way: Way, then: Way) -> Way {
     way
 }
 
-/// An undo is for what exactly one forward reaction of its service emits.
+/// Exactly one forward reaction of the service emits the event of an undo.
 fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option<Finding> {
     let reactions = &undo.manifest.reactions;
     let steps = reactions.iter().filter(|step| step.undoes().is_none() && emits(step, undoes));
@@ -82,11 +82,11 @@ fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
     let reactions = actor.manifest.reactions.iter().filter(|_| step.undoes().is_none());
     let undos = reactions.filter(|undo| undo.undoes().is_some_and(|undone| emits(step, undone)));
     let names: Vec<&str> = undos.map(|undo| undo.name.as_str()).collect();
-    let mend = format!("let one undo take it back, not {}, or split the step", names.join(" and "));
+    let mend = format!("let one reaction undo it, not {}, or split the step", names.join(" and "));
     (names.len() > 1).then(|| Finding::new(Rule::AmbiguousUndo, mend).at(actor))
 }
 
-/// Giving up says that nothing happened. Of an effect nobody knows, and of an undo it must not be said.
+/// A failure event means that nothing happened. Of an effect nobody knows that, and of an undo it would be false.
 fn gives_up(actor: Actor<'_>, reaction: &Reaction) -> Option<Finding> {
     let event = reaction.gives_up_with.as_ref()?;
     let mend = "don't give up with an event: the dead letter waits for a person, and the deadline ends the saga";

@@ -9,11 +9,11 @@ use crate::{
     graph::{Actor, Graph},
 };
 
-/// An arrow from an event to whoever hears it, or from whoever emits it to the event.
+/// An arrow from an event to a reaction that runs on it, or from a reaction or an entry point to an event that it emits.
 struct Arrow {
     from: String,
     to: String,
-    /// What kind of arrow: a word beside it, and whether it is dashed.
+    /// The text beside the arrow; it also decides whether the arrow is dashed.
     label: &'static str,
     dashed: bool,
 }
@@ -86,7 +86,7 @@ fn arrows(graph: &Graph<'_>) -> Vec<Arrow> {
                 arrows.push(Arrow { from: node(actor), to: event_id(event), label, dashed: label == LATER });
             }
         }
-        // Often one of its answers too: one arrow is enough.
+        // Often the same event as one of its answers: one arrow is enough.
         let gives_up_with = reaction.and_then(|reaction| reaction.gives_up_with.as_ref());
         if let Some(event) = gives_up_with
             && actor.answers().all(|answer| answer != event)
@@ -133,7 +133,7 @@ fn event_id(event: &EventRef) -> String {
     id("event", &format!("{}_{}", event.name, event.version))
 }
 
-/// A name that both languages accept as it is.
+/// An identifier that both languages accept.
 fn id(kind: &str, name: &str) -> String {
     let safe = |char: char| if char.is_ascii_alphanumeric() { char } else { '_' };
     format!("{kind}_{}", name.chars().map(safe).collect::<String>())

@@ -5,7 +5,7 @@ use crate::{
     graph::{Actor, Kind},
 };
 
-/// Each service with its entry points and reactions: when it acts, and what follows.
+/// Each service with its entry points and reactions: when they run, and what they emit.
 pub(crate) fn map(choreography: &Choreography) -> String {
     let graph = choreography.graph();
     let mut lines: Vec<String> = choreography.sagas().iter().map(saga).collect();
@@ -28,7 +28,7 @@ fn saga(saga: &crate::Saga) -> String {
     )
 }
 
-/// Who, when, and what follows.
+/// The lines of an entry point or a reaction.
 fn entry(actor: &Actor<'_>) -> Vec<String> {
     let mut then: Vec<String> = actor.emits().iter().map(group).collect();
     let mut lines = match actor.kind {

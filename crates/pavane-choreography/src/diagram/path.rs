@@ -1,4 +1,4 @@
-//! The paths that a saga can take, one by one: the good one, and each single thing that can go otherwise.
+//! The paths that a saga can take, one by one: the good one, and one for each single deviation.
 
 use std::collections::VecDeque;
 
@@ -12,18 +12,18 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Path {
-    /// How it ends and by what: `order.cancelled after payment.declined`.
+    /// How it ends, and because of which event: `order.cancelled after payment.declined`.
     pub title: String,
     /// What happens, in the order in which the events are emitted.
     pub sequence: Sequence,
 }
 
-/// The one thing in which a path differs from the good one.
+/// The one deviation from the good path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// Nothing: all goes well.
+    /// None.
     None,
-    /// A reaction answers otherwise.
+    /// A reaction emits another answer.
     Answer(SlotIx, u16),
     /// A reaction gives up.
     GiveUp(SlotIx),
@@ -35,16 +35,16 @@ enum Turn {
 struct Run<'m> {
     model: &'m Model,
     turn: Turn,
-    /// Whether the turn was taken.
+    /// Whether the deviation has happened.
     taken: bool,
     story: Story<'m>,
     queue: VecDeque<SlotIx>,
     ends: Vec<EventIx>,
-    /// Where it could have turned.
+    /// The deviations that were possible.
     turns: Vec<Turn>,
 }
 
-/// More moves than any path has; a choreography that goes round in a circle stops here.
+/// More moves than any path has; a choreography with a cycle stops here.
 const MOVES_MAX: usize = 200;
 
 pub(crate) fn paths(choreography: &Choreography, saga: &Saga) -> Vec<Path> {
@@ -106,7 +106,7 @@ impl<'m> Run<'m> {
         true
     }
 
-    /// When nothing is under way, time passes; but once the saga has ended, a deadline has nothing left to say.
+    /// When no delivery is left, time passes. Once the saga has ended, its deadlines change nothing.
     fn wait(&mut self) -> bool {
         let due = (0..).zip(&self.story.state().timers).find(|(_, due)| **due > 0).map(|(event, _)| event);
         let Some(event) = due.filter(|_| self.ends.is_empty()) else { return false };
@@ -115,7 +115,7 @@ impl<'m> Run<'m> {
         true
     }
 
-    /// Makes a move, and says who hears of it.
+    /// Makes a move, and returns the reactions that get its events.
     fn make(&mut self, step: Move) -> Vec<SlotIx> {
         let before = self.story.state().clone();
         let emits = match step {
@@ -139,7 +139,7 @@ impl<'m> Run<'m> {
         (0..).take(self.model.slots.len()).filter(more).collect()
     }
 
-    /// The answer that the path wants: the good one, unless it turns here.
+    /// The answer of this path: the good one, unless it deviates here.
     fn choose(&mut self, slot: SlotIx) -> u16 {
         let arrival = self.model.arrival(self.story.state(), slot);
         if !matches!(arrival, Arrival::React | Arrival::Step(_) | Arrival::Undo(_)) {
@@ -155,7 +155,7 @@ impl<'m> Run<'m> {
         let answers = self.answers(slot);
         let goes_on = |events: &[EventIx]| events.iter().any(|event| self.model.goes_on[usize::from(*event)]);
         let good = answers.iter().find(|(_, events)| goes_on(events));
-        // An undo says that it took something back, if it may.
+        // An undo emits its event, if it may.
         let most = answers.iter().rev().max_by_key(|(_, events)| events.len());
         let choice = good.or(most).map_or(0, |(choice, _)| *choice);
         if !matches!(arrival, Arrival::Undo(_)) {
@@ -164,7 +164,7 @@ impl<'m> Run<'m> {
         choice
     }
 
-    /// What a reaction may emit, by choice.
+    /// The possible answers of a reaction.
     fn answers(&self, slot: SlotIx) -> Vec<(u16, &'m [EventIx])> {
         let (model, state) = (self.model, self.story.state());
         let answer = |choice| Some((choice, &model.answer(state, model.actor_of(slot), choice)?.emits[..]));
@@ -178,7 +178,7 @@ impl<'m> Run<'m> {
         if told.is_some_and(|told| answers.iter().all(|(_, events)| *events != [told])) {
             turns.push(Turn::GiveUp(slot));
         }
-        // Going round in a circle, it passes the same turn again.
+        // In a cycle it comes to the same deviation again.
         turns.retain(|turn| !self.turns.contains(turn));
         self.turns.extend(turns);
     }

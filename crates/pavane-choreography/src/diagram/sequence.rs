@@ -1,4 +1,4 @@
-/// A run as a sequence diagram: who told whom what, from top to bottom.
+/// A run as a sequence diagram: who sent what to whom, from top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
     participants: Vec<String>,
@@ -9,7 +9,7 @@ pub struct Sequence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Beat {
     from: usize,
-    /// `None`: a note.
+    /// `None` for a note.
     to: Option<usize>,
     text: String,
 }
@@ -29,7 +29,7 @@ impl Sequence {
         self.beats.push(Beat { from, to: None, text: text.to_owned() });
     }
 
-    /// A last word, beside whoever spoke last.
+    /// A closing note, beside the last participant.
     pub(crate) fn note_end(&mut self, text: &str) {
         let from = self.beats.last().map_or(0, |beat| beat.to.unwrap_or(beat.from));
         self.beats.push(Beat { from, to: None, text: text.to_owned() });
@@ -54,7 +54,7 @@ impl Sequence {
         (0..self.participants.len()).filter(takes_part).collect()
     }
 
-    /// The diagram in text: a lifeline for each participant, and to the right what happens.
+    /// The diagram as text: a lifeline for each participant, and to the right what happens.
     pub fn text(&self) -> String {
         let present = self.present();
         let width = present.iter().map(|ix| self.participants[*ix].chars().count()).max().unwrap_or_default() + 3;
@@ -75,7 +75,7 @@ impl Sequence {
 
     /// The diagram for Mermaid.
     pub fn mermaid(&self) -> String {
-        // Some words and signs mean something to Mermaid, so no name is used as it is.
+        // Some words and characters have a meaning in Mermaid, so names get identifiers.
         let id = |ix: usize| format!("{}_", self.participants[ix].replace('-', "_"));
         let present = self.present();
         let participants =
@@ -94,7 +94,7 @@ impl Sequence {
     }
 }
 
-/// Draws an arrow across the lifelines, or a dot for what stays with one participant.
+/// Draws an arrow across the lifelines, or a dot for a note.
 fn draw(line: &mut [char], from: usize, to: Option<usize>) {
     let Some(to) = to.filter(|to| *to != from) else {
         line[from] = '●';

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{diagram::Sequence, ledger};
 
-/// Whoever uses an entry point.
+/// The user of an entry point.
 const OUTSIDE: &str = "outside";
 
 /// A run under way.

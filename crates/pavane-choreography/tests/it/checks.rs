@@ -80,7 +80,7 @@ fn a_step_without_an_undo() {
     });
     assert_eq!(brief(&findings), [(Rule::MissingUndo, "payment/capture-payment".to_owned(), "payment.captured")]);
     insta::assert_snapshot!(findings[0], @r"
-    nothing takes the step back if the saga fails after it
+    nothing undoes the step if the saga fails after it
       who:   payment/capture-payment
       event: payment.captured v1
       saga:  order
@@ -150,7 +150,7 @@ fn an_undo_with_two_steps_and_a_step_with_two_undos() {
     insta::assert_snapshot!(findings[0], @r"
     the undo does not belong to exactly one step
       who:   inventory/reserve-stock
-      mend:  let one undo take it back, not release-stock and release-again, or split the step
+      mend:  let one reaction undo it, not release-stock and release-again, or split the step
     ");
 }
 

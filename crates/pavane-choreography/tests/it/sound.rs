@@ -61,7 +61,7 @@ fn a_saga_that_never_aborts_or_never_completes() {
 }
 
 #[test]
-fn whoever_can_abort_is_never_lost() {
+fn a_saga_that_decides_at_once_needs_no_deadline() {
     let settle = react("settle", &["order.placed"], decides(&["order.confirmed", "order.cancelled"]));
     alone(vec![entry("place-order", all(&["order.placed"]))], vec![settle]).explore(&shop::saga()).unwrap();
 }
@@ -88,7 +88,7 @@ fn an_entry_that_refuses_starts_no_saga() {
 fn the_start_of_another_saga_is_its_own_matter() {
     let mut manifests = shop::manifests();
     manifests[0].entries.push(entry("return-order", all(&["order.returned"])));
-    manifests[0].reactions.push(react("take-back", &["order.returned"], all(&["order.cancelled"])));
+    manifests[0].reactions.push(react("undo-order", &["order.returned"], all(&["order.cancelled"])));
     let choreography = Choreography::of(manifests).saga(shop::saga());
     assert_eq!(choreography.explore(&shop::saga()).unwrap_err().kind, ViolationKind::BothOutcomes);
     let mut returns = Saga::new("return");

@@ -1,4 +1,4 @@
-//! `pavane completions`: what a shell needs to complete our command line.
+//! `pavane completions`: the completions of the command line for a shell.
 
 use std::fmt;
 

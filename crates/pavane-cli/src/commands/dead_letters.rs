@@ -1,4 +1,4 @@
-//! `pavane dead-letters`: what reactions gave up on, and what is decided about it.
+//! `pavane dead-letters`: what reactions gave up on, and the decisions about it.
 
 mod act;
 mod discard;
@@ -18,24 +18,24 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List them, those together that have service, reaction and cause in common.
+    /// List them, grouped by service, reaction and cause.
     ///
-    /// Exit status 1 when there is one that nobody has decided about.
+    /// Exit status 1 when there is one without a decision.
     List(list::Arguments),
     /// Show one: why the reaction gave up, what speaks against a redrive, headers and body.
     Show(show::Arguments),
-    /// Give them to their reaction again, after a look at each.
+    /// Redrive them, after a check of each.
     ///
-    /// The event keeps its id, so the reaction's inbox knows whether it was handled: no effect runs twice. Who did it and why
-    /// is kept in the stream AUDIT. Ctrl-C stops between two letters and says how far it got.
+    /// The event keeps its id, so the reaction's inbox knows whether it was handled: no effect runs twice. Who did it and why is
+    /// recorded in the stream AUDIT. Ctrl-C stops between two letters and reports how far it got.
     ///
-    /// Exit status 1 when a letter was left alone or failed.
+    /// Exit status 1 when a letter was skipped or failed.
     Redrive(redrive::Arguments),
-    /// Delete them for good, and keep who did it and why.
+    /// Delete them for good, and record who did it and why.
     Discard(discard::Arguments),
 }
 
-/// Which dead letters: every condition that is given must hold.
+/// Selects dead letters: all given conditions must hold.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which")]
 pub(crate) struct Selection {
@@ -66,10 +66,10 @@ pub(crate) struct Selection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Decision")]
 pub(crate) struct Decider {
-    /// Why. It is kept.
+    /// Why. It is recorded.
     #[arg(long)]
     reason: String,
-    /// Who decides. It is kept.
+    /// Who decides. It is recorded.
     #[arg(long, value_name = "NAME", env = "USER")]
     by: String,
 }
@@ -77,10 +77,10 @@ pub(crate) struct Decider {
 /// How much is done at once.
 #[derive(Debug, Args)]
 pub(crate) struct Doing {
-    /// All of them, when nothing else says which.
+    /// All of them, where no other condition is given.
     #[arg(long)]
     all: bool,
-    /// Say what would be done, and do nothing.
+    /// Show what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
     /// Most letters in a second.
@@ -110,19 +110,19 @@ impl Selection {
         filter
     }
 
-    /// Whether it leaves anything out.
+    /// Whether it excludes anything.
     fn is_narrow(&self) -> bool {
         self.filter() != LetterFilter::default()
     }
 
-    /// The filter of something that is going to be done: everything only where that is said.
+    /// The filter of an action: all letters only with `--all`.
     fn to_act_on(&self, doing: &Doing) -> anyhow::Result<LetterFilter> {
         anyhow::ensure!(
             self.is_narrow() || doing.all,
             "no dead letters are named; give their numbers, a filter, or --all"
         );
         let mut filter = self.filter();
-        // Who names a letter wants to hear that it was decided about, not that it isn't there.
+        // A letter that is named should be reported as decided, not as missing.
         filter.decided = !self.numbers.is_empty();
         Ok(filter)
     }
@@ -134,7 +134,7 @@ impl Decider {
     }
 }
 
-/// A letter that somebody names and that isn't there was named by mistake: nothing is done then.
+/// Fails where a named letter isn't there: it was named by mistake, so nothing is done.
 fn all_there(named: &[u64], found: impl Iterator<Item = u64>) -> anyhow::Result<()> {
     let found: Vec<u64> = found.collect();
     let missing: Vec<String> = named.iter().filter(|named| !found.contains(named)).map(ToString::to_string).collect();

@@ -1,6 +1,6 @@
-//! `pavane doctor`: what will hurt in a deployment, what could happen, and how to mend it.
+//! `pavane doctor`: faults and risks of a deployment, their consequences, and how to correct them.
 //!
-//! [`evidence`] asks; everything else judges what it brought, without asking anybody.
+//! [`evidence`] asks the server; everything else judges the answers without I/O.
 
 mod access;
 mod clocks;
@@ -29,10 +29,10 @@ use finding::{Check, Report, Severity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The server's monitoring, `http://host:8222`: it tells how often the server syncs to its disk.
+    /// The server's monitoring, `http://host:8222`: it reports how often the server syncs to its disk.
     #[arg(long, value_name = "URL", env = "NATS_MONITORING_URL")]
     monitoring: Option<String>,
-    /// A Prometheus that scrapes the services, `http://host:9090`: it knows how long their handlers take.
+    /// A Prometheus that scrapes the services, `http://host:9090`: it has the times of their handlers.
     #[arg(long, value_name = "URL", env = "PROMETHEUS_URL")]
     prometheus: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `pavane explain`: what one event means to everybody.
+//! `pavane explain`: what one event means to the services.
 
 mod tell;
 
@@ -32,27 +32,27 @@ struct Explanation {
     event: String,
     version: u16,
     owner: String,
-    /// What it is to the declared sagas: `it starts the saga order`.
+    /// Its role in the declared sagas: `it starts the saga order`.
     roles: Vec<String>,
     emitted_by: Vec<Emitter>,
     reactions: Vec<Reacts>,
     undone_by: Vec<Undo>,
 }
 
-/// Who emits it.
+/// An emitter.
 #[derive(Debug, Serialize)]
 struct Emitter {
     service: String,
     /// The reaction or the entry point.
     name: String,
     entry: bool,
-    /// The events that make it do so; none for an entry point.
+    /// The events on which it emits it; none for an entry point.
     on: Vec<String>,
-    /// What it says beside or in place of this event: `or payment.declined`.
+    /// What it emits beside or in place of this event: `or payment.declined`.
     how: String,
 }
 
-/// Who reacts to it.
+/// A reaction that runs on it.
 #[derive(Debug, Serialize)]
 struct Reacts {
     service: String,
@@ -62,18 +62,18 @@ struct Reacts {
     effect: bool,
     /// What comes next: each group of events that it may emit, in words.
     then: Vec<String>,
-    /// What it emits when it has failed for good.
+    /// Its failure event.
     gives_up_with: Option<String>,
 }
 
-/// Who takes it back.
+/// The reactions that undo it.
 #[derive(Debug, Serialize)]
 struct Undo {
     service: String,
     reaction: String,
     /// The step that is undone.
     step: String,
-    /// The events that make it do so.
+    /// Its triggers.
     when: Vec<Trigger>,
     then: Vec<String>,
     effect: bool,
@@ -106,7 +106,7 @@ fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Every event that somebody emits or reacts to.
+/// Every event that is emitted or runs a reaction.
 fn known(choreography: &Choreography) -> Vec<EventRef> {
     let manifests = choreography.manifests().iter();
     let mut events: Vec<EventRef> = manifests
@@ -177,7 +177,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
     entries.chain(reactions)
 }
 
-/// What else could be said in place of an event, or when it is said.
+/// What may be emitted in place of an event, or when it is emitted.
 fn how(group: &Emission, event: &EventRef) -> String {
     let others: Vec<&str> =
         group.events().iter().filter(|other| *other != event).map(|other| other.name.as_str()).collect();

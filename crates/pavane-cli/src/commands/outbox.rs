@@ -15,7 +15,7 @@ use crate::{
     words,
 };
 
-/// So many are looked at: an outbox with more of them has one cause for all.
+/// How many are read at most: if there are more, they have one cause.
 const MOST: u32 = 10_000;
 
 #[derive(Debug, Subcommand)]
@@ -24,11 +24,11 @@ pub(crate) enum Command {
     ///
     /// Exit status 1 when there is one.
     List(Place),
-    /// Send them again: the service's relay takes them up by itself, in their old order.
+    /// Send them again: the service's relay publishes them, in their old order.
     Retry(Retry),
 }
 
-/// Where the outbox is.
+/// The database of the outbox.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// The service's own database: `postgres://…` or `sqlite:file.db`.
@@ -100,7 +100,7 @@ impl Retry {
 
 impl Place {
     async fn open(&self, patience: u64) -> anyhow::Result<Db<sqlx::Any>> {
-        // Whoever mistypes the name of a file must not be told that an empty one has nothing refused.
+        // A mistyped file name must not create an empty database in which nothing was refused.
         let is_new = self.database.starts_with("sqlite:") && !self.database.contains("mode=");
         let separator = if self.database.contains('?') { '&' } else { '?' };
         let url = if is_new { format!("{}{separator}mode=rw", self.database) } else { self.database.clone() };

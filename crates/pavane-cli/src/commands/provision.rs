@@ -1,4 +1,4 @@
-//! Creates the streams, for services that may not or only look.
+//! `pavane provision`: creates the streams, for services that may not, or that only verify.
 
 use std::{fmt, time::Duration};
 
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     dead_letter_max_age: u64,
 }
 
-/// What is there now.
+/// The streams that exist now.
 #[derive(Debug, Serialize)]
 struct Provisioned {
     /// The names of the streams at the server.

@@ -1,4 +1,4 @@
-//! `pavane resolve`: what a saga could not settle was settled in another way.
+//! `pavane resolve`: records that a saga was settled in another way.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     what: String,
     #[command(flatten)]
     decider: Decider,
-    /// Say what would be done, and do nothing.
+    /// Show what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -41,9 +41,9 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     let saga =
         view.saga(deployment::only_saga(&view, what)?).context("its events are not in the stream any more")?.summary;
     if saga.state == State::Resolved {
-        bail!("this saga is resolved already; `pavane trace` tells by whom and why");
+        bail!("this saga is resolved already; `pavane trace` shows by whom and why");
     }
-    // What goes on by itself may still fail, and a saga that is resolved tells nobody.
+    // A saga that goes on by itself may still fail, and once resolved it is not listed any more.
     ensure!(
         matches!(saga.state, State::NeedsReview | State::Stuck),
         "this saga is {}: nothing about it needs a decision",

@@ -1,4 +1,4 @@
-//! `pavane stuck`: what waits too long, for whom, and what needs a decision.
+//! `pavane stuck`: the sagas that wait too long, and those that need a decision.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     what: String,
 }
 
-/// The sagas that are called so, the newest first.
+/// The sagas with this key or id, the newest first.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Answer {
@@ -36,8 +36,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     Ok(exit)
 }
 
-/// Most of the time it is a key, of which the server finds the events by itself. What that doesn't explain is looked for
-/// in everything.
+/// It is usually a key, whose events the server selects. Otherwise all events are searched.
 async fn find(deployment: &Deployment, what: &str) -> anyhow::Result<Vec<SagaReport>> {
     let key = Key::from(what.trim());
     let found = reports(&deployment.about(&key).await?, what);

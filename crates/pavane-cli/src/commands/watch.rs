@@ -28,24 +28,24 @@ use keys::Key;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How often to look, in milliseconds.
+    /// How often to refresh, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(50..))]
     every: u64,
-    /// Stop after so many looks. With --json, which writes one line for each.
+    /// Stop after so many refreshes. With --json, which writes one line for each.
     #[arg(long, value_name = "LOOKS", requires = "json")]
     looks: Option<u64>,
 }
 
-/// Pause before a feed that failed is asked again.
+/// Pause before a feed that failed is read again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// One look.
+/// One refresh.
 #[derive(Debug, Serialize)]
 struct Look {
     overview: Overview,
     flow: Flow,
     stuck: Vec<SagaSummary>,
-    /// Why nothing new comes, while that is so.
+    /// Why no updates come, while that is so.
     trouble: Option<String>,
     /// How many stuck sagas are above the first one that is shown.
     #[serde(skip)]
@@ -82,7 +82,7 @@ impl Watcher {
         Self { feed, view, trouble: None, scrolled: 0 }
     }
 
-    /// Takes in the next updates, or notes why none come. Cancel-safe.
+    /// Applies the next updates, or notes why none come. Cancel-safe.
     async fn turn(&mut self) {
         if self.trouble.is_some() {
             sleep(TRY_AGAIN_AFTER).await;
@@ -106,7 +106,7 @@ impl Watcher {
         }
     }
 
-    /// Writes one line for each look, the first one when everything that was there has been read.
+    /// Writes one line for each refresh, the first one when everything that was there has been read.
     async fn write(&mut self, arguments: &Arguments) -> anyhow::Result<Exit> {
         let mut looks = interval(Duration::from_millis(arguments.every));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,7 +124,7 @@ impl Watcher {
         Ok(Exit::Fine)
     }
 
-    /// Draws until somebody has seen enough.
+    /// Draws until the user quits.
     async fn draw(
         &mut self,
         mut terminal: DefaultTerminal,

@@ -167,7 +167,7 @@ async fn nobody_acts_by_mistake() {
         (&["redrive", BECAUSE[0], BECAUSE[1]][..], "--all"),
         (&["discard", BECAUSE[0], BECAUSE[1]], "--all"),
         (&["redrive", "--all"], "--reason"),
-        (&["redrive", "--all", "--reason", " "], "who decides and why must be said"),
+        (&["redrive", "--all", "--reason", " "], "a decision needs a name and a reason"),
         (&["discard", "1", "9", BECAUSE[0], BECAUSE[1]], "there is no dead letter 9"),
     ] {
         let ran = pavane(&url, &[&["dead-letters"], arguments].concat()).await;

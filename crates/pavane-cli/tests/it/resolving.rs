@@ -53,7 +53,7 @@ async fn what_needs_no_decision_is_not_resolved() {
         (CONFIRMED, &BECAUSE[..], "this saga is completed"),
         (COMPENSATED, &BECAUSE[..], "this saga is compensated"),
         ("no-such-order", &BECAUSE[..], "no-such-order"),
-        (STUCK, &["--reason", " "], "who decides and why must be said"),
+        (STUCK, &["--reason", " "], "a decision needs a name and a reason"),
         (STUCK, &[], "--reason"),
     ] {
         let ran = pavane(&url, &[&["resolve", saga], because].concat()).await;

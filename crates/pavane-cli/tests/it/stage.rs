@@ -87,7 +87,7 @@ impl Stage {
     /// The shop with everything that was recorded: shipping has left.
     pub(crate) async fn recorded() -> Self {
         let mut stage = Self::open().await;
-        // What shipping owes an answer for is allowed no time, so that nobody has to wait until it is overdue.
+        // Shipping's answer is overdue at once, so that no test has to wait for that.
         let shipping = stage.declarations.get_mut("shipping").unwrap();
         shipping["settings"]["reactions"]["create-shipment"]["stuck_after"] = json!({ "secs": 0, "nanos": 1_000_000 });
         stage.declare("shipping").await;
@@ -200,7 +200,7 @@ impl Stage {
         .await;
     }
 
-    /// Waits until whoever is there has handled everything.
+    /// Waits until the services that run have handled everything.
     pub(crate) async fn settled(&self) {
         self.until("everything is handled", async || {
             let reports = self.bus.consumer_reports(EVENTS).await.unwrap();

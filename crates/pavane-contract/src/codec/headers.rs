@@ -13,7 +13,7 @@ use super::header;
 
 /// A message's headers, in the order in which they were added. Names compare without case, as NATS servers do.
 ///
-/// All values share one buffer: an event has a dozen headers, and they are made and read for each event.
+/// All values share one buffer: an event has a dozen headers, which are made and read for each event.
 #[derive(Clone, Default)]
 pub struct Headers {
     fields: Vec<Field>,
@@ -27,7 +27,7 @@ struct Field {
 }
 
 impl Headers {
-    /// No headers yet, with room for so many, whose values have so many bytes together.
+    /// An empty list, with room for `headers` headers whose values have `bytes` bytes together.
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
         Self { fields: Vec::with_capacity(headers), values: String::with_capacity(bytes) }
     }
@@ -35,19 +35,19 @@ impl Headers {
     /// Adds a header after the others.
     pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) {
         let start = self.values.len();
-        // Writing to a string can't fail, and a value whose `Display` does is one that ends early.
+        // Writing to a string can't fail. A value whose `Display` fails ends early.
         write!(self.values, "{value}").ok();
         self.fields.push(Field { name: name.into(), value: start..self.values.len() });
     }
 
-    /// As [`push`](Self::push), of a value that is text already, which is several times cheaper.
+    /// As [`push`](Self::push), for a text, which is several times cheaper.
     pub fn push_str(&mut self, name: impl Into<Cow<'static, str>>, value: &str) {
         let start = self.values.len();
         self.values.push_str(value);
         self.fields.push(Field { name: name.into(), value: start..self.values.len() });
     }
 
-    /// The first value of a header. One whose name has the very case of `name` goes before one that has not.
+    /// The first value of a header. A name in the same case as `name` goes before one in another case.
     pub fn get(&self, name: &str) -> Option<&str> {
         // Nearly always the case agrees, and comparing without case costs ten times as much.
         let same = self.fields.iter().find(|field| field.name == name);
@@ -60,7 +60,7 @@ impl Headers {
         self.fields.iter().map(|field| (field.name.as_ref(), &self.values[field.value.clone()]))
     }
 
-    /// Puts them in the order of their names; those of one name stay as they are.
+    /// Sorts them by name; those of one name keep their order.
     pub fn sort(&mut self) {
         self.fields.sort_by(|one, other| one.name.cmp(&other.name));
     }

@@ -1,9 +1,10 @@
 use std::fmt;
 
-/// Why a body can't be read or written, in words that quote nothing of it: they go into logs and dead letters, and a body may
-/// hold personal data.
+/// Why a body can't be read or written, without quoting the body: errors go into logs and dead letters, and a body may have
+/// personal data.
 ///
-/// What a field's own code says (`#[serde(try_from = …)]`, a hand-written `Deserialize`) may quote, so it is left out.
+/// A message of a field's own code (`#[serde(try_from = …)]`, a hand-written `Deserialize`) may quote the body, so it is left
+/// out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit(String);
 
@@ -17,7 +18,7 @@ impl std::error::Error for Misfit {}
 
 impl From<serde_json::Error> for Misfit {
     fn from(error: serde_json::Error) -> Self {
-        // What is wrong with the JSON itself is said without it.
+        // Errors of the JSON syntax quote nothing.
         if !error.is_data() {
             return Self(error.to_string());
         }
@@ -29,10 +30,10 @@ impl From<serde_json::Error> for Misfit {
     }
 }
 
-/// What serde's own errors begin with that names nothing but the contract's own fields and types.
+/// Beginnings of serde's errors that name only the contract's own fields and types.
 const NAMES_ONLY: [&str; 4] =
     ["missing field ", "duplicate field ", "invalid length ", "data did not match any variant"];
-/// What serde's own errors begin with that goes on with something of the body.
+/// Beginnings of serde's errors that quote the body.
 const QUOTES: [&str; 4] = ["invalid type", "invalid value", "unknown variant", "unknown field"];
 /// The kinds of values, as serde names them before it quotes one.
 const KINDS: [&str; 17] = [

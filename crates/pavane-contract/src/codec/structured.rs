@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{Error, SPEC_VERSION, data_schema, is_json};
 use crate::{Cause, Envelope, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, TraceContext};
 
-/// The `CloudEvents` JSON format: what structured mode sends, and what we keep where one text must hold an event.
+/// The `CloudEvents` JSON format: structured mode's, and ours where one text must hold an event.
 #[derive(Serialize, Deserialize)]
 struct Json<'a> {
     specversion: String,

@@ -75,7 +75,7 @@ fn a_breaking_change_is_refused_and_named() {
     let error = check(&Shrunk { order: order() }, Some(&committed())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "payment.authorized v1 changed in a way that breaks its readers; take it back, or raise its version:\n  \
+        "payment.authorized v1 changed in a way that breaks its readers; revert it, or raise its version:\n  \
          an old reader can't read new events at $.cents: the reader requires a field that is not always written"
     );
     assert_eq!(

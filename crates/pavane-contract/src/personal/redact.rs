@@ -1,4 +1,4 @@
-//! Shows of a body what may be shown.
+//! Removes from a body what may not be shown.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 
 use super::{Fields, PERSONAL, UNDECLARED};
 
-/// Pointers, each cut into what is left of it below the value that is looked at.
+/// Pointers, each cut to the part below the current value.
 type Rest<'f> = Vec<Vec<&'f str>>;
 
 impl Fields {
-    /// The body with each personal value replaced by [`PERSONAL`], and each that isn't declared by [`UNDECLARED`]. Objects and
-    /// arrays remain as far as they are declared; of members that aren't, not even the names are shown.
+    /// The body with each personal value replaced by [`PERSONAL`], and each undeclared one by [`UNDECLARED`]. Declared objects
+    /// and arrays remain; the names of undeclared members are left out, too.
     pub fn redact(&self, body: &Value) -> Value {
         shown(body, (&cut(&self.personal), &cut(&self.open)))
     }
 
-    /// Takes the personal values of a body out of a text, which may quote them: a handler's error, say. Values of one or two
-    /// characters can't be told from the rest of a text, and stay.
+    /// Removes the personal values of a body from a text that may quote them, for example a handler's error. Values of one or
+    /// two characters stay: they can't be told from other text.
     pub fn scrub(&self, text: &str, body: &[u8]) -> String {
         const CHARS_MIN: usize = 3;
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return text.to_owned() };
@@ -93,7 +93,7 @@ fn ends(pointers: &Rest<'_>) -> bool {
     pointers.iter().any(Vec::is_empty)
 }
 
-/// What is left of the pointers below the member of this name.
+/// The rest of the pointers below the member of this name.
 fn below<'f>(pointers: &Rest<'f>, name: &str) -> Rest<'f> {
     let left = |rest: &Vec<&'f str>| match rest.split_first() {
         Some((&"**", _)) => Some(rest.clone()),

@@ -9,7 +9,7 @@ pub(super) fn fields(schema: &Value) -> Fields {
     let mut scan = Scan { root: schema, refs: Vec::new(), fields: Fields::default() };
     scan.schema(schema, "");
     let Fields { personal, mut open } = scan.fields;
-    // Whatever else may be there instead: nothing, say.
+    // A value that may be personal is personal, whatever else it may be.
     open.retain(|pointer| !personal.contains(pointer));
     Fields { personal, open }
 }
@@ -22,7 +22,7 @@ struct Scan<'s> {
 }
 
 impl<'s> Scan<'s> {
-    /// What a schema says of the value at a path. Where it can't be understood it opens nothing.
+    /// Reads the schema of the value at a path. A schema that isn't understood declares nothing.
     fn schema(&mut self, schema: &'s Value, path: &str) {
         let Value::Object(keywords) = schema else {
             if schema == &Value::Bool(true) {
@@ -61,7 +61,7 @@ impl<'s> Scan<'s> {
             }
             ("properties", Value::Object(schemas)) => {
                 for (name, schema) in schemas {
-                    // These names mean something else in our pointers.
+                    // These names have another meaning in the pointers.
                     if name != "*" && name != "**" {
                         self.schema(schema, &format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")));
                     }
@@ -84,7 +84,7 @@ impl<'s> Scan<'s> {
         }
     }
 
-    /// A type that contains itself has no end: from there on all is personal if anything is.
+    /// A type that contains itself has no end: from there on everything is personal if anything is.
     fn follow(&mut self, reference: &'s str, path: &str) {
         if self.refs.contains(&reference) {
             if has_marker(self.root) {

@@ -12,8 +12,8 @@
 //!              a run lacks nothing
 //! ```
 //!
-//! It isn't the events' fault: no attempt is counted. What else waits here goes back to the broker at once, because another
-//! instance may reach what this one doesn't.
+//! An outage is not the events' fault, so no attempt is counted. Events that wait here return to the broker at once, because
+//! another instance may reach what this one doesn't.
 
 use std::{mem, time::Duration};
 
@@ -25,18 +25,18 @@ use tracing::debug;
 use super::{Consumer, settle};
 use crate::engine::{Lacks, Settlement};
 
-/// So many failures of the infrastructure in a row are an outage: the reaction pauses and then probes with one event.
-/// Fewer may be one event's bad luck, and the others go on.
+/// This many infrastructure failures in a row are an outage: the reaction pauses, and then probes with one event. Fewer may be
+/// one event's, and the others go on.
 const OUTAGE: u32 = 3;
 
-/// How long something has been away, and what.
+/// Since when something is away, and what.
 #[derive(Debug)]
 pub(super) struct Outage {
-    /// Failures of the infrastructure in a row.
+    /// Infrastructure failures in a row.
     pub(super) failures: u32,
-    /// What wasn't there the last time.
+    /// What the last run lacked.
     lacked: Lacks,
-    /// Nothing is begun before. Also set while the outbox is full, which is no outage.
+    /// No run begins before. Also set while the outbox is full, which is no outage.
     pub(super) paused_until: Option<Instant>,
 }
 
@@ -51,18 +51,18 @@ impl Outage {
         self.failures >= OUTAGE
     }
 
-    /// So many of something, or one as a probe during an outage.
+    /// `most`, or one as a probe during an outage.
     pub(super) fn limited(&self, most: usize) -> usize {
         if self.is_on() { most.min(1) } else { most }
     }
 }
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
-    /// Takes note of what a run lacked.
+    /// Records what a run lacked.
     pub(super) async fn note(&mut self, lacks: Lacks) {
         match (lacks, self.outage.paused_until) {
             (Lacks::Nothing, _) => self.outage.failures = 0,
-            // One of many that were under way when the outage was noticed: it says nothing new.
+            // One of several runs that were active when the outage was noticed.
             (Lacks::Something | Lacks::Database, Some(_)) => {}
             (lacks, None) => self.count(lacks).await,
         }
@@ -73,7 +73,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.outage.failures = self.outage.failures.saturating_add(1);
         self.outage.lacked = lacks;
         if self.asks_database() {
-            // The next run would wait for it as long.
+            // The next run would wait for the database as long.
             self.outage.failures = self.outage.failures.max(OUTAGE);
         }
         if self.outage.is_on() {
@@ -90,7 +90,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         self.outage.paused_until = Some(Instant::now() + pause);
     }
 
-    /// Ends a pause; begins another one as long as the database is away.
+    /// Ends a pause, or begins the next one while the database is away.
     pub(super) async fn end_pause(&mut self) {
         let asks = self.outage.is_on() && self.asks_database();
         if asks && !matches!(self.engine.db.is_read_only().await, Ok(false)) {
@@ -101,28 +101,28 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Consumer<S, DB, B> {
         }
     }
 
-    /// Whether it is a server that is away, so that no event is needed to find out whether it is back.
+    /// Whether the database server is away: then it is asked directly, and no event is needed as a probe.
     fn asks_database(&self) -> bool {
         self.outage.lacked == Lacks::Database && self.engine.db.dialect() == Dialect::Postgres
     }
 
-    /// Gives back what waits here, and what was asked for and is still to come: another instance may be able to handle it.
-    /// Cancel-safe: what isn't given back then comes again after the ack wait.
+    /// Returns the events that wait here, and those that were requested, to the broker: another instance may be able to handle
+    /// them. Cancel-safe: what isn't returned is delivered again after the ack wait.
     async fn give_back(&mut self) {
         let queue = mem::take(&mut self.queue);
         self.in_hand -= queue.len();
-        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.credits())).await {
-            // What was asked for is asked for by the old one.
+        match self.engine.bus.subscribe(&self.engine.wired.consumer(self.engine.db.dialect())).await {
+            // The old subscription has the outstanding requests, so it is closed.
             Ok(new) => {
                 if let Err(error) = mem::replace(&mut self.subscription, new).close().await {
-                    debug!(reaction = self.engine.wired.name, %error, "what arrived isn't given back; it comes again");
+                    debug!(reaction = self.engine.wired.name, %error, "failed to return events to the broker; they are delivered again after the ack wait");
                 }
             }
             Err(error) => {
-                debug!(reaction = self.engine.wired.name, %error, "what was asked for can't be called off; it comes again");
+                debug!(reaction = self.engine.wired.name, %error, "failed to cancel the requests for events; they are delivered again after the ack wait");
             }
         }
-        // What came from the database is due again by itself.
+        // A delivery from the database is due again by itself.
         for arrived in queue.into_iter().filter(|arrived| !arrived.is_local) {
             settle(arrived.delivery, Settlement::Again { after: Duration::ZERO }).await;
         }

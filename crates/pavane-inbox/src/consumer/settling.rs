@@ -1,4 +1,4 @@
-//! What is said to the broker of an event: that work goes on, and how it ended.
+//! What the broker is told about an event: that it is still being handled, and how it ended.
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     engine::{Arrived, Engine, Run, Settlement},
 };
 
-/// Settles each event of a run as it turned out.
+/// Settles each event of a run.
 pub(super) async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B>, batch: Vec<Arrived>, run: Run) {
     for (arrived, settlement) in batch.into_iter().zip(run.settlements) {
         internal::crash_point(&engine.db, CrashPoint::BeforeAck).await;
@@ -24,7 +24,7 @@ pub(super) async fn settle_all<S, DB: Database, B: Bus>(engine: &Engine<S, DB, B
     }
 }
 
-/// Refuses events that the server wouldn't take back.
+/// Fails when an event could be accepted that is too large to be redriven.
 pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning) -> Result<(), Error> {
     let (payload_max, limit) = (tuning.payload_max, bus.message_max());
     if payload_max >= limit {
@@ -33,7 +33,7 @@ pub(crate) fn check_payload_max(bus: &impl Bus, reaction: &str, tuning: &Tuning)
     Ok(())
 }
 
-/// Tells the broker that work goes on, as long as it does.
+/// Sends heartbeats for a batch while `work` runs.
 pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
@@ -49,7 +49,7 @@ pub(crate) async fn alive<T>(ack_wait: Duration, batch: &[Arrived], work: impl F
     }
 }
 
-/// The one place where a delivery is settled: strictly after the commit, of what was handled or of having given up.
+/// The one place where a delivery is settled: strictly after the commit, of the handled event or of the dead letter.
 pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
     let settled = match settlement {
         Settlement::Done => delivery.ack().await,
@@ -64,6 +64,6 @@ pub(crate) async fn settle(delivery: Delivery, settlement: Settlement) {
 
 pub(super) async fn send_heartbeat(delivery: &Delivery) {
     if let Err(error) = delivery.in_progress().await {
-        debug!(%error, "failed to tell the broker that work goes on");
+        debug!(%error, "failed to send a heartbeat");
     }
 }

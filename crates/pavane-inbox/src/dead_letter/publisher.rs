@@ -15,36 +15,36 @@ use tracing::{debug, info, warn};
 use super::store;
 use crate::metric;
 
-/// What one turn did.
+/// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature")]
 pub enum Progress {
     /// Published some dead letters; there may be more.
     Published,
-    /// None waits.
+    /// No dead letter waits.
     Idle,
 }
 
-/// Why a turn didn't succeed. Another one tries again. Each reads after "failed to publish dead letters: ".
+/// Why a turn failed. The next one tries again. Each reads after "failed to publish dead letters: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] pavane_outbox::Error),
-    /// The bus didn't take one.
+    /// The bus didn't store one.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
 
-/// Publishes a service's dead letters from its database, in a lane of its own: no event waits for it, whatever becomes of the
+/// Publishes a service's dead letters from its database, in a task of its own: no event waits for it, whatever happens to the
 /// stream of dead letters.
 ///
-/// Several instances may do so at once. A letter that is published twice has the same message id.
+/// Several instances may run one each. A letter that is published twice has the same message id.
 pub struct Publisher<DB: Database, B: Bus> {
     db: Db<DB>,
     bus: B,
-    /// A dead letter was kept in this process.
+    /// Notified when a dead letter was written in this process.
     kept: Arc<Notify>,
 }
 
@@ -59,11 +59,11 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
         Self { db, bus, kept }
     }
 
-    /// Publishes the next dead letters. Cancel-safe: one is deleted after the bus has acknowledged it.
+    /// Publishes the next dead letters. Cancel-safe: a letter is deleted after the bus has acknowledged it.
     ///
     /// # Errors
     ///
-    /// When the database fails, or the bus doesn't take one of them. The others are published.
+    /// When the database fails, or the bus doesn't store one of them. The others are published.
     pub async fn turn(&mut self) -> Result<Progress, Error> {
         // A letter may be a megabyte.
         const LETTERS: i64 = 16;
@@ -105,8 +105,8 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
         Err(failure.into())
     }
 
-    /// Takes turns for ever: at once after an event was given up on in this process, now and then for what other instances left,
-    /// and less and less often while it fails. Stops when dropped.
+    /// Takes turns for ever: at once after an event was given up on in this process, at intervals for the letters of other
+    /// instances, and less and less often while it fails. Stops when dropped.
     pub async fn run(&mut self) {
         const POLL: Duration = Duration::from_secs(5);
         const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -120,7 +120,7 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
                         pause = Duration::ZERO;
                     }
                     if progress == Progress::Idle {
-                        // Either way there may be something to publish.
+                        // In either case there may be something to publish.
                         drop(timeout(POLL, self.kept.notified()).await);
                     }
                 }
@@ -137,17 +137,17 @@ impl<DB: Database, B: Bus> Publisher<DB, B> {
         }
     }
 
-    /// Says how many wait.
+    /// Sets the gauge of waiting letters.
     fn waiting(&self, letters: i64) {
         let letters = f64::from(i32::try_from(letters).unwrap_or(i32::MAX));
         metrics::gauge!(metric::DEAD_LETTERS_WAITING, "service" => self.db.service().to_owned()).set(letters);
     }
 }
 
-/// A dead letter as the server takes it, and whether it is cut: it goes without its body, and without the event's own headers,
-/// where they would not fit.
+/// A dead letter that the server can store, and whether it was cut: where body and the event's own headers would not fit, it
+/// goes without them.
 pub(crate) fn fit(letter: Outgoing, limit: u64) -> (Outgoing, bool) {
-    /// The header with the message id, and what begins and ends the headers.
+    /// The header with the message id, and the first and last bytes of the headers.
     const OVERHEAD: u64 = 64;
     let room = limit.saturating_sub(OVERHEAD + letter.message_id.len() as u64);
     if letter.size() <= room {

@@ -1,4 +1,4 @@
-//! All SQL of dead letters.
+//! The SQL of dead letters.
 
 use pavane_bus::Outgoing;
 use pavane_outbox::{Arg, Database, Db, Error, Statement, Tx, Values};
@@ -12,7 +12,7 @@ pub(crate) struct Waiting {
     pub(crate) message: Outgoing,
 }
 
-/// Keeps a dead letter in the transaction that gives up on the event. One that waits already is the same one.
+/// Writes a dead letter in the transaction that gives up on the event. One that waits already is the same one.
 pub(crate) async fn keep<DB: Database>(tx: &mut Tx<DB>, reaction: &str, letter: Outgoing) -> Result<(), Error> {
     const KEEP: &str = "insert into pavane_dead_letter (message_id, reaction, subject, headers, body, kept_at) \
                         values ($1, $2, $3, $4, $5, $6) on conflict (message_id) do nothing";
@@ -29,7 +29,7 @@ pub(crate) async fn keep<DB: Database>(tx: &mut Tx<DB>, reaction: &str, letter: 
     Ok(())
 }
 
-/// The next dead letters to publish: the oldest, but those that failed come after the others.
+/// The next dead letters to publish: the oldest first, and those that failed last.
 pub(crate) async fn waiting<DB: Database>(db: &Db<DB>, limit: i64) -> Result<Vec<Waiting>, Error> {
     const WAITING: &str = "select id, message_id, subject, headers, body from pavane_dead_letter \
                            where cut_at is null order by attempts, id limit $1";
@@ -64,7 +64,7 @@ pub(crate) async fn published<DB: Database>(db: &Db<DB>, ids: &[i64]) -> Result<
     Ok(())
 }
 
-/// Notes that dead letters were published without their body, which is kept here then.
+/// Records that dead letters were published without their body. The row keeps the body.
 pub(crate) async fn cut<DB: Database>(db: &Db<DB>, ids: &[i64]) -> Result<(), Error> {
     const CUT: Statement = Statement {
         postgres: "update pavane_dead_letter set cut_at = pavane_now() where id = any ($1::bigint[])",
@@ -75,7 +75,7 @@ pub(crate) async fn cut<DB: Database>(db: &Db<DB>, ids: &[i64]) -> Result<(), Er
     Ok(())
 }
 
-/// Notes that dead letters couldn't be published: others come before them.
+/// Records that dead letters couldn't be published, so that others come first.
 pub(crate) async fn failed<DB: Database>(db: &Db<DB>, ids: &[i64], why: &str) -> Result<(), Error> {
     const FAILED: Statement = Statement {
         postgres: "update pavane_dead_letter set attempts = attempts + 1, failure = $2 where id = any ($1::bigint[])",

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, DedupeStore, Error, Held, after};
 
-/// Remembers in a NATS key-value bucket: for services that have no database of their own.
+/// Remembers in a NATS key-value bucket: for services that have no database.
 ///
-/// Every change names the revision that it replaces, so of two claims one loses at the server. Whether a lease is over goes by
-/// the process's clock: the clocks of all instances must agree to less than a lease.
+/// Every change names the revision that it replaces, so of two claims one loses at the server. Whether a lease has ended is
+/// decided by the process's clock: the clocks of all instances must agree to less than a lease.
 #[derive(Debug)]
 pub struct BucketStore {
     bucket: Bucket,
     clock: Arc<dyn Clock>,
 }
 
-/// What is stored under a key.
+/// The value of a key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 enum Stored {
@@ -26,7 +26,7 @@ enum Stored {
 }
 
 impl BucketStore {
-    /// Uses a bucket; its `max_age` is how long what is done is remembered.
+    /// Uses a bucket. What is done is remembered for the bucket's `max_age`.
     pub fn new(bucket: Bucket, clock: Arc<dyn Clock>) -> Self {
         Self { bucket, clock }
     }
@@ -70,7 +70,7 @@ impl DedupeStore for BucketStore {
             }
             Stored::Held { .. } | Stored::Free => {
                 let taken = self.write(key, revision, &fresh).await?;
-                // Somebody else was faster, for a lease that may be as long as this one.
+                // Another instance was faster. Its lease may be as long as this one.
                 Ok(if taken { Claim::Held(held) } else { Claim::Busy { left: Duration::ZERO } })
             }
         }
@@ -82,7 +82,7 @@ impl DedupeStore for BucketStore {
 
     async fn release(&self, held: Held) -> Result<(), Error> {
         match self.replace(held, Stored::Free).await {
-            // Somebody else has it: nothing to give back.
+            // Another instance has it: there is nothing to release.
             Err(Error::Lost(_)) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }

@@ -8,10 +8,10 @@ use pavane_contract::Clock;
 
 use super::{Claim, DedupeStore, Error, Held, after};
 
-/// Remembers in this process only: for tests, and where forgetting at a restart does no harm.
+/// Remembers in this process only: for tests, and where it does no harm to forget at a restart.
 ///
-/// Bounded: it keeps two generations of at most `capacity` keys each, and drops the older one when the younger is full. So
-/// at least the last `capacity` keys are remembered, less those of claims that are held for long; these never fall out.
+/// Bounded: it keeps two generations of at most `capacity` keys each, and drops the older one when the younger is full. So at
+/// least the last `capacity` keys are remembered, less those of claims that are held; these are never dropped.
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -51,7 +51,7 @@ impl MemoryStore {
         let dropped = std::mem::take(&mut generations.old);
         generations.old = std::mem::take(&mut generations.young);
         for (key, entry) in dropped {
-            // Dropping a held claim would let somebody else do the same work at the same time.
+            // If a held claim were dropped, the same work could be done twice at the same time.
             if matches!(entry, Entry::Held { until, .. } if until > now) {
                 generations.young.insert(key, entry);
             }
@@ -59,7 +59,7 @@ impl MemoryStore {
         if full(&generations) { Err(Error::Full(self.capacity)) } else { Ok(()) }
     }
 
-    /// Changes an entry that still belongs to a claim.
+    /// Changes the entry of a claim that is still held.
     fn settle(&self, held: Held, becomes: Option<Entry>) -> Result<(), Error> {
         let generations = self.generations.read().unwrap_or_else(PoisonError::into_inner);
         for generation in [&generations.young, &generations.old] {
@@ -112,7 +112,7 @@ impl DedupeStore for MemoryStore {
 
     async fn release(&self, held: Held) -> Result<(), Error> {
         match self.settle(held, None) {
-            // Somebody else has it: nothing to give back.
+            // Another claim has it: there is nothing to release.
             Err(Error::Lost(_)) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }

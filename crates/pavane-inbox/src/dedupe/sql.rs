@@ -7,14 +7,13 @@ use super::{
     store::{self, Known},
 };
 
-/// Remembers in a service's database, so that it survives restarts and is shared by all instances. In an effect
-/// [`Call::once`](crate::Call::once) is this, with the service's own database.
+/// Remembers in a service's database, so it survives restarts and is shared by all instances. [`Call::once`](crate::Call::once)
+/// is this store on the service's own database.
 ///
-/// A service makes its table and deletes what has expired. Without one, migrate the database with [`INBOX`](crate::INBOX), and
-/// call [`forget`](crate::forget) now and then.
+/// A service creates the table and deletes what has expired. Without a service, migrate the database with
+/// [`INBOX`](crate::INBOX), and call [`forget`](crate::forget) now and then.
 ///
-/// It is no use against an outage of the database: then the answer can't be remembered. A [`BucketStore`](super::BucketStore)
-/// fails at other moments.
+/// During an outage of the database the answer can't be stored. A [`BucketStore`](super::BucketStore) fails at other moments.
 #[derive(Debug)]
 pub struct SqlStore<DB: Database> {
     db: Db<DB>,
@@ -22,7 +21,7 @@ pub struct SqlStore<DB: Database> {
 }
 
 impl<DB: Database> SqlStore<DB> {
-    /// Uses the table that [`INBOX`](crate::INBOX) makes. What is done is remembered for `retention`.
+    /// Uses the table that [`INBOX`](crate::INBOX) creates. What is done is remembered for `retention`.
     pub const fn new(db: Db<DB>, retention: Duration) -> Self {
         Self { db, retention }
     }
@@ -38,7 +37,7 @@ impl<DB: Database> DedupeStore for SqlStore<DB> {
             Ok(match store::look(&self.db, key).await? {
                 Some(Known::Done(answer)) => Claim::Done(answer),
                 Some(Known::Held { left }) => Claim::Busy { left: super::micros(left) },
-                // Given back since.
+                // Released since.
                 None => Claim::Busy { left: Duration::ZERO },
             })
         };

@@ -2,16 +2,16 @@
 
 use pavane_outbox::{Database, Db, Error, Statement};
 
-/// What is known of a claim.
+/// What the table has about a key.
 pub(super) enum Known {
-    /// It is done, with this answer.
+    /// The work is done, with this answer.
     Done(String),
-    /// Somebody has it for so many microseconds.
+    /// It is claimed for so many microseconds.
     Held { left: i64 },
 }
 
-/// Takes a claim that is free or has expired, for `lease` microseconds. Two that try at once meet at the primary key, and the
-/// second finds it held.
+/// Claims a key that is free or whose claim has expired, for `lease` microseconds. Two that try at once meet at the primary key,
+/// and the second finds it held.
 pub(super) async fn take<DB: Database>(db: &Db<DB>, key: &str, token: &str, lease: i64) -> Result<bool, Error> {
     const TAKE: Statement = Statement {
         postgres: "insert into pavane_claim (key, token, state, expires_at) values ($1, $2, 'held', pavane_now() + $3) \
@@ -25,7 +25,7 @@ pub(super) async fn take<DB: Database>(db: &Db<DB>, key: &str, token: &str, leas
     Ok(DB::execute(&mut *db.writer().await?, TAKE.on(db.dialect()), args).await? == 1)
 }
 
-/// What is known of a claim that can't be taken; `None` when there is none any more.
+/// What the table has about a key that can't be claimed; `None` when it has been released since.
 pub(super) async fn look<DB: Database>(db: &Db<DB>, key: &str) -> Result<Option<Known>, Error> {
     const LOOK: Statement = Statement {
         postgres: "select state, answer, expires_at - pavane_now() from pavane_claim where key = $1",
@@ -40,7 +40,7 @@ pub(super) async fn look<DB: Database>(db: &Db<DB>, key: &str) -> Result<Option<
     Ok(Some(Known::Held { left: DB::int(row, 2)?.unwrap_or_default() }))
 }
 
-/// Confirms a claim that is still held under this token, and keeps that for `retention` microseconds.
+/// Confirms a claim that is still held under this token, and keeps the answer for `retention` microseconds.
 pub(super) async fn confirm<DB: Database>(
     db: &Db<DB>,
     (key, token): (&str, &str),
@@ -57,7 +57,7 @@ pub(super) async fn confirm<DB: Database>(
     Ok(DB::execute(&mut *db.writer().await?, CONFIRM.on(db.dialect()), args).await? == 1)
 }
 
-/// Frees a claim that is still held under this token.
+/// Deletes a claim that is still held under this token.
 pub(super) async fn release<DB: Database>(db: &Db<DB>, key: &str, token: &str) -> Result<(), Error> {
     const RELEASE: &str = "delete from pavane_claim where key = $1 and token = $2 and state = 'held'";
     DB::execute(&mut *db.writer().await?, RELEASE, vec![key.into(), token.into()]).await?;

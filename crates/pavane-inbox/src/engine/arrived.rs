@@ -1,4 +1,4 @@
-//! What arrived, and the event in it.
+//! A delivery, and the event in it.
 
 use std::{
     fmt,
@@ -11,8 +11,7 @@ use pavane_bus::{
 };
 use pavane_contract::{Key, RawEnvelope, codec, subject};
 
-/// Events with the same lane are handled in order. Made from the key; two keys may share one, which only makes one of them
-/// wait.
+/// Events with the same lane are handled in order. A hash of the key; if two keys share one, one of them waits.
 pub(crate) type Lane = u64;
 
 /// A delivery whose headers were read.
@@ -21,16 +20,16 @@ pub(crate) struct Arrived {
     pub(crate) delivery: Delivery,
     pub(crate) event: Result<RawEnvelope, Unusable>,
     pub(crate) lane: Lane,
-    /// A person decided to try it again.
+    /// Whether it is a redrive.
     pub(super) is_redriven: bool,
-    /// It comes from the database, where it [waited](crate::waiting).
+    /// Whether it comes from the database, where it [waited](crate::waiting).
     pub(crate) is_local: bool,
 }
 
 /// Why there is no event to handle.
 #[derive(Debug)]
 pub(crate) enum Unusable {
-    /// It can't be read, or isn't where it belongs.
+    /// It can't be decoded, or has another owner's subject.
     Unreadable(codec::Error),
     /// A redrive that names no dead letter of this reaction.
     Refused(String),
@@ -60,7 +59,7 @@ impl Arrived {
         Self { event, lane: hasher.finish(), is_redriven, is_local: false, delivery }
     }
 
-    /// What it is about, as far as that is known.
+    /// The event's key, as far as it is known.
     pub(crate) fn key(&self) -> &str {
         match &self.event {
             Ok(event) => event.meta.key.as_str(),

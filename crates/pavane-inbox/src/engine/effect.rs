@@ -1,7 +1,7 @@
 //! Reactions with an effect: look, call outside any transaction, record.
 //!
-//! The call has an idempotency key made from the event, so that doing it again after a crash or a lost answer is the
-//! same call. The step is `running` meanwhile; an undo that comes then waits until the answer is recorded.
+//! The idempotency key of the call is made from the event, so a repetition after a crash or a lost answer is the same call to
+//! the provider. The step is `running` meanwhile; an undo that comes then waits until the answer is recorded.
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, Forward, Undo};
@@ -16,16 +16,16 @@ use super::{Engine, Failure, check_same_event, failing};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
-    store,
+    keys, store,
     wiring::Part,
     work::{Answer, Work},
 };
 
 /// What is to be done.
 struct Looked {
-    /// The event to do it with.
+    /// The event that the call is given.
     given: RawEnvelope,
-    /// Known to be the first call: nothing was called before.
+    /// Whether this is known to be the first call.
     is_first: bool,
 }
 
@@ -33,12 +33,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
         let Some(Looked { given, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
-        let Some(Work::External(work)) = self.work(&given) else {
+        let Some(Work::External(work)) = self.wired.work(&given) else {
             return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
         };
         let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
         let calling = async {
-            if !is_first && let Some(found) = self.look_up(event, &given, &key).await? {
+            if !is_first && let Some(found) = keys::look_up(self, event, &given, &key).await? {
                 return self.record(event, &given, found).await;
             }
             internal::crash_point(&self.db, CrashPoint::BeforeCall).await;
@@ -50,12 +50,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             internal::crash_point(&self.db, CrashPoint::AfterCall).await;
             self.record(event, &given, answer).await
         };
-        let span = self.span(&given, &event.as_cause());
+        let span = self.wired.span(&given, &event.as_cause());
         failing(&span, calling.instrument(span.clone()).await)
     }
 
-    /// An effect that is rejected did not happen and never will, so its step must not stay `running`: its undo would wait
-    /// for ever. After any other failure nobody knows, and the undo has to wait.
+    /// An effect that is rejected did not happen and never will, so its step must not stay `running`: its undo would wait for
+    /// ever. After any other failure nobody knows whether it happened, and the undo has to wait.
     async fn not_called(&self, event: &RawEnvelope, error: HandlerError) -> Failure {
         if error.kind() == Kind::Reject && matches!(self.wired.part, Part::Step { .. }) {
             let forgotten = async {
@@ -71,9 +71,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Failure::Handler(error)
     }
 
-    /// Asks inbox and ledger whether there is something to do, and returns the event to do it with.
+    /// Reads from inbox and ledger whether there is a call to make, and returns the event for it.
     ///
-    /// What nearly every event needs is one statement, without a transaction around it.
+    /// Nearly every event needs one statement here, without a transaction around it.
     async fn look(&self, event: &RawEnvelope) -> Result<Option<Looked>, Failure> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_step = matches!(self.wired.part, Part::Step { .. });
@@ -82,7 +82,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Ok(Some(Looked { given: event.clone(), is_first: true }));
         }
         if store::is_handled(&self.db, name, id).await? {
-            self.count("duplicate", 1);
+            self.wired.count("duplicate", 1);
             return Ok(None);
         }
         remembered?;
@@ -96,7 +96,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         if given.is_none() {
             store::claim(&mut tx, name, &[id]).await?;
-            self.count("skipped", 1);
+            self.wired.count("skipped", 1);
         }
         tx.commit().await?;
         Ok(given.map(|given| Looked { given, is_first: false }))
@@ -105,7 +105,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let (saga, id) = (event.meta.cause.saga, event.meta.id);
         let steps = store::look(tx, &self.wired.name, &[saga]).await?;
-        // Forgotten in between, as the effect was rejected: not done, so not to be marked as handled.
+        // Deleted in between, because the effect was rejected: it was not done, so the event must not be marked as handled.
         let Some(step) = steps.get(&saga) else { return Err(Failure::StepRunning) };
         check_same_event(step, id)?;
         Ok(match ledger::forward(Some(step.state)) {
@@ -114,8 +114,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         })
     }
 
-    /// Nothing is marked undone yet: that is recorded with the answer. Until then a second trigger does the same call,
-    /// under the same key.
+    /// Of an undo. The step isn't marked as undone yet: that is recorded with the answer. Until then a second trigger makes the
+    /// same call, under the same key.
     async fn look_back(
         &self,
         tx: &mut Tx<DB>,
@@ -139,25 +139,25 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn bar(&self, tx: &mut Tx<DB>, step: &str, trigger: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let saga = trigger.meta.cause.saga;
         match store::undo(tx, step, &[saga]).await?.remove(&saga) {
-            // The step committed while we looked, and there is something to undo after all: look again.
+            // The step committed meanwhile, and there is something to undo: look again.
             Some(step) if step.kept.is_some() => Err(Failure::StepRunning),
             Some(_) => Ok(None),
             None => Err(Failure::StepRunning),
         }
     }
 
-    /// Records the answer and marks the event handled.
+    /// Records the answer and marks the event as handled.
     async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
         let Some(mut tx) = self.db.within(self.claim_record(event)).await? else {
-            self.count("duplicate", 1);
+            self.wired.count("duplicate", 1);
             return Ok(());
         };
-        let Some(Work::External(work)) = self.work(given) else { return Ok(()) };
+        let Some(Work::External(work)) = self.wired.work(given) else { return Ok(()) };
         let recording = self.timed(work.record(&self.state, &mut tx, given, answer));
         if let Err(error) = self.db.unless_gone(recording).await {
             return Err(self.blame(&mut tx, error).await.into());
         }
-        self.check_emitted(&tx)?;
+        self.wired.check_emitted(&tx)?;
         let finish = async {
             if self.finish_step(&mut tx, event).await? {
                 tx.commit().await?;
@@ -170,11 +170,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if matches!(self.wired.part, Part::Step { .. }) {
             self.wired.step_ended.notify_one();
         }
-        self.count(settlement, 1);
+        self.wired.count(settlement, 1);
         Ok(())
     }
 
-    /// Marks the event handled, in the transaction that its answer is recorded in. `None` when another delivery of the event, or
+    /// Marks the event as handled, in the transaction that records the answer. `None` when another delivery of the event, or
     /// another trigger, recorded it meanwhile.
     async fn claim_record(&self, event: &RawEnvelope) -> Result<Option<Tx<DB>>, HandlerError> {
         let mut tx = self.begin(event).await?;
@@ -186,17 +186,17 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(None)
     }
 
-    /// Enters an undo into the ledger. `false` when another trigger did.
+    /// Marks the step as undone in the ledger. `false` when another trigger did.
     async fn undo_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
         let Part::Undo { step } = &self.wired.part else { return Ok(true) };
         let saga = event.meta.cause.saga;
         Ok(store::undo(tx, step, &[saga]).await?.contains_key(&saga))
     }
 
-    /// Ends a step in the ledger. `false` when it was ended by somebody else.
+    /// Marks the step as done in the ledger. `false` when another delivery did.
     async fn finish_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
         let Part::Step { .. } = self.wired.part else { return Ok(true) };
-        let kept = self.kept(tx);
+        let kept = self.wired.kept(tx);
         Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, kept).await?)
     }
 }

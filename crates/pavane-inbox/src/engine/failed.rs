@@ -1,4 +1,4 @@
-//! What becomes of an event that wasn't handled: again later, or kept as a dead letter.
+//! What happens to an event that wasn't handled: it is delivered again later, or kept as a dead letter.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Arrived, Engine, Failure, Settlement};
 use crate::{
     dead_letter::{self, DeadLetter},
     handler::{HandlerError, Kind},
-    metric, store,
+    metric, store, waiting,
     wiring::Part,
 };
 
@@ -26,18 +26,20 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         outages: u32,
     ) -> Settlement {
         match failure {
-            Failure::StepRunning => match self.db.within(self.wait_for_step(arrived, event)).await {
-                Ok(Some(waits)) => waits,
-                Ok(None) => {
-                    // A little later, and later each time: whatever is running ends by itself.
-                    let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
-                    Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
+            Failure::StepRunning => {
+                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, event)).await {
+                    Ok(Some(waits)) => waits,
+                    Ok(None) => {
+                        // Soon, and later each time: the step that is running ends by itself.
+                        let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
+                        Settlement::Again { after: self.backoff(Duration::from_millis(50), times) }
+                    }
+                    Err(error) => {
+                        warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "it can't wait for its step; trying again");
+                        self.again_after_outage(outages)
+                    }
                 }
-                Err(error) => {
-                    warn!(event_id = %event.meta.id, reaction = self.wired.name, error = chain(&error), "it can't wait for its step; trying again");
-                    self.again_after_outage(outages)
-                }
-            },
+            }
             Failure::Handler(error) => match error.kind() {
                 Kind::Unavailable | Kind::ReadOnly => {
                     self.distrust_after(&error);
@@ -46,7 +48,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 }
                 Kind::Busy(left) => {
                     debug!(event_id = %event.meta.id, reaction = self.wired.name, %error, "looking again");
-                    // It may be done long before its lease is over. So look again, later each time.
+                    // It may be done long before its lease ends. So look again, later each time.
                     let times = u32::try_from(arrived.delivery.delivered).unwrap_or(u32::MAX);
                     Settlement::Again { after: self.backoff(self.wired.reaction.tuning.backoff_base, times).min(left) }
                 }
@@ -61,7 +63,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// Decides about a delivery that isn't an event that this reaction can run on.
+    /// Decides about a delivery without an event that this reaction can run on.
     pub(super) async fn refuse(&self, arrived: &Arrived, outages: u32) -> Settlement {
         let cause = match &arrived.event {
             Err(unusable) => unusable.to_string(),
@@ -83,8 +85,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// Counts a failure, and gives up after the last one: the count, the mark, the dead letter and what is emitted in the event's
-    /// place are one transaction. Whatever happens to its dead letter, the event is never handled again by itself.
+    /// Counts a failure, and gives up after the last attempt. The count, the mark, the dead letter and the failure event are one
+    /// transaction. After that only a redrive handles the event again.
     async fn count_failure(
         &self,
         arrived: &Arrived,
@@ -117,8 +119,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(self.gave_up(arrived, cause, attempts))
     }
 
-    /// Marks an event as given up on, and emits the failure event if one is declared: the saga was told then, so that not even
-    /// a redrive may run it. `false` when it is marked already.
+    /// Marks an event as given up on, and emits the failure event if one is declared. In that case the saga goes on without the
+    /// reaction, so not even a redrive may run it. `false` when it is marked already.
     async fn mark_given_up(
         &self,
         tx: &mut Tx<DB>,
@@ -132,8 +134,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !store::give_up(tx, name, event.meta.id, None).await? {
             return Ok(false);
         }
-        // A step with an effect can't give up, so nothing of this one is running: it must not happen any more. A step that is
-        // known was settled on another event, and there is nothing to tell.
+        // A step with an effect can't give up, so nothing of this one is running, and it must not run any more. A step that has
+        // a row was settled by another event, and there is no failure to emit.
         let step = [(event.meta.cause.saga, event.meta.id)];
         let tell = !matches!(self.wired.part, Part::Step { .. })
             || !store::start(tx, name, &step, State::Barred).await?.is_empty();
@@ -143,27 +145,27 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(true)
     }
 
-    /// What is emitted in the event's place, if that is declared.
+    /// The failure event, if one is declared for this event.
     fn failure_event(&self, event: &RawEnvelope) -> Option<(EventRef, Key, Vec<u8>)> {
         let failure_event =
             self.wired.reaction.failure_event.as_ref().filter(|failure_event| failure_event.on == event.meta.event)?;
         match (failure_event.make)(event) {
             Ok((key, body)) => Some((failure_event.emits.clone(), key, body)),
             Err(error) => {
-                // The body can't be read, so there is nothing to tell about. The dead letter has it.
+                // The body can't be decoded, so there is no failure event to make of it. The dead letter has it.
                 debug!(event_id = %event.meta.id, %error, "no failure event can be made");
                 None
             }
         }
     }
 
-    /// Decides about an event of which not even the database can say whether it is handled.
+    /// Decides about an event of which nobody knows whether it is handled, because the database can't be asked.
     pub(super) fn not_known(&self, failure: &Failure, outages: u32) -> Settlement {
         warn!(reaction = self.wired.name, ?failure, "the inbox can't be asked; trying again");
         self.again_after_outage(outages)
     }
 
-    /// Keeps the dead letter as a row. The [publisher](dead_letter::Publisher) publishes it.
+    /// Writes the dead letter as a row. The [publisher](dead_letter::Publisher) publishes it.
     async fn keep_letter(
         &self,
         tx: &mut Tx<DB>,
@@ -175,7 +177,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         dead_letter::store::keep(tx, &self.wired.name, letter).await
     }
 
-    /// An event was given up on, and that is committed.
+    /// Logs and counts that an event was given up on, after the commit.
     fn gave_up(&self, arrived: &Arrived, cause: String, attempts: store::Attempts) -> Settlement {
         error!(
             reaction = self.wired.name,
@@ -190,7 +192,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Settlement::Dead { reason: cause }
     }
 
-    /// Connections to a database that can't be written to are not used again.
+    /// Stops using connections to a database that is read-only.
     pub(super) fn distrust_after(&self, error: &HandlerError) {
         if error.kind() == Kind::ReadOnly {
             self.db.distrust();
@@ -201,26 +203,18 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Settlement::Again { after: self.backoff(Duration::from_millis(100), outages.saturating_add(1)) }
     }
 
-    /// Exponential backoff with jitter: random from nearly nothing to the exponential delay ("full jitter").
-    /// See <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+    /// Exponential backoff with jitter, between a quarter of `base` and the tuning's `backoff_max`: see [`full_jitter`].
     pub(crate) fn backoff(&self, base: Duration, attempt: u32) -> Duration {
         full_jitter(base, self.wired.reaction.tuning.backoff_max, attempt, self.db.clock())
     }
-
-    pub(super) fn count(&self, settlement: &'static str, events: usize) {
-        if events > 0 {
-            let (service, reaction) = (self.wired.service.clone(), self.wired.name.clone());
-            metrics::counter!(metric::HANDLED, "service" => service, "reaction" => reaction, "result" => settlement)
-                .increment(events as u64);
-        }
-    }
 }
 
-/// A random delay up to `base * 2^(attempt - 1)` and `max`, and of a quarter of the base at least.
+/// "Full jitter": a random delay of at most `base * 2^(attempt - 1)` and `max`, and of at least a quarter of `base`. See
+/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, clock: &dyn Clock) -> Duration {
     let ceiling = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(max);
     let span = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX).max(1);
-    // A little more than nothing, or a failing event would come back at once.
+    // Full jitter begins at zero. The event would then come back at once, so it waits a quarter of the base at least.
     Duration::from_micros(clock.random() % span).max(base.min(max) / 4)
 }
 

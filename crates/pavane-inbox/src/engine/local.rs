@@ -12,34 +12,34 @@ use super::{Engine, Failure, Task, check_same_event, failing};
 use crate::{handler::HandlerError, store, wiring::Part, work::Work};
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Handles events in one transaction, all or none.
+    /// Handles events in one transaction: all of them or none.
     pub(super) async fn local(&self, events: &[&RawEnvelope]) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
         let (mut tx, tasks, duplicates) = self.db.within(self.claim(first, events)).await?;
-        self.count("duplicate", duplicates);
+        self.wired.count("duplicate", duplicates);
         let handled = tasks.len();
         let mut answers = Vec::new();
         let handling = async {
             for task in tasks {
                 let saga = task.cause.saga;
                 self.handle(&mut tx, task).await?;
-                answers.push((saga, self.kept(&tx)));
+                answers.push((saga, self.wired.kept(&tx)));
             }
             Ok::<_, Failure>(())
         };
         self.db.unless_gone(handling).await?;
         let end = async {
-            self.keep(&mut tx, answers).await?;
+            self.wired.keep(&mut tx, answers).await?;
             tx.commit().await
         };
         self.db.within(end).await?;
-        self.count("handled", handled);
-        self.count("skipped", events.len() - duplicates - handled);
+        self.wired.count("handled", handled);
+        self.wired.count("skipped", events.len() - duplicates - handled);
         Ok(())
     }
 
-    /// Begins a transaction in which events are marked as handled. Returns what is to be done for them in it, and how many were
-    /// handled before.
+    /// Begins a transaction and marks events as handled in it. Returns what is to be done for them, and how many were handled
+    /// before.
     async fn claim<'e>(
         &self,
         first: &RawEnvelope,
@@ -48,7 +48,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let mut tx = self.begin(first).await?;
         let ids: Vec<_> = events.iter().map(|event| event.meta.id).collect();
         let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
-        // Removing as we go: an event that is in the batch twice is handled once.
+        // Each is removed as it is found: an event that is in the batch twice is handled once.
         let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
         for event in &fresh {
             self.check_remembered(event)?;
@@ -64,20 +64,20 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
         internal::enter(tx, task.cause, self.wired.emissions.clone());
-        let Some(Work::Local(work)) = self.work(&task.given) else {
+        let Some(Work::Local(work)) = self.wired.work(&task.given) else {
             return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
         };
-        let span = self.span(&task.given, tx.cause());
+        let span = self.wired.span(&task.given, tx.cause());
         let handled = async {
             if let Err(error) = self.timed(work.handle(&self.state, tx, &task.given)).await {
                 return Err(self.blame(tx, error).await);
             }
-            self.check_emitted(tx)
+            self.wired.check_emitted(tx)
         };
         failing(&span, handled.instrument(span.clone()).await)
     }
 
-    /// Enters steps into the ledger, and returns those that are to run.
+    /// Inserts steps into the ledger, and returns those that are to run.
     async fn start<'e>(&self, tx: &mut Tx<DB>, events: Vec<&'e RawEnvelope>) -> Result<Vec<Task<'e>>, HandlerError> {
         let wanted: Vec<_> = events.iter().map(|event| (event.meta.cause.saga, event.meta.id)).collect();
         let started = store::start(tx, &self.wired.name, &wanted, State::Done).await?;
@@ -110,7 +110,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 return Err(Failure::StepRunning);
             }
         }
-        // Removing as we go: a second trigger in the same batch finds the step undone.
+        // Each is removed as it is found: a second trigger in the same batch finds the step undone.
         Ok(triggers
             .into_iter()
             .filter_map(|trigger| {

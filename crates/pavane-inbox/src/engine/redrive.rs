@@ -1,8 +1,7 @@
-//! Redrives: each names a stored dead letter, and what is stored is what is handled.
+//! Redrives: each names a stored dead letter, and the stored letter is what is handled.
 //!
-//! Whoever may redrive may say that something is tried again, and no more: a redrive has no event of its own. The letter's
-//! subject tells whose it is, because only its service may publish there. What its headers or the redrive claim beside that
-//! counts for nothing.
+//! A redrive has no event of its own, so the permission to redrive is not one to publish events. The letter's subject says to
+//! which reaction it belongs, because only that service may publish there. Its headers, and those of the redrive, are ignored.
 
 use pavane_bus::{
     Bus, Error, Message,
@@ -16,8 +15,8 @@ use super::{Arrived, Engine, Unusable};
 use crate::dead_letter;
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
-    /// Puts what is stored into the place of each redrive. When the bus doesn't answer, that one and those after it stay as
-    /// they are, to be tried again.
+    /// Replaces each redrive by the stored letter that it names. When the bus doesn't answer, that redrive and those after it
+    /// stay as they are, to be tried again.
     pub(crate) async fn fetch_letters(&self, batch: &mut [Arrived]) {
         let who = (&*self.wired.service, &*self.wired.name);
         for arrived in batch {
@@ -29,7 +28,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// Puts what is stored into the place of a redrive. What isn't one, or was fetched, stays as it is.
+/// Replaces a redrive by its letter. Other deliveries, and a letter that was fetched, stay as they are.
 ///
 /// # Errors
 ///
@@ -63,8 +62,8 @@ async fn letter<B: Bus>(
     let letter = match bus.dead_letter_at(sequence).await {
         Ok(Some(letter)) => letter,
         Ok(None) => return Ok(Err(format!("the dead letter {sequence} is not there (any more)"))),
-        // It would not be another answer the next time.
-        Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be had: {why}"))),
+        // The next attempt would get the same answer.
+        Err(Error::Other(why)) => return Ok(Err(format!("the dead letter {sequence} can't be read: {why}"))),
         Err(error) => return Err(error),
     };
     let own = Address::of_letter(&letter.subject).is_some_and(|it| it.service == service && it.reaction == reaction);
@@ -84,8 +83,8 @@ async fn letter<B: Bus>(
     Ok(Ok(letter))
 }
 
-/// From here on it is the event of the letter, under the message id of the redrive: what is decided about it is decided
-/// about this redrive.
+/// From here on the delivery is the letter's event, with the redrive's message id: a decision about it is one about this
+/// redrive.
 fn put(letter: Message, payload_max: usize, arrived: &mut Arrived) {
     let Some(Address { subject, .. }) = Address::of_letter(&letter.subject) else { return };
     let delivery = &mut arrived.delivery;
@@ -93,7 +92,7 @@ fn put(letter: Message, payload_max: usize, arrived: &mut Arrived) {
         codec::decode_on(subject, &letter.headers, letter.payload.clone(), payload_max).map_err(Unusable::Unreadable);
     let mut headers = dead_letter::own_headers(&letter.headers);
     headers.push(dead_letter::MESSAGE_ID, dead_letter::identity(delivery));
-    // Where the whole event is, for a letter that is made of it again.
+    // Where the whole event is stored, for another dead letter made of it.
     let sequence = letter.headers.get(header::SEQUENCE).and_then(|sequence| sequence.parse().ok());
     delivery.sequence = sequence.unwrap_or(delivery.sequence);
     delivery.message = Message { subject: subject.to_owned(), headers, payload: letter.payload };

@@ -1,9 +1,9 @@
-//! All SQL about the age of calls, in microseconds. By the database's clock on PostgreSQL, as far as an instance's may be off.
+//! The SQL of calls' ages, in microseconds. On PostgreSQL by the database's clock, as instances' may differ.
 
 use pavane_contract::{EventId, SagaId};
 use pavane_outbox::{Database, Db, Error, Statement};
 
-/// How long ago a step that is running was first called; `None` when it isn't running (any more).
+/// How long ago a running step was first called; `None` when it isn't running any more.
 pub(crate) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: SagaId) -> Result<Option<i64>, Error> {
     const AGE: Statement = Statement {
         postgres: "select pavane_now() - changed_at from pavane_ledger \
@@ -16,7 +16,7 @@ pub(crate) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: Sag
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
-/// Enters a call, and says how long ago it was entered first. Of two at once, the second one finds the first one's time.
+/// Inserts a call, and returns how long ago it was first inserted. Of two at once, the second finds the first one's time.
 pub(super) async fn enter_call<DB: Database>(db: &Db<DB>, reaction: &str, event: EventId) -> Result<i64, Error> {
     const ENTER: Statement = Statement {
         postgres: "insert into pavane_call (reaction, event_id, first_called_at, last_called_at) \

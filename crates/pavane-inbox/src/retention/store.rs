@@ -1,15 +1,15 @@
-//! All SQL of forgetting. What the functions named here do is in the migration `0003_partitions`.
+//! The SQL of deleting old rows. The functions called here are in the migration `0003_partitions`.
 
 use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
-/// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows
-/// deleted from one table.
+/// Deletes what is older than the retention, a small ordered batch of each table. Returns the largest number of rows deleted
+/// from one table.
 ///
-/// A running step is never deleted: an undo that found nothing of it would take its effect for one that never happened.
+/// A running step is never deleted: an undo that found no row would conclude that its effect never happened.
 pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: i64) -> Result<u64, Error> {
     const PRUNE: [Statement; 6] = [
         Statement {
-            // The others are dropped as a whole, and have no index to find old rows by.
+            // The other partitions are dropped as a whole, and have no index on the time.
             postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
                        from pavane_inbox_default where handled_at < (select pavane_now() - $1) \
                        order by handled_at limit $2)",
@@ -22,7 +22,7 @@ pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: 
             sqlite: "delete from pavane_ledger where (saga, step, item) in (select saga, step, item from pavane_ledger \
                      where changed_at < $3 - $1 and state <> 'running' order by changed_at limit $2)",
         },
-        // After the ledger, and only where it has nothing left of the step: a join that lost a part would wait for ever.
+        // After the ledger, and only where the ledger has no row of the step: a join that lost a part would wait for ever.
         Statement {
             postgres: "delete from pavane_part where (saga, step, part, item) in (select saga, step, part, item \
                        from pavane_part old where arrived_at < (select pavane_now() - $1) and not exists \
@@ -40,7 +40,7 @@ pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: 
             sqlite: "delete from pavane_attempt where (reaction, event_id) in (select reaction, event_id \
                      from pavane_attempt where last_failed_at < $3 - $1 order by last_failed_at limit $2)",
         },
-        // Those that wait to be published have no such time.
+        // Letters that wait to be published have no such time.
         Statement {
             postgres: "delete from pavane_dead_letter where id in (select id from pavane_dead_letter \
                        where cut_at < (select pavane_now() - $1) order by cut_at limit $2)",
@@ -77,14 +77,14 @@ pub(super) async fn prune_claims<DB: Database>(tx: &mut Tx<DB>, limit: i64) -> R
     Ok(DB::execute(tx.conn(), sql, args).await?)
 }
 
-/// Makes the partitions of the weeks after this one.
+/// Creates the partitions of the next weeks.
 pub(super) async fn extend<DB: Database>(db: &Db<DB>) -> Result<(), Error> {
     let mut conn = db.writer().await?;
     DB::execute(&mut conn, "select pavane_inbox_extend(pavane_now())", Vec::new()).await?;
     Ok(())
 }
 
-/// The partitions that have ended longer ago than the retention, the oldest first.
+/// The partitions that ended before the retention, the oldest first.
 pub(super) async fn ended<DB: Database>(db: &Db<DB>, retention: i64) -> Result<Vec<String>, Error> {
     const ENDED: &str =
         "select name::text from pavane_inbox_weeks where until <= (select pavane_now() - $1) order by until";
@@ -95,7 +95,7 @@ pub(super) async fn ended<DB: Database>(db: &Db<DB>, retention: i64) -> Result<V
 
 /// Drops a partition. `false` when too many of its rows are younger than the retention.
 ///
-/// Whether there are any is asked under a lock that no claim passes, so that none is forgotten that comes meanwhile.
+/// The rows are counted under a lock that excludes claims, so that none is dropped that comes meanwhile.
 pub(super) async fn drop_partition<DB: Database>(db: &Db<DB>, name: &str, retention: i64) -> Result<bool, Error> {
     const DROP: &str = "select pavane_inbox_drop($1, pavane_now() - $2)::int::bigint";
     let mut conn = db.writer().await?;
@@ -111,10 +111,10 @@ pub(super) async fn trim<DB: Database>(db: &Db<DB>, name: &str, retention: i64) 
     Ok(())
 }
 
-/// Whether PostgreSQL could not have the lock now, or another instance was faster: to be tried again later.
+/// Whether PostgreSQL could not get the lock, or another instance was faster: try again later.
 pub(super) fn is_busy(error: &Error) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
-    /// The default partition got an id of the week just then.
+    /// The default partition got a row of the week just then.
     const CHECK_VIOLATION: &str = "23514";
     code(error).is_some_and(|code| [LOCK_NOT_AVAILABLE, CHECK_VIOLATION].contains(&code.as_str()))
 }

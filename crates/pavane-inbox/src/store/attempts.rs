@@ -1,11 +1,11 @@
-//! How often a reaction failed on an event, and that it gave up.
+//! The SQL of failed attempts and of giving up.
 
 use pavane_contract::EventId;
 use pavane_outbox::{Database, Error, Statement, Tx};
 
 use super::int;
 
-/// Failures of one reaction on one event. Times are microseconds since the Unix epoch.
+/// A reaction's failures on an event. Times are microseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempts {
     pub(crate) count: u32,
@@ -40,8 +40,8 @@ pub(crate) async fn count_failure<DB: Database>(
     })
 }
 
-/// Marks an event so that a reaction doesn't handle it again. `message` is what it gave up on; `None` for good, also after a
-/// redrive. `false` when another delivery of the event was handled, or given up on, meanwhile.
+/// Marks an event as given up on, so that the reaction doesn't handle it again. `message` is the delivery that failed; `None`
+/// makes it final, also for redrives. `false` when another delivery of the event was handled, or given up on, meanwhile.
 pub(crate) async fn give_up<DB: Database>(
     tx: &mut Tx<DB>,
     reaction: &str,
@@ -60,8 +60,8 @@ pub(crate) async fn give_up<DB: Database>(
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
 
-/// Forgets that a reaction gave up on an event, and how often it had failed: a redrive starts anew. Changes nothing when
-/// `message`, which is the redrive, was given up on itself.
+/// Deletes that a reaction gave up on an event, and its attempts: a redrive starts again. Changes nothing when the reaction gave
+/// up on `message`, the redrive, itself.
 pub(crate) async fn forget_giving_up<DB: Database>(
     tx: &mut Tx<DB>,
     reaction: &str,

@@ -33,7 +33,7 @@ pub(super) struct Handling<S, D, B> {
 }
 
 impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
-    /// Handles an event and settles it. Dropped midway, it comes again.
+    /// Handles an event and settles it. If dropped midway, the event is delivered again.
     pub(super) async fn deal_with(&self, delivery: Delivery) {
         let mut arrived = [Arrived::read(delivery, self.tuning.payload_max)];
         let who = (&*self.service, &*self.name);
@@ -62,7 +62,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
         match failure.kind() {
             Kind::Busy(left) => {
                 debug!(event_id = %event.meta.id, reaction = self.name, %failure, "looking again");
-                // It may be done long before its lease is over.
+                // It may be done long before its lease ends.
                 Settlement::Again { after: self.backoff(delivery).min(left) }
             }
             Kind::Unavailable | Kind::ReadOnly => {
@@ -83,7 +83,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore, B: Bus> Handling<S, D, B> {
         dedupe::once(&*self.store, key.as_str(), self.tuning.timeout, || self.work.run(&self.state, &key, event)).await
     }
 
-    /// Keeps the event as a dead letter, and only then ends it. One that can't be kept comes again.
+    /// Publishes the dead letter, and only then ends the event. If that fails, the event is delivered again.
     async fn give_up(&self, delivery: &Delivery, cause: String) -> Settlement {
         let now = self.clock.now().as_microsecond();
         let count = u32::try_from(delivery.delivered).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ use crate::{
 
 /// A function that does something outside: `async fn(&State, &IdempotencyKey, &Envelope<E>) -> Handled`.
 ///
-/// The key is the same in every attempt; give it to whatever knows what to do with it. A client's time-out should be shorter than
+/// The key is the same in every attempt; pass it to an API that has idempotency keys. A client's time-out should be shorter than
 /// the [`timeout`](crate::Tuning::timeout), at which the function is dropped. Implemented for every such function; you never
 /// implement it.
 pub trait Deliver<'a, S, E>: Send + Sync + 'static {

@@ -1,14 +1,14 @@
-//! All SQL of what expires unread.
+//! The SQL of events that expired unread.
 
 use pavane_outbox::{Database, Db, Error, Statement};
 
 use super::{Kept, Noticed};
 use crate::store::int;
 
-/// Notes how far a reaction is. Returns what is known then, and how many of the lost were not known before.
+/// Stores how far a reaction has read. Returns what is stored then, and how many lost events are new.
 ///
-/// What was read is only replaced where it still stands: of two instances that notice the same loss, the second one finds it
-/// noted.
+/// The row is only replaced where it is as it was read: of two instances that notice the same loss, the second one finds it
+/// stored.
 pub(super) async fn note<DB: Database>(db: &Db<DB>, reaction: &str, noticed: &Noticed) -> Result<(Kept, u64), Error> {
     const FIRST: &str = "insert into pavane_read (reaction, stream, read_to) values ($1, $2, $3) \
                          on conflict (reaction) do nothing";

@@ -29,7 +29,7 @@ fn a_reaction_that_rarely_gets_an_event_has_missed_none() {
     // Its consumer stands where its last event was, and the stream has long forgotten that.
     let (now, lost) = kept(9_000).judge(&noticed(8_000, 100, 9_500), HOUR);
     assert_eq!((lost, now.read_to), (0, 9_500));
-    // An event that is not settled does not take that back.
+    // An event that is not settled does not change that.
     let (now, lost) = now.judge(&noticed(9_400, 100, 100), HOUR);
     assert_eq!((lost, now.read_to), (0, 9_500));
 }

@@ -1,4 +1,4 @@
-//! All SQL of undos that wait for their step.
+//! The SQL of undos that wait for their step.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
 use crate::store::{decode, int, json, text};
 
-/// An undo that waited, as it was delivered.
+/// A waiting undo, as it was delivered.
 pub(crate) struct Row {
     pub(crate) event: String,
     pub(crate) message: Message,
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) taken: u64,
 }
 
-/// Keeps an undo until its step has ended. One that waits already is the same one.
+/// Inserts an undo that waits until its step has ended. If it is there already, nothing changes.
 pub(crate) async fn keep<DB: Database>(
     tx: &mut Tx<DB>,
     (reaction, step): (&str, &str),
@@ -47,8 +47,8 @@ pub(crate) async fn keep<DB: Database>(
     Ok(())
 }
 
-/// Takes undos that are due and whose step is not running, the oldest first. They are due again after `wait`, should nothing
-/// become of them: of two instances that look at once, one skips what the other one locks, and finds it not due afterwards.
+/// Takes undos that are due and whose step is not running, the oldest first. If they are not settled, they are due again after
+/// `wait`. Of two instances that look at once, one skips what the other locks, and finds it not due afterwards.
 pub(crate) async fn take<DB: Database>(
     db: &Db<DB>,
     reaction: &str,
@@ -79,7 +79,7 @@ pub(crate) async fn take<DB: Database>(
         let (event, sequence) = (text::<DB>(row, 0)?, int::<DB>(row, 4)?.unsigned_abs());
         taken.push((int::<DB>(row, 6)?, Row { event, message, sequence, taken: int::<DB>(row, 5)?.unsigned_abs() }));
     }
-    // An update returns its rows in no order.
+    // `update … returning` has no order.
     taken.sort_by_key(|(since, _)| *since);
     Ok(taken.into_iter().map(|(_, row)| row).collect())
 }
@@ -99,7 +99,7 @@ pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Resul
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
-/// How many undos wait, and since when the oldest does.
+/// How many undos wait, and since when the oldest.
 pub(crate) async fn count<DB: Database>(db: &Db<DB>) -> Result<(i64, Option<i64>), Error> {
     const COUNT: &str = "select count(*), min(since) from pavane_waiting";
     let rows = DB::fetch(&mut *db.reader().await?, COUNT, Vec::new()).await?;
@@ -107,7 +107,7 @@ pub(crate) async fn count<DB: Database>(db: &Db<DB>) -> Result<(i64, Option<i64>
     Ok((int::<DB>(row, 0)?, DB::int(row, 1)?))
 }
 
-/// Forgets an undo that was handled, or given up on.
+/// Deletes an undo that was handled, or given up on.
 pub(crate) async fn end<DB: Database>(db: &Db<DB>, reaction: &str, event: &str) -> Result<(), Error> {
     const END: Statement = Statement {
         postgres: "delete from pavane_waiting where reaction = $1 and event_id = $2::uuid",
@@ -118,7 +118,7 @@ pub(crate) async fn end<DB: Database>(db: &Db<DB>, reaction: &str, event: &str) 
     Ok(())
 }
 
-/// Lets an undo be due after a while.
+/// Makes an undo due after a delay.
 pub(crate) async fn due_after<DB: Database>(
     db: &Db<DB>,
     reaction: &str,

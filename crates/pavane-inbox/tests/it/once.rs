@@ -151,7 +151,7 @@ async fn of_many_at_once_one_does_it() {
         })
         .collect();
     for tried in tries {
-        // Whoever didn't send it knows that somebody else is at it, or what came of it.
+        // The instance that didn't send it learns that another one holds the claim, or the answer.
         match tried.await.unwrap() {
             Ok(answer) => assert_eq!(answer, 0),
             Err(error) => assert!(error.to_string().contains("is claimed for another"), "{error}"),

@@ -159,7 +159,7 @@ async fn without_the_right_to_make_tables_old_rows_go_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_owns_the_tables_can_lend_the_right_to_make_and_drop_weeks() {
+async fn the_owner_of_the_tables_can_lend_the_right_to_make_and_drop_weeks() {
     let (url, clock) = (fresh_url().await, Ahead::default());
     let mut stage = Stage::on(&url, clock.clone()).await;
     let old = stage.id();

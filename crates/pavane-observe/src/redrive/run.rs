@@ -26,7 +26,7 @@ use crate::{
 pub struct Options {
     /// Most letters in a second. Default 50.
     pub per_second: u32,
-    /// Do everything but redrive.
+    /// Do everything but publish.
     pub dry_run: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for Options {
     }
 }
 
-/// How far a run is.
+/// How far a run has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -45,27 +45,28 @@ pub struct Progress {
     pub total: usize,
     /// Letters that were redriven (or would have been, in a dry run).
     pub redriven: usize,
-    /// Letters that were left alone because of concerns.
+    /// Letters that were skipped because of concerns.
     pub skipped: usize,
     /// Letters that could not be redriven.
     pub failed: usize,
-    /// Why the last one that failed did.
+    /// Why the last failure happened.
     pub error: Option<String>,
-    /// It ended: everything was done, or it was cancelled.
+    /// Whether it ended: everything was done, or it was cancelled.
     pub finished: bool,
-    /// Somebody cancelled it; what was not done is still a dead letter.
+    /// Whether it was cancelled; the remaining letters are still dead letters.
     pub cancelled: bool,
 }
 
-/// Redrives what a plan says, some letters at a time, until it is done or cancelled. `progress` tells how far it is.
+/// Redrives the letters of a plan at a limited rate, until all are done or it is cancelled. `progress` reports how far it has
+/// come.
 ///
-/// Dropping it stops it between two letters at the latest: whatever was published is in the stream, and everything else
-/// is still a dead letter.
+/// Dropping it stops it between two letters at the latest: what was published is in the stream, and the rest are still dead
+/// letters.
 ///
 /// # Errors
 ///
-/// When the very first decision can't be kept: nothing was done then. A letter that fails later is counted, and the
-/// others go on.
+/// When the very first decision can't be stored: nothing was done then. A letter that fails later is counted, and the others go
+/// on.
 pub async fn run(
     bus: &JetStream,
     clock: &dyn Clock,
@@ -112,7 +113,7 @@ pub async fn run(
     Ok(now)
 }
 
-/// The decision first: an action without its record must not be.
+/// The decision first: no action without its record.
 async fn redrive(bus: &JetStream, clock: &dyn Clock, letter: &DeadLetter, because: &Because) -> Result<(), Error> {
     let stored = bus.stored(DEAD_LETTERS, letter.sequence).await?.ok_or(Error::NoDeadLetter(letter.sequence))?;
     let address = Address::of_letter(&stored.message.subject).ok_or(Error::NoDeadLetter(letter.sequence))?;

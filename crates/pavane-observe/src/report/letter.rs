@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Where it is in the stream of dead letters.
+    /// Its sequence in the stream of dead letters.
     pub sequence: u64,
     /// The service that gave up.
     pub service: String,
@@ -28,7 +28,7 @@ pub struct DeadLetter {
     pub key: String,
     /// The event's own subject.
     pub subject: String,
-    /// Where the event was in the events stream.
+    /// The event's sequence in the events stream.
     pub event_sequence: Option<u64>,
     /// How often the handler failed.
     pub attempts: u32,
@@ -41,19 +41,19 @@ pub struct DeadLetter {
     /// When it was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub stored_at: Timestamp,
-    /// Whether its reaction is an undo: then a person has to decide.
+    /// Whether its reaction is an undo: a person then has to decide.
     pub undo: bool,
-    /// What was decided about it.
+    /// The decision about it.
     pub fate: LetterFate,
 }
 
-/// What was decided about a dead letter.
+/// The decision about a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LetterFate {
-    /// Nothing yet.
+    /// None yet.
     Open,
     /// It was redriven.
     Redriven,
@@ -61,7 +61,7 @@ pub enum LetterFate {
     Discarded,
 }
 
-/// Dead letters that have service, reaction and cause in common.
+/// Dead letters with the same service, reaction and cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -86,12 +86,12 @@ pub struct DeadLetterGroup {
     pub sequences: Vec<u64>,
 }
 
-/// What a person decided.
+/// A person's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Decision {
-    /// Names it.
+    /// Its id.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub id: EventId,
     /// What was done.
@@ -120,17 +120,17 @@ pub struct Decision {
     pub event_id: Option<EventId>,
 }
 
-/// What a person can do.
+/// An action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Action {
-    /// Give a dead letter to its reaction again.
+    /// Redrive a dead letter.
     Redrive,
-    /// Let a dead letter be.
+    /// Discard a dead letter.
     Discard,
-    /// Say that nothing more has to happen in a saga.
+    /// Record that nothing more has to happen in a saga.
     Resolve,
     /// Look at the personal data of an event.
     Reveal,

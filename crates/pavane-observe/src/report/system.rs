@@ -10,10 +10,10 @@ use super::State;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Overview {
-    /// The time that all this is true of.
+    /// The time of this report.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub as_of: Timestamp,
-    /// Everything that was in the streams at the start has been read.
+    /// Whether everything that was in the streams at the start has been read.
     pub loaded: bool,
     /// Events read since the start.
     pub events: u64,
@@ -21,23 +21,23 @@ pub struct Overview {
     pub sequence: u64,
     /// Sagas by state.
     pub states: BTreeMap<State, u64>,
-    /// Sagas by the last thing that happened, those on their way only.
+    /// Sagas in progress by the name of their last event.
     pub steps: BTreeMap<String, u64>,
-    /// Failed sagas by what made them fail: the event that led to the outcome.
+    /// Failed sagas by the event that caused the outcome.
     pub failed_by: BTreeMap<String, u64>,
     /// Sagas that started in the last minute, per second.
     pub started_per_second: f64,
     /// Sagas that got their outcome in the last minute, per second.
     pub ended_per_second: f64,
-    /// Dead letters that nobody has decided about.
+    /// Dead letters without a decision.
     pub dead_letters: usize,
-    /// Sagas that were forgotten to stay within the memory bound, ended ones.
+    /// Ended sagas that were dropped to stay within the memory limit.
     pub forgotten: u64,
-    /// As `forgotten`, but they had not ended.
+    /// Sagas that were dropped before they ended.
     pub forgotten_open: u64,
-    /// Messages of the events stream that are no events.
+    /// Messages of the events stream that are not events.
     pub unreadable: u64,
-    /// Services that said what they are.
+    /// Services that have a declaration.
     pub services: Vec<String>,
 }
 
@@ -46,18 +46,18 @@ pub struct Overview {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Flow {
-    /// The time that all this is true of.
+    /// The time of this report.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub as_of: Timestamp,
-    /// Every event that is declared or was seen.
+    /// Every event that was declared or seen.
     pub events: Vec<EventFlow>,
-    /// Every reaction that is declared.
+    /// Every declared reaction.
     pub reactions: Vec<ReactionFlow>,
     /// Durable consumers that belong to no declared reaction.
     pub foreign_consumers: Vec<String>,
 }
 
-/// How one event flows.
+/// The traffic of one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -66,7 +66,7 @@ pub struct EventFlow {
     pub event: String,
     /// The version of its contract.
     pub version: u16,
-    /// Some service declares it.
+    /// Whether a service declares it.
     pub declared: bool,
     /// How many were read since the start.
     pub total: u64,
@@ -74,7 +74,7 @@ pub struct EventFlow {
     pub per_second: f64,
 }
 
-/// How one reaction does.
+/// The state of one reaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -83,42 +83,42 @@ pub struct ReactionFlow {
     pub service: String,
     /// Its name.
     pub reaction: String,
-    /// It takes something back.
+    /// Whether it is an undo.
     pub undo: bool,
-    /// It calls something outside of its database.
+    /// Whether it calls something outside its database.
     pub effect: bool,
-    /// The events that make it run.
+    /// The events that it runs on.
     pub on: Vec<String>,
     /// The events that it may emit.
     pub emits: Vec<String>,
     /// Its durable consumer.
     pub durable: String,
-    /// How its consumer is; `None` when it doesn't exist, or nobody has looked yet.
+    /// Its consumer's state; `None` when it doesn't exist, or wasn't read yet.
     pub consumer: Option<ConsumerFlow>,
-    /// Dead letters that nobody has decided about.
+    /// Dead letters without a decision.
     pub dead_letters: u64,
     /// Sagas that wait for it.
     pub waiting: u64,
-    /// As `waiting`, for longer than a step may take.
+    /// Sagas that have waited for it for longer than its `stuck_after`.
     pub overdue: u64,
-    /// How long it may take.
+    /// Its `stuck_after`.
     pub stuck_after_ms: u64,
 }
 
-/// How a reaction's consumer is.
+/// The state of a reaction's consumer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ConsumerFlow {
-    /// Events that it has not been given yet: the lag.
+    /// Events that were not delivered to it yet: the lag.
     pub pending: u64,
-    /// Events that it has in hand.
+    /// Events that were delivered and are not settled.
     pub in_flight: u64,
-    /// How many of these it was given more than once.
+    /// How many of these were delivered more than once.
     pub redelivered: u64,
-    /// Somebody is there to take events.
+    /// Whether a client takes events.
     pub attended: bool,
-    /// Somebody paused it.
+    /// Whether it is paused.
     pub paused: bool,
     /// When it last settled an event.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -145,7 +145,7 @@ pub struct Metrics {
     pub behind: u64,
 }
 
-/// How many values were at most so many seconds.
+/// A histogram in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Histogram {

@@ -1,4 +1,4 @@
-//! What a saga waits for, by the stream alone: which answers are declared and not there yet.
+//! What a saga waits for, from the stream alone: declared answers that are not there yet.
 
 use super::saga::{Saga, Wait, What};
 use crate::{
@@ -44,7 +44,7 @@ impl Assessment<'_> {
                 match rule.role {
                     Part::Undo { .. } => {}
                     _ if self.gave_up(rule, position) => {}
-                    // Its undo may have come first and barred it: then it says nothing, which only its consumer can tell.
+                    // Its undo may have come first and barred it: it then emits nothing, and only its consumer shows that.
                     Part::Step { undo, .. } if self.triggered(undo) => {
                         if !self.answered(rule, position) {
                             waits.push(self.wait(id, position, What::Handled, true));
@@ -70,7 +70,7 @@ impl Assessment<'_> {
         }
     }
 
-    /// Every undo whose trigger is there.
+    /// Every undo that was triggered.
     fn undo(&self, waits: &mut Vec<Wait>) {
         for (id, rule, undoes) in self.rules.undos() {
             let Some(trigger) = self.trigger(id) else { continue };
@@ -94,7 +94,7 @@ impl Assessment<'_> {
         }
     }
 
-    /// Whether the step of an undo has something to run on and has not answered.
+    /// Whether the step of an undo has an event to run on and has not answered.
     fn may_still_happen(&self, undo: RuleId) -> bool {
         self.saga.events.iter().enumerate().any(|(position, event)| {
             self.rules.on(event.kind).any(|(_, rule)| {
@@ -117,7 +117,7 @@ impl Assessment<'_> {
         self.trigger(undo).is_some()
     }
 
-    /// The first event that makes an undo run.
+    /// The first trigger of an undo.
     fn trigger(&self, undo: RuleId) -> Option<usize> {
         self.saga.events.iter().position(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
     }
@@ -136,17 +136,17 @@ impl Assessment<'_> {
         }
     }
 
-    /// An undo waits for its trigger and for the event that it undoes, whichever comes last.
+    /// An undo waits for both its trigger and the event that it undoes.
     fn since(&self, mut wait: Wait, done: usize) -> Wait {
         wait.since = wait.since.max(self.saga.events[done].stored_at);
         wait
     }
 
-    /// Somebody discarded the dead letter because of which this never comes.
+    /// Whether an operator discarded the dead letter because of which the answer never comes.
     fn given_up_by_hand(&self, wait: &Wait) -> bool {
         let rule = self.rules.rule(wait.rule);
         let event = self.saga.events[usize::from(wait.on)].id;
-        // Whichever of its triggers it failed on, there is one thing to undo.
+        // There is one thing to undo, on whatever trigger it failed.
         let undo = matches!(rule.role, Part::Undo { .. });
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard

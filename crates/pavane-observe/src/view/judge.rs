@@ -1,4 +1,4 @@
-//! Where a saga stands at a moment: what the stream says, and what the consumers add to it.
+//! The state of a saga at a moment: from the stream, and from the consumers.
 
 use super::{
     View,
@@ -13,13 +13,13 @@ use crate::{
 /// A wait, judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judged {
-    /// Whether something is known to be awaited at all.
+    /// Whether the answer is known to be awaited.
     pub(super) certain: bool,
     pub(super) overdue: bool,
 }
 
 impl View {
-    /// Works out anew what changed sagas wait for.
+    /// Computes what changed sagas wait for.
     pub(super) fn refresh_touched(&mut self) {
         for number in std::mem::take(&mut self.touched) {
             let saga = self.sagas.get_mut(number);
@@ -33,7 +33,7 @@ impl View {
         }
     }
 
-    /// Looks at what is not settled, with what the consumers now say.
+    /// Judges open sagas again, after a look at the consumers.
     pub(super) fn judge_open(&mut self) {
         let mut by_rule: Vec<Vec<u64>> = vec![Vec::new(); self.rules.reactions.len()];
         for number in self.sagas.open_ones() {
@@ -111,7 +111,7 @@ impl View {
         }
     }
 
-    /// When a saga ended: its outcome, or the last thing that it took back. `None` while it has no outcome.
+    /// When a saga ended: its outcome, or its last undo. `None` while it has no outcome.
     pub(super) fn ended_at(&self, saga: &Saga) -> Option<Micros> {
         let Some((outcome, completes)) = saga.outcome else {
             return if saga.rule.is_some() { None } else { saga.events.last().map(|last| last.stored_at) };
@@ -127,7 +127,7 @@ impl View {
         Some(undone.map(|event| event.stored_at).fold(outcome, Micros::max))
     }
 
-    /// Where a saga stands.
+    /// The state of a saga.
     pub(super) fn state(&self, saga: &Saga) -> State {
         if saga.resolved() {
             return State::Resolved;
@@ -157,7 +157,7 @@ impl View {
         self.now() - since > within.saturating_mul(1000)
     }
 
-    /// When a saga without an outcome began, and within how many milliseconds it has to end.
+    /// When a saga without an outcome began, and how many milliseconds it may take.
     pub(super) fn deadline(&self, saga: &Saga) -> Option<(Micros, i64)> {
         if saga.outcome.is_some() {
             return None;
@@ -173,13 +173,13 @@ impl View {
         let rule = self.rules.rule(wait.rule);
         let late = |since: Micros, now: Micros| now - since > rule.stuck_after_ms.saturating_mul(1000);
         match (wait.what, self.standing(wait)) {
-            // It has not even been given the event: known at the time of the look.
+            // The event was not even delivered to it, as of the last look.
             (_, Standing::Open { since, at }) => Judged { certain: true, overdue: late(since, at.min(self.now())) },
             (What::Answer(_), _) => {
                 let since = self.lag.awaited_since(&rule.durable, wait.sequence, wait.since);
                 Judged { certain: true, overdue: late(since, self.now()) }
             }
-            // One event that is tried again and again must not make all that came after look unhandled.
+            // One event that is retried again and again must not make all later ones look unhandled.
             (What::Handled, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
             (What::Handled, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
         }
@@ -193,7 +193,7 @@ impl View {
         matches!(self.rules.rule(rule).role, Part::Undo { .. })
     }
 
-    /// A dead letter that nobody has decided about means that what it was to lead to doesn't come by itself.
+    /// Marks waits that an undecided dead letter keeps from ending by themselves.
     fn attach_letters(&self, saga: &Saga, waits: &mut [Wait]) {
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
         for letter in letters.filter(|letter| letter.fate == LetterFate::Open) {

@@ -1,4 +1,4 @@
-//! What the consumers tell: which events a reaction has handled, and since when it could have handled one.
+//! What the consumers show: which events a reaction has handled, and since when it could have handled one.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,7 +7,7 @@ use pavane_contract::Timestamp;
 
 use super::saga::Micros;
 
-/// How many looks at a consumer are remembered, to know when it was given an event.
+/// How many looks at a consumer are kept, to find out when an event was delivered to it.
 const LOOKS_MAX: usize = 600;
 
 /// The consumers at the last look.
@@ -20,9 +20,9 @@ pub(super) struct Lag {
 struct Track {
     at: Micros,
     report: ConsumerReport,
-    /// When the consumer was first seen to have been given events up to a sequence.
+    /// When the consumer was first seen to have been delivered events up to a sequence.
     looks: VecDeque<(Micros, u64)>,
-    /// Events that were given out and are certainly not settled.
+    /// Events that were delivered and are certainly not settled.
     unsettled: Vec<u64>,
 }
 
@@ -31,16 +31,16 @@ struct Track {
 pub(super) enum Standing {
     /// It was handled.
     Handled,
-    /// It certainly was not. The time from which on that is the consumer's fault, and the time of the look.
+    /// It was certainly not handled: since when that is up to the consumer, and the time of the look.
     Open { since: Micros, at: Micros },
-    /// It was given out; whether it was settled isn't told.
+    /// It was delivered; whether it was settled isn't known.
     Given { since: Micros },
-    /// Nobody has looked at this consumer, or it doesn't exist.
+    /// The consumer wasn't read yet, or doesn't exist.
     Unknown,
 }
 
 impl Lag {
-    /// Takes in a look. `true` when it shows a consumer that was not there at the last one.
+    /// Adds a look. `true` when it shows a consumer that was not in the last one.
     pub(super) fn look(&mut self, at: Timestamp, reports: Vec<ConsumerReport>) -> bool {
         let at = at.as_microsecond();
         let mut new = false;
@@ -61,8 +61,8 @@ impl Lag {
         new
     }
 
-    /// Says which events a reaction that runs on them all has not been seen to settle, in order: what is known of these
-    /// narrows down which of them the consumer has in hand.
+    /// Tells it which events a reaction has not been seen to settle, of a reaction that runs on them all, in order. That narrows
+    /// down which of them the consumer is handling.
     pub(super) fn open(&mut self, durable: &str, mut sequences: Vec<u64>) {
         let Some(track) = self.tracks.get_mut(durable) else { return };
         let (settled, delivered) = (track.report.settled.sequence, track.report.delivered.sequence);
@@ -70,7 +70,7 @@ impl Lag {
         sequences.sort_unstable();
         sequences.dedup();
         let in_flight = usize::try_from(track.report.in_flight).unwrap_or(usize::MAX);
-        // The one right behind what is settled is not; when as many are in hand as are possible, none is.
+        // The first one after the settled ones is not settled. If as many are unsettled as are possible, none is.
         let certain = if sequences.len() <= in_flight { sequences.len() } else { in_flight.min(1) };
         sequences.truncate(certain);
         track.unsettled = sequences;
@@ -84,7 +84,7 @@ impl Lag {
         self.tracks.values().map(|track| &track.report)
     }
 
-    /// How an event that was stored at `since` stands at a consumer.
+    /// The standing of an event that was stored at `since`, at a consumer.
     pub(super) fn standing(&self, durable: &str, sequence: u64, since: Micros) -> Standing {
         let Some(track) = self.tracks.get(durable) else { return Standing::Unknown };
         let report = &track.report;
@@ -93,7 +93,7 @@ impl Lag {
             return Standing::Handled;
         }
         if sequence > report.delivered.sequence {
-            // While it settles what came before, it is busy, not stuck.
+            // While it settles earlier events, it is busy, not stuck.
             let busy_until = report.settled.active.map_or(since, Timestamp::as_microsecond);
             return Standing::Open { since: since.max(busy_until), at: track.at };
         }
@@ -104,7 +104,7 @@ impl Lag {
         Standing::Given { since }
     }
 
-    /// The time from which on an answer to an event is awaited: it could not come before the consumer was given it.
+    /// Since when an answer to an event is awaited: not before the event was delivered to the consumer.
     pub(super) fn awaited_since(&self, durable: &str, sequence: u64, since: Micros) -> Micros {
         match self.standing(durable, sequence, since) {
             Standing::Open { since, .. } | Standing::Given { since } => since,
@@ -118,7 +118,7 @@ impl Lag {
 }
 
 impl Track {
-    /// When it was first seen to have been given an event; `None` when that was before the first look.
+    /// When an event was first seen as delivered; `None` when that was before the first look.
     fn given_at(&self, sequence: u64) -> Option<Micros> {
         let position = self.looks.partition_point(|(_, delivered)| *delivered < sequence);
         (position > 0).then(|| self.looks.get(position).map(|(at, _)| *at)).flatten()

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::report::{Action, DeadLetter, DeadLetterGroup, Decision, LetterFate};
 
-/// Which dead letters: every condition that is given must hold.
+/// Selects dead letters: all given conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
@@ -27,12 +27,12 @@ pub struct LetterFilter {
     pub saga: Option<pavane_contract::SagaId>,
     /// These sequences; empty for all.
     pub sequences: Vec<u64>,
-    /// Those too that somebody has decided about.
+    /// Whether to include letters with a decision.
     pub decided: bool,
 }
 
 impl LetterFilter {
-    /// Whether a dead letter is meant.
+    /// Whether it selects a dead letter.
     pub fn matches(&self, letter: &DeadLetter) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         is(&self.service, &letter.service)
@@ -49,7 +49,7 @@ impl LetterFilter {
 #[derive(Debug, Default)]
 pub(super) struct Letters {
     letters: BTreeMap<u64, DeadLetter>,
-    /// What was decided about letters, those included that are gone.
+    /// Decisions about letters, also about those that are gone.
     decided: HashMap<u64, Decision>,
 }
 
@@ -63,7 +63,7 @@ impl Letters {
     }
 
     pub(super) fn decide(&mut self, decision: &Decision) {
-        // Who only looked at a letter has decided nothing about it.
+        // To look at a letter is no decision about it.
         let Some(sequence) = decision.dead_letter.filter(|_| decision.action != Action::Reveal) else { return };
         if let Some(letter) = self.letters.get_mut(&sequence) {
             letter.fate = fate(letter, Some(decision));
@@ -90,7 +90,7 @@ impl Letters {
     }
 }
 
-/// A decision about another letter of that sequence, in a stream that is gone, is none about this one.
+/// A decision about a letter with that sequence in an earlier stream doesn't count.
 fn fate(letter: &DeadLetter, decision: Option<&Decision>) -> LetterFate {
     let about_it = |decision: &&Decision| {
         decision.event_id == letter.event_id && decision.reaction.as_ref() == Some(&letter.reaction)
@@ -134,7 +134,7 @@ fn group_id(letter: &DeadLetter) -> String {
     format!("{}/{}/{:08x}", letter.service, letter.reaction, cause.as_fields().0)
 }
 
-/// A cause without what differs from event to event: words with digits, which numbers and ids are.
+/// A cause without words with digits, such as numbers and ids, which differ from event to event.
 fn general(cause: &str) -> String {
     let general = |word: &str| {
         if !word.contains(|c: char| c.is_ascii_digit()) {

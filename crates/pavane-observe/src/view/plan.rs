@@ -1,4 +1,4 @@
-//! What is known about dead letters before they are redriven.
+//! Checks dead letters before a redrive.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,16 @@ use crate::{
 };
 
 impl View {
-    /// A look at each dead letter that a filter selects, by what the streams tell. The bodies are not looked at: see
-    /// [`Plan::look_at_bodies`].
+    /// Checks each dead letter that a filter selects against the view. [`Plan::look_at_bodies`] checks the bodies.
     pub fn plan(&self, filter: &LetterFilter) -> Plan {
         let letters = self.letters.all().filter(|letter| filter.matches(letter));
         Plan { letters: letters.map(|letter| Preflight::new(self.told(letter), self.concerns(letter))).collect() }
     }
 
-    /// The dead letters because of which a saga needs review: undos that were given up on. `None` when there is none.
+    /// The undos that gave up, because of which a saga needs review. `None` when there is none.
     pub fn failed_undos(&self, saga: SagaId) -> Option<LetterFilter> {
         let waits = self.sagas.find(saga)?.waits.iter().filter(|wait| self.is_undo(wait.rule));
-        // One undo may be waited for in several ways.
+        // There may be several waits for one undo.
         let sequences: BTreeSet<u64> = waits.filter_map(|wait| wait.dead_letter).collect();
         let sequences: Vec<u64> = sequences.into_iter().collect();
         (!sequences.is_empty()).then(|| LetterFilter { saga: Some(saga), sequences, ..LetterFilter::default() })
@@ -59,7 +58,7 @@ impl View {
         concerns
     }
 
-    /// Whether the reaction's consumer hears what is redriven.
+    /// Whether the reaction's consumer gets redrives.
     fn heard(&self, letter: &DeadLetter, rule: &Rule) -> Option<Concern> {
         let subject = format!("redrive.{}.{}.{}", letter.service, letter.reaction, letter.subject);
         let Some(report) = self.lag.report(&rule.durable) else {
@@ -67,10 +66,10 @@ impl View {
         };
         let hears = report.filters.iter().any(|filter| pavane_bus::topology::matches(filter, &subject));
         (!hears && !report.filters.is_empty())
-            .then(|| Concern::NobodyListens(format!("the consumer {} does not hear redriven events", rule.durable)))
+            .then(|| Concern::NobodyListens(format!("the consumer {} does not get redrives", rule.durable)))
     }
 
-    /// Whether the service still knows if it has handled the event.
+    /// Whether the service still remembers if it has handled the event.
     fn remembered(&self, letter: &DeadLetter) -> Option<Concern> {
         const DAY_MS: u64 = 86_400_000;
         let settings = &self.rules.declarations.get(&letter.service)?.settings;
@@ -95,7 +94,7 @@ impl View {
             .find(|event| rule.emitted.contains(&event.kind) && (undo || (on.is_some() && event.cause() == on)));
         match answer {
             Some(answer) if rule.gives_up == Some(answer.kind) => concerns.push(Concern::SagaWasTold(format!(
-                "the saga was told by {} that it failed: the event counts as handled",
+                "the reaction gave up and emitted {}: the event counts as handled",
                 self.name(answer)
             ))),
             Some(answer) => {

@@ -18,7 +18,7 @@ use crate::{
     rules::{Part, RuleId},
 };
 
-/// Which sagas: every condition that is given must hold.
+/// Selects sagas: all given conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
@@ -26,7 +26,7 @@ use crate::{
 pub struct Filter {
     /// A saga's id or an event's, a key, or a part of a key.
     pub text: Option<String>,
-    /// Where they stand.
+    /// Their state.
     pub state: Option<State>,
     /// A service that they wait for.
     pub service: Option<String>,
@@ -34,9 +34,9 @@ pub struct Filter {
     pub reaction: Option<String>,
     /// An event that they have.
     pub event: Option<String>,
-    /// The last thing that happened.
+    /// The name of their last event.
     pub step: Option<String>,
-    /// The declared saga that they are.
+    /// The name of the declared saga.
     pub name: Option<String>,
     /// Only those that started before this, to page on from the last one of a page.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime), param(value_type = Option<String>))]
@@ -45,21 +45,21 @@ pub struct Filter {
     pub limit: usize,
 }
 
-/// Some of the sagas that were asked for.
+/// A page of the selected sagas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Page {
-    /// The time that all this is true of.
+    /// The time of this report.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub as_of: Timestamp,
-    /// The newest of them, the newest first.
+    /// Their summaries, the newest first.
     pub sagas: Vec<SagaSummary>,
-    /// How many there are.
+    /// How many were selected.
     pub total: usize,
 }
 
-/// How many sagas are told when nobody says how many.
+/// The default limit.
 const LIMIT: usize = 100;
 /// How many seconds a rate of events is taken over.
 const EVENT_RATE_SECONDS: u8 = 10;
@@ -86,7 +86,7 @@ impl View {
         Page { as_of: self.as_of(), sagas: page.take(limit).map(|saga| self.summary(saga)).collect(), total }
     }
 
-    /// Every saga that is stuck or needs a decision, the one that waits longest first.
+    /// Every saga that is stuck or needs a decision, the longest wait first.
     pub fn stuck(&self) -> Vec<SagaSummary> {
         let open = self.sagas.open_ones().map(|number| self.sagas.get(number));
         let stuck = open.filter(|saga| matches!(self.state(saga), State::Stuck | State::NeedsReview));

@@ -1,15 +1,15 @@
-//! How much happens, and small numbers for names.
+//! Rates, and numbers for names.
 
 use std::collections::HashMap;
 
 use super::saga::Micros;
 use crate::rules::Kind;
 
-/// How many seconds are counted apart.
+/// For how many seconds events are counted by second.
 const SECONDS: u8 = 60;
 const SECOND: Micros = 1_000_000;
 
-/// More names than this are taken for one.
+/// Names beyond this number share one.
 const NAMES_MAX: usize = 10_000;
 
 /// Counts by the second in which something was stored.
@@ -54,7 +54,7 @@ fn slot(second: i64) -> usize {
     usize::try_from(second.rem_euclid(i64::from(SECONDS))).unwrap_or(0)
 }
 
-/// How often each kind of event, and each beginning and end of a saga, was seen.
+/// The rates of each kind of event, and of sagas' beginnings and ends.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     kinds: Vec<Rate>,

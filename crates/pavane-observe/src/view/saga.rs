@@ -1,4 +1,4 @@
-//! One saga, as compactly as it can be kept.
+//! One saga, in as little memory as possible.
 
 use pavane_contract::{EventId, SagaId, Timestamp};
 
@@ -39,9 +39,9 @@ pub(super) struct Saga {
     pub(super) id: SagaId,
     pub(super) key: Box<str>,
     pub(super) events: Vec<Record>,
-    /// What most sagas don't have.
+    /// What few sagas have.
     pub(super) rare: Option<Box<Rare>>,
-    /// The declared saga that it is.
+    /// The declared saga.
     pub(super) rule: Option<u8>,
     /// The event that is its outcome, and whether that is a success.
     pub(super) outcome: Option<(u16, bool)>,
@@ -54,10 +54,10 @@ pub(super) struct Saga {
     pub(super) counted: bool,
 }
 
-/// What most sagas don't have.
+/// What few sagas have.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
-    /// Events whose cause was not known when they came.
+    /// Events whose cause was not known when they were read.
     orphans: Vec<(u16, EventId)>,
     pub(super) redrives: Vec<Redrive>,
     /// Sequences of dead letters.
@@ -66,7 +66,7 @@ pub(super) struct Rare {
     pub(super) dropped: u64,
 }
 
-/// An event was given to a reaction again.
+/// A redrive of an event.
 #[derive(Debug, Clone)]
 pub(super) struct Redrive {
     pub(super) service: String,
@@ -84,9 +84,9 @@ pub(super) struct Wait {
     pub(super) on: u16,
     pub(super) what: What,
     pub(super) since: Micros,
-    /// Where that event, or its redrive, is in the stream.
+    /// The sequence of that event, or of its redrive.
     pub(super) sequence: u64,
-    /// Whether it happened decides whether the saga is compensated.
+    /// Whether the saga counts as compensated only after it.
     pub(super) compensates: bool,
     pub(super) dead_letter: Option<u64>,
 }
@@ -99,7 +99,7 @@ pub(super) enum What {
     Handled,
 }
 
-/// What came of adding an event.
+/// The result of adding an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
     New,
@@ -135,7 +135,7 @@ impl Saga {
         }
     }
 
-    /// A saga has the key of its first event, also when its dead letter or a decision about it was read before.
+    /// Sets the key to that of the first event, also when a dead letter or a decision was read before it.
     pub(super) fn name_by_first(&mut self, key: &str) {
         if self.events.is_empty() {
             self.key = key.into();
@@ -180,7 +180,7 @@ impl Saga {
         Added::New
     }
 
-    /// The broker may have lost a cause and got it again, behind what it led to.
+    /// The broker may have lost a cause and stored it again, after the events that it caused.
     fn adopt(&mut self, position: u16, id: EventId) {
         let Some(rare) = &mut self.rare else { return };
         let events = &mut self.events;
@@ -192,7 +192,7 @@ impl Saga {
         });
     }
 
-    /// The cause of an event, also when that isn't known itself.
+    /// The cause of an event, also when the cause itself isn't known.
     pub(super) fn cause_id(&self, position: usize) -> Option<EventId> {
         if let Some(cause) = self.events[position].cause() {
             return Some(self.events[cause].id);
@@ -205,7 +205,7 @@ impl Saga {
         self.events.iter().position(|event| event.kind == kind)
     }
 
-    /// Whether an event led to one of these kinds.
+    /// Whether an event caused one of these kinds.
     pub(super) fn led_to(&self, position: usize, kinds: &[Kind]) -> bool {
         self.events.iter().any(|event| event.cause() == Some(position) && kinds.contains(&event.kind))
     }

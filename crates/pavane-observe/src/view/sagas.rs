@@ -1,4 +1,4 @@
-//! All sagas that are kept, and which of them are forgotten first.
+//! All sagas in memory, and which of them are dropped first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,7 +9,7 @@ use super::{
     saga::{Added, New, Saga},
 };
 
-/// The sagas by number. A number is given again only after its saga was forgotten.
+/// The sagas by number. A number is reused only after its saga was dropped.
 #[derive(Debug, Default)]
 pub(super) struct Sagas {
     slots: Vec<Option<Saga>>,
@@ -55,7 +55,7 @@ impl Sagas {
         self.numbers.get(&id).map(|number| self.get(*number))
     }
 
-    /// The number must be one that was given out and not forgotten since.
+    /// The number must have been assigned, and its saga not dropped since.
     #[expect(clippy::expect_used, reason = "numbers of forgotten sagas are dropped with them")]
     pub(super) fn get(&self, number: u32) -> &Saga {
         self.slots[number as usize].as_ref().expect("a saga that is kept")
@@ -98,7 +98,7 @@ impl Sagas {
         }
     }
 
-    /// Forgets what is beyond the limits: settled sagas first, the oldest of each first.
+    /// Drops what exceeds the limits: settled sagas first, the oldest first.
     pub(super) fn forget_beyond(&mut self, limits: &Limits) {
         while self.events > limits.events_max || self.len() > limits.sagas_max {
             let settled = self.settled.pop_front();
@@ -110,7 +110,7 @@ impl Sagas {
             }
             self.forget(number, id);
         }
-        // What was forgotten through one queue must not pile up in the other.
+        // What was dropped through one queue must not pile up in the other.
         if self.came.len() > 2 * self.len() + 1000 {
             let numbers = &self.numbers;
             self.came.retain(|(number, id)| numbers.get(id) == Some(number));

@@ -1,4 +1,4 @@
-//! Puts what is known about one saga into words.
+//! Describes a saga in words.
 
 use std::cmp::Reverse;
 
@@ -37,7 +37,7 @@ impl View {
         })
     }
 
-    /// A dead letter as it is told: whether its reaction is an undo is known from the declarations.
+    /// A dead letter as it is reported: the declarations say whether its reaction is an undo.
     pub(super) fn told(&self, letter: &DeadLetter) -> DeadLetter {
         let rule = self.rules.find(&letter.service, &letter.reaction);
         let undo = rule.is_some_and(|(_, rule)| matches!(rule.role, Part::Undo { .. }));
@@ -70,14 +70,14 @@ impl View {
         }
     }
 
-    /// What a saga waits for, what is overdue first.
+    /// What a saga waits for; overdue waits first.
     pub(super) fn outstanding(&self, saga: &Saga) -> Vec<Outstanding> {
         let certain = saga.waits.iter().filter(|wait| self.judge(wait).certain);
         let mut outstanding: Vec<Outstanding> = certain.map(|wait| self.wait(saga, wait)).collect();
         if self.too_late(saga) {
             outstanding.extend(self.end_that_does_not_come(saga));
         }
-        // What won't come by itself comes first; and an answer before mere handling, as the saga goes on with it.
+        // First what won't come by itself; then answers before mere handling, because the saga goes on with them.
         outstanding.sort_by_key(|wait| {
             let beyond = wait.waited_ms.saturating_sub(wait.stuck_after_ms);
             (Reverse(wait.overdue), wait.dead_letter.is_none(), wait.awaits.is_empty(), Reverse(beyond), wait.since)
@@ -110,7 +110,7 @@ impl View {
         told
     }
 
-    /// Nobody owes an answer, and yet the saga has no outcome within its time.
+    /// The saga waits for no answer, and yet has no outcome within its time.
     fn end_that_does_not_come(&self, saga: &Saga) -> Option<Outstanding> {
         let rule = &self.rules.sagas[usize::from(saga.rule?)];
         let (since, within) = self.deadline(saga)?;
@@ -183,7 +183,7 @@ impl View {
         EventRole::Other
     }
 
-    /// The reaction or entry point that emitted an event, as far as the declarations tell.
+    /// The reaction or entry point that emitted an event, if the declarations show it.
     fn emitter(&self, saga: &Saga, event: &Record) -> Option<String> {
         let emits = |rule: &&Rule| rule.emitted.contains(&event.kind);
         if let Some(cause) = event.cause() {
@@ -200,7 +200,7 @@ impl View {
         manifest.entries.iter().find(emits).map(|entry| format!("{source}/{}", entry.name))
     }
 
-    /// What was done and can be undone.
+    /// The steps that were done.
     fn effects(&self, saga: &Saga) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (id, undo, undoes) in self.rules.undos() {
@@ -232,7 +232,7 @@ impl View {
         effects
     }
 
-    /// What happened and isn't declared. Of a service that declared nothing, nothing can be said.
+    /// What happened without being declared. Nothing for a service without a declaration.
     fn deviations(&self, saga: &Saga) -> Vec<Deviation> {
         let deviation = |event: &Record| {
             let wanted = self.rules.event(event.kind);
@@ -277,7 +277,7 @@ fn sentence(wait: &Outstanding) -> String {
     }
 }
 
-/// Two digits or so are enough to decide by.
+/// Two digits or so are enough to act on.
 fn duration(millis: u64) -> String {
     match millis {
         0..1000 => format!("{millis} ms"),
@@ -288,7 +288,7 @@ fn duration(millis: u64) -> String {
     }
 }
 
-/// Clocks may disagree; a negative duration helps nobody.
+/// Clocks may disagree; a negative duration becomes zero.
 pub(super) fn unsigned(value: Micros) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

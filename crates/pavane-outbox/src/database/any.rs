@@ -1,4 +1,4 @@
-//! Sets through `sqlx::Any`, which has no arrays: on PostgreSQL they are texts, which the statement casts.
+//! Sets for `sqlx::Any`, which has no arrays: on PostgreSQL they are the text of an array, which the statement casts.
 
 use sqlx::{AnyConnection, Arguments as _, Database as _, Postgres, any::AnyArguments, error::BoxDynError};
 
@@ -17,7 +17,7 @@ pub(super) fn add(conn: &AnyConnection, arguments: &mut AnyArguments, set: Set) 
     }
 }
 
-/// An array as PostgreSQL reads it: <https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO>.
+/// The text of a PostgreSQL array: <https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO>.
 fn literal(values: &Values) -> String {
     let values = match values {
         Values::Ids(ids) => join(ids.iter().map(ToString::to_string)),
@@ -32,7 +32,7 @@ fn join(values: impl Iterator<Item = String>) -> String {
     values.collect::<Vec<_>>().join(",")
 }
 
-/// Quoted it is text whatever it says, `NULL` included.
+/// A quoted element is text, even `NULL`.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sqlx::{Arguments as _, Encode, Type, error::BoxDynError};
 use uuid::Uuid;
 
-/// A value for a placeholder, or for several.
+/// The value of a placeholder, or of several.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "what the framework's own statements need")]
 pub enum Arg {
@@ -13,13 +13,13 @@ pub enum Arg {
     Text(String),
     /// `bigint`; a time is passed as microseconds since the Unix epoch.
     Int(i64),
-    /// `bytea` or `blob`: what need not be text.
+    /// `bytea` or `blob`.
     Bytes(Vec<u8>),
     /// A set, in one placeholder: an array on PostgreSQL, for `any ($1::uuid[])`; JSON on SQLite, for `json_each($1)`.
     Set(Values),
-    /// A set of rows by their columns, which are equally long. On PostgreSQL each column is an array in a placeholder of its own,
-    /// for `unnest($1::uuid[], $2::text[])`. On SQLite they are one JSON text, for `json_each($1)`, where `value ->> 0` is the
-    /// first column.
+    /// A set of rows by their columns, which have equal lengths. On PostgreSQL each column is an array in a placeholder of its
+    /// own, for `unnest($1::uuid[], $2::text[])`. On SQLite the rows are one JSON text, for `json_each($1)`, where `value ->>
+    /// 0` is the first column.
     Rows(Vec<Values>),
 }
 
@@ -67,14 +67,14 @@ impl From<Values> for Arg {
     }
 }
 
-/// What each driver encodes in its own way.
+/// A set, which each driver encodes in its own way.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) enum Set {
     Values(Values),
     Rows(Vec<Values>),
 }
 
-/// All arguments of a statement, as a driver takes them. `add` encodes the sets.
+/// All arguments of a statement, for a driver. `add` encodes the sets.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn encode<DB: sqlx::Database>(
     conn: &DB::Connection,

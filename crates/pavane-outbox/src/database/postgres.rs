@@ -1,4 +1,4 @@
-//! Sets as arrays of PostgreSQL, as its own driver sends them.
+//! Sets for sqlx's PostgreSQL driver: arrays.
 
 use sqlx::{
     Arguments as _, Encode, PgConnection, Postgres, Type,
@@ -26,7 +26,7 @@ fn add_array(arguments: &mut PgArguments, values: Values) -> Result<(), BoxDynEr
     }
 }
 
-/// A UUID, without sqlx's feature for it, which whatever shares sqlx would be built with, too.
+/// A UUID, encoded without sqlx's feature `uuid`: that would be on for every crate that shares sqlx.
 struct Id(Uuid);
 
 impl Type<Postgres> for Id {

@@ -1,4 +1,4 @@
-//! Sets as JSON, for SQLite's `json_each`.
+//! Sets for SQLite: JSON, for `json_each`.
 
 use serde::{Serialize, Serializer};
 use sqlx::{Arguments as _, SqliteConnection, error::BoxDynError, sqlite::SqliteArguments};

@@ -12,13 +12,12 @@ pub struct Config {
     pub url: String,
     /// Name of the service: the `ce-source` of what it emits.
     pub service: String,
-    /// Connections that write, on PostgreSQL. Default 10. SQLite always has one: it has one writer, and a second one would
-    /// only wait, with tails of half a second.
+    /// Connections that write, on PostgreSQL. Default 10. SQLite always has one: it has one writer, and a second connection
+    /// would only wait, sometimes for half a second.
     pub connections: u32,
     /// How long to wait for a connection. Default 10 s.
     pub acquire_timeout: Duration,
-    /// How long PostgreSQL may take to answer, before it counts as gone and the connection is closed. Default 30 s. SQLite has
-    /// no network to lose an answer on.
+    /// How long PostgreSQL may take to answer before its connection is closed. Default 30 s. Not used on SQLite.
     pub answer_timeout: Duration,
     /// Where time and ids come from.
     pub clock: Arc<dyn Clock>,
@@ -53,7 +52,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// A URL without its password, for messages. Its options go, too: one of them may be the password.
+/// A URL without its password, for messages. Its options are left out, too: one of them may be the password.
 pub(super) fn redact(url: &str) -> String {
     let url = url.split_once('?').map_or(url, |(url, _)| url);
     match (url.find("://"), url.rfind('@')) {

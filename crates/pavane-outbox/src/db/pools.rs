@@ -7,7 +7,7 @@ use super::{Config, config::redact};
 use crate::{Database, Error, store as tables};
 
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
-    // No ping on acquire: it costs a round trip a transaction, and a dead connection shows as an infrastructure failure,
+    // No ping on acquire: it would cost a round trip for each transaction. A dead connection is an infrastructure failure,
     // which is retried anyway.
     PoolOptions::new()
         .max_connections(connections)

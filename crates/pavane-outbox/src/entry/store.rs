@@ -3,8 +3,8 @@
 use super::{Limits, Row};
 use crate::{Arg, Database, Db, Error, Values};
 
-/// Replaces the entry points. Instances that start at once take turns; who emits meanwhile sees the ones before or the ones
-/// after, and waits for nothing.
+/// Replaces the entry points. Instances that start at once take turns. `pavane_emit` sees the old rows or the new ones, and
+/// doesn't wait.
 pub(super) async fn replace<DB: Database>(
     db: &Db<DB>,
     service: &str,

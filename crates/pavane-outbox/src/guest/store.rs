@@ -1,11 +1,10 @@
-//! The SQL of events in a transaction that isn't ours. `PostgreSQL` only.
+//! The SQL of events in a user's transaction. `PostgreSQL` only.
 
 use pavane_contract::RawEnvelope;
 
 use crate::{Arg, Database, Error, store::NewRow};
 
-/// Writes an event that the transaction's commit moves on: to the outbox, or to the timers when it is due later, in so many
-/// microseconds.
+/// Writes an event that the commit moves to the outbox, or to the timers when it is due later. The delay is in microseconds.
 pub(super) async fn stage<DB: Database>(
     conn: &mut DB::Connection,
     event: &RawEnvelope,
@@ -21,10 +20,10 @@ pub(super) async fn stage<DB: Database>(
     Ok(())
 }
 
-/// Takes the saga's only outcome and writes its event, both or neither. `false` when the saga has one.
+/// Inserts the saga's outcome and its event, both or neither. `false` when the saga has an outcome.
 ///
-/// One statement, so that an error in between leaves no outcome without its event. Two that decide at once meet at the primary
-/// key: the second waits for the first to commit, and loses.
+/// One statement, so that an error in between leaves no outcome without its event. Two transactions that decide at once meet at
+/// the primary key: the second waits for the first to commit, and loses.
 pub(super) async fn decide<DB: Database>(conn: &mut DB::Connection, event: &RawEnvelope) -> Result<bool, Error> {
     const DECIDE: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) values ($2::uuid, $3, pavane_now()) \
                           on conflict (saga) do nothing returning 1) \

@@ -1,4 +1,4 @@
-//! The SQL around a migration that another tool runs.
+//! The SQL around a migration that the user's tool runs.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use sqlx::migrate::Migration;
 
 use crate::{Dialect, Statement};
 
-/// A migration's script, followed by the row that says that it ran; before the first one, the table of these rows. Both are as the
-/// migrator has them, which compares the checksums when a service starts.
+/// A migration's script and the row that records that it ran; before the first one, the table of these rows. Both equal the
+/// migrator's, which compares the checksums when a service starts.
 pub(super) fn exported(table: &str, migration: &Migration, dialect: Dialect) -> String {
     const COLUMNS: Statement = Statement {
         postgres: "version bigint primary key, description text not null, installed_on timestamptz not null default now(), \
@@ -24,7 +24,7 @@ pub(super) fn exported(table: &str, migration: &Migration, dialect: Dialect) -> 
     let sql = sql.as_str().trim_end();
     script.push_str(sql);
     if !sql.ends_with(';') {
-        // A comment at its end would hide it.
+        // On a line of its own: a comment at the script's end would hide it.
         script.push_str("\n;");
     }
     let digits = checksum.iter().fold(String::new(), |mut digits, byte| {

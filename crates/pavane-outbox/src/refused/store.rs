@@ -1,4 +1,4 @@
-//! All SQL of refused events.
+//! The SQL of refused events.
 
 use pavane_contract::Timestamp;
 

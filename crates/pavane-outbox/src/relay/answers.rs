@@ -1,4 +1,4 @@
-//! What the broker said about rows, and recording it: alone, or with the read of those that come next.
+//! The broker's answers about rows, and recording them: alone, or together with the next read.
 
 use pavane_bus::{Bus, PublishError, Receipt, StreamState};
 use tracing::error;
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{CrashPoint, Database, metric};
 
-/// What the broker said about some rows, not recorded yet.
+/// The broker's answers about some rows, not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// Microseconds since the Unix epoch when the stream was created that they went to.
+    /// When the stream that the rows went to was created, in microseconds since the Unix epoch.
     pub(super) stream_created: i64,
     pub(super) sent: Vec<Sent>,
     pub(super) refused: Vec<Refused>,
@@ -20,13 +20,10 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn of(
-        outcomes: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>,
-        stream: StreamState,
-    ) -> Self {
+    pub(super) fn of(results: impl Iterator<Item = (i64, Result<Receipt, PublishError>)>, stream: StreamState) -> Self {
         let mut answers = Self { stream_created: stream.created.as_microsecond(), ..Self::default() };
-        for (seq, outcome) in outcomes {
-            match outcome {
+        for (seq, result) in results {
+            match result {
                 Ok(receipt) => answers.sent.push((seq, i64::try_from(receipt.sequence).unwrap_or(i64::MAX))),
                 Err(PublishError::Refused(why)) => {
                     error!(outbox_seq = seq, why, "the broker refuses an event for good");
@@ -45,7 +42,7 @@ impl Answers {
 }
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// Records what the broker said that isn't recorded yet.
+    /// Records the answers that aren't recorded yet.
     pub(super) async fn record_answers(&mut self) -> Result<(), Error> {
         if !self.record(&self.answers).await? {
             self.lose_lease();
@@ -54,8 +51,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(())
     }
 
-    /// Records what the broker said that isn't recorded yet, and reads what comes next. `None` when somebody else has the
-    /// lease.
+    /// Records the answers that aren't recorded yet, and reads the next rows. `None` when another instance has the lease.
     pub(super) async fn record_and_read(&mut self) -> Result<Option<Vec<Unsent>>, Error> {
         if self.answers.sent.is_empty() {
             self.record_answers().await?;
@@ -73,7 +69,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(read)
     }
 
-    /// Records what the broker said. `false` when somebody else has the lease.
+    /// Records answers. `false` when another instance has the lease.
     pub(super) async fn record(&self, answers: &Answers) -> Result<bool, Error> {
         self.record_refused(answers).await?;
         if answers.sent.is_empty() {
@@ -90,7 +86,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(self.db.within(store::mark_refused(&self.db, &answers.refused)).await?)
     }
 
-    /// Counts what the broker said, when it says it.
+    /// Counts answers in the metrics.
     pub(super) fn count(&self, answers: &Answers) {
         let count = |name, rows: usize| {
             if rows > 0 {

@@ -4,20 +4,21 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most rows published in one turn. Default 2048; fewer when the rows are large. Three times as many are in memory while
-    /// the relay is busy: those that are being published, those before them and those after them.
+    /// Most rows published in one turn. Default 2048; fewer when the rows are large. While the relay is busy, three batches are
+    /// in memory: the one that is being published, the one before and the one after.
     pub batch_max: u16,
-    /// How long sent rows are kept for a broker that loses what it acknowledged. Default 10 minutes; must be well over
+    /// How long sent rows are kept, in case the broker loses what it acknowledged. Default 10 minutes. It must be well over
     /// the broker's sync interval (2 minutes by default).
     pub durability_horizon: Duration,
-    /// How long a relay that died keeps others from publishing. Default 5 s.
+    /// How long others wait for a relay that died. Default 5 s.
     pub lease: Duration,
-    /// How often the broker is asked whether it still has what it acknowledged, when nothing makes it urgent. Default 30 s.
+    /// How often the relay checks whether the broker still has what it acknowledged. It also checks after each reconnection.
+    /// Default 30 s.
     pub verify_every: Duration,
-    /// Longest pause between two looks at an empty outbox, and of a standby at the lease. A commit ends it at once, in this
-    /// process or, as long as the bus carries the wake, in another instance. Default 500 ms.
+    /// Longest pause between two reads of an empty outbox, and between two tries of a standby to take the lease. A commit in
+    /// this process ends the pause at once, and one in another instance does if the bus carries the wake. Default 500 ms.
     pub poll_max: Duration,
-    /// How long the outcome of a saga is kept. Default 45 days; a saga must not live longer.
+    /// How long the outcome of a saga is kept. Default 45 days; no saga may take longer.
     pub outcome_retention: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the broker still has what it acknowledged, and pruning of what it surely has.
+//! Checks whether the broker still has what it acknowledged, and deletes rows past their horizon.
 
 use pavane_bus::{Bus, StreamState};
 use tracing::warn;
@@ -10,7 +10,7 @@ use super::{
 use crate::{Database, db::micros, metric, store as tables};
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// Verifies at the start, after each reconnection, and now and then. Returns the stream that rows go to.
+    /// Verifies at the start, after each reconnection, and at intervals. Returns the stream that rows go to.
     pub(super) async fn verify_if_due(&mut self, now: i64) -> Result<StreamState, Error> {
         let reconnects = self.bus.health().reconnects;
         let due = is_due(now, self.verified_at, micros(self.config.verify_every));
@@ -51,7 +51,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
             let batch = self.db.within(read).await?;
             let Some((_, oldest)) = batch.last() else { return Ok(0) };
             before = *oldest;
-            // What is kept is a prefix of what was sent, so the batch, newest first, is all lost and then all kept.
+            // The stream keeps a prefix of what was sent. So in a batch, newest first, first all are lost and then all are kept.
             let (mut lost, mut kept) = (0, batch.len());
             if self.is_kept(batch[0]).await? {
                 kept = 0;
@@ -86,7 +86,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         if !self.db.may_prune() {
             return Ok(());
         }
-        // Several small deletes rather than a large one: each holds the locks only for a moment.
+        // Several small deletes instead of a large one: each holds its locks only for a moment.
         for _ in 0..20 {
             let batches = self.db.within(store::prune(&self.db, self.config.durability_horizon, BATCHES)).await?;
             let prune = tables::prune_outcomes(&self.db, self.config.outcome_retention, OUTCOMES);

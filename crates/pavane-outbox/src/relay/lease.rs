@@ -5,7 +5,7 @@ use pavane_bus::Bus;
 use super::{Error, Relay, store};
 use crate::{Database, db::micros};
 
-/// What this relay knows of the lease. By its own clock: what counts is how much time passes on it.
+/// What this relay knows of the lease. By the process's clock: only durations matter.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) owner: String,
@@ -28,10 +28,10 @@ impl Lease {
 }
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// Takes or keeps the lease. `false` when another instance has it.
+    /// Takes or renews the lease. `false` when another instance has it.
     pub(super) async fn hold_lease(&mut self, now: i64) -> Result<bool, Error> {
         let length = micros(self.config.lease);
-        // Renewed at half time; until then it is known to be ours without asking, unless our clock was put back.
+        // Renewed at half time. Until then it is ours without a query, unless our clock was set back.
         if now >= self.lease.from && now.saturating_add(length / 2) < self.lease.until {
             return Ok(true);
         }
@@ -41,7 +41,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(held)
     }
 
-    /// Gives the lease back, so that another instance goes on at once.
+    /// Releases the lease, so that another instance goes on at once.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(self.db.within(release).await?)
     }
 
-    /// Somebody else has the lease now.
+    /// Another instance has the lease now.
     pub(super) fn lose_lease(&mut self) {
         self.lease.end();
         self.stand_still(None);

@@ -13,7 +13,7 @@ pub enum Progress {
         /// How many it refused for good.
         refused: usize,
     },
-    /// Nothing to publish.
+    /// There was nothing to publish.
     Idle {
         /// Microseconds until the next timer is due, if there is one.
         next_due: Option<i64>,
@@ -22,7 +22,7 @@ pub enum Progress {
     Standby,
 }
 
-/// Why a turn didn't succeed. The next one tries again; nothing is lost. Each reads after "failed to relay events: ".
+/// Why a turn failed. The next one tries again; nothing is lost. Each reads after "failed to relay events: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

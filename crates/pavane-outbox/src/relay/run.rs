@@ -9,12 +9,12 @@ use tracing::{debug, info, warn};
 use super::{Progress, Relay};
 use crate::{Database, chain};
 
-/// From one look to the next under load: what is committed meanwhile goes out together, at the price of one.
+/// The pause between two turns under load: events that are committed meanwhile are published in one batch.
 const GATHER: Duration = Duration::from_millis(1);
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
-    /// Takes turns for ever: at once after a commit, in this process or in another instance, or while there is more; else after a
-    /// pause that grows. Stops when dropped; call [`release`](Self::release) then.
+    /// Takes turns for ever: at once after a commit in this process or in another instance, and while there is more to publish;
+    /// otherwise after a pause that grows. Stops when dropped; call [`release`](Self::release) then.
     pub async fn run(&mut self) {
         const POLL_MIN: Duration = Duration::from_millis(5);
         let mut wakes = self.listen().await;
@@ -46,7 +46,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                     if cause.is_read_only() {
                         self.db.distrust();
                     }
-                    // Logged once per outage, not once per attempt.
+                    // Logged once for each outage, not for each attempt.
                     if failing {
                         debug!(service = self.db.service(), cause = chain(&cause), "still failed to relay events");
                     } else {
@@ -61,7 +61,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
                     continue;
                 }
             }
-            // A commit makes it worth looking at once.
+            // A commit ends the pause.
             let worth_a_look = async {
                 tokio::select! {
                     () = self.db.committed() => {}
@@ -75,7 +75,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         }
     }
 
-    /// Listens to the other instances. Without that their commits wait for the next look.
+    /// Subscribes to the wakes of the other instances. Without it, their commits wait until this relay polls.
     async fn listen(&self) -> Wakes {
         self.bus.listen(self.db.service()).await.unwrap_or_else(|cause| {
             warn!(service = self.db.service(), %cause, "failed to listen to the other instances; their events go out later");
@@ -83,14 +83,14 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         })
     }
 
-    /// Leaves the lease alone until it is worth another look, and tells the instance that has it what is committed here.
+    /// Waits until it is time to try for the lease again. Meanwhile, wakes the instance that has it at each commit here.
     async fn stand_by(&self) {
         let until = Instant::now() + self.config.poll_max;
         while timeout_at(until, self.db.committed()).await.is_ok() {
             if let Err(cause) = self.bus.wake(self.db.service()).await {
                 debug!(service = self.db.service(), %cause, "failed to wake the instance that publishes");
             }
-            // Commits without end must not keep it from the look.
+            // A stream of commits must not delay the try for ever.
             if Instant::now() >= until {
                 return;
             }

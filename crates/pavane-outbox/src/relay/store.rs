@@ -1,4 +1,4 @@
-//! The SQL of the relay: what waits to be published, what was, and who publishes.
+//! The SQL of the relay: what waits to be published, what was published, and which relay publishes.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ pub(crate) type Sent = (i64, i64);
 /// A row that the broker will never take: `(outbox sequence, why)`.
 pub(crate) type Refused = (i64, String);
 
-/// The oldest unsent rows, except some.
+/// The oldest unsent rows, without those in `except`.
 ///
-/// There is no cursor: whatever is unsent is found, however late its transaction commits. A cursor over an identity
-/// column would skip rows that become visible out of order.
+/// There is no cursor: a row is found however late its transaction commits. A cursor over an identity column would skip rows
+/// that become visible out of order.
 pub(crate) async fn unsent<DB: Database>(
     conn: &mut DB::Connection,
     dialect: Dialect,
     except: &[i64],
     limit: i64,
 ) -> Result<Vec<Unsent>, Error> {
-    // Each row by its key: a planner that merged the two tables would read all sent rows first, again and again. `not in` a
-    // set, and not `<> all` of an array: that would be compared with each member.
+    // Reads each row by its key: a planner that merged the two tables would read all sent rows first, each time. `not in` of a
+    // set, and not `<> all` of an array, which would compare with each element.
     const UNSENT: Statement = Statement {
         postgres: "select seq, event_id::text, subject, headers, payload from pavane_outbox where seq = any (array(\
                    select seq from pavane_unsent where seq not in (select unnest($2::bigint[])) order by seq limit $1)) \
@@ -60,14 +60,14 @@ fn unsent_row<DB: Database>(row: &DB::Row) -> Result<Unsent, Error> {
     Ok(Unsent { seq: int::<DB>(row, 0)?, message })
 }
 
-/// [`mark_sent`], and then [`unsent`] without those: on PostgreSQL in one round trip. `None` when another relay has the lease.
+/// [`mark_sent`], and then [`unsent`]; on PostgreSQL in one round trip. `None` when another relay has the lease.
 pub(crate) async fn mark_and_read<DB: Database>(
     db: &Db<DB>,
     owner: &str,
     (sent, stream_created): (&[Sent], i64),
     limit: i64,
 ) -> Result<Option<Vec<Unsent>>, Error> {
-    // All parts of a statement see the same rows, so those that it deletes are left out once more.
+    // All parts of a statement see the same snapshot, so the rows that it deletes are excluded explicitly.
     const BOTH: &str = "with lease as (select set_config('synchronous_commit', 'off', true) \
                         from pavane_relay_lease where owner = $5 for share), \
                         gone as (delete from pavane_unsent using lease where seq = any ($6::bigint[])), \
@@ -86,7 +86,7 @@ pub(crate) async fn mark_and_read<DB: Database>(
     let rows = DB::fetch(&mut *db.writer().await?, BOTH, args).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     if DB::int(first, 0)?.is_none() {
-        // The lease alone: nothing waits.
+        // Only the row of the lease: nothing waits.
         return Ok(Some(Vec::new()));
     }
     rows.iter().map(unsent_row::<DB>).collect::<Result<_, _>>().map(Some)
@@ -94,12 +94,12 @@ pub(crate) async fn mark_and_read<DB: Database>(
 
 /// Records what the broker acknowledged to a relay, as one set, if that relay still has the lease. `false` when it hasn't.
 ///
-/// A relay that stood still while another one took over may know of messages that the broker has lost since. Recorded over
-/// what the other one knows, that would hide it when the broker loses them again. The lease is read with a lock, so that
-/// nobody takes it over meanwhile.
+/// A relay that was suspended while another one took over may hold acknowledgements of messages that the broker has lost since.
+/// Recorded after the other relay's check, they would hide that loss. The lease is read with a lock, so that no relay takes it
+/// meanwhile.
 ///
-/// On PostgreSQL the commit doesn't wait for the disk: a record that a crash of the server loses makes the rows be
-/// published again under their old ids, as a crash of the relay would.
+/// On PostgreSQL the commit doesn't wait for the disk. If a crash of the server loses the record, the rows are published again
+/// under their old ids, as after a crash of the relay.
 pub(crate) async fn mark_sent<DB: Database>(
     db: &Db<DB>,
     owner: &str,
@@ -133,7 +133,7 @@ pub(crate) async fn mark_sent<DB: Database>(
     }
 }
 
-/// Sets aside what the broker will never take, so that it doesn't block the others.
+/// Sets aside what the broker refuses for good, so that it doesn't block the rows after it.
 pub(crate) async fn mark_refused<DB: Database>(db: &Db<DB>, refused: &[Refused]) -> Result<(), Error> {
     const MARK: Statement = Statement {
         postgres: "update pavane_outbox set refused = refused_rows.why \
@@ -180,7 +180,7 @@ pub(crate) async fn event_id<DB: Database>(
     Ok(rows.first().map(|row| DB::text(row, 0)).transpose()?.flatten())
 }
 
-/// Makes rows unsent again whose messages the broker lost: those of another stream, and those after the last one it
+/// Makes rows unsent again whose messages the broker lost: those of another stream, and those after the last message that it
 /// still has. In one transaction, so that no row is ever neither sent nor unsent.
 pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, last_kept: i64) -> Result<u64, Error> {
     const LOST: &str = "select id, stream_created, sent_at, acknowledged from pavane_sent \
@@ -215,7 +215,7 @@ pub(crate) async fn send_again<DB: Database>(db: &Db<DB>, stream_created: i64, l
     }
 }
 
-/// Takes or keeps the lease of the one publishing relay, for `lease` from now. `false` when another instance has it.
+/// Takes or renews the lease for `lease` from now. `false` when another instance has it.
 pub(crate) async fn hold_lease<DB: Database>(db: &Db<DB>, owner: &str, lease: Duration) -> Result<bool, Error> {
     const HOLD: Statement = Statement {
         postgres: "insert into pavane_relay_lease (id, owner, expires_at) values (1, $1, pavane_now() + $2) \
@@ -229,14 +229,14 @@ pub(crate) async fn hold_lease<DB: Database>(db: &Db<DB>, owner: &str, lease: Du
     Ok(DB::execute(&mut *db.writer().await?, HOLD.on(db.dialect()), args).await? == 1)
 }
 
-/// Gives the lease back, so that another instance goes on at once.
+/// Releases the lease, so that another instance goes on at once.
 pub(crate) async fn release_lease<DB: Database>(conn: &mut DB::Connection, owner: &str) -> Result<(), Error> {
     DB::execute(conn, "delete from pavane_relay_lease where owner = $1", vec![owner.into()]).await?;
     Ok(())
 }
 
-/// Deletes a few of the oldest batches that were sent longer ago than the durability horizon, with their rows. Returns how
-/// many batches.
+/// Deletes the oldest batches that were sent before the durability horizon, at most `limit`, with their rows. Returns how many
+/// batches.
 pub(crate) async fn prune<DB: Database>(db: &Db<DB>, horizon: Duration, limit: i64) -> Result<usize, Error> {
     const OLD: Statement = Statement {
         postgres: "select id, acknowledged from pavane_sent where sent_at < (select pavane_now() - $1) \
@@ -262,7 +262,7 @@ pub(crate) async fn prune<DB: Database>(db: &Db<DB>, horizon: Duration, limit: i
     Ok(batches.len())
 }
 
-/// The values of a batch: in which stream, from where to where in it, and the rows.
+/// The values of a batch: its stream, its first and last sequence there, and its rows.
 fn record(stream_created: i64, sent: &[Sent]) -> Result<Vec<Arg>, Error> {
     let sequences = || sent.iter().map(|(_, stream_seq)| *stream_seq);
     let (first, last) = (sequences().min().unwrap_or_default(), sequences().max().unwrap_or_default());

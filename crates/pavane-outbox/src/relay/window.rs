@@ -2,12 +2,12 @@
 
 use super::store::Unsent;
 
-/// As many as fit into a limited amount of memory, going by those read before.
+/// How many rows fit into a limited amount of memory, estimated from the rows read before.
 #[derive(Debug)]
 pub(super) struct Window {
     rows: i64,
     most: i64,
-    /// Whether the last rows were as many as were asked for: there may be more.
+    /// Whether the last read returned as many rows as it asked for: there may be more.
     pub(super) was_filled: bool,
 }
 
@@ -20,7 +20,7 @@ impl Window {
         self.rows
     }
 
-    /// Takes the size of rows that were read: twice as many the next time, if that many fit.
+    /// Measures rows that were read. The next read may ask for twice as many, if they fit.
     pub(super) fn measure(&mut self, read: &[Unsent]) {
         const BYTES_MAX: usize = 8 << 20;
         self.was_filled = i64::try_from(read.len()).is_ok_and(|read| read >= self.rows);
@@ -29,12 +29,12 @@ impl Window {
         self.rows = fitting.min(2 * self.rows).min(self.most).max(1);
     }
 
-    /// They took long to publish.
+    /// Reads fewer rows after a batch that took long to publish.
     pub(super) fn shrink(&mut self) {
         self.rows = (self.rows / 4).max(1);
     }
 
-    /// One row alone: a batch that is under way can't be called back.
+    /// One row at a time: a batch that is being published can't be called back.
     pub(super) fn close(&mut self) {
         self.rows = 1;
     }

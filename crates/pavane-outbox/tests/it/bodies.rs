@@ -47,7 +47,7 @@ async fn a_body_arrives_byte_for_byte_through_each_driver() {
 }
 
 #[tokio::test]
-async fn a_timer_has_its_saga_its_event_and_its_body_whoever_writes_it() {
+async fn a_timer_has_its_saga_its_event_and_its_body_however_it_is_written() {
     let odd = noted("a", "\u{1} \\ \" ' {} NULL 日本語 😀");
     let wanted = serde_json::to_vec(&odd).unwrap();
     for shelf in Shelf::each().await {

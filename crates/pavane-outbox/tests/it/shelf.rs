@@ -56,7 +56,7 @@ impl Clock for Still {
     }
 }
 
-/// Lets whoever comes to a crash point through, or not.
+/// Whether a process that comes to a crash point goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     closed_at: Mutex<Option<CrashPoint>>,

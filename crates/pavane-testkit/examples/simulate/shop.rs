@@ -68,7 +68,7 @@ pub(crate) fn order(bug: Option<Bug>) -> Service<()> {
     service.react("cancel", cancels.or(cancel::<OrderDeadlinePassed>).decides::<OrderCancelled>())
 }
 
-/// What nobody takes anything back for.
+/// What nothing undoes.
 async fn expire((): &(), tx: &mut Tx, event: &Envelope<OrderDeadlinePassed>) -> Handled {
     let _outcome = tx.decide(&OrderExpired { order: event.order.clone() }).await?;
     Ok(())
@@ -281,7 +281,7 @@ fn tables(sql: &'static str) -> Migrator {
 /// A mistake that somebody could make in these services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// Nothing takes a charge back.
+    /// Nothing undoes a charge.
     NoRefund,
     /// A refund counts as done whatever the bank says.
     RefundAssumed,

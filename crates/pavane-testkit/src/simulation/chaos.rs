@@ -126,7 +126,7 @@ impl Chaos {
         state.acks = 0;
     }
 
-    /// Writes down what is done, by whoever does the current step.
+    /// Adds to the trace what the current worker does.
     pub(super) fn note(&self, saga: Option<SagaId>, what: impl FnOnce() -> String) {
         let mut state = self.state();
         let State { who, trace: Some(trace), .. } = &mut *state else { return };

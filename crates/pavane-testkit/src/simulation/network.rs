@@ -39,8 +39,8 @@ impl Network {
         if self.loses_answer() { Err(NoAnswer) } else { Ok(answer) }
     }
 
-    /// Whether the request that is about to be sent gets lost. For whoever can't use [`call`](Self::call): a server in the
-    /// same process, say.
+    /// Whether the request that is about to be sent gets lost. For code that can't use [`call`](Self::call): a server in the
+    /// same process, for example.
     pub fn loses_request(&self) -> bool {
         self.loses("request", Fault::LostRequest)
     }

@@ -104,7 +104,7 @@ impl Bug {
             Self::EndedBeforeKept => "an event is ended first and kept as a dead letter second",
             Self::NewEventsOnly => "a process that starts begins with new events only",
             Self::RedriveUnderOldId => "a redrive has the old message id and is swallowed by the duplicate window",
-            Self::RedriveBelieved => "a redrive is believed what it says itself, whoever may redrive",
+            Self::RedriveBelieved => "a redrive's own body is handled, not the letter that it names",
             Self::DuplicateFailsBatch => "one duplicate in a batch fails the whole batch",
             Self::FireAndForget => "a publish without an acknowledgement counts as sent",
             Self::RowsNotKept => "outbox rows are deleted once acknowledged, and the broker loses its newest messages",

@@ -157,7 +157,7 @@ impl<DB: Database> Scheduler<DB> {
         }
     }
 
-    /// Does one thing, whichever chance picks. `false` when there is nothing left to do.
+    /// Takes one turn, chosen at random. `false` when there is nothing left to do.
     async fn act(&mut self) -> bool {
         // A little, so that what comes later is later.
         self.chaos.clock.advance(Duration::from_micros(1 + self.random.next() % 1000));

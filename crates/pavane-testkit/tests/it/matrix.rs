@@ -182,7 +182,7 @@ async fn what_does_harm_is_named() {
     let takes_any = fault_matrix(|| clumsy(()).react("note", on(note_it).or(note_any))).event(&charged());
     let found = failures(takes_any.event(&AnyCharged { order: id() })).await;
     assert_eq!(found, set(["an unknown version"]));
-    // It gives back only what others have heard of by then.
+    // It undoes only what others have heard of by then.
     let found = failures(till(|| undo(give_back_if_heard))).await;
     assert_eq!(found, set(WHILE_THE_STEP_RUNS));
 }

@@ -61,7 +61,7 @@ fn hotel() -> Service<()> {
 }
 
 #[tokio::test]
-async fn a_cause_quotes_no_personal_value_of_its_event_whoever_says_it() {
+async fn a_cause_quotes_no_personal_value_of_its_event() {
     for (room, expected) in [
         (1, "no bed for \"(personal)\" in room 1"),
         (2, "the handler panicked: no room 2 for (personal)"),

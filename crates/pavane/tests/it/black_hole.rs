@@ -218,7 +218,7 @@ async fn wait_once<DB: Database>(mut pair: Pair<DB>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_in_an_instance_whose_database_vanishes_is_given_back() {
+async fn what_waits_in_an_instance_whose_database_vanishes_goes_back_to_the_broker() {
     Box::pin(give_back(Pair::open(opened).await)).await;
     Box::pin(give_back(Pair::open(handed_in).await)).await;
 }

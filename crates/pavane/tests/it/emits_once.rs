@@ -92,7 +92,7 @@ async fn a_step_that_emits_for_its_undo_more_than_once_fails() {
 }
 
 #[tokio::test]
-async fn a_step_that_emits_for_its_undo_once_is_taken_back() {
+async fn a_step_that_emits_for_its_undo_once_is_undone() {
     for (how, reserve) in declared() {
         let mut stage = given(service(reserve)).receive(&SeatsWanted { seats: 1 }).await;
         assert_eq!(stage.emitted_names(), ["seat.reserved"], "{how}");

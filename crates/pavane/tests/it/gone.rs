@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::stage::{START, Script, Started, State, service, until};
 
-const GONE: &str = "the stream EVENTS is gone: restore it, or restart one service, which creates it anew; the others go on by \
+const GONE: &str = "the stream EVENTS is gone: restore it, or restart one service, which creates it again; the others go on by \
                     themselves then";
 
 /// The stage's service on a real server.

@@ -7,7 +7,7 @@ use pavane_inbox::internal::turn_now;
 use crate::stage::{Cancelled, Stage, Started, databases, envelope, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_undo_takes_back_what_its_step_did_once() {
+async fn an_undo_undoes_what_its_step_did_once() {
     for database in databases().await {
         let stage = Stage::open(database).await;
         let saga = stage.start("undo").await;
@@ -15,7 +15,7 @@ async fn an_undo_takes_back_what_its_step_did_once() {
         stage.cancel(saga, "undo").await;
         stage.cancel(saga, "undo").await;
         stage.settle().await;
-        assert_eq!(stage.done("undo").await, ["charge", "refund", "step", "take-back"]);
+        assert_eq!(stage.done("undo").await, ["charge", "refund", "step", "undo-step"]);
     }
 }
 
@@ -44,12 +44,12 @@ async fn a_step_that_said_no_has_nothing_to_undo() {
             stage.settle().await;
         }
         assert_eq!(stage.done("refuse-it").await, ["charge", "refund", "step"]);
-        assert_eq!(stage.done("decline-it").await, ["decline", "step", "take-back"]);
+        assert_eq!(stage.done("decline-it").await, ["decline", "step", "undo-step"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_undo_waits_for_an_effect_that_is_running_and_then_takes_it_back() {
+async fn an_undo_waits_for_an_effect_that_is_running_and_then_undoes_it() {
     for database in databases().await {
         let stage = Stage::open(database).await;
         let provider = stage.script.provider.lock().await;
@@ -57,13 +57,13 @@ async fn an_undo_waits_for_an_effect_that_is_running_and_then_takes_it_back() {
         until("the call", || async { (!stage.script.calls.lock().unwrap().is_empty()).then_some(()) }).await;
         stage.cancel(saga, "slow").await;
         until("the undo to have come and waited", || async {
-            stage.said("slow").contains(&"stage.taken-back".to_owned()).then_some(())
+            stage.said("slow").contains(&"stage.undone".to_owned()).then_some(())
         })
         .await;
-        assert_eq!(stage.done("slow").await, ["step", "take-back"]);
+        assert_eq!(stage.done("slow").await, ["step", "undo-step"]);
         drop(provider);
         stage.settle().await;
-        assert_eq!(stage.done("slow").await, ["charge", "refund", "step", "take-back"]);
+        assert_eq!(stage.done("slow").await, ["charge", "refund", "step", "undo-step"]);
     }
 }
 
@@ -90,7 +90,7 @@ async fn an_effect_that_is_rejected_does_not_keep_its_undo_waiting() {
         assert_eq!(stage.bus.messages("DEAD_LETTERS").len(), 1);
         stage.cancel(saga, "impossible").await;
         stage.settle().await;
-        assert_eq!(stage.done("impossible").await, ["step", "take-back"]);
+        assert_eq!(stage.done("impossible").await, ["step", "undo-step"]);
         assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "there is nothing to refund");
     }
 }
@@ -106,7 +106,7 @@ async fn an_undo_that_waits_bars_a_step_whose_effect_is_rejected() {
         until("the undo to wait", || async { (stage.undos_waiting().await == 1).then_some(()) }).await;
         drop(provider);
         stage.settle().await;
-        assert_eq!(stage.done("impossible").await, ["step", "take-back"]);
+        assert_eq!(stage.done("impossible").await, ["step", "undo-step"]);
         assert_eq!(stage.script.calls.lock().unwrap().len(), 1, "there is nothing to refund");
         assert_eq!(states(&stage, "barred").await, 1);
     }

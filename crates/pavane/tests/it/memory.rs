@@ -26,7 +26,7 @@ async fn an_undo_of_a_saga_that_is_forgotten_is_kept_for_a_person_and_bars_nothi
         let cancelled = aged(&envelope(EventId::new(&SystemClock), saga, &late), 46);
         stage.publish_raw(&cancelled, "late").await;
         stage.settle().await;
-        assert_eq!(stage.dead_reactions(), ["refund", "take-back"], "not 'nothing to do'");
+        assert_eq!(stage.dead_reactions(), ["refund", "undo-step"], "not 'nothing to do'");
         assert!(stage.dead_causes()[0].contains("started 46 days ago"), "{:?}", stage.dead_causes());
         let barred: i64 =
             sqlx::query_scalar("select count(*) from pavane_ledger").fetch_one(stage.db.readers()).await.unwrap();

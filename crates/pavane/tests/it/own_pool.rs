@@ -16,7 +16,7 @@ use sqlx::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::stage::{Cancelled, Started, Stepped, TakenBack, until};
+use crate::stage::{Cancelled, Started, Stepped, Undone, until};
 
 const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
 
@@ -32,7 +32,7 @@ async fn bill((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
 async fn unbill((): &(), tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
     let key = stepped.key.clone();
     sqlx::query("delete from bills where key = $1").bind(&key).execute(tx.conn()).await?;
-    tx.emit(&TakenBack { key }).await?;
+    tx.emit(&Undone { key }).await?;
     Ok(())
 }
 
@@ -40,7 +40,7 @@ fn service() -> Service<()> {
     Service::new("stage", ())
         .entry(&START, pavane::Declared::emits::<(Started, Cancelled)>)
         .react("bill", on(bill).emits::<Stepped>())
-        .react("unbill", undo(unbill).when::<Cancelled>().emits::<TakenBack>())
+        .react("unbill", undo(unbill).when::<Cancelled>().emits::<Undone>())
 }
 
 /// What the user has from before: tables of their own, made by their own tool.
@@ -83,7 +83,7 @@ impl Running {
     }
 
     /// Orders, has it billed, cancels, and has the bill undone.
-    async fn bill_and_take_back(&self, pool: &PgPool, key: &str) {
+    async fn bill_and_undo(&self, pool: &PgPool, key: &str) {
         let bills = async || {
             let count = sqlx::query_scalar::<_, i64>("select count(*) from bills where key = $1").bind(key);
             count.fetch_one(pool).await.unwrap()
@@ -114,7 +114,7 @@ async fn a_service_runs_on_its_users_pool_and_leaves_it_open() {
     let pool = pool(&url, options, [("search_path", "billing")]).await;
     run_sql(&pool, TABLES).await;
     let running = Running::on(&pool).await;
-    running.bill_and_take_back(&pool, "one").await;
+    running.bill_and_undo(&pool, "one").await;
     running.stop().await;
     let elsewhere = "select count(*) from pg_class join pg_namespace on pg_namespace.oid = relnamespace \
                      where relname like 'pavane%' and nspname <> 'billing'";
@@ -128,7 +128,7 @@ async fn one_connection_is_enough() {
     run_sql(&pool, TABLES).await;
     let running = Running::on(&pool).await;
     for key in ["one", "two", "three"] {
-        running.bill_and_take_back(&pool, key).await;
+        running.bill_and_undo(&pool, key).await;
     }
     running.stop().await;
 }
@@ -198,7 +198,7 @@ async fn a_pool_through_pgbouncer_in_session_mode_works_and_so_do_guests_and_sql
     let (_bouncer, pool, direct) = bounced(PoolMode::Session).await;
     run_sql(&pool, TABLES).await;
     let running = Running::on(&pool).await;
-    running.bill_and_take_back(&pool, "one").await;
+    running.bill_and_undo(&pool, "one").await;
     let mut tx = pool.begin().await.unwrap();
     let mut guest = running.start.within(&mut tx, Correlation::start()).unwrap();
     guest.emit(&Started { key: "guest".to_owned() }).await.unwrap();

@@ -65,7 +65,7 @@ async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_one
     stage.settle().await;
     stage.cancel(saga, "poor").await;
     stage.settle().await;
-    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "take-back"]);
+    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "undo-step"]);
     stage.start("reject-poor").await;
     stage.settle().await;
     assert!(stage.said("reject-poor").contains(&"stage.failed".to_owned()));
@@ -121,7 +121,7 @@ async fn a_role_that_may_not_make_tables_runs_a_service_whose_tables_another_too
     stage.settle().await;
     stage.cancel(saga, "poor").await;
     stage.settle().await;
-    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "take-back"]);
+    assert_eq!(stage.done("poor").await, ["charge", "refund", "step", "undo-step"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ async fn readiness_does_not_read_the_outbox() {
     let app = service(State::default()).connect_to(db, bus, Config::new("")).await.unwrap();
     let readiness = app.readiness();
 
-    // Whoever reads one of these waits now.
+    // A query that reads one of these waits now.
     let mut holder = PgConnection::connect(&url).await.unwrap();
     let mut holding = holder.begin().await.unwrap();
     let tables = "pavane_outbox, pavane_unsent, pavane_timer, pavane_inbox";

@@ -49,23 +49,19 @@ async fn what_a_redrive_says_itself_is_not_believed_and_is_kept_with_who_said_wh
         };
         let (step, charge) =
             (stage.keep_letter("step", &started("fine")).await, stage.keep_letter("charge", &started("theirs")).await);
-        let elsewhere = format!("dead.other.step.{}", "events.stage.started.fine");
+        let elsewhere = "dead.other.step.events.stage.started.fine".to_owned();
         let elsewhere = stage.publish_to(elsewhere, &started("fine"), "of-another-service").await;
         // Its own letter, of an event that came where it doesn't belong.
         let misplaced = "dead.stage.step.events.stage.started.x".to_owned();
         let misplaced = stage.publish_to(misplaced, &forged, "misplaced").await;
         let structured = Headers::from_iter([("content-type", "application/cloudevents+json".to_owned())]);
+        let json = codec::to_json(&forged).unwrap().into_bytes();
         let on = "redrive.stage.step.events.stage.started";
         let cases = [
             (format!("{on}.forged"), said.clone(), body.clone(), "it has a header ce-"),
             (format!("{on}.fine"), also(&said, step), body.clone(), "it has a header ce-"),
             (format!("{on}.fine"), also(&Headers::default(), step), body.clone(), "it has a body of its own"),
-            (
-                format!("{on}.forged"),
-                structured,
-                codec::to_json(&forged).unwrap().into_bytes(),
-                "it has a body of its own",
-            ),
+            (format!("{on}.forged"), structured, json, "it has a body of its own"),
             (format!("{on}.fine"), Headers::default(), Vec::new(), "it names no dead letter"),
             (format!("{on}.fine"), naming("seven"), Vec::new(), "which is no sequence"),
             (format!("{on}.fine"), naming("0"), Vec::new(), "which is no sequence"),

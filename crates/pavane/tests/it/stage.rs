@@ -51,7 +51,7 @@ event!(Started, "stage.started");
 event!(Cancelled, "stage.cancelled");
 event!(Stepped, "stage.stepped");
 event!(Refused, "stage.refused");
-event!(TakenBack, "stage.taken-back");
+event!(Undone, "stage.undone");
 event!(Charged, "stage.charged");
 event!(Declined, "stage.declined");
 event!(Refunded, "stage.refunded");
@@ -94,10 +94,10 @@ async fn step(script: &State, tx: &mut Tx, started: &Envelope<Started>) -> Handl
     Ok(())
 }
 
-async fn take_back(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
+async fn undo_step(_: &State, tx: &mut Tx, stepped: &Envelope<Stepped>) -> Handled {
     let key = stepped.key.clone();
-    sqlx::query("insert into steps (key, kind) values ($1, 'take-back')").bind(&key).execute(tx.conn()).await?;
-    tx.emit(&TakenBack { key }).await?;
+    sqlx::query("insert into steps (key, kind) values ($1, 'undo-step')").bind(&key).execute(tx.conn()).await?;
+    tx.emit(&Undone { key }).await?;
     Ok(())
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn service(script: State) -> Service<State> {
                 .gives_up_with(|started: &Envelope<Started>| Failed { key: started.key.clone() })
                 .tuned(quick),
         )
-        .react("take-back", undo(take_back).when::<Cancelled>().emits::<TakenBack>().tuned(quick))
+        .react("undo-step", undo(undo_step).when::<Cancelled>().emits::<Undone>().tuned(quick))
         .react("charge", on_effect(charge, record_charge).emits_one_of::<(Charged, Declined)>().tuned(quick))
         .react("refund", undo_effect(refund, record_refund).when::<Cancelled>().emits::<Refunded>().tuned(quick))
         .react("judge", on(judge).decides::<Won>())
@@ -337,7 +337,7 @@ impl Stage {
     pub(crate) async fn settle(&self) {
         until("the stage to come to rest", || async {
             let backlog = backlog(&self.db).await.unwrap();
-            let idle = ["step", "take-back", "charge", "refund", "judge"].iter().all(|reaction| {
+            let idle = ["step", "undo-step", "charge", "refund", "judge"].iter().all(|reaction| {
                 let pending = self.bus.pending(&format!("stage_{reaction}")).unwrap();
                 pending.unsettled == 0 && pending.undelivered == 0
             });

@@ -27,7 +27,7 @@ async fn step((): &(), tx: &mut Tx, started: &Envelope<Started>) -> Handled {
     Ok(())
 }
 
-async fn take_back((): &(), _: &mut Tx, _: &Envelope<Stepped>) -> Handled {
+async fn undo_step((): &(), _: &mut Tx, _: &Envelope<Stepped>) -> Handled {
     Ok(())
 }
 
@@ -39,7 +39,7 @@ async fn record((): &(), _: &mut Tx, _: &Envelope<Started>, (): ()) -> Handled {
     Ok(())
 }
 
-async fn take_back_charge((): &(), _: &mut Tx, _: &Envelope<Charged>) -> Handled {
+async fn undo_charge((): &(), _: &mut Tx, _: &Envelope<Charged>) -> Handled {
     Ok(())
 }
 
@@ -57,10 +57,10 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
         (
             stage()
                 .react("a", on(step).emits::<Stepped>().schedules::<Stepped>())
-                .react("b", undo(take_back).when::<Cancelled>()),
+                .react("b", undo(undo_step).when::<Cancelled>()),
             "the step \"a\" schedules stage.stepped v1, which the undo \"b\" is for",
         ),
-        (stage().react("b", undo(take_back).when::<Cancelled>()), "which 0 of this service's reactions emit"),
+        (stage().react("b", undo(undo_step).when::<Cancelled>()), "which 0 of this service's reactions emit"),
         (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
         (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),
         (
@@ -71,7 +71,7 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
                         .emits_one_of::<(Charged, Declined)>()
                         .gives_up_with(|started: &Envelope<Started>| Declined { key: started.key.clone() }),
                 )
-                .react("b", undo(take_back_charge).when::<Cancelled>()),
+                .react("b", undo(undo_charge).when::<Cancelled>()),
             "whether the effect happened is not known",
         ),
     ] {

@@ -6,7 +6,7 @@ import { Text } from "./parts.js";
 
 const UNKNOWN = { access: "token-needed", may_read: false, name: null, asked: false };
 
-/** What whoever sits here may do, and how to ask again. */
+/** What this user may do, and how to ask again. */
 export function useAccess() {
   const [state, setState] = useState(UNKNOWN);
   const ask = () =>

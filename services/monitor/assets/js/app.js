@@ -44,7 +44,7 @@ function App() {
   `;
 }
 
-/** What is there instead of a page for whoever may not read. */
+/** Shown instead of a page to a user that may not read. */
 function locked(access) {
   return { title: "Sign in", body: access.asked && html`<section class="panel"><${SignIn} ask=${access.ask} /></section>` };
 }

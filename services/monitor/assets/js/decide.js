@@ -3,10 +3,10 @@ import { html, useState } from "./lib.js";
 import { post } from "./api.js";
 import { Text } from "./parts.js";
 
-/** Asks for a reason, and does it, for whoever may act. `onDecide` is given why, and says when it is done. */
+/** A form for a reason and a button, for a user that may act. `onDecide` gets the reason; its promise resolves when it is done. */
 export function Decide({ access, ...decision }) {
   if (access.granted) return html`<${Form} name=${access.name} ...${decision} />`;
-  return html`<p class="quiet">${access.access === "read-only" ? "Whoever only reads can't act." : "Sign in at the top to act."}</p>`;
+  return html`<p class="quiet">${access.access === "read-only" ? "With a token to read you can't act." : "Sign in at the top to act."}</p>`;
 }
 
 /** Tries the undos of a saga once more that were given up on. */

@@ -25,7 +25,7 @@ export async function listen() {
   listening = false;
 }
 
-/** Listens until the connection ends; `false` when whoever sits here may not. */
+/** Listens until the connection ends; `false` when this user may not. */
 async function listenOnce() {
   const headers = lastId ? { "last-event-id": lastId } : {};
   if (token()) headers.authorization = `Bearer ${token()}`;

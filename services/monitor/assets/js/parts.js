@@ -61,7 +61,7 @@ export function Copy({ text, children }) {
 
 /** A stored message: its body, and its headers when asked for. */
 export const Message = ({ message }) => html`<div class="message">
-  ${message.hidden && html`<p class="quiet">The body is not shown, as it can't be told what of it is personal: ${message.hidden}.</p>`}
+  ${message.hidden && html`<p class="quiet">The body is not shown, because its personal fields are not known: ${message.hidden}.</p>`}
   ${!message.hidden && html`<pre>${message.body === null ? message.text : JSON.stringify(message.body, null, 2)}</pre>`}
   <details>
     <summary>headers, subject ${message.subject}</summary>

@@ -1,4 +1,4 @@
-// The token of whoever sits here. It lives as long as the tab.
+// The user's token. It lives as long as the tab.
 const TOKEN = "pavane.token";
 
 export const token = () => sessionStorage.getItem(TOKEN) ?? "";

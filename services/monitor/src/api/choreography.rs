@@ -1,4 +1,4 @@
-//! The choreography: what was declared as a graph, and how it flows.
+//! The choreography: the declarations as a graph, and the traffic.
 
 use axum::{Json, extract::State};
 use pavane_choreography::{Choreography, Emission, Manifest, Role};
@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 
 use crate::Monitor;
 
-/// What the services declare, as a graph.
+/// The services' declarations, as a graph.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Graph {
-    /// Everybody and everything.
+    /// Entry points, reactions and events.
     nodes: Vec<Node>,
     /// What leads to what.
     links: Vec<Link>,
@@ -21,10 +21,10 @@ pub(super) struct Graph {
     findings: Vec<String>,
 }
 
-/// Somebody who emits or reacts, or an event.
+/// An entry point, a reaction or an event.
 #[derive(Debug, Serialize, ToSchema)]
 struct Node {
-    /// Names it: `<service>/<reaction>`, `<service>:<entry>`, or the event's name.
+    /// Its id: `<service>/<reaction>`, `<service>:<entry>`, or the event's name.
     id: String,
     /// Which kind it is.
     kind: NodeKind,
@@ -32,13 +32,13 @@ struct Node {
     name: String,
     /// The service that has or owns it.
     service: String,
-    /// It calls something outside of its service's database.
+    /// Whether it calls something outside its service's database.
     effect: bool,
-    /// It is a saga's outcome.
+    /// Whether it is a saga's outcome.
     outcome: bool,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum NodeKind {
@@ -46,24 +46,24 @@ enum NodeKind {
     Entry,
     /// It runs on events.
     Reaction,
-    /// It takes something back.
+    /// It is an undo.
     Undo,
     /// A fact.
     Event,
 }
 
-/// One leads to the other.
+/// A link between two nodes.
 #[derive(Debug, Serialize, ToSchema)]
 struct Link {
     /// From this node.
     from: String,
     /// To that one.
     to: String,
-    /// How.
+    /// Its kind.
     kind: LinkKind,
 }
 
-/// How one leads to the other.
+/// The kind of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum LinkKind {
@@ -75,14 +75,14 @@ enum LinkKind {
     Schedules,
 }
 
-/// Shows what the services declare, as a graph.
+/// Shows the services' declarations, as a graph.
 #[utoipa::path(get, path = "/api/choreography", responses((status = 200, body = Graph)))]
 pub(super) async fn graph(State(monitor): State<Monitor>) -> Json<Graph> {
     let choreography = monitor.observer.view().await.choreography();
     Json(Graph::of(&choreography))
 }
 
-/// Tells how the choreography flows: events per second, and each reaction's lag, work, failures and dead letters.
+/// Shows the traffic: events per second, and each reaction's lag, work, failures and dead letters.
 #[utoipa::path(get, path = "/api/flow", responses((status = 200, body = Flow)))]
 pub(super) async fn flow(State(monitor): State<Monitor>) -> Json<Flow> {
     Json(monitor.observer.view().await.flow())

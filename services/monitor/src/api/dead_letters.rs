@@ -1,4 +1,4 @@
-//! Dead letters: which there are and why, and letting them be.
+//! Dead letters: listing and discarding them.
 
 use axum::{
     Json,
@@ -25,10 +25,10 @@ use crate::{Monitor, access::Person};
 
 /// Letters on one page.
 const PAGE_MAX: usize = 500;
-/// Letters that one request may be about.
+/// The most letters that one request may select.
 pub(super) const SELECTED_MAX: usize = 10_000;
 
-/// Which dead letters: every condition that is given must hold.
+/// Selects dead letters: all given conditions must hold.
 #[derive(Debug, Default, Deserialize, ToSchema, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -47,7 +47,7 @@ pub(super) struct Conditions {
     #[schema(value_type = Option<String>)]
     #[param(value_type = Option<String>)]
     saga: Option<SagaId>,
-    /// Those too that somebody has decided about.
+    /// Whether to include letters with a decision.
     decided: bool,
 }
 
@@ -61,12 +61,12 @@ impl Conditions {
     }
 }
 
-/// Some dead letters.
+/// A page of dead letters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeadLetters {
-    /// The oldest of them, the oldest first.
+    /// The letters, the oldest first.
     letters: Vec<DeadLetter>,
-    /// How many there are.
+    /// How many were selected.
     total: usize,
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn show(
     Ok(Json(Opened { letter: view.dead_letter(sequence), message: sealed.redacted(&view) }))
 }
 
-/// Shows one dead letter as it is stored, personal data included. Who wanted to see it and why is kept as an event.
+/// Shows one dead letter as it is stored, personal data included. Who looked and why is recorded as an event.
 #[utoipa::path(post, path = "/api/dead-letters/{sequence}/reveal", params(("sequence" = u64, Path)),
     request_body = Decided,
     responses((status = 200, body = StoredMessage), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
@@ -140,7 +140,7 @@ pub(super) async fn reveal(
     Ok(Json(revealed.map_err(|error| failed(&error))?.0))
 }
 
-/// Which dead letters somebody acts on. At least one condition must be given.
+/// Selects the dead letters of an action. At least one condition must be given.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Selection {
@@ -162,7 +162,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// What is selected.
+    /// The filter for the selection.
     pub(super) fn filter(self) -> Result<LetterFilter, Problem> {
         let Self { sequences, group, service, reaction, event, cause, saga } = self;
         let conditions = Conditions { service, reaction, event, cause, group, saga, decided: false };
@@ -175,7 +175,7 @@ impl Selection {
     }
 }
 
-/// What to let be, and why.
+/// What to discard, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Discard {
@@ -185,42 +185,42 @@ pub(super) struct Discard {
     reason: String,
 }
 
-/// What became of them.
+/// The result of a discard.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Outcome {
-    /// Letters that are gone now.
+pub(super) struct Discarded {
+    /// How many letters were discarded.
     discarded: usize,
-    /// Letters that are still there.
+    /// How many could not be discarded.
     failed: usize,
-    /// Why the last one is.
+    /// Why the last of these could not.
     error: Option<String>,
 }
 
-/// Lets dead letters be: keeps who decided so and why, and deletes them.
+/// Discards dead letters: records who decided so and why, and deletes them.
 #[utoipa::path(post, path = "/api/discards", request_body = Discard,
-    responses((status = 200, body = Outcome), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+    responses((status = 200, body = Discarded), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn discard(
     person: Person,
     State(monitor): State<Monitor>,
     body: Result<Json<Discard>, JsonRejection>,
-) -> Result<Json<Outcome>, Problem> {
+) -> Result<Json<Discarded>, Problem> {
     let Json(Discard { selection, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
     let (because, filter) = (because(person, &reason)?, selection.filter()?);
     let letters = monitor.observer.view().await.dead_letters(&filter);
     at_most(letters.len())?;
-    let mut told = Outcome::default();
+    let mut discarded = Discarded::default();
     for letter in letters {
         match redrive::discard(&monitor.bus, &SystemClock, &letter, &because).await {
-            Ok(_) => told.discarded += 1,
+            Ok(_) => discarded.discarded += 1,
             Err(error) => {
                 tracing::warn!(dead_letter = letter.sequence, %error, "failed to discard a dead letter");
-                told.failed += 1;
-                told.error = Some(error.to_string());
+                discarded.failed += 1;
+                discarded.error = Some(error.to_string());
             }
         }
     }
-    Ok(Json(told))
+    Ok(Json(discarded))
 }
 
 /// Refuses a selection that is empty or too large for one request.

@@ -1,4 +1,4 @@
-//! Single events, with their bodies: without personal data, but for a person who says why.
+//! Single events, with their bodies: without personal data, except for a person who gives a reason.
 
 use axum::{
     Json,
@@ -32,7 +32,7 @@ pub(super) async fn show(
     Ok(Json(event.redacted(&*monitor.observer.view().await)))
 }
 
-/// Shows one event as it is stored, personal data included. Who wanted to see it and why is kept as an event.
+/// Shows one event as it is stored, personal data included. Who looked and why is recorded as an event.
 #[utoipa::path(post, path = "/api/events/{sequence}/reveal", params(("sequence" = u64, Path)), request_body = Decided,
     responses((status = 200, body = StoredMessage), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]

@@ -1,4 +1,4 @@
-//! Giving dead letters to their reaction again, after a look at each.
+//! Redrives of dead letters, after a check of each.
 
 use std::collections::BTreeMap;
 
@@ -28,20 +28,20 @@ use super::{
 };
 use crate::{Monitor, access::Person, redrives::Redrive};
 
-/// Letters of a plan that are told one by one.
+/// How many letters of a plan are listed one by one.
 const TOLD_MAX: usize = 200;
-/// Letters in a second, unless somebody says otherwise.
+/// The default rate, in letters per second.
 const PER_SECOND: u32 = 50;
-/// The most letters in a second that somebody may ask for.
+/// The highest rate that can be requested.
 const PER_SECOND_MAX: u32 = 1000;
 
-/// Which dead letters to look at.
+/// Which dead letters to check.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Look {
     /// Which dead letters.
     selection: Selection,
-    /// Redrive those too that have concerns, except where that can't work.
+    /// Redrive letters with concerns, too, except where that can't work.
     #[serde(default)]
     insist: bool,
 }
@@ -49,17 +49,17 @@ pub(super) struct Look {
 /// What a redrive would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Looked {
-    /// Letters that are selected.
+    /// How many letters are selected.
     total: usize,
     /// Those that would be redriven.
     go: Vec<u64>,
-    /// What speaks against it, and for how many letters.
+    /// The concerns, and how many letters have each.
     concerns: BTreeMap<String, usize>,
     /// The first of them, one by one.
     letters: Vec<Preflight>,
 }
 
-/// Looks at dead letters as a redrive would, and changes nothing.
+/// Checks dead letters for a redrive, and changes nothing.
 #[utoipa::path(post, path = "/api/redrives/preflight", request_body = Look,
     responses((status = 200, body = Looked), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
@@ -86,15 +86,15 @@ pub(super) struct Start {
     reason: String,
     /// Most letters in a second, 1 to 1000. Default 50.
     per_second: Option<u32>,
-    /// Do everything but redrive.
+    /// Do everything but publish.
     #[serde(default)]
     dry_run: bool,
-    /// Redrive those too that have concerns, except where that can't work.
+    /// Redrive letters with concerns, too, except where that can't work.
     #[serde(default)]
     insist: bool,
 }
 
-/// Begins to redrive.
+/// Starts a redrive.
 #[utoipa::path(post, path = "/api/redrives", request_body = Start,
     responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
@@ -114,7 +114,7 @@ pub(super) async fn start(
     accepted(&monitor, plan, options, because).await
 }
 
-/// Tries the undos of a saga once more that were given up on, which is why the saga needs review: redrives their dead letters.
+/// Runs the undos of a saga again that gave up, because of which the saga needs review: redrives their dead letters.
 #[utoipa::path(post, path = "/api/sagas/{saga}/retry-undo", params(("saga" = String, Path)), request_body = Decided,
     responses((status = 202, body = Redrive), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
@@ -150,13 +150,13 @@ async fn accepted(
     Ok((StatusCode::ACCEPTED, Json(redrive)))
 }
 
-/// Lists the redrives under way and the last ones, the newest first.
+/// Lists the running redrives and the last ones, the newest first.
 #[utoipa::path(get, path = "/api/redrives", responses((status = 200, body = Vec<Redrive>)))]
 pub(super) async fn list(State(monitor): State<Monitor>) -> Json<Vec<Redrive>> {
     Json(monitor.redrives.all().await)
 }
 
-/// Tells how far a redrive is.
+/// Shows how far a redrive has come.
 #[utoipa::path(get, path = "/api/redrives/{id}", params(("id" = u64, Path)),
     responses((status = 200, body = Redrive), (status = 400, body = Problem, content_type = PROBLEM_JSON),
         (status = 404, body = Problem, content_type = PROBLEM_JSON)))]

@@ -1,4 +1,4 @@
-//! Sagas: many on a line each, and one with everything.
+//! Sagas: lists of summaries, and single sagas in full.
 
 use axum::{
     Json,
@@ -24,7 +24,7 @@ use crate::{Monitor, access::Person, export};
 /// Sagas on one page.
 const PAGE_MAX: usize = 500;
 
-/// Lists sagas, the newest first. Every condition that is given must hold.
+/// Lists sagas, the newest first. All given conditions must hold.
 #[utoipa::path(get, path = "/api/sagas", params(Filter),
     responses((status = 200, body = Page), (status = 400, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn list(
@@ -36,7 +36,7 @@ pub(super) async fn list(
     Ok(Json(monitor.observer.view().await.sagas(&filter)))
 }
 
-/// Lists the sagas that wait for longer than a step may take or need a decision, the one that waits longest first.
+/// Lists the sagas that have waited for longer than `stuck_after` or need a decision, the longest wait first.
 #[utoipa::path(get, path = "/api/stuck", responses((status = 200, body = Vec<SagaSummary>)))]
 pub(super) async fn stuck(State(monitor): State<Monitor>) -> Json<Vec<SagaSummary>> {
     let mut stuck = monitor.observer.view().await.stuck();
@@ -47,13 +47,13 @@ pub(super) async fn stuck(State(monitor): State<Monitor>) -> Json<Vec<SagaSummar
 /// One saga, with everything that is known about it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Saga {
-    /// What the streams tell.
+    /// The report.
     report: SagaReport,
     /// Its trace, by its first event.
     trace: Option<String>,
     /// Where that trace is shown.
     trace_url: Option<String>,
-    /// Other sagas that were meant too: a key can have several.
+    /// Other sagas with the same key.
     #[schema(value_type = Vec<String>)]
     also: Vec<SagaId>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Saga {
     responses((status = 200, body = Saga), (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn show(State(monitor): State<Monitor>, Path(wanted): Path<String>) -> Result<Json<Saga>, Problem> {
     let (report, also) = found(&*monitor.observer.view().await, &wanted)?;
-    // A message that can't be read costs the link to the trace, not the page.
+    // If the message can't be read, only the link to the trace is missing.
     let trace = match report.timeline.first() {
         Some(first) => event_at(&monitor.bus, first.sequence).await.ok().flatten().and_then(|first| first.trace()),
         None => None,
@@ -73,11 +73,11 @@ pub(super) async fn show(State(monitor): State<Monitor>, Path(wanted): Path<Stri
     Ok(Json(Saga { report, trace, trace_url, also }))
 }
 
-/// Whose test it becomes.
+/// Selects the service of a test case.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct For {
-    /// The service that is tested: it is given what it reacted to, and must say what it said.
+    /// The service that is tested: it gets the recorded events, and must emit what it emitted.
     service: String,
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn test_case(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
 }
 
-/// Why somebody decides so.
+/// The reason of a decision.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
@@ -113,7 +113,7 @@ pub(super) struct Decided {
     pub(super) reason: String,
 }
 
-/// Says that nothing more has to happen in a saga. The decision is kept as an event.
+/// Records that nothing more has to happen in a saga. The decision is kept as an event.
 #[utoipa::path(post, path = "/api/sagas/{saga}/resolve", params(("saga" = String, Path)), request_body = Decided,
     responses((status = 200, body = Decision), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
@@ -130,7 +130,7 @@ pub(super) async fn resolve(
     Ok(Json(decision.map_err(|error| failed(&error))?))
 }
 
-/// The saga that somebody means, and the others that the same word could mean.
+/// The saga with an id or key, and the other sagas with it.
 pub(super) fn found(view: &View, wanted: &str) -> Result<(SagaReport, Vec<SagaId>), Problem> {
     let by_id = wanted.parse::<SagaId>().ok().and_then(|saga| view.saga(saga));
     if let Some(report) = by_id {

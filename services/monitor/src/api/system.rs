@@ -1,4 +1,4 @@
-//! The system at a glance, now and live.
+//! The system as a whole, now and live.
 
 use std::convert::Infallible;
 
@@ -14,23 +14,23 @@ use pavane_observe::report::Overview;
 
 use crate::{Monitor, access::Visitor};
 
-/// What a browser sends when it comes back.
+/// The header of a browser that reconnects.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Tells how many sagas there are in each state and at each step, how fast they come, and what made them fail.
+/// Shows how many sagas there are in each state and at each step, how fast they come, and which events made them fail.
 #[utoipa::path(get, path = "/api/overview", responses((status = 200, body = Overview)))]
 pub(super) async fn overview(State(monitor): State<Monitor>) -> Json<Overview> {
     Json(monitor.observer.view().await.overview())
 }
 
-/// Tells what whoever asks may do here.
+/// What the sender of the request may do here.
 #[utoipa::path(get, path = "/api/access", responses((status = 200, body = Visitor)))]
 pub(super) async fn access(visitor: Visitor) -> Json<Visitor> {
     Json(visitor)
 }
 
-/// Tells what changes, as it does: server-sent events called `beat`, each a `Beat`. A browser that comes back says which one
-/// it saw last, and is told whether it missed any.
+/// Streams changes: server-sent events called `beat`, each a `Beat`. A browser that reconnects sends the id of the last one that
+/// it saw, and the next beat says whether it missed any.
 #[utoipa::path(get, path = "/api/live",
     params(("last-event-id" = Option<String>, Header, description = "The last event that was seen")),
     responses((status = 200, body = String, content_type = "text/event-stream"),

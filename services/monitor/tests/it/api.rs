@@ -116,9 +116,9 @@ async fn the_metrics_have_the_names_that_alerts_and_dashboards_use() {
     for line in [
         r#"pavane_sagas{state="completed"} 1"#,
         r#"pavane_sagas{state="needs-review"} 0"#,
-        r#"pavane_sagas_ended_total{outcome="completed"} 1"#,
-        r#"pavane_saga_seconds_bucket{outcome="completed",le="+Inf"} 1"#,
-        r#"pavane_saga_seconds_count{outcome="compensated"} 0"#,
+        r#"pavane_sagas_ended_total{state="completed"} 1"#,
+        r#"pavane_saga_seconds_bucket{state="completed",le="+Inf"} 1"#,
+        r#"pavane_saga_seconds_count{state="compensated"} 0"#,
         "# TYPE pavane_sagas_stuck gauge",
         r#"pavane_consumer_pending{service="inventory",reaction="reserve-stock"} 0"#,
         r#"pavane_dead_letters{service="shipping",reaction="create-shipment"} 0"#,

@@ -47,7 +47,7 @@ impl Key {
         let text = text.ok_or_else(|| {
             Problem::bad_request(HEADER, format!("is not a text of 1 to {CHARS_MAX} printable ASCII characters"))
         })?;
-        // Written anew, so that white space and the order of the fields don't matter.
+        // Serialised again, so that white space and the order of the fields don't matter.
         let fingerprint = format!("{:x}", Sha256::digest(body.to_string()));
         Ok(Some(Self { text: text.to_owned(), fingerprint }))
     }

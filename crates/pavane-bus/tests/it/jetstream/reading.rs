@@ -1,4 +1,4 @@
-//! Who may look at a stream reads it message by message, and needs to be permitted nothing else.
+//! A user that may read a stream's messages reads it one by one, and needs no other permission.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What redriving and discarding have in common: a bar that shows how far it is, and Ctrl-C that stops it in good order.
+//! What redriving and discarding share: a progress bar, and Ctrl-C that stops between two letters.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pavane_observe::redrive::Progress;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output::Output;
 
-/// Does something letter by letter, while a bar shows how far it is; cancels the token at the first Ctrl-C.
+/// Works letter by letter and draws a progress bar; cancels the token at the first Ctrl-C.
 pub(super) async fn attended<T>(
     what: &'static str,
     output: Output,
@@ -18,7 +18,7 @@ pub(super) async fn attended<T>(
     let interrupted = tokio::spawn({
         let cancel = cancel.clone();
         async move {
-            // Without a signal handler, Ctrl-C ends the process: between two letters as well.
+            // Without a signal handler, Ctrl-C ends the process, also between two letters.
             if tokio::signal::ctrl_c().await.is_ok() {
                 cancel.cancel();
             }
@@ -28,12 +28,12 @@ pub(super) async fn attended<T>(
     let done = doing(&progress, &cancel).await;
     drop(progress);
     interrupted.abort();
-    // The bar ends with the channel; whether it was drawn to its end changes nothing of what was done.
+    // The bar ends with the channel. A failure to draw it changes nothing of what was done.
     drop(bar.await);
     done
 }
 
-/// Draws the progress until nobody reports any more.
+/// Draws the progress until the channel closes.
 async fn show(what: &'static str, is_terminal: bool, mut progress: watch::Receiver<Progress>) {
     let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);

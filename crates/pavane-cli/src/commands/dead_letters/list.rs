@@ -19,17 +19,17 @@ use crate::{
     words,
 };
 
-/// How many letters of a group are shown, unless somebody wants all.
+/// How many letters of a group are shown without `--every`.
 const SHOWN: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// Those too that somebody has decided about.
+    /// Include letters with a decision.
     #[arg(long)]
     decided: bool,
-    /// Every letter of a group, not only the first five.
+    /// Show every letter of a group, not only the first five.
     #[arg(long)]
     every: bool,
 }

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     decider: Decider,
     #[command(flatten)]
     doing: Doing,
-    /// Those too that something speaks against, except where that can't work.
+    /// Redrive letters with concerns, too, except where that can't work.
     #[arg(long)]
     insist: bool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Answer {
     dry_run: bool,
-    /// What was looked at before.
+    /// The letters, as they were checked before.
     letters: Vec<Preflight>,
     progress: Progress,
 }
@@ -53,7 +53,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     carry_out(deployment, (plan, options), &because, output).await
 }
 
-/// Does what a plan says, and tells how far it got.
+/// Carries a plan out, and reports how far it got.
 pub(super) async fn carry_out(
     deployment: &Deployment,
     (plan, options): (Plan, Options),

@@ -1,4 +1,4 @@
-//! `pavane retry-undo`: what must be undone is given to its undo once more.
+//! `pavane retry-undo`: runs the undos of a saga again that gave up.
 
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     what: String,
     #[command(flatten)]
     decider: Decider,
-    /// Say what would be done, and do nothing.
+    /// Show what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -26,8 +26,7 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, output: 
     let Arguments { what, decider, dry_run } = arguments;
     let (because, view) = (decider.because()?, deployment.view().await?);
     let saga = deployment::only_saga(&view, what)?;
-    let undos =
-        view.failed_undos(saga).context("no undo of this saga was given up on; `pavane trace` tells how it stands")?;
+    let undos = view.failed_undos(saga).context("no undo of this saga gave up; see `pavane trace`")?;
     let mut plan = view.plan(&undos);
     plan.look_at_bodies(&deployment.bus).await?;
     let mut options = Options::default();

@@ -33,13 +33,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Personal data")]
 struct Revealing {
-    /// Show personal data and what nobody declared, too. Who looked and why is kept in the stream AUDIT.
+    /// Show personal and undeclared values, too. Who looked and why is recorded in the stream AUDIT.
     #[arg(long, requires = "reason")]
     reveal: bool,
-    /// Why. It is kept.
+    /// Why. It is recorded.
     #[arg(long, requires = "reveal")]
     reason: Option<String>,
-    /// Who looks. It is kept.
+    /// Who looks. It is recorded.
     #[arg(long, value_name = "NAME", env = "USER")]
     by: Option<String>,
 }
@@ -134,7 +134,7 @@ fn stored(f: &mut fmt::Formatter<'_>, message: &StoredMessage) -> fmt::Result {
     writeln!(f, "\n{}\n{headers}", Styled(STRONG, "headers"))?;
     let body = match (&message.body, &message.text, &message.hidden) {
         (Some(body), ..) => format!("{body:#}"),
-        (None, _, Some(why)) => format!("not shown, as it can't be told what of it is personal: {why}"),
+        (None, _, Some(why)) => format!("not shown, because its personal fields are not known: {why}"),
         (None, text, None) => text.clone().unwrap_or_default(),
     };
     writeln!(f, "{}", Styled(STRONG, "body"))?;

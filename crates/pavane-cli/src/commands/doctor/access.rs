@@ -1,4 +1,4 @@
-//! Whether we may see and do what is needed.
+//! Whether this user may see and do what is needed.
 
 use super::{
     Evidence,
@@ -20,7 +20,7 @@ pub(super) fn check(evidence: &Evidence) -> Check {
     findings.extend(evidence.silent.iter().map(|silent| {
         Finding::risk(
             silent.clone(),
-            "what it would have told is not checked",
+            "what it would have shown is not checked",
             "check the address, and that it can be reached from here",
         )
     }));

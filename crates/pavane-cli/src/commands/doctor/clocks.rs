@@ -1,4 +1,4 @@
-//! Clocks: nothing is ordered by them, but people read the times, and timers go off by them.
+//! Clocks: nothing is ordered by them, but people read the times, and timers fire by them.
 
 use super::{
     Evidence,
@@ -8,7 +8,7 @@ use crate::words;
 
 /// Clocks that are kept by NTP differ by far less.
 const SKEW_MAX_MS: i64 = 2_000;
-/// The shortest of so many delays is no longer the relay's.
+/// How many delays are needed: the shortest of them is then no longer the relay's.
 const ENOUGH: usize = 5;
 
 pub(super) fn check(evidence: &Evidence) -> Check {

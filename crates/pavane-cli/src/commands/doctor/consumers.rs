@@ -1,4 +1,4 @@
-//! The consumers: each declared reaction has one, it is as it must be, somebody attends it; and there are no others.
+//! The consumers: each declared reaction has one, it is configured as it must be, a client attends it; and there are no others.
 
 use pavane_bus::jetstream::{ConsumerReport, StreamReport};
 use pavane_choreography::{Declaration, ReactionSettings};
@@ -53,7 +53,7 @@ fn missing(name: &str, durable: &str) -> Finding {
 fn stranger(evidence: &Evidence, consumer: &ConsumerReport) -> Finding {
     let ConsumerReport { name, filters, pending, .. } = consumer;
     let remove = format!("when that is so, and nobody needs it: nats consumer rm EVENTS {name}");
-    // What only its own service is redriven tells whose it is; everybody may listen to an event.
+    // A consumer's redrive filter says whose it is; any reaction may run on an event.
     let events = |filters: &[String]| -> Vec<String> {
         filters.iter().filter(|filter| filter.starts_with("events.")).cloned().collect()
     };
@@ -62,8 +62,8 @@ fn stranger(evidence: &Evidence, consumer: &ConsumerReport) -> Finding {
     });
     let Some(owner) = owner else {
         return Finding::risk(
-            format!("the durable consumer {name} belongs to no service that has said what it is"),
-            "if nobody attends it, it only costs; if somebody does, nobody knows what for",
+            format!("the durable consumer {name} belongs to no service with a declaration"),
+            "unattended, it is a cost without a use; attended, its use is not known",
             remove,
         );
     };
@@ -91,7 +91,7 @@ fn stranger(evidence: &Evidence, consumer: &ConsumerReport) -> Finding {
     }
 }
 
-/// What the framework relies on.
+/// The settings that the framework relies on.
 fn as_it_must_be(name: &str, consumer: &ConsumerReport, settings: &ReactionSettings) -> Vec<Finding> {
     let durable = &consumer.name;
     let mut findings = Vec::new();
@@ -141,7 +141,7 @@ fn as_it_must_be(name: &str, consumer: &ConsumerReport, settings: &ReactionSetti
     findings
 }
 
-/// What expired before it was read. A consumer that somebody attends was moved past it: its service says what that was.
+/// Events that expired unread. An attended consumer was moved past them: its service reports them.
 fn expired(name: &str, consumer: &ConsumerReport, events: &StreamReport) -> Option<Finding> {
     if is_attended(consumer) {
         return None;
@@ -161,7 +161,7 @@ fn expired(name: &str, consumer: &ConsumerReport, events: &StreamReport) -> Opti
     })
 }
 
-/// Declared consumers that nobody takes events from, by service: one that is down misses all of its own.
+/// Declared consumers that no client attends, by service: a service that is down attends none of its own.
 fn unattended(evidence: &Evidence) -> Vec<Finding> {
     let of = |declaration: &Declaration| {
         let reactions = declaration.settings.reactions.values();
@@ -174,7 +174,7 @@ fn unattended(evidence: &Evidence) -> Vec<Finding> {
         (!idle.is_empty()).then(|| {
             Finding::fault(
                 format!("nobody takes events for {who} ({pending} pending)"),
-                "its sagas wait, and are stuck once that takes longer than allowed",
+                "its sagas wait, and count as stuck after the reaction's stuck_after",
                 format!("start {service}; if it runs, see in its log why it does not consume"),
             )
         })

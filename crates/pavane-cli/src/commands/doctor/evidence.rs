@@ -1,4 +1,4 @@
-//! What is asked of the deployment, before anything is judged. What may not be asked is evidence too.
+//! What the deployment is asked before anything is judged. A forbidden question is evidence, too.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use super::{
     tail::Tail,
 };
 
-/// Between two looks at consumers that nobody seems to attend: a client asks again for more at once.
+/// Pause between two looks at consumers that seem unattended: a client requests more at once.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// For how many ack waits somebody may be busy without settling anything.
+/// How many ack waits a client may be busy without settling anything.
 const BUSY_ACK_WAITS: i64 = 3;
-/// No stream has a message of this number; deleting it tells whether one may.
+/// No stream has a message of this number; deleting it shows whether this user may delete.
 const NO_SEQUENCE: u64 = u64::MAX;
 
 /// Everything that is judged.
@@ -32,25 +32,25 @@ pub(super) struct Evidence {
     pub(super) dead_letters: Option<StreamReport>,
     pub(super) audit: Option<StreamReport>,
     pub(super) declarations: Vec<Declaration>,
-    /// The durable ones; `None` when we may not see them.
+    /// The durable ones; `None` when this user may not see them.
     pub(super) consumers: Option<Vec<ConsumerReport>>,
     pub(super) tail: Tail,
     /// The server's clock and ours, at about the same moment.
     pub(super) clocks: Option<(Timestamp, Timestamp)>,
     /// What this user may not do.
     pub(super) denied: Vec<String>,
-    /// Whether this user may decide about dead letters, as far as that can be seen without doing so.
+    /// Whether this user may decide about dead letters, as far as that can be seen without a decision.
     pub(super) may_decide: bool,
-    /// How often the server syncs; `None` when nobody told.
+    /// How often the server syncs; `None` when its monitoring wasn't asked.
     pub(super) sync: Option<Sync>,
-    /// How long handlers take; `None` when nobody told.
+    /// How long handlers take; `None` when no Prometheus was asked.
     pub(super) handlers: Option<HandlerTimes>,
-    /// Why somebody who was to tell did not.
+    /// Why the monitoring or the Prometheus did not answer.
     pub(super) silent: Vec<String>,
 }
 
 impl Evidence {
-    /// Asks everything.
+    /// Asks all questions.
     pub(super) async fn gather(bus: &JetStream, arguments: &Arguments) -> anyhow::Result<Self> {
         let mut denied = Vec::new();
         let before = SystemClock.now();
@@ -90,7 +90,7 @@ impl Evidence {
         })
     }
 
-    /// The declared reactions: whose, which, and its consumer's name.
+    /// The declared reactions: the service's declaration, the reaction's name, and its consumer's name.
     pub(super) fn reactions(&self) -> impl Iterator<Item = (&Declaration, &str, &str)> {
         self.declarations.iter().flat_map(|declaration| {
             let reactions = declaration.settings.reactions.iter();
@@ -104,7 +104,7 @@ impl Evidence {
     }
 }
 
-/// What is forbidden is noted, and the rest goes on; anything else ends it.
+/// A forbidden question is noted, and the others follow; any other error ends it.
 fn allowed<T>(asked: Result<T, Error>, denied: &mut Vec<String>) -> anyhow::Result<Option<T>> {
     match asked {
         Ok(answer) => Ok(Some(answer)),
@@ -123,7 +123,7 @@ async fn answered<T>(
 ) -> Option<T> {
     let url = url.filter(|url| !url.is_empty())?;
     let answer = ask(url).await;
-    answer.map_err(|error| silent.push(format!("{url} does not tell: {error:#}"))).ok()
+    answer.map_err(|error| silent.push(format!("{url} does not answer: {error:#}"))).ok()
 }
 
 async fn declarations(bus: &JetStream) -> Result<Vec<Declaration>, Error> {
@@ -132,7 +132,7 @@ async fn declarations(bus: &JetStream) -> Result<Vec<Declaration>, Error> {
     Ok(view.declarations().cloned().collect())
 }
 
-/// The durable consumers. One that nobody attends is looked at twice.
+/// The durable consumers. One that seems unattended is read twice.
 async fn consumers(bus: &JetStream) -> Result<Vec<ConsumerReport>, Error> {
     let mut first = bus.consumer_reports(EVENTS).await?;
     if first.iter().any(|consumer| !is_attended(consumer)) {
@@ -149,7 +149,7 @@ async fn consumers(bus: &JetStream) -> Result<Vec<ConsumerReport>, Error> {
     Ok(first)
 }
 
-/// Somebody asks for events, or is busy with some: who left with events in hand is not.
+/// Whether a client requests events, or is busy with some. One that left with unsettled events doesn't count.
 pub(super) fn is_attended(consumer: &ConsumerReport) -> bool {
     let moved = consumer.delivered.active.max(consumer.settled.active);
     let still = consumer.at.zip(moved).map_or(0, |(at, moved)| crate::words::between(moved, at));

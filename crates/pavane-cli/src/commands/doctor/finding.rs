@@ -1,4 +1,4 @@
-//! What was found, and how it is told.
+//! Findings, and how they are printed.
 
 use std::fmt;
 
@@ -21,29 +21,29 @@ pub(super) enum Severity {
     Fault,
 }
 
-/// Something found.
+/// A finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// What is so.
+    /// What is wrong.
     pub(super) what: String,
     /// What could happen because of it.
     pub(super) could_happen: String,
-    /// How to mend it.
+    /// How to correct it.
     pub(super) fix: String,
 }
 
-/// One thing that was looked at.
+/// A check and its findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub(super) about: &'static str,
     /// What was seen, in a few words.
     pub(super) seen: String,
     pub(super) findings: Vec<Finding>,
 }
 
-/// Everything that was looked at.
+/// All checks.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) checks: Vec<Check>,
@@ -68,7 +68,7 @@ impl Finding {
 }
 
 impl Report {
-    /// The worst that was found.
+    /// The worst finding's severity.
     pub(super) fn worst(&self) -> Option<Severity> {
         self.checks.iter().flat_map(|check| &check.findings).map(|finding| finding.severity).max()
     }

@@ -57,7 +57,7 @@ fn known(evidence: &Evidence, declaration: &Declaration, reaction: &str) -> Opti
     (answers >= ENOUGH).then(|| P99::Answer(Duration::from_millis(p99)))
 }
 
-/// A handler that is slower than the ack wait lives by its heartbeats alone.
+/// A handler that is slower than the ack wait depends on its heartbeats.
 fn slow(name: &str, settings: &ReactionSettings, p99: Duration) -> Option<Finding> {
     (p99 >= settings.ack_wait).then(|| {
         Finding::risk(
@@ -76,18 +76,18 @@ fn late(name: &str, settings: &ReactionSettings, p99: Duration) -> Option<Findin
     (p99 >= settings.stuck_after).then(|| {
         Finding::risk(
             format!(
-                "99 of 100 answers of {name} came within {}, waiting in line included, and it is allowed {}",
+                "99 of 100 answers of {name} came within {}, waiting in line included, and its stuck_after is {}",
                 words::duration(p99),
                 words::duration(settings.stuck_after)
             ),
             "its sagas are reported stuck though they only wait in line; past the ack wait, a slow handler is given its \
              event twice",
-            "run more instances of the service, make the handler faster, or allow it more time",
+            "run more instances of the service, make the handler faster, or raise its stuck_after",
         )
     })
 }
 
-/// What is in a client's hands must be handled within the ack wait; ours take only what they have room for.
+/// Whatever a client holds must be handled within the ack wait; our consumers take only what they have room for.
 fn prefetch(evidence: &Evidence, name: &str, settings: &ReactionSettings, p99: Option<P99>) -> Option<Finding> {
     let consumer = evidence.consumer(&settings.durable)?;
     let Some(max) = consumer.max_ack_pending else {

@@ -1,4 +1,4 @@
-//! What NATS itself doesn't tell its clients: the server's monitoring and a Prometheus do, where there are any.
+//! What NATS doesn't report to its clients: the server's monitoring and a Prometheus do, where there are any.
 
 use std::{collections::BTreeMap, time::Duration};
 

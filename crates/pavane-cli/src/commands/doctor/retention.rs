@@ -1,4 +1,4 @@
-//! Who remembers for how long: the streams, the inboxes, the relays, and the window of duplicates.
+//! Retention: of the streams, the inboxes, the relays, and the duplicate window.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) fn check(evidence: &Evidence) -> Check {
     Check { about: "retention", seen: seen.join(", "), findings }
 }
 
-/// An inbox has to remember an event for longer than anybody can deliver it again.
+/// An inbox has to remember an event for longer than it can be delivered again.
 fn inbox(declaration: &Declaration, events: Duration, dead: Duration) -> Option<Finding> {
     let (service, remembers) = (&declaration.manifest.service, declaration.settings.inbox_retention);
     if remembers.is_zero() {
@@ -61,7 +61,7 @@ fn inbox(declaration: &Declaration, events: Duration, dead: Duration) -> Option<
     })
 }
 
-/// A stream that forgets sooner than a service wants.
+/// A stream that keeps messages for less time than a service wants.
 fn shorter(declaration: &Declaration, stream: &StreamReport, wanted: Duration) -> Option<Finding> {
     let (name, service) = (&stream.name, &declaration.manifest.service);
     (!stream.max_age.is_zero() && stream.max_age < wanted).then(|| {

@@ -1,4 +1,4 @@
-//! The server: its version, how it keeps what it acknowledged, and its room.
+//! The server: its version, its durability, and its room.
 
 use super::{
     Evidence,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::words;
 
-/// Above this share of its room, a store is as good as full.
+/// Above this share of its limit, a store counts as full.
 const FULL_PERCENT: u64 = 80;
 
 pub(super) fn check(evidence: &Evidence) -> Check {

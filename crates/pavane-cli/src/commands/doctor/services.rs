@@ -1,4 +1,4 @@
-//! The services: who says what it is, and who doesn't.
+//! The services: which have a declaration, and which don't.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) fn check(evidence: &Evidence) -> Check {
     }
     if names.is_empty() {
         findings.push(Finding::fault(
-            format!("no service has said what it is: the bucket {DECLARATIONS} is empty"),
+            format!("no service has a declaration: the bucket {DECLARATIONS} is empty"),
             "nobody can tell what a saga waits for, and half of this report can't be made",
             "start the services; they need to publish to $KV.PAVANE_MANIFESTS.<service>, and the first to create the stream",
         ));
@@ -26,8 +26,8 @@ pub(super) fn check(evidence: &Evidence) -> Check {
         let strangers = evidence.tail.delays.keys().filter(|source| !names.contains(source.as_str()));
         findings.extend(strangers.map(|stranger| {
             Finding::risk(
-                format!("{stranger} emits events, and has not said what it is"),
-                "what follows from its events is not checked, and nobody can tell what it is awaited for",
+                format!("{stranger} emits events, and has no declaration"),
+                "what follows from its events is not checked, and waits for it are not known",
                 format!(
                     "start {stranger} with a version that declares itself, or put its declaration into {DECLARATIONS}"
                 ),

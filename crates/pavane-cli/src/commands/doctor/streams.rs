@@ -1,4 +1,4 @@
-//! The streams: whether they keep everything until everybody has read it.
+//! The streams: whether they keep everything until every reaction has read it.
 
 use pavane_bus::{
     jetstream::StreamReport,

@@ -1,4 +1,4 @@
-//! What the latest events tell: whose clocks are off, and how long answers take.
+//! What the latest events show: wrong clocks, and how long answers take.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,14 +16,14 @@ const MESSAGES: u64 = 20_000;
 /// Messages in one batch.
 const BATCH_MAX: usize = 4096;
 
-/// The latest events, as far as they tell something.
+/// The latest events.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     pub(super) events: usize,
-    /// For each service, the shortest time from an event's own time to its storing, in milliseconds: negative when the
-    /// service's clock is ahead of the server's. And of how many events.
+    /// For each service, the shortest time from an event's own time to its storing, in milliseconds (negative when the service's
+    /// clock is ahead of the server's), and the number of events.
     pub(super) delays: BTreeMap<String, (i64, usize)>,
-    /// How long each answer took: who answered, what, to what, and milliseconds from storing to storing.
+    /// Each answer: the service, its event, the event before, and the milliseconds from storing to storing.
     answers: Vec<(String, EventRef, EventRef, u64)>,
 }
 
@@ -40,10 +40,10 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Takes in one message; `causes` are the events before it.
+    /// Adds one message; `causes` are the events before it.
     pub(super) fn add(&mut self, update: &Update, causes: &mut HashMap<EventId, (EventRef, Timestamp)>) {
         let Update::Event(event) = update else { return };
-        // What was redriven or stored twice was emitted long before.
+        // A redriven event, or one that was stored twice, was emitted long before.
         if event.redriven_to.is_some() || causes.contains_key(&event.meta.id) {
             return;
         }
@@ -61,8 +61,8 @@ impl Tail {
         causes.insert(meta.id, (meta.event.clone(), stored_at));
     }
 
-    /// How long a reaction's answers took, the 99th of 100, and of how many: waiting in line included, so the handler
-    /// itself took less.
+    /// The 99th percentile of a reaction's answer times, and their number. Waiting in line is included, so the handler itself
+    /// took less.
     pub(super) fn p99(&self, declaration: &Declaration, reaction: &str) -> Option<(u64, usize)> {
         let service = &declaration.manifest.service;
         let reaction = declaration.manifest.reactions.iter().find(|declared| declared.name == reaction)?;

@@ -1,4 +1,4 @@
-//! What can't be had from a server in a test: slow handlers, wrong clocks, forbidden subjects.
+//! What no server provides in a test: slow handlers, wrong clocks, forbidden subjects.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -90,7 +90,7 @@ fn answers_that_come_too_late_are_found() {
     let check = handling::check(&evidence(tail(50, 40_000, 0)));
     assert_eq!(
         whats(&check),
-        ["99 of 100 answers of bank/pay came within 40 s, waiting in line included, and it is allowed 30 s"]
+        ["99 of 100 answers of bank/pay came within 40 s, waiting in line included, and its stuck_after is 30 s"]
     );
     assert_eq!(check.seen, "slowest bank/pay: 99 of 100 within 40 s");
 }
@@ -165,7 +165,7 @@ fn what_may_not_be_seen_is_said() {
         Evidence { denied: vec!["Permissions Violation".to_owned()], may_decide: true, ..Evidence::default() };
     let check = access::check(&evidence);
     assert_eq!(whats(&check), ["this user may not look at everything: Permissions Violation"]);
-    // What isn't seen is not missing.
+    // What may not be seen is not missing.
     for blind in [consumers::check(&evidence), services::check(&evidence), streams::check(&evidence)] {
         assert_eq!(whats(&blind), [""; 0], "{}", blind.about);
     }

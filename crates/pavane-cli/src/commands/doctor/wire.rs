@@ -1,4 +1,4 @@
-//! Findings tell an operator what to type, so they have the names that things have at the server.
+//! Findings have the names at the server, because an operator types them.
 
 use pavane_bus::{
     JetStream,
@@ -10,7 +10,7 @@ use super::finding::Check;
 const STREAMS: [&str; 4] = [EVENTS, DEAD_LETTERS, AUDIT, DECLARATIONS];
 const SUBJECTS: [&str; 4] = ["events.", "redrive.", "dead.", "audit."];
 
-/// Puts the namespace before names and subjects in all that is told.
+/// Adds the namespace to names and subjects in all findings.
 pub(super) fn rename(checks: &mut [Check], bus: &JetStream) {
     if bus.name_of(EVENTS) == EVENTS {
         return;

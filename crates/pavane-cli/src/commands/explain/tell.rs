@@ -34,9 +34,9 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
         Styled(STRONG, "who reacts, and what comes next"),
         or_nobody(reactions(&explained.reactions))
     )?;
-    writeln!(f, "\n{}", Styled(STRONG, "who takes it back"))?;
+    writeln!(f, "\n{}", Styled(STRONG, "what undoes it"))?;
     if explained.undone_by.is_empty() {
-        writeln!(f, "  nobody: it says nothing that would have to be undone")?;
+        writeln!(f, "  nothing: it needs no undo")?;
     }
     for undo in &explained.undone_by {
         undone(f, undo)?;

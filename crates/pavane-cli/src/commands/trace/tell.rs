@@ -32,7 +32,7 @@ impl fmt::Display for Answer {
 
 fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
     let summary = &saga.summary;
-    let name = summary.name.as_deref().unwrap_or("a saga that nobody declares");
+    let name = summary.name.as_deref().unwrap_or("an undeclared saga");
     let (key, age) = (Styled(STRONG, &summary.key), words::millis(summary.age_ms));
     let ended = matches!(summary.state, State::Completed | State::Compensated | State::Resolved);
     let took = if ended { "after" } else { "for" };
@@ -42,7 +42,7 @@ fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
         write!(f, "{}", Styled(FAINT, format!(", to end within {}", words::millis(within))))?;
     }
     writeln!(f)?;
-    // What is about one of its events is told there.
+    // A wait for a reaction is shown at its event.
     for wait in saga.outstanding.iter().filter(|wait| wait.service.is_empty()) {
         writeln!(f, "{}", Styled(BAD, &wait.sentence))?;
     }
@@ -52,7 +52,7 @@ fn headline(f: &mut fmt::Formatter<'_>, saga: &SagaReport) -> fmt::Result {
     Ok(())
 }
 
-/// The tree of causes: what, by whom, when, how long it took; below each event, what is awaited on it and who gave up.
+/// The tree of causes: event, emitter, time, duration; below each event, what is awaited on it and which reaction gave up.
 fn timeline(saga: &SagaReport) -> Columns {
     let mut lines = Columns::default();
     for node in tree::of(&saga.timeline) {
@@ -113,11 +113,11 @@ fn steps(saga: &SagaReport) -> Columns {
     let mut steps = Columns::indented(2);
     for effect in &saga.effects {
         let fate = match effect.fate {
-            Fate::Armed => Styled(FAINT, format!("stands; {} would take it back", effect.undo)),
+            Fate::Armed => Styled(FAINT, format!("stands; {} would undo it", effect.undo)),
             Fate::Kept => Styled(GOOD, "stands for good".to_owned()),
-            Fate::Undoing => Styled(CAREFUL, format!("{} is about to take it back", effect.undo)),
+            Fate::Undoing => Styled(CAREFUL, format!("{} is about to undo it", effect.undo)),
             Fate::Undone => Styled(GOOD, format!("undone by {}", effect.undo)),
-            Fate::Presumed => Styled(GOOD, format!("{} has run, and need not say anything", effect.undo)),
+            Fate::Presumed => Styled(GOOD, format!("{} has been handled; it emits nothing", effect.undo)),
             Fate::Failed | _ => Styled(BAD, format!("{} failed: somebody has to decide", effect.undo)),
         };
         let external = if effect.external { "with an effect outside" } else { "" };

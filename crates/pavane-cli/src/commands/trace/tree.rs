@@ -15,7 +15,7 @@ pub(super) struct Node<'a> {
     pub(super) below: String,
 }
 
-/// Puts each event below its cause, in the stream's order; what has no known cause stands at the left.
+/// Puts each event below its cause, in the stream's order; an event without a known cause is at the left.
 pub(super) fn of(timeline: &[TimelineEvent]) -> Vec<Node<'_>> {
     let known: HashSet<EventId> = timeline.iter().map(|event| event.id).collect();
     let mut children: HashMap<Option<EventId>, Vec<&TimelineEvent>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! What is typed.
+//! The keyboard.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How soon the listener notices that nobody listens any more.
+/// How soon the thread notices that nothing receives its keys any more.
 const POLL: Duration = Duration::from_millis(100);
-/// Nobody types faster than this many keys ahead of the screen.
+/// How many keys are buffered.
 const TYPED_MAX: usize = 32;
 
 /// What a key means here.
@@ -17,11 +17,11 @@ pub(super) enum Key {
     Quit,
     Up,
     Down,
-    /// Draw again: the terminal has another size, say.
+    /// Draw again: for example, the terminal was resized.
     Other,
 }
 
-/// Listens on a thread of its own, because a terminal can only be waited for by blocking. It ends with the token.
+/// Reads keys on a thread of its own, because reading a terminal blocks. It ends with the token.
 pub(super) fn listen() -> (mpsc::Receiver<Key>, CancellationToken) {
     let (typed, keys) = mpsc::channel(TYPED_MAX);
     let stop = CancellationToken::new();

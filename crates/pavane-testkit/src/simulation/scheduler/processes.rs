@@ -59,7 +59,7 @@ impl Processes {
         self.0.iter().enumerate().filter(|(_, process)| process.seats.is_empty()).map(|(process, _)| process)
     }
 
-    /// Whoever may have something to do: weight, process and seat.
+    /// The workers that may have something to do: weight, process and seat.
     pub(super) fn ready(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.0.iter().enumerate().flat_map(|(process, Process { seats, .. })| {
             let ready = seats.iter().enumerate().filter(|(_, seat)| seat.ready && seat.worker.is_some());
@@ -67,18 +67,18 @@ impl Processes {
         })
     }
 
-    /// When somebody next has something to do, in microseconds since the Unix epoch.
+    /// When a worker next has something to do, in microseconds since the Unix epoch.
     pub(super) fn next_due(&self) -> Option<i64> {
         self.0.iter().flat_map(|process| &process.seats).filter_map(|seat| seat.due).min()
     }
 
-    /// Takes a worker from its seat, for a step.
+    /// Takes a worker from its seat, for a turn.
     pub(super) fn rise(&mut self, process: usize, seat: usize) -> Option<(String, Box<dyn Worker>)> {
         let seat = &mut self.0[process].seats[seat];
         Some((seat.name.clone(), seat.worker.take()?))
     }
 
-    /// Puts a worker back after a step, and wakes whoever may have something to do now.
+    /// Puts a worker back after its turn, and wakes the workers that may have something to do now.
     pub(super) fn sit_down(
         &mut self,
         process: usize,
@@ -117,12 +117,13 @@ impl Processes {
         self.0[process].seats.clear();
     }
 
-    /// Everybody looks again whether there is something to do.
+    /// Wakes every worker.
     pub(super) fn wake(&mut self) {
         self.0.iter_mut().flat_map(|process| &mut process.seats).for_each(|seat| seat.ready = true);
     }
 
-    /// As it got later: whoever waited for this time looks again, and the reactions if the bus has something for them.
+    /// Called when time has passed: wakes the workers that waited for this time, and the reactions if the bus has something for
+    /// them.
     pub(super) fn wake_due(&mut self, now: Timestamp, bus_due: Option<Timestamp>) {
         if bus_due.is_some_and(|due| due <= now) {
             self.wake_reactions();

@@ -99,7 +99,7 @@ function Reaction({ reaction, id, beats }) {
       : html`<${Empty}>No saga waits here.</${Empty}>`)}`;
 }
 
-/** The same as a table: for keyboards, screen readers, and whoever likes numbers. */
+/** The same as a table: for keyboards and screen readers. */
 function Table({ flow, chosen, onChoose }) {
   return html`<section class="panel"><h2>Reactions</h2><div class="scroll"><table class="list">
     <thead><tr><th>Reaction</th><th>Service</th><th>On</th><th class="number">Lag</th><th class="number">In flight</th><th class="number">Failing</th><th class="number">Dead letters</th><th class="number">Sagas wait</th><th class="number">Too long</th></tr></thead>

@@ -64,7 +64,7 @@ function Group({ group, decided, access, version, onDone }) {
     ${tab === "redrive" && html`<${Redrive} selection=${selection} access=${access} onStarted=${onDone} />`}
     ${tab === "discard" && html`<${Decide} access=${access} verb="Discard ${counted(group.count, "letter")}" danger=${true}
       onDecide=${(who) => post("/api/discards", { selection, ...who }).then(discarded).then(onDone)}>
-      Deletes them. Their sagas go on as if the reaction had run and said nothing. Who did it and why is kept.</${Decide}>`}
+      Deletes them. Their sagas go on as if the reaction had run and emitted nothing. Who did it and why is recorded.</${Decide}>`}
   </section>`;
 }
 

@@ -69,7 +69,7 @@ function Waits({ report }) {
     <ul>${report.outstanding.map(
       (wait) => html`<li key=${`${wait.service}/${wait.reaction}/${wait.on}/${wait.awaits}`} class=${wait.overdue ? "overdue" : ""}>
         <p>${wait.service && html`<${Service} name=${wait.service} /> `}<span class="sentence">${wait.sentence}</span>
-          ${wait.undo && html` <span class="chip undo">takes something back</span>`}
+          ${wait.undo && html` <span class="chip undo">undo</span>`}
           ${wait.dead_letter && html` <a class="chip" href=${`/dead-letters?sequence=${wait.dead_letter}`}>dead letter ${wait.dead_letter}</a>`}</p>
         <div class="progress" role="progressbar" aria-label="of the time until it is stuck" aria-valuemin="0" aria-valuemax=${wait.stuck_after_ms} aria-valuenow=${Math.min(wait.waited_ms, wait.stuck_after_ms)}>
           <span style=${{ width: `${Math.min(100, (100 * wait.waited_ms) / Math.max(1, wait.stuck_after_ms))}%` }}></span></div>

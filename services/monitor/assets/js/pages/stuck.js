@@ -12,7 +12,7 @@ export function Stuck({ access }) {
   const { data, error } = useApi("/api/stuck", `${beats}/${acted}`);
   return html`
     <h1>Stuck and needs review</h1>
-    <p class="lead">Sagas that wait for longer than a step may take, and those whose undo failed. A stuck saga goes on by itself when the service that it waits for is back.</p>
+    <p class="lead">Sagas that have waited for longer than <code>stuck_after</code>, and those whose undo failed. A stuck saga goes on by itself when the service that it waits for is back.</p>
     <${Failure} error=${error} />
     ${data && (data.length ? html`<${ByService} sagas=${data} access=${access} onDone=${() => setActed(acted + 1)} />` : html`<p class="fine big">Nothing is stuck.</p>`)}
   `;
