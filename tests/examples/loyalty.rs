@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use axum::Router;
 use contracts::order::OrderConfirmed;
 use pavane::any::{Service, Tx};
-use pavane::{Config, Envelope, Handled, on, ops, shutdown_signal};
+use pavane::{Config, Envelope, Handled, on, shutdown_signal};
 
 struct Loyalty;
 
@@ -22,8 +22,7 @@ async fn main() -> ExitCode {
         let service = Service::new("loyalty", Loyalty).migrations(sqlx::migrate!()).react("add-points", on(add_points));
         let app = service.connect(Config::from_env()?).await?;
         // Health, readiness and metrics; it has no routes of its own.
-        ops::run(app, ops::listen("127.0.0.1:4006").await?, Router::new(), shutdown_signal()).await?;
-        anyhow::Ok(())
+        web::run(app, web::listen("127.0.0.1:4006").await?, Router::new(), shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

@@ -80,7 +80,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
         Readiness::new(self.db.clone(), self.bus.clone(), self.tasks.clone(), self.unread.clone())
     }
 
-    /// Runs until `shutdown` completes; then stops taking events, lets running handlers end, acks, publishes what they
+    /// Runs until `shutdown` completes; then is no longer [ready](Readiness), stops taking events, lets running handlers end, acks, publishes what they
     /// emitted, and disconnects, in this order. Acks can't be sent over a closing connection, so it closes last.
     ///
     /// A task that panics (a reaction's consumer, the relay, maintenance) is started again; [`Readiness`] names it until it
@@ -129,6 +129,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
             failure = failed(&mut relay) => Err(failure),
         };
         info!(service, "shutting down");
+        tasks.stopping();
         for (mut tasks, end) in [(running, stop), (relay, drained)] {
             end.cancel();
             while let Some(joined) = tasks.join_next().await {

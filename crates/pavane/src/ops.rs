@@ -1,23 +1,23 @@
-//! What every service shows to those who operate it: logs, traces, health, readiness, metrics, and errors over HTTP.
-//! Feature `ops`; traces are exported with the feature `otel`.
+//! What every service shows to those who operate it: logs, traces, health, readiness and metrics. Feature `ops`; traces are exported
+//! with the feature `otel`.
+//!
+//! [`router`] and [`spans`] are for the axum server that you have:
+//!
+//! ```
+//! # use axum::Router;
+//! # fn routes<DB: pavane::database::Database, B: pavane::Bus>(app: &pavane::database::App<(), DB, B>, mine: Router) -> Router {
+//! use pavane::ops;
+//!
+//! let routes = mine.merge(ops::router(app.readiness()).expect("no other metrics recorder"));
+//! ops::spans(routes)
+//! # }
+//! ```
 
-mod description;
 mod gauges;
 mod health;
-mod http;
-mod limits;
-mod problem;
-mod process;
-mod serve;
 mod telemetry;
 mod trace;
 
-pub use description::may_answer;
 pub use health::router;
-pub use http::{serve, serve_within};
-pub use limits::HttpLimits;
-pub use problem::{FieldError, PROBLEM_JSON, Problem};
-pub use process::{listen, process};
-pub use serve::{Error, HTTP_PATIENCE, operators_port, run};
 pub use telemetry::{Telemetry, init_tracing, init_tracing_at};
 pub use trace::{spans, trace_of};

@@ -65,6 +65,12 @@ impl<DB: Database, B: Bus> Readiness<DB, B> {
         missing
     }
 
+    /// Says from now on that the service is stopping. [`App::run_until`](crate::database::App::run_until) does so by itself when
+    /// it stops. Call this before, where requests under way are answered first: no more should be sent here meanwhile.
+    pub fn stopping(&self) {
+        self.tasks.stopping();
+    }
+
     /// What somebody should know although the service does its work, each as a sentence. Asks nobody.
     pub fn warnings(&self) -> Vec<String> {
         self.unread.told()

@@ -21,14 +21,20 @@ use tracing::{debug, error, warn};
 
 use crate::Error;
 
-/// Which tasks of a service are not running right now, and why. Cheap to clone.
+/// What of a service is not running right now, each as a sentence by its name. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tasks(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Tasks {
-    /// Each task that is down, as a sentence.
+    /// What is down, each as a sentence.
     pub(crate) fn missing(&self) -> Vec<String> {
-        self.lock().iter().map(|(task, cause)| format!("{task} is not running: {cause}")).collect()
+        self.lock().values().cloned().collect()
+    }
+
+    /// Says that the service is stopping, until it has stopped.
+    pub(crate) fn stopping(&self) {
+        let service = "the service";
+        self.lock().insert(service.to_owned(), format!("{service} is stopping"));
     }
 
     /// Runs a task to its end. A task that panics is started again, after a pause that grows.
@@ -52,7 +58,7 @@ impl Tasks {
     }
 
     fn down(&self, task: &str, cause: &str) {
-        self.lock().insert(task.to_owned(), cause.to_owned());
+        self.lock().insert(task.to_owned(), format!("{task} is not running: {cause}"));
     }
 
     fn up(&self, task: &str) {

@@ -9,15 +9,11 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use pavane::{
-    Correlation,
-    any::Db,
-    database::Emissions,
-    ops::{self, FieldError, PROBLEM_JSON, Problem},
-};
+use pavane::{Correlation, any::Db, database::Emissions};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{FieldError, PROBLEM_JSON, Problem, may_answer};
 
 use crate::{
     domain,
@@ -30,22 +26,17 @@ const BODY_MAX: usize = 16 * 1024;
 #[openapi(info(title = "Inventory", description = "What the shop has, holds for orders, and has shipped."))]
 struct Description;
 
-#[derive(Clone)]
-struct Warehouse {
-    db: Db,
-}
-
 /// What the API answers to requests.
 pub(crate) fn router(db: Db) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(list_stock))
         .routes(routes!(show_stock, set_stock))
         .split_for_parts();
-    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
+    may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Warehouse { db })
+        .with_state(db)
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,21 +50,23 @@ struct After {
     params(("after" = Option<String>, Query, description = "The SKU after which the page begins")),
     responses((status = 200, body = Vec<Stock>), (status = 400, body = Problem, content_type = PROBLEM_JSON)))]
 async fn list_stock(
-    State(warehouse): State<Warehouse>,
+    State(db): State<Db>,
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<Vec<Stock>>, Problem> {
     let Query(After { after }) = query.map_err(|error| Problem::bad_request("after", error.body_text()))?;
-    Ok(Json(store::page(&warehouse.db, &after).await.map_err(|error| Problem::of(&error))?))
+    Ok(Json(store::page(&db, &after).await?))
 }
 
 /// Shows how much there is of one SKU.
 #[utoipa::path(get, path = "/stock/{sku}", params(("sku" = String, Path)),
     responses((status = 200, body = Stock), (status = 400, body = Problem, content_type = PROBLEM_JSON),
         (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
-async fn show_stock(State(warehouse): State<Warehouse>, Path(sku): Path<String>) -> Result<Json<Stock>, Problem> {
+async fn show_stock(State(db): State<Db>, Path(sku): Path<String>) -> Result<Json<Stock>, Problem> {
     let sku = domain::sku(&sku).map_err(|error| Problem::bad_request("sku", error))?;
-    let found = store::one(&warehouse.db, &sku).await.map_err(|error| Problem::of(&error))?;
-    found.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {sku}")))
+    store::one(&db, &sku)
+        .await?
+        .map(Json)
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {sku}")))
 }
 
 /// What was counted.
@@ -90,7 +83,7 @@ pub struct SetStock {
     responses((status = 200, body = Stock), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, body = Problem, content_type = PROBLEM_JSON, description = "More than that are reserved")))]
 async fn set_stock(
-    State(warehouse): State<Warehouse>,
+    State(db): State<Db>,
     Path(sku): Path<String>,
     body: Result<Json<SetStock>, JsonRejection>,
 ) -> Result<Json<Stock>, Problem> {
@@ -98,8 +91,8 @@ async fn set_stock(
     let Json(SetStock { on_hand }) = body.map_err(|rejection| unreadable(&rejection))?;
     let on_hand = domain::on_hand(on_hand).map_err(|error| Problem::bad_request("on_hand", error))?;
     // Counting stock is no part of any saga.
-    let mut tx = warehouse.db.begin(Correlation::start(), Emissions::nothing("inventory/set-stock")).await?;
-    let set = store::set_on_hand(&mut tx, &sku, on_hand).await.map_err(|error| Problem::of(&error))?;
+    let mut tx = db.begin(Correlation::start(), Emissions::nothing("inventory/set-stock")).await?;
+    let set = store::set_on_hand(&mut tx, &sku, on_hand).await?;
     tx.commit().await?;
     let more = format!("more than {on_hand} of {sku} are reserved");
     set.map(Json).ok_or_else(|| {

@@ -14,7 +14,7 @@ use contracts::{
     inventory::{StockRejected, StockReleased, StockReserved},
     order::OrderCancelled,
 };
-use pavane::{Config, Tuning, any::Service, on, ops, undo};
+use pavane::{Config, Tuning, any::Service, on, undo};
 use tokio::net::TcpListener;
 
 use crate::reactions::{give_up, release_stock, reserve_stock, ship_stock};
@@ -56,7 +56,7 @@ fn one_transaction(tuning: &mut Tuning) {
 ///
 /// # Errors
 ///
-/// When the service can't start, with the reason, or can't listen any more.
+/// When a setting can't be used, a server isn't there at the start, or the service can't go on.
 pub async fn run(
     config: Config,
     listener: TcpListener,
@@ -64,5 +64,5 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let app = service(Inventory).connect(config).await.context("failed to start the service")?;
     let routes = http::router(app.db().clone());
-    ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
+    web::run(app, listener, routes, shutdown).await
 }

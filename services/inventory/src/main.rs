@@ -9,13 +9,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use pavane::{Config, ops, shutdown_signal};
+use pavane::{Config, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
-        inventory::run(config, ops::listen("127.0.0.1:4003").await?, shutdown_signal()).await
+        inventory::run(config, web::listen("127.0.0.1:4003").await?, shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

@@ -8,12 +8,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use pavane::{
-    contract::{Clock as _, SystemClock},
-    ops::{Problem, may_answer},
-};
+use pavane::contract::{Clock as _, SystemClock};
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi};
+use web::{Problem, may_answer};
 
 use crate::{Monitor, Settings};
 

@@ -16,10 +16,10 @@ use axum::{
     middleware,
     routing::get,
 };
-use pavane::ops::{FieldError, Problem};
 use pavane_observe::{Error, audit::Because};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{FieldError, Problem};
 
 use crate::{
     Monitor,

@@ -29,6 +29,9 @@ pub(crate) async fn readyz(State(monitor): State<Monitor>) -> (StatusCode, Json<
     if !overview.loaded {
         missing.push(format!("what was in the streams is still being read: {} events so far", overview.events));
     }
+    if monitor.stopping.is_cancelled() {
+        missing.push("the monitor is stopping".to_owned());
+    }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready: missing.is_empty(), missing }))
 }

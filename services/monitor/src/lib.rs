@@ -18,19 +18,16 @@ mod observer;
 mod redrives;
 mod settings;
 
-use std::{
-    future::{Future, pending},
-    sync::Arc,
-};
+use std::{future::Future, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
-use pavane::ops::{self, HttpLimits};
 use pavane_bus::{JetStream, jetstream};
 use pavane_observe::Limits;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use utoipa_axum::router::OpenApiRouter;
+use web::HttpLimits;
 
 pub use live::Beat;
 pub use settings::{Error as SettingsError, Settings, Token};
@@ -76,30 +73,23 @@ pub async fn run(
     let observer = Arc::clone(&monitor.observer);
     let reading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&observer).read(bus)));
     let beating = AbortOnDropHandle::new(tokio::spawn(observer.beat()));
-    let stop = stopping.clone();
     let limits = HttpLimits::from_env()?;
-    let (routes, probes) = match ops::operators_port().await? {
-        Some(own) => {
+    let (described, _probes) = match web::operators_port().await? {
+        Some(port) => {
             let probes = Router::from(api::operators()).with_state(monitor.clone());
-            (OpenApiRouter::new(), Some(ops::serve_within(limits.clone(), own, probes, pending())))
+            (OpenApiRouter::new(), Some(web::operate(limits.clone(), port, probes)))
         }
         None => (api::operators(), None),
     };
-    let _probes = probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(probes)));
-    let served = ops::serve_within(limits, listener, api::router(monitor, routes), async move {
+    // Live updates would go on for as long as the server waits for them.
+    let shutdown = async move {
         shutdown.await;
-        stop.cancel();
-    });
-    let too_late = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(ops::HTTP_PATIENCE).await;
+        stopping.cancel();
     };
     tokio::select! {
-        () = served => {}
+        () = web::serve(limits, listener, api::router(monitor, described), shutdown) => Ok(()),
         // Neither ends but by a panic: a page that no longer changes must not look like a system at rest.
-        ended = reading => return Err(anyhow!("the monitor can't read the streams any more: {ended:?}")),
-        ended = beating => return Err(anyhow!("the monitor can't tell what changes any more: {ended:?}")),
-        () = too_late => {}
+        ended = reading => Err(anyhow!("the monitor can't read the streams any more: {ended:?}")),
+        ended = beating => Err(anyhow!("the monitor can't tell what changes any more: {ended:?}")),
     }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use monitor::Settings;
-use pavane::{ops, shutdown_signal};
+use pavane::shutdown_signal;
 use pavane_bus::jetstream;
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     let run = async {
         let bus = jetstream::Config::from_env(monitor::NAME).context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        monitor::run(bus, settings, ops::listen("127.0.0.1:4000").await?, shutdown_signal()).await
+        monitor::run(bus, settings, web::listen("127.0.0.1:4000").await?, shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

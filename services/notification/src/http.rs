@@ -7,11 +7,11 @@ use axum::{
     routing::get,
 };
 use contracts::OrderId;
-use pavane::ops::{self, PROBLEM_JSON, Problem};
+use pavane::any::Db;
 use serde::Serialize;
-use sqlx::AnyPool;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{PROBLEM_JSON, Problem, may_answer};
 
 use crate::store::{self, Mail};
 
@@ -19,11 +19,12 @@ use crate::store::{self, Mail};
 #[openapi(info(title = "Notification", description = "What customers were told."))]
 struct Description;
 
-pub(crate) fn router(readers: AnyPool) -> Router {
+/// What the API answers to requests.
+pub(crate) fn router(db: Db) -> Router {
     let (router, mut description) =
         OpenApiRouter::with_openapi(Description::openapi()).routes(routes!(notifications)).split_for_parts();
-    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
-    router.route("/openapi.json", get(async move || Json(description))).with_state(readers)
+    may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
+    router.route("/openapi.json", get(async move || Json(description))).with_state(db)
 }
 
 /// The mails of one order.
@@ -48,12 +49,9 @@ struct MailView {
     responses(
         (status = 200, body = Notifications),
         (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "Not an order id")))]
-async fn notifications(
-    State(readers): State<AnyPool>,
-    Path(order_id): Path<String>,
-) -> Result<Json<Notifications>, Problem> {
+async fn notifications(State(db): State<Db>, Path(order_id): Path<String>) -> Result<Json<Notifications>, Problem> {
     let id: OrderId = order_id.parse().map_err(|error| Problem::bad_request("order_id", error))?;
-    let mails = store::mails(&readers, id).await?.into_iter().map(MailView::from).collect();
+    let mails = store::mails(&db, id).await?.into_iter().map(MailView::from).collect();
     Ok(Json(Notifications { order_id: id.to_string(), mails }))
 }
 

@@ -47,11 +47,11 @@ pub fn service(notification: Notification) -> Service<Notification> {
         .react("send-cancellation", on_effect(reactions::send_cancellation, reactions::record_cancellation))
 }
 
-/// Connects, and runs reactions and HTTP side by side until `shutdown`.
+/// Connects to the NATS server and the database, and runs reactions and HTTP side by side until `shutdown`.
 ///
 /// # Errors
 ///
-/// When a setting can't be used, a server can't be reached at the start, or the listener fails.
+/// When a setting can't be used, a server isn't there at the start, or the service can't go on.
 pub async fn run(
     config: Config,
     settings: Settings,
@@ -60,6 +60,6 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let notification = Notification::new(Mailer::new(&settings)?);
     let app = service(notification).connect(config).await.context("failed to start the service")?;
-    let routes = http::router(app.db().readers().clone());
-    pavane::ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
+    let routes = http::router(app.db().clone());
+    web::run(app, listener, routes, shutdown).await
 }

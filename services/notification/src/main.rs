@@ -10,14 +10,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use notification::Settings;
-use pavane::{Config, ops, shutdown_signal};
+use pavane::{Config, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        notification::run(config, settings, ops::listen("127.0.0.1:4005").await?, shutdown_signal()).await
+        notification::run(config, settings, web::listen("127.0.0.1:4005").await?, shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

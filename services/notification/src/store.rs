@@ -1,12 +1,13 @@
 //! All SQL of the service, one text for SQLite and PostgreSQL.
 
 use contracts::OrderId;
-use pavane::{Timestamp, any::Tx};
-use sqlx::{AnyPool, Row as _, any::AnyRow};
+use pavane::{
+    Timestamp,
+    any::{Db, Tx},
+};
+use sqlx::{Result, Row as _, any::AnyRow};
 
 use crate::domain::Letter;
-
-type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// A mail that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +33,9 @@ pub(crate) async fn sent(tx: &mut Tx, message_id: &str, letter: &Letter) -> Resu
 }
 
 /// What was sent about an order, oldest first.
-pub(crate) async fn mails(readers: &AnyPool, order_id: OrderId) -> Result<Vec<Mail>> {
+pub(crate) async fn mails(db: &Db, order_id: OrderId) -> Result<Vec<Mail>> {
     let sql = "select kind, recipient, sent_at from sent_mail where order_id = $1 order by sent_at, message_id";
-    let rows = sqlx::query(sql).bind(order_id.to_string()).fetch_all(readers).await?;
+    let rows = sqlx::query(sql).bind(order_id.to_string()).fetch_all(db.readers()).await?;
     let mail = |row: &AnyRow| {
         let sent_at = Timestamp::from_microsecond(row.try_get("sent_at")?);
         let sent_at = sent_at.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;

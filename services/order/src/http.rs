@@ -3,6 +3,8 @@
 pub(crate) mod events;
 pub(crate) mod idempotency;
 mod parameters;
+mod problem;
+mod view;
 
 use std::sync::Arc;
 
@@ -24,12 +26,13 @@ use contracts::{
 use pavane::{
     Bus, Correlation, Decision, EntryPoint,
     any::{App, Db, Entry},
-    ops::{self, FieldError, Problem, trace_of},
+    ops::trace_of,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{FieldError, PROBLEM_JSON, Problem, may_answer};
 
 use crate::{
     Orders, Settings,
@@ -37,12 +40,11 @@ use crate::{
     http::{
         idempotency::Key,
         parameters::{ListParameters, PathId, order_id},
+        view::{OrderView, PageView, SummaryView},
     },
     order::{Order, order_of, saga_of},
     placement::{Placement, Request},
-    problem,
     store::{self, Saved},
-    view::{OrderView, PageView, SummaryView},
 };
 
 /// The entry point where orders are placed.
@@ -85,6 +87,7 @@ pub(crate) type Shared = State<Arc<Shop>>;
 #[openapi(info(title = "Orders", description = "Place an order, follow it, cancel it."))]
 struct Description;
 
+/// What the API answers to requests.
 pub(crate) fn router(shop: Arc<Shop>) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(place, list))
@@ -92,7 +95,7 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .routes(routes!(cancel))
         .routes(routes!(events::follow))
         .split_for_parts();
-    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
+    may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
@@ -111,9 +114,9 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         (status = 201, body = OrderView, description = "Placed, now or by an earlier request with the same key",
             headers(("Location", description = "Where the order is"),
                 ("Idempotency-Replayed", description = "`true` when an earlier request placed it"))),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "Can't be read"),
-        (status = 413, body = Problem, content_type = "application/problem+json", description = "Over 64 KiB"),
-        (status = 422, body = Problem, content_type = "application/problem+json",
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "Can't be read"),
+        (status = 413, body = Problem, content_type = PROBLEM_JSON, description = "Over 64 KiB"),
+        (status = 422, body = Problem, content_type = PROBLEM_JSON,
             description = "Not acceptable as it is, or the key was used for another order")))]
 async fn place(
     State(shop): Shared,
@@ -191,8 +194,8 @@ fn placed(saved: Saved, replayed: bool) -> Response {
 #[utoipa::path(get, path = "/orders/{id}", params(("id" = uuid::Uuid, Path)),
     responses(
         (status = 200, body = OrderView),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "The id is not a UUID"),
-        (status = 404, body = Problem, content_type = "application/problem+json")))]
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "The id is not a UUID"),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 async fn show(State(shop): Shared, id: PathId) -> Result<Json<OrderView>, Problem> {
     let order = store::find(shop.db.readers(), order_id(id)?).await?.ok_or_else(problem::no_such_order)?;
     Ok(Json((&order).into()))
@@ -202,14 +205,14 @@ async fn show(State(shop): Shared, id: PathId) -> Result<Json<OrderView>, Proble
 #[utoipa::path(get, path = "/orders", params(ListParameters),
     responses(
         (status = 200, body = PageView),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter can't be used")))]
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "A parameter can't be used")))]
 async fn list(
     State(shop): Shared,
     query: Result<Query<ListParameters>, QueryRejection>,
 ) -> Result<Json<PageView>, Problem> {
     let page = ListParameters::page(query)?;
     // One more than asked for tells whether there is a next page.
-    let mut found = store::list(shop.db.readers(), store::Page { limit: page.limit + 1, ..page }).await?;
+    let mut found = store::list(&shop.db, store::Page { limit: page.limit + 1, ..page }).await?;
     let limit = usize::try_from(page.limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
@@ -222,9 +225,9 @@ async fn list(
     responses(
         (status = 202, body = OrderView, description = "Cancelled by this request; what was done is being undone"),
         (status = 200, body = OrderView, description = "Cancelled before"),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "The id is not a UUID"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Confirmed before")))]
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "The id is not a UUID"),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, body = Problem, content_type = PROBLEM_JSON, description = "Confirmed before")))]
 async fn cancel(State(shop): Shared, id: PathId, headers: HeaderMap) -> Result<Response, Problem> {
     let id = order_id(id)?;
     let (order, outcome) = decide_to_cancel(&shop, id, &headers).await?;

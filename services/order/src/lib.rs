@@ -9,11 +9,9 @@ mod domain;
 mod http;
 mod order;
 mod placement;
-mod problem;
 mod reactions;
 mod settings;
 mod store;
-mod view;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -27,12 +25,12 @@ use contracts::{
 use pavane::{
     Bus, Config, Declared, Saga,
     any::{App, Service},
-    on, ops,
+    on,
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-pub use settings::{Error as SettingsError, Settings};
+pub use settings::Settings;
 
 use crate::{
     changes::Changes,
@@ -87,11 +85,11 @@ pub fn service(orders: Orders) -> Service<Orders> {
         )
 }
 
-/// Connects to the NATS server and the database, and runs until `shutdown`, as [`serve`] does.
+/// Connects to the NATS server and the database, and runs reactions and HTTP side by side until `shutdown`.
 ///
 /// # Errors
 ///
-/// When a setting can't be used, or a server isn't there.
+/// When a setting can't be used, a server isn't there at the start, or the service can't go on.
 pub async fn run(
     config: Config,
     settings: Settings,
@@ -102,12 +100,11 @@ pub async fn run(
     serve(app, settings, listener, shutdown).await
 }
 
-/// Runs a connected service and answers HTTP requests until `shutdown`: then takes no more requests, answers those under
-/// way, and lets the app finish its events.
+/// As [`run`], with a service that is connected.
 ///
 /// # Errors
 ///
-/// When the process can't record metrics, or the listener fails.
+/// When a setting can't be used, or the service can't go on.
 pub async fn serve<B: Bus>(
     app: App<Orders, B>,
     settings: Settings,
@@ -115,18 +112,14 @@ pub async fn serve<B: Bus>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
-    let shop = Arc::new(Shop::new(&app, settings, stopping.clone()));
+    let shop = Shop::new(&app, settings, stopping.clone());
     let forgetting = idempotency::forget_regularly(app.db().clone(), stopping.clone());
-    let at_shutdown = stopping.clone();
-    let _until_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
+    let _forgetting = AbortOnDropHandle::new(tokio::spawn(forgetting));
+    let routes = http::router(Arc::new(shop));
+    // Streams would go on for as long as the server waits for them.
+    let shutdown = async move {
         shutdown.await;
-        at_shutdown.cancel();
-    }));
-    let served = async {
-        let served = ops::run(app, listener, http::router(shop), stopping.clone().cancelled_owned()).await;
         stopping.cancel();
-        served.context("failed to run the service")
     };
-    let (served, ()) = tokio::join!(served, forgetting);
-    served
+    web::run(app, listener, routes, shutdown).await
 }

@@ -6,8 +6,7 @@ use contracts::{Address, Currency, Line, Money, OrderDetails};
 use email_address::{EmailAddress, Options};
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use pavane::ops::FieldError;
+use web::FieldError;
 
 use crate::Settings;
 

@@ -23,10 +23,10 @@ impl Default for Settings {
     }
 }
 
-/// A setting can't be used.
+/// A setting that can't be used. Reads after "failed to read the settings: ".
 #[derive(Debug, thiserror::Error)]
 #[error("{setting} = {value:?} can't be used: {why}")]
-pub struct Error {
+struct Error {
     setting: &'static str,
     value: String,
     why: String,
@@ -43,8 +43,8 @@ impl Settings {
     /// # Errors
     ///
     /// When a variable can't be used.
-    pub fn from_env() -> Result<Self, Error> {
-        Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    pub fn from_env() -> anyhow::Result<Self> {
+        Ok(Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?)
     }
 
     fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {

@@ -1,9 +1,12 @@
 //! All SQL of the service. One text for SQLite and PostgreSQL.
 
 use contracts::{Currency, Line, Money, OrderId, order::CancelReason};
-use pavane::{Timestamp, any::Tx};
+use pavane::{
+    Timestamp,
+    any::{Db, Tx},
+};
 use serde::de::DeserializeOwned;
-use sqlx::{Any, Executor, Row as _, any::AnyRow};
+use sqlx::{Any, Executor, Result, Row as _, any::AnyRow};
 
 use crate::{
     domain::{Fact, Facts, Status},
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// Inserts an order with its first fact.
-pub(crate) async fn insert(tx: &mut Tx, order: &Order, placement: &Placement) -> Result<(), sqlx::Error> {
+pub(crate) async fn insert(tx: &mut Tx, order: &Order, placement: &Placement) -> Result<()> {
     let Summary { id, status, version, total, placed_at, deadline_at, .. } = &order.summary;
     sqlx::query(
         "insert into orders (id, email, currency, total_minor, lines, facts, status, version, placed_at, deadline_at)
@@ -36,7 +39,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: &Order, placement: &Placement) ->
     Ok(())
 }
 
-async fn insert_entry(tx: &mut Tx, order: OrderId, entry: &Entry) -> Result<(), sqlx::Error> {
+async fn insert_entry(tx: &mut Tx, order: OrderId, entry: &Entry) -> Result<()> {
     sqlx::query("insert into order_history (order_id, version, fact, recorded_at) values ($1, $2, $3, $4)")
         .bind(order.to_string())
         .bind(entry.version)
@@ -48,7 +51,7 @@ async fn insert_entry(tx: &mut Tx, order: OrderId, entry: &Entry) -> Result<(), 
 }
 
 /// Reads the header of an order.
-pub(crate) async fn header(tx: &mut Tx, order: OrderId) -> Result<Option<Header>, sqlx::Error> {
+pub(crate) async fn header(tx: &mut Tx, order: OrderId) -> Result<Option<Header>> {
     let query = sqlx::query("select email, total_minor, currency from orders where id = $1").bind(order.to_string());
     let Some(row) = query.fetch_optional(tx.conn()).await? else { return Ok(None) };
     Ok(Some(Header { order_id: order, email: row.try_get("email")?, total: total(&row)? }))
@@ -69,7 +72,7 @@ pub(crate) enum Recorded {
 /// Adding the bit and counting the version is one statement: of two reactions that record different facts at the same
 /// time, the second waits for the first and adds to what that one left. The row stays locked until the commit, so the
 /// status written after it is that of all facts.
-pub(crate) async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Result<Recorded, sqlx::Error> {
+pub(crate) async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Result<Recorded> {
     let at = tx.now();
     let query = sqlx::query(
         "update orders set facts = facts | $2, version = version + 1 where id = $1 and (facts & $2) = 0
@@ -93,7 +96,7 @@ pub(crate) async fn record(tx: &mut Tx, order: OrderId, fact: Fact) -> Result<Re
 }
 
 /// Notes why an order was cancelled.
-pub(crate) async fn set_cancel_reason(tx: &mut Tx, order: OrderId, reason: CancelReason) -> Result<(), sqlx::Error> {
+pub(crate) async fn set_cancel_reason(tx: &mut Tx, order: OrderId, reason: CancelReason) -> Result<()> {
     sqlx::query("update orders set cancel_reason = $2 where id = $1")
         .bind(order.to_string())
         .bind(name_of(reason)?)
@@ -103,10 +106,7 @@ pub(crate) async fn set_cancel_reason(tx: &mut Tx, order: OrderId, reason: Cance
 }
 
 /// An order with its history: one statement, so that both are of the same moment.
-pub(crate) async fn find<'e>(
-    db: impl Executor<'e, Database = Any>,
-    order: OrderId,
-) -> Result<Option<Order>, sqlx::Error> {
+pub(crate) async fn find<'e>(db: impl Executor<'e, Database = Any>, order: OrderId) -> Result<Option<Order>> {
     let query = sqlx::query(
         "select o.id, o.status, o.version, o.currency, o.total_minor, o.lines, o.cancel_reason, o.placed_at,
                 o.deadline_at, h.version as entry_version, h.fact, h.recorded_at
@@ -121,15 +121,11 @@ pub(crate) async fn find<'e>(
 }
 
 /// The facts about an order after a version, the oldest first.
-pub(crate) async fn history_after<'e>(
-    db: impl Executor<'e, Database = Any>,
-    order: OrderId,
-    version: i64,
-) -> Result<Vec<Entry>, sqlx::Error> {
+pub(crate) async fn history_after(db: &Db, order: OrderId, version: i64) -> Result<Vec<Entry>> {
     let query = sqlx::query(
         "select version, fact, recorded_at from order_history where order_id = $1 and version > $2 order by version",
     );
-    let rows = query.bind(order.to_string()).bind(version).fetch_all(db).await?;
+    let rows = query.bind(order.to_string()).bind(version).fetch_all(db.readers()).await?;
     rows.iter().map(|row| entry(row, "version")).collect()
 }
 
@@ -143,7 +139,7 @@ pub(crate) struct Page {
 }
 
 /// The newest orders: ids grow with time.
-pub(crate) async fn list<'e>(db: impl Executor<'e, Database = Any>, page: Page) -> Result<Vec<Summary>, sqlx::Error> {
+pub(crate) async fn list(db: &Db, page: Page) -> Result<Vec<Summary>> {
     // Two statements, as one with an optional condition would not use the index.
     const ALL: &str = "select id, status, version, currency, total_minor, cancel_reason, placed_at, deadline_at
                        from orders where id < $1 order by id desc limit $2";
@@ -155,7 +151,7 @@ pub(crate) async fn list<'e>(db: impl Executor<'e, Database = Any>, page: Page) 
         Some(status) => query.bind(status.name()),
         None => query,
     };
-    query.fetch_all(db).await?.iter().map(summary).collect()
+    query.fetch_all(db.readers()).await?.iter().map(summary).collect()
 }
 
 /// An answer that was given under an idempotency key.
@@ -171,7 +167,7 @@ pub(crate) struct Saved {
 ///
 /// The unique key is what makes one of several requests at the same time the first: on PostgreSQL the others wait here
 /// until its transaction ends, on SQLite they wait for the writer.
-pub(crate) async fn save(tx: &mut Tx, key: &str, saved: &Saved, expired: Timestamp) -> Result<bool, sqlx::Error> {
+pub(crate) async fn save(tx: &mut Tx, key: &str, saved: &Saved, expired: Timestamp) -> Result<bool> {
     let now = tx.now().as_microsecond();
     let query = sqlx::query(
         "insert into idempotency_keys (key, fingerprint, order_id, body, created_at) values ($1, $2, $3, $4, $5)
@@ -184,20 +180,17 @@ pub(crate) async fn save(tx: &mut Tx, key: &str, saved: &Saved, expired: Timesta
 }
 
 /// The answer that was given under a key, if it is younger than `expired`.
-pub(crate) async fn saved<'e>(
-    db: impl Executor<'e, Database = Any>,
-    key: &str,
-    expired: Timestamp,
-) -> Result<Option<Saved>, sqlx::Error> {
+pub(crate) async fn saved(db: &Db, key: &str, expired: Timestamp) -> Result<Option<Saved>> {
     let query =
         sqlx::query("select fingerprint, order_id, body from idempotency_keys where key = $1 and created_at > $2");
-    let Some(row) = query.bind(key).bind(expired.as_microsecond()).fetch_optional(db).await? else { return Ok(None) };
+    let query = query.bind(key).bind(expired.as_microsecond());
+    let Some(row) = query.fetch_optional(db.readers()).await? else { return Ok(None) };
     let order = row.try_get::<String, _>("order_id")?.parse().map_err(decode)?;
     Ok(Some(Saved { fingerprint: row.try_get("fingerprint")?, order, body: row.try_get("body")? }))
 }
 
 /// Deletes the oldest keys that have expired, `limit` at most; returns how many.
-pub(crate) async fn forget_keys(tx: &mut Tx, expired: Timestamp, limit: i64) -> Result<u64, sqlx::Error> {
+pub(crate) async fn forget_keys(tx: &mut Tx, expired: Timestamp, limit: i64) -> Result<u64> {
     let query = sqlx::query(
         "delete from idempotency_keys where key in
              (select key from idempotency_keys where created_at <= $1 order by created_at limit $2)",
@@ -205,7 +198,7 @@ pub(crate) async fn forget_keys(tx: &mut Tx, expired: Timestamp, limit: i64) -> 
     Ok(query.bind(expired.as_microsecond()).bind(limit).execute(tx.conn()).await?.rows_affected())
 }
 
-fn summary(row: &AnyRow) -> Result<Summary, sqlx::Error> {
+fn summary(row: &AnyRow) -> Result<Summary> {
     let status: String = row.try_get("status")?;
     let reason: String = row.try_get("cancel_reason")?;
     Ok(Summary {
@@ -219,28 +212,28 @@ fn summary(row: &AnyRow) -> Result<Summary, sqlx::Error> {
     })
 }
 
-fn total(row: &AnyRow) -> Result<Money, sqlx::Error> {
+fn total(row: &AnyRow) -> Result<Money> {
     let currency: Currency = row.try_get::<String, _>("currency")?.parse().map_err(decode)?;
     Ok(Money { minor: row.try_get("total_minor")?, currency })
 }
 
-fn entry(row: &AnyRow, version: &str) -> Result<Entry, sqlx::Error> {
+fn entry(row: &AnyRow, version: &str) -> Result<Entry> {
     let name: String = row.try_get("fact")?;
     let fact = Fact::named(&name).ok_or_else(|| decode(format!("unknown fact {name:?}")))?;
     Ok(Entry { version: row.try_get(version)?, fact, at: time(row, "recorded_at")? })
 }
 
-fn time(row: &AnyRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+fn time(row: &AnyRow, column: &str) -> Result<Timestamp> {
     Timestamp::from_microsecond(row.try_get(column)?).map_err(decode)
 }
 
 /// A reason as it is stored: the name that it has on the wire.
-fn name_of(reason: CancelReason) -> Result<String, sqlx::Error> {
+fn name_of(reason: CancelReason) -> Result<String> {
     let name = serde_json::to_value(reason).map_err(encode)?;
     Ok(name.as_str().unwrap_or_default().to_owned())
 }
 
-fn json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(decode)
 }
 

@@ -7,11 +7,11 @@ use axum::{
     routing::get,
 };
 use contracts::OrderId;
-use pavane::ops::{self, PROBLEM_JSON, Problem};
+use pavane::any::Db;
 use serde::Serialize;
-use sqlx::AnyPool;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{PROBLEM_JSON, Problem, may_answer};
 
 use crate::{
     domain::Account,
@@ -22,13 +22,14 @@ use crate::{
 #[openapi(info(title = "Payment", description = "What has become of the money of each order."))]
 struct Description;
 
-pub(crate) fn router(readers: AnyPool) -> Router {
+/// What the API answers to requests.
+pub(crate) fn router(db: Db) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(summary))
         .routes(routes!(payment))
         .split_for_parts();
-    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
-    router.route("/openapi.json", get(async move || Json(description))).with_state(readers)
+    may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
+    router.route("/openapi.json", get(async move || Json(description))).with_state(db)
 }
 
 /// The payment of one order; amounts in minor units (cents).
@@ -102,9 +103,9 @@ struct CurrencyView {
         (status = 200, body = PaymentView),
         (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "Not an order id"),
         (status = 404, body = Problem, content_type = PROBLEM_JSON, description = "The provider hasn't answered for this order")))]
-async fn payment(State(readers): State<AnyPool>, Path(order_id): Path<String>) -> Result<Json<PaymentView>, Problem> {
+async fn payment(State(db): State<Db>, Path(order_id): Path<String>) -> Result<Json<PaymentView>, Problem> {
     let id: OrderId = order_id.parse().map_err(|error| Problem::bad_request("order_id", error))?;
-    match store::account_with_entries(&readers, id).await? {
+    match store::account_with_entries(&db, id).await? {
         Some((account, history)) => Ok(Json(PaymentView::new(id, account, history))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no payment for the order {id}"))),
     }
@@ -112,8 +113,8 @@ async fn payment(State(readers): State<AnyPool>, Path(order_id): Path<String>) -
 
 /// Shows the books, for comparison with the provider's.
 #[utoipa::path(get, path = "/payments/summary", responses((status = 200, body = Summary)))]
-async fn summary(State(readers): State<AnyPool>) -> Result<Json<Summary>, Problem> {
-    let currencies = store::books(&readers).await?.into_iter().map(CurrencyView::from).collect();
+async fn summary(State(db): State<Db>) -> Result<Json<Summary>, Problem> {
+    let currencies = store::books(&db).await?.into_iter().map(CurrencyView::from).collect();
     Ok(Json(Summary { currencies }))
 }
 

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use pavane::{Config, ops, shutdown_signal};
+use pavane::{Config, shutdown_signal};
 use payment::Settings;
 
 #[tokio::main]
@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        payment::run(config, settings, ops::listen("127.0.0.1:4002").await?, shutdown_signal()).await
+        payment::run(config, settings, web::listen("127.0.0.1:4002").await?, shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

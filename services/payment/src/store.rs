@@ -1,12 +1,13 @@
 //! All SQL of the service, one text for SQLite and PostgreSQL.
 
 use contracts::{Money, OrderId};
-use pavane::{Timestamp, any::Tx};
-use sqlx::{AnyConnection, AnyPool, Row as _, any::AnyRow};
+use pavane::{
+    Timestamp,
+    any::{Db, Tx},
+};
+use sqlx::{AnyConnection, Result, Row as _, any::AnyRow};
 
 use crate::domain::{Account, Status};
-
-type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// The books of one currency; amounts in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +101,11 @@ pub(crate) async fn account(conn: &mut AnyConnection, order_id: OrderId) -> Resu
 }
 
 /// As [`account`], with its history, oldest first: one statement, so one moment.
-pub(crate) async fn account_with_entries(
-    readers: &AnyPool,
-    order_id: OrderId,
-) -> Result<Option<(Account, Vec<Entry>)>> {
+pub(crate) async fn account_with_entries(db: &Db, order_id: OrderId) -> Result<Option<(Account, Vec<Entry>)>> {
     let sql = "select intent_id, currency, amount, authorized, captured, voided, refunded, refusal, status, recorded_at \
                from payment join payment_history on payment_history.order_id = payment.order_id \
                where payment.order_id = $1 order by recorded_at, status";
-    let rows = sqlx::query(sql).bind(order_id.to_string()).fetch_all(readers).await?;
+    let rows = sqlx::query(sql).bind(order_id.to_string()).fetch_all(db.readers()).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let entry = |row: &AnyRow| {
         let recorded_at = Timestamp::from_microsecond(row.try_get("recorded_at")?).map_err(decode)?;
@@ -118,7 +116,7 @@ pub(crate) async fn account_with_entries(
 }
 
 /// The books by currency, in the order of its code.
-pub(crate) async fn books(readers: &AnyPool) -> Result<Vec<Books>> {
+pub(crate) async fn books(db: &Db) -> Result<Vec<Books>> {
     // PostgreSQL sums bigint as numeric, which is not a type that both databases share.
     let sql = "select currency, \
                       count(*) as payments, \
@@ -129,7 +127,7 @@ pub(crate) async fn books(readers: &AnyPool) -> Result<Vec<Books>> {
                       cast(sum(case when authorized > captured + voided then 1 else 0 end) as bigint) as open, \
                       cast(sum(authorized - captured - voided) as bigint) as open_amount \
                from payment group by currency order by currency";
-    let rows = sqlx::query(sql).fetch_all(readers).await?;
+    let rows = sqlx::query(sql).fetch_all(db.readers()).await?;
     let books = |row: &AnyRow| {
         Ok(Books {
             currency: row.try_get("currency")?,

@@ -31,11 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use pavane::ops::HttpLimits;
 use pavane_contract::Clock;
 use tokio::net::TcpListener;
-use tokio::time;
-use tokio_util::sync::CancellationToken;
+use web::HttpLimits;
 
 use crate::http::Edge;
 use crate::provider::Provider;
@@ -44,10 +42,6 @@ use crate::telemetry::Metrics;
 
 pub use crate::provider::Faults;
 pub use crate::store::Error;
-
-/// How long requests may take to end after the shutdown began. One that is held back longer is cut off: its client has
-/// been promised nothing else.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A provider with its books open.
 #[derive(Clone)]
@@ -75,24 +69,15 @@ pub fn router(psp: &Psp) -> Router {
     http::router(Arc::clone(&psp.0))
 }
 
-/// Serves the API on `listener` until `shutdown`; then ends what is under way and closes the books.
+/// Serves the API on `listener` until `shutdown`; then ends what is under way and closes the books. An answer that is held back for
+/// longer is cut off: its client has been promised nothing else.
 ///
 /// # Errors
 /// When a setting of the HTTP server can't be used.
 pub async fn serve(listener: TcpListener, psp: Psp, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    let stopping = CancellationToken::new();
     // To hold an answer back for long is one of its faults.
     let limits = HttpLimits::from_env()?.requests_within(Duration::MAX);
-    let server = pavane::ops::serve_within(limits, listener, router(&psp), stopping.clone().cancelled_owned());
-    let mut server = std::pin::pin!(server);
-    tokio::select! {
-        () = &mut server => {}
-        () = shutdown => {
-            stopping.cancel();
-            // A client that is cut off has been promised nothing else.
-            drop(time::timeout(DRAIN_LIMIT, server).await);
-        }
-    }
+    web::serve(limits, listener, router(&psp), shutdown).await;
     psp.0.provider.store.close().await;
     Ok(())
 }

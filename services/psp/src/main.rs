@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use pavane::shutdown_signal;
 use pavane_contract::SystemClock;
 use psp::{Faults, Psp};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// A payment provider to practise on: Stripe's shapes and idempotency keys, faults on demand.
@@ -37,6 +37,7 @@ async fn main() -> Result<()> {
     let in_colours = io::stdout().is_terminal() && !no_color;
     tracing_subscriber::fmt().with_ansi(in_colours).with_env_filter(filter).init();
     let config = Config::parse();
+    let shutdown = shutdown_signal();
 
     let faults = Faults { slow: Duration::from_millis(config.slow_ms), hold: Duration::from_millis(config.hold_ms) };
     let psp = Psp::open(&config.database_url, Arc::new(SystemClock), faults)
@@ -47,16 +48,7 @@ async fn main() -> Result<()> {
         .await
         .with_context(|| format!("failed to listen on HTTP_ADDR {}", config.http_addr))?;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tracing::info!(address = %listener.local_addr()?, database = config.database_url, "ready");
-    psp::serve(listener, psp, async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-    })
-    .await?;
+    psp::serve(listener, psp, shutdown).await?;
     Ok(())
 }

@@ -9,13 +9,11 @@ use axum::{
     routing::get,
 };
 use contracts::OrderId;
-use pavane::{
-    any::Db,
-    ops::{self, PROBLEM_JSON, Problem},
-};
+use pavane::any::Db;
 use serde::Deserialize;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{PROBLEM_JSON, Problem, may_answer};
 
 use crate::{
     domain::Status,
@@ -32,7 +30,7 @@ pub(crate) fn router(db: Db) -> Router {
         .routes(routes!(show_shipment))
         .routes(routes!(count_shipments))
         .split_for_parts();
-    ops::may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
+    may_answer(&mut description, StatusCode::SERVICE_UNAVAILABLE, "The database is away", |_| true);
     router.route("/openapi.json", get(async move || Json(description))).with_state(db)
 }
 
@@ -42,9 +40,8 @@ pub(crate) fn router(db: Db) -> Router {
         (status = 404, body = Problem, content_type = PROBLEM_JSON)))]
 async fn show_shipment(State(db): State<Db>, Path(order_id): Path<String>) -> Result<Json<Shipment>, Problem> {
     let order: OrderId = order_id.parse().map_err(|error| Problem::bad_request("order_id", error))?;
-    let found = store::one(&db, order).await.map_err(|error| Problem::of(&error))?;
     let none = || Problem::new(StatusCode::NOT_FOUND, format!("the order {order} has no shipment"));
-    found.map(Json).ok_or_else(none)
+    store::one(&db, order).await?.map(Json).ok_or_else(none)
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,7 +60,7 @@ async fn count_shipments(
     let invalid = |error: &dyn Display| Problem::bad_request("status", error);
     let Query(Filter { status }) = query.map_err(|error| invalid(&error))?;
     let wanted = status.as_deref().map(Status::parse).transpose().map_err(|error| invalid(&error))?;
-    let mut counts = store::counts(&db).await.map_err(|error| Problem::of(&error))?;
+    let mut counts = store::counts(&db).await?;
     counts.retain(|count| wanted.is_none_or(|wanted| count.status == wanted));
     Ok(Json(counts))
 }

@@ -14,7 +14,7 @@ use contracts::{
     order::OrderCancelled,
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Config, any::Service, on, ops, undo};
+use pavane::{Config, any::Service, on, undo};
 use tokio::net::TcpListener;
 
 use crate::reactions::{cancel_shipment, create_shipment, dispatch_shipment, give_up};
@@ -45,7 +45,7 @@ pub fn service(state: Shipping) -> Service<Shipping> {
 ///
 /// # Errors
 ///
-/// When the service can't start, with the reason, or can't listen any more.
+/// When a setting can't be used, a server isn't there at the start, or the service can't go on.
 pub async fn run(
     config: Config,
     listener: TcpListener,
@@ -53,5 +53,5 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let app = service(Shipping).connect(config).await.context("failed to start the service")?;
     let routes = http::router(app.db().clone());
-    ops::run(app, listener, routes, shutdown).await.context("failed to run the service")
+    web::run(app, listener, routes, shutdown).await
 }

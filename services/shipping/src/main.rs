@@ -9,13 +9,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use pavane::{Config, ops, shutdown_signal};
+use pavane::{Config, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
-        shipping::run(config, ops::listen("127.0.0.1:4004").await?, shutdown_signal()).await
+        shipping::run(config, web::listen("127.0.0.1:4004").await?, shutdown_signal()).await
     };
-    ops::process(run).await
+    web::process(run).await
 }

@@ -1,11 +1,12 @@
 //! What the service does on events.
 
 use contracts::{
+    OrderId,
     inventory::StockReserved,
     order::OrderConfirmed,
     shipping::{ShipmentCancelled, ShipmentCreated, ShipmentRejected},
 };
-use pavane::{Envelope, Handled, any::Tx};
+use pavane::{Envelope, Handled, HandlerError, any::Tx};
 
 use crate::{Shipment, Shipping, Status, domain, store};
 
@@ -15,7 +16,10 @@ pub(crate) async fn create_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<
     match domain::carrier(&country) {
         Some(carrier) => {
             let (carrier, tracking) = (carrier.to_owned(), domain::tracking(&country, order.meta.id));
-            store::insert(tx, Shipment { order_id, country, carrier, tracking, status: Status::Created }).await?;
+            let shipment = Shipment { order_id, country, carrier, tracking, status: Status::Created };
+            if !store::insert(tx, shipment).await? {
+                return Err(HandlerError::transient(format!("the order {order_id} has a shipment already")));
+            }
             tx.emit(&ShipmentCreated { order_id }).await?;
         }
         None => tx.emit(&ShipmentRejected { order_id }).await?,
@@ -31,7 +35,7 @@ pub(crate) fn give_up(order: &Envelope<StockReserved>) -> ShipmentRejected {
 /// Keeps the parcel here.
 pub(crate) async fn cancel_shipment(_: &Shipping, tx: &mut Tx, shipment: &Envelope<ShipmentCreated>) -> Handled {
     let order_id = shipment.order_id;
-    store::cancel(tx, order_id).await?;
+    waited(order_id, store::cancel(tx, order_id).await?)?;
     tx.emit(&ShipmentCancelled { order_id }).await?;
     Ok(())
 }
@@ -41,6 +45,13 @@ pub(crate) async fn cancel_shipment(_: &Shipping, tx: &mut Tx, shipment: &Envelo
 /// The confirmation was caused by the shipment, so that is here already. If it ever is missing, the event is retried
 /// and then becomes a dead letter: a customer who paid waits for that parcel.
 pub(crate) async fn dispatch_shipment(_: &Shipping, tx: &mut Tx, order: &Envelope<OrderConfirmed>) -> Handled {
-    store::dispatch(tx, order.order_id).await?;
-    Ok(())
+    waited(order.order_id, store::dispatch(tx, order.order_id).await?)
+}
+
+/// Only a parcel that waits for its carrier can be kept or handed over.
+fn waited(order: OrderId, was_waiting: bool) -> Handled {
+    if was_waiting {
+        return Ok(());
+    }
+    Err(HandlerError::transient(format!("no shipment of the order {order} waits for its carrier")))
 }

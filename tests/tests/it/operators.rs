@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration}
 
 use demo::{customer, scenario::Scenario};
 use pavane_testkit::servers::{Nats, Postgres, Process, ProcessOptions, Tools, free_port};
+use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     alerts::program,
@@ -166,6 +167,37 @@ async fn probes_and_metrics_have_a_port_of_their_own_if_asked_for() {
         assert_eq!(status(&public, "/openapi.json").await, 200, "{service}");
         assert_eq!(status(&own, "/openapi.json").await, 404, "{service}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_stops_tells_operators_so_while_it_answers_its_last_requests() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let own = format!("127.0.0.1:{}", free_port().unwrap());
+    let environment = [
+        ("NATS_URL", nats.url()),
+        ("DATABASE_URL", format!("sqlite:{}", folder.path().join("inventory.db").display())),
+        ("METRICS_ADDR", own.clone()),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let mut process = Process::start("inventory", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
+    let (public, own) = (process.url(), format!("http://{own}"));
+    // Its body does not end, so it is under way for as long as the service waits for it.
+    let mut stalled = TcpStream::connect(public.trim_start_matches("http://")).await.unwrap();
+    let head = "PUT /stock/mug HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    stalled.write_all(head.as_bytes()).await.unwrap();
+    // A later request is answered, so the stalled one has begun.
+    assert_eq!(status(&public, "/openapi.json").await, 200);
+    let watch = async {
+        until("it to be ready no longer", || async { (status(&own, "/readyz").await == 503).then_some(()) }).await;
+        let told: Value = reqwest::get(format!("{own}/readyz")).await.unwrap().json().await.unwrap();
+        assert_eq!(told["missing"], serde_json::json!(["the service is stopping"]));
+        for path in ["/healthz", "/metrics"] {
+            assert_eq!(status(&own, path).await, 200, "{path}");
+        }
+    };
+    let (stopped, ()) = tokio::join!(process.terminate(), watch);
+    stopped.unwrap();
 }
 
 async fn status(url: &str, path: &str) -> u16 {

@@ -1,7 +1,6 @@
 //! Health, readiness and metrics.
 
 use std::{
-    convert::Infallible,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -12,25 +11,30 @@ use pavane_bus::Bus;
 use pavane_inbox::metric::{HANDLER_SECONDS, HANDLER_SECONDS_BUCKETS};
 use pavane_outbox::Database;
 use serde::Serialize;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::gauges::Gauges;
 use crate::{database::Readiness, metric};
 
-/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200; in both cases
-/// with warnings) and `/metrics`
-/// (Prometheus text).
+/// Routes for operators: `/healthz` (the process answers), `/readyz` (503 with what is missing, or 200; in both cases with
+/// warnings) and `/metrics` (Prometheus text). Merge them into your own, or serve them on a port of their own.
 ///
-/// [`run`](super::run) serves them and condenses what the histograms gathered. Where they are served by other means, only a
-/// scrape of `/metrics` does so.
+/// As long as the router is there, what histograms gather is condensed, also where nobody scrapes `/metrics`.
 ///
 /// # Errors
 ///
 /// When the process has another metrics recorder than ours.
+///
+/// # Panics
+///
+/// When there is no Tokio runtime.
 pub fn router<DB: Database, B: Bus>(readiness: Readiness<DB, B>) -> Result<Router, BuildError> {
     let metrics = recorder()?;
     let gauges = Arc::new(Gauges::new(readiness.clone()));
+    let condensing = AbortOnDropHandle::new(tokio::spawn(condense(metrics)));
+    let shared = Arc::new((gauges, condensing));
     let render = async move || {
-        gauges.refresh().await;
+        shared.0.refresh().await;
         metrics.render()
     };
     Ok(Router::new()
@@ -54,7 +58,7 @@ async fn readyz<DB: Database, B: Bus>(State(readiness): State<Readiness<DB, B>>)
 }
 
 /// The process's one recorder.
-pub(super) fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
+fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     static INSTALLING: Mutex<()> = Mutex::new(());
     // Several services may start in one process at once, and the second recorder would be refused.
@@ -69,12 +73,53 @@ pub(super) fn recorder() -> Result<&'static PrometheusHandle, BuildError> {
     Ok(RECORDER.get_or_init(|| handle))
 }
 
-/// Condenses what the histograms gathered, again and again: each observation is kept until then, also where nobody scrapes.
-pub(super) async fn upkeep() -> Result<Infallible, BuildError> {
+/// Condenses what the histograms gathered, again and again: each observation is kept until then.
+async fn condense(recorder: &PrometheusHandle) {
     const EVERY: Duration = Duration::from_secs(1);
-    let recorder = recorder()?;
     loop {
         recorder.run_upkeep();
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pavane_bus::Memory;
+    use pavane_contract::SystemClock;
+    use pavane_outbox::{Config as DbConfig, Db};
+
+    use super::*;
+    use crate::{Config, any::Service};
+
+    /// Waits until so many observations are condensed. What a histogram gathers can't be seen but here: to scrape would
+    /// condense it.
+    async fn condensed(observations: usize) {
+        let expected = format!("count: {observations},");
+        let condensed = async {
+            loop {
+                let recorder = format!("{:?}", recorder().unwrap());
+                let distributions = recorder.split("distributions:").nth(1).unwrap();
+                let distributions = distributions.split("distribution_builder:").next().unwrap();
+                if distributions.contains(HANDLER_SECONDS) && distributions.contains(&expected) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), condensed).await.expect("upkeep runs without scrapes");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn histograms_are_condensed_where_nobody_scrapes() {
+        let db: Db<sqlx::Any> = Db::open(DbConfig::new("bank", "sqlite::memory:")).await.unwrap();
+        let bus = Memory::new(Arc::new(SystemClock));
+        let app = Service::new("bank", ()).connect_to(db, bus, Config::new("")).await.unwrap();
+        let router = router(app.readiness()).unwrap();
+        let histogram = metrics::histogram!(HANDLER_SECONDS, "service" => "bank", "reaction" => "pay");
+        for observations in 1..=2 {
+            histogram.record(0.1);
+            condensed(observations).await;
+        }
+        drop(router);
     }
 }

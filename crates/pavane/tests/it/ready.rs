@@ -1,4 +1,4 @@
-//! Whether a service is ready is answered at once, whatever stands in its tables.
+//! Whether a service is ready is answered at once, whatever stands in its tables, and is no once it stops.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,4 +25,16 @@ async fn readiness_does_not_read_the_outbox() {
     holding.execute(sqlx::AssertSqlSafe(format!("lock table {tables} in access exclusive mode"))).await.unwrap();
     let missing = tokio::time::timeout(Duration::from_mins(1), readiness.missing()).await;
     assert_eq!(missing.expect("an answer"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_that_was_told_to_stop_is_not_ready() {
+    let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
+    let bus = Memory::new(Arc::new(SystemClock));
+    let app = service(State::default()).connect_to(db, bus, Config::new("")).await.unwrap();
+    let readiness = app.readiness();
+    assert_eq!(readiness.missing().await, [""; 0]);
+    app.run_until(std::future::ready(())).await.unwrap();
+    let missing = readiness.missing().await;
+    assert!(missing.iter().any(|it| it == "the service is stopping"), "{missing:?}");
 }

@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 
 use inventory::{SetStock, Stock};
-use pavane::{
-    Config,
-    ops::{FieldError, HTTP_PATIENCE, Problem},
-};
+use pavane::Config;
 use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Client, Response, StatusCode};
@@ -18,6 +15,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
+use web::{FieldError, HTTP_PATIENCE, Problem};
 
 use crate::stage::{Order, outgoing, postgres, until};
 

@@ -8,17 +8,14 @@ use axum::{
     },
     http::StatusCode,
 };
-use pavane::{
-    SagaId,
-    contract::SystemClock,
-    ops::{FieldError, PROBLEM_JSON, Problem},
-};
+use pavane::{SagaId, contract::SystemClock};
 use pavane_observe::{
     Error, LetterFilter, StoredMessage, dead_letter_at, redrive,
     report::{DeadLetter, DeadLetterGroup},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::{FieldError, PROBLEM_JSON, Problem};
 
 use super::{because, failed, sagas::Decided, unreadable_body, unreadable_path, unreadable_query};
 use crate::{Monitor, access::Person};

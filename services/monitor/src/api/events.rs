@@ -8,11 +8,9 @@ use axum::{
     },
     http::StatusCode,
 };
-use pavane::{
-    contract::SystemClock,
-    ops::{PROBLEM_JSON, Problem},
-};
+use pavane::contract::SystemClock;
 use pavane_observe::{StoredMessage, event_at};
+use web::{PROBLEM_JSON, Problem};
 
 use super::{because, failed, sagas::Decided, unreadable_body, unreadable_path};
 use crate::{Monitor, access::Person};

@@ -10,7 +10,6 @@ use axum::{
     },
     http::StatusCode,
 };
-use pavane::ops::{PROBLEM_JSON, Problem};
 use pavane_observe::{
     LetterFilter,
     audit::Because,
@@ -18,6 +17,7 @@ use pavane_observe::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::{PROBLEM_JSON, Problem};
 
 use super::{
     because,

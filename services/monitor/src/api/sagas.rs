@@ -9,14 +9,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use pavane::{
-    SagaId,
-    contract::SystemClock,
-    ops::{PROBLEM_JSON, Problem},
-};
+use pavane::{SagaId, contract::SystemClock};
 use pavane_observe::{Filter, Page, SagaReport, SagaSummary, View, audit, event_at, report::Decision};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::{PROBLEM_JSON, Problem};
 
 use super::{because, failed, unreadable_body, unreadable_query};
 use crate::{Monitor, access::Person, export};

@@ -9,8 +9,8 @@ use axum::{
     response::{IntoResponse as _, Response, Sse, sse::KeepAlive},
 };
 use futures_util::StreamExt as _;
-use pavane::ops::{PROBLEM_JSON, Problem};
 use pavane_observe::report::Overview;
+use web::{PROBLEM_JSON, Problem};
 
 use crate::{Monitor, access::Visitor};
 

@@ -78,7 +78,7 @@ async fn what_cannot_be_found_or_read_is_a_problem() {
         let answer = shop.http.get(shop.url("monitor", path)).send().await.unwrap();
         assert_eq!(answer.status(), expected, "{path}");
         if path.starts_with("/api") {
-            assert_eq!(answer.headers()[header::CONTENT_TYPE], pavane::ops::PROBLEM_JSON, "{path}");
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], web::PROBLEM_JSON, "{path}");
         }
     }
 }

@@ -14,19 +14,21 @@ use axum::{
 };
 use contracts::OrderId;
 use futures_util::stream;
-use pavane::{Timestamp, ops::Problem};
+use pavane::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
+use web::{PROBLEM_JSON, Problem};
 
 use crate::{
     domain::Facts,
     http::{
         Shared, Shop,
         parameters::{PathId, order_id},
+        problem,
+        view::ProgressView,
     },
     order::Entry,
-    problem, store,
-    view::ProgressView,
+    store,
 };
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -46,9 +48,9 @@ const LOOK_OFTEN: Duration = Duration::from_millis(500);
     responses(
         (status = 200, body = ProgressView, content_type = "text/event-stream", description = "One of these an event"),
         (status = 204, description = "Nothing more is expected"),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "The id is not a UUID"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "Too many streams")))]
+        (status = 400, body = Problem, content_type = PROBLEM_JSON, description = "The id is not a UUID"),
+        (status = 404, body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, body = Problem, content_type = PROBLEM_JSON, description = "Too many streams")))]
 pub(crate) async fn follow(State(shop): Shared, id: PathId, headers: HeaderMap) -> Result<Response, Problem> {
     let id = order_id(id)?;
     let permit = Arc::clone(&shop.streams).try_acquire_owned().map_err(|_| {
@@ -123,9 +125,9 @@ impl Feed {
         }
     }
 
-    async fn read(&mut self) -> Result<(), sqlx::Error> {
+    async fn read(&mut self) -> sqlx::Result<()> {
         let known = self.last.map_or(0, |entry| entry.version);
-        for entry in store::history_after(self.shop.db.readers(), self.id, known).await? {
+        for entry in store::history_after(&self.shop.db, self.id, known).await? {
             self.facts = self.facts.with(entry.fact);
             self.last = Some(entry);
             self.wait = LOOK_SOON;
@@ -136,7 +138,7 @@ impl Feed {
         Ok(())
     }
 
-    fn event(&self, entry: &Entry) -> Result<Event, sqlx::Error> {
+    fn event(&self, entry: &Entry) -> sqlx::Result<Event> {
         let view = ProgressView::new(entry, self.facts.status());
         let event = Event::default().id(entry.version.to_string()).json_data(&view);
         event.map_err(|error| sqlx::Error::Encode(error.into()))

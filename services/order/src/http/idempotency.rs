@@ -10,12 +10,12 @@ use pavane::{
     Correlation, Timestamp,
     any::{Db, Tx},
     database::Emissions,
-    ops::{FieldError, Problem},
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use web::{FieldError, Problem};
 
 use crate::store::{self, Saved};
 
@@ -54,7 +54,7 @@ impl Key {
 
     /// The answer to an earlier request with this key.
     pub(crate) async fn saved(&self, db: &Db) -> Result<Option<Saved>, Problem> {
-        let saved = store::saved(db.readers(), &self.text, expired(db.clock().now())).await?;
+        let saved = store::saved(db, &self.text, expired(db.clock().now())).await?;
         match saved {
             Some(saved) if saved.fingerprint != self.fingerprint => {
                 let detail = "names another request, sent before with another body; use a new key";
@@ -66,7 +66,7 @@ impl Key {
     }
 
     /// Saves the answer with what it tells of; `false` when the key has one.
-    pub(crate) async fn save(&self, tx: &mut Tx, saved: &Saved) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn save(&self, tx: &mut Tx, saved: &Saved) -> sqlx::Result<bool> {
         let expired = expired(tx.now());
         store::save(tx, &self.text, saved, expired).await
     }

@@ -5,8 +5,7 @@ use axum::extract::{
 use contracts::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
-
-use pavane::ops::Problem;
+use web::Problem;
 
 use crate::{domain::Status, store};
 

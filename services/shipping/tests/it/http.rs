@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use pavane::{Config, Event, ops::Problem};
+use pavane::{Config, Event};
 use pavane_bus::{Bus as _, JetStream, jetstream};
 use pavane_testkit::servers::{Nats, Tools};
 use reqwest::{Response, StatusCode};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shipping::{Shipment, Status};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use web::Problem;
 
 use crate::stage::{Order, databases, outgoing, until};
 

@@ -1,12 +1,14 @@
+//! Problems that several requests have.
+
 use axum::http::StatusCode;
-use pavane::ops::{FieldError, Problem};
+use web::{FieldError, Problem};
 
 /// A body that was read, and can't be accepted.
-pub(crate) fn not_acceptable(errors: Vec<FieldError>) -> Problem {
+pub(super) fn not_acceptable(errors: Vec<FieldError>) -> Problem {
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the order can't be accepted as it is");
     errors.into_iter().fold(problem, Problem::naming)
 }
 
-pub(crate) fn no_such_order() -> Problem {
+pub(super) fn no_such_order() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no order with this id")
 }

@@ -14,46 +14,41 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulConnection, GracefulShutdown},
 };
+use pavane::ops;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::timeout,
 };
 use tower_service::Service as _;
-use tracing::{debug, error};
+use tracing::{debug, error, info};
 
-use super::{HttpLimits, Problem, trace};
+use crate::{HttpLimits, Problem};
+
+/// How long requests under way may take once the server stops. A client that stalls must not keep the rest from ending.
+pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// No request's body is longer, unless its route allows more.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Serves HTTP within the [limits that the environment has](HttpLimits::from_env) until `shutdown` completes, and then until
-/// the requests under way are answered. Each request is a [span](trace::spans).
-///
-/// # Errors
-///
-/// When a limit can't be used.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    serve_within(HttpLimits::from_env()?, listener, router, shutdown).await;
-    Ok(())
-}
-
-/// As [`serve`], within these limits.
+/// Serves HTTP within these limits until `shutdown` completes. Then it takes no more requests, answers those under way for as long as
+/// [`HTTP_PATIENCE`] allows, and cuts off the others. Each request is a [span](ops::spans).
 ///
 /// A stream, such as server-sent events, ends when its handler or its client ends it: no limit cuts it, but it counts as a
-/// connection.
-pub async fn serve_within(
+/// connection, and it is under way.
+pub async fn serve(
     limits: HttpLimits,
     listener: TcpListener,
-    router: Router,
+    routes: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let HttpLimits { header_timeout, request_timeout, connections_max } = limits;
     let deadline = middleware::from_fn(move |request, next| answered_within(request_timeout, request, next));
-    let router = trace::spans(router.layer(deadline).layer(DefaultBodyLimit::max(BODY_MAX)));
+    let routes = ops::spans(routes.layer(deadline).layer(DefaultBodyLimit::max(BODY_MAX)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     let graceful = GracefulShutdown::new();
-    // Aborted when this future is dropped: a shutdown that takes too long is cut off.
+    // Aborted at the end of this function, and where it is dropped before.
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -65,7 +60,7 @@ pub async fn serve_within(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let served = graceful.watch(connection(&http, stream, peer, router.clone()));
+                let served = graceful.watch(connection(&http, stream, peer, routes.clone()));
                 connections.spawn(async move {
                     if let Err(error) = served.await {
                         debug!(%peer, %error, "a connection failed");
@@ -75,8 +70,11 @@ pub async fn serve_within(
             Err(error) => not_accepted(&error).await,
         }
     }
+    info!("stopping: no more requests are taken");
     drop(listener);
-    graceful.shutdown().await;
+    if timeout(HTTP_PATIENCE, graceful.shutdown()).await.is_err() {
+        info!("requests that take longer than {HTTP_PATIENCE:?} are cut off");
+    }
 }
 
 /// What serves one connection. A request knows who sent it: [`ConnectInfo`].
@@ -104,7 +102,7 @@ async fn not_accepted(failure: &io::Error) {
 }
 
 async fn answered_within(limit: Duration, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+    timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the request took longer than {limit:?}")).into_response()
     })
 }
@@ -113,6 +111,7 @@ async fn answered_within(limit: Duration, request: Request, next: Next) -> Respo
 mod tests {
     use std::{
         convert::Infallible,
+        future::pending,
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -127,6 +126,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         sync::Notify,
+        time::Instant,
     };
     use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -147,7 +147,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let stop = CancellationToken::new();
-            let serving = serve_within(limits, listener, router, stop.clone().cancelled_owned());
+            let serving = serve(limits, listener, router, stop.clone().cancelled_owned());
             Self { address, stop, served: AbortOnDropHandle::new(tokio::spawn(serving)) }
         }
 
@@ -161,7 +161,7 @@ mod tests {
     /// What the server answers until it closes the connection; `None` when it doesn't.
     async fn rest(client: &mut TcpStream) -> Option<String> {
         let mut answer = String::new();
-        tokio::time::timeout(LONG, client.read_to_string(&mut answer)).await.ok()?.unwrap();
+        timeout(LONG, client.read_to_string(&mut answer)).await.ok()?.unwrap();
         Some(answer)
     }
 
@@ -254,5 +254,23 @@ mod tests {
         gate.notify_one();
         assert!(rest(&mut busy).await.unwrap().ends_with("ok"));
         server.served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_cuts_off_what_takes_too_long() {
+        let begun = Arc::new(Notify::new());
+        let started = Arc::clone(&begun);
+        let held = move || async move {
+            started.notify_one();
+            pending::<()>().await;
+        };
+        let server = Server::start(HttpLimits::default(), Router::new().route("/", get(held))).await;
+        let mut busy = server.says(GET).await;
+        begun.notified().await;
+        let asked = Instant::now();
+        server.stop.cancel();
+        server.served.await.unwrap();
+        assert_eq!(asked.elapsed().as_secs(), HTTP_PATIENCE.as_secs());
+        assert_eq!(rest(&mut busy).await.as_deref(), Some(""));
     }
 }

@@ -7,9 +7,9 @@ use utoipa::openapi::{
     schema::{ObjectBuilder, Type},
 };
 
-use super::PROBLEM_JSON;
+use crate::PROBLEM_JSON;
 
-/// Says in an API's description that each of its operations may answer with a [`Problem`](super::Problem) of this status, and
+/// Says in an API's description that each of its operations may answer with a [`Problem`](crate::Problem) of this status, and
 /// why: those whose path is `meant`. What an operation says of that status itself stays. Who is told to come back later is
 /// told when, by the header `Retry-After`.
 pub fn may_answer(api: &mut OpenApi, status: StatusCode, why: &str, meant: impl Fn(&str) -> bool) {
