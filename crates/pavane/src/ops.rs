@@ -1,6 +1,8 @@
 //! What every service shows to those who operate it: logs, traces, health, readiness, metrics, and errors over HTTP.
 //! Feature `ops`; traces are exported with the feature `otel`.
 
+#[cfg(feature = "otel")]
+mod collector;
 mod description;
 mod gauges;
 mod health;

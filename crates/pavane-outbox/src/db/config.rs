@@ -15,7 +15,7 @@ pub struct Config {
     /// Connections that write, on PostgreSQL. Default 10. SQLite always has one: it has one writer, and a second one would
     /// only wait, with tails of half a second.
     pub connections: u32,
-    /// How long to wait for a connection. Default 10 s.
+    /// How long to wait for a connection. Default 10 s. To find out why there was none takes up to 2 s more.
     pub acquire_timeout: Duration,
     /// How long PostgreSQL may take to answer, before it counts as gone and the connection is closed. Default 30 s. SQLite has
     /// no network to lose an answer on.

@@ -16,7 +16,13 @@ pub async fn process<E>(run: impl Future<Output = Result<(), E>>) -> ExitCode
 where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let _telemetry = init_tracing();
+    let _telemetry = match init_tracing() {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     // Boxed: it is large, and would be there twice.
     match Box::pin(run).await {
         Ok(()) => ExitCode::SUCCESS,
