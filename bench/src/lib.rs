@@ -45,7 +45,6 @@ struct Arguments {
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(demo::command_line());
-    let _telemetry = pavane::ops::init_tracing_at("error");
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,6 +55,7 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
+    let _telemetry = pavane::ops::init_tracing_at("error")?;
     let benches = rows::select(&arguments.names)?;
     let stage = Stage::new(arguments.smoke, usize::from(arguments.runs));
     let mut all: Vec<Row> = Vec::new();

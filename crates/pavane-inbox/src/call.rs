@@ -55,7 +55,7 @@ impl<'a, DB: Database> Call<'a, DB> {
     ///
     /// When no connection is free in time, or the database doesn't answer.
     pub async fn db(&self) -> Result<Connection<DB>, Error> {
-        Ok(self.db.reader().await?)
+        self.db.reader().await
     }
 
     /// Makes the call once, for a provider without idempotency keys: the answer is kept in the service's database, and a retry

@@ -1,4 +1,5 @@
 mod config;
+mod look;
 mod pools;
 
 use std::{
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 
 pub use config::Config;
 use config::redact;
+pub(crate) use look::Look;
 use pools::{postgres, sqlite};
 
 use crate::{
@@ -32,6 +34,7 @@ struct Inner<DB: Database> {
     dialect: Dialect,
     answers: RwLock<Answers>,
     distrusted: Distrust,
+    look: Look,
     service: String,
     clock: Arc<dyn Clock>,
     crash_points: Option<Arc<dyn CrashPoints>>,
@@ -100,6 +103,7 @@ impl<DB: Database> Db<DB> {
             dialect,
             answers: Answers::new(dialect, answer_timeout).into(),
             distrusted: Distrust::default(),
+            look: Look::default(),
             service,
             clock,
             crash_points,
@@ -149,7 +153,8 @@ impl<DB: Database> Db<DB> {
     ///
     /// # Errors
     ///
-    /// When no connection is free in time or the database doesn't answer.
+    /// [`Error::Exhausted`] when all connections are in use for too long, [`Error::NoConnection`] when no new one can be made, and
+    /// when the database doesn't answer.
     pub async fn begin(&self, correlation: Correlation, emissions: Emissions) -> Result<Tx<DB>, Error> {
         let cause = correlation.resolve(self)?;
         Tx::begin(self.clone(), cause, emissions).await
@@ -253,7 +258,7 @@ impl<DB: Database> Db<DB> {
     }
 
     /// A transaction that emits nothing.
-    pub(crate) async fn begin_plain(&self) -> Result<Transaction<DB>, sqlx::Error> {
+    pub(crate) async fn begin_plain(&self) -> Result<Transaction<DB>, Error> {
         Transaction::begin(self).await
     }
 
@@ -266,8 +271,9 @@ impl<DB: Database> Db<DB> {
     ///
     /// # Errors
     ///
-    /// When no connection is free in time or the database doesn't answer.
-    pub async fn writer(&self) -> Result<Connection<DB>, sqlx::Error> {
+    /// [`Error::Exhausted`] when all are in use for too long, [`Error::NoConnection`] when no new one can be made, and when the
+    /// database doesn't answer.
+    pub async fn writer(&self) -> Result<Connection<DB>, Error> {
         self.acquire(&self.0.writers).await
     }
 
@@ -276,8 +282,12 @@ impl<DB: Database> Db<DB> {
     /// # Errors
     ///
     /// As [`writer`](Self::writer).
-    pub async fn reader(&self) -> Result<Connection<DB>, sqlx::Error> {
+    pub async fn reader(&self) -> Result<Connection<DB>, Error> {
         self.acquire(&self.0.readers).await
+    }
+
+    pub(crate) fn look(&self) -> &Look {
+        &self.0.look
     }
 
     pub(crate) fn distrusted(&self) -> &Distrust {

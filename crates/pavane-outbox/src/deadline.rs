@@ -2,7 +2,9 @@
 
 use std::{
     future::Future,
+    io,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use sqlx::{Connection as _, Pool};
@@ -91,22 +93,34 @@ impl<DB: Database> Db<DB> {
         }
     }
 
-    /// Takes a connection out of a pool, or gives up as [`within`](Self::within) does.
+    /// Takes a connection out of a pool, or gives up a little before [`within`](Self::within) does: who waits for it hears why there
+    /// was none, and not only that nothing came.
     ///
     /// A pool that looks whether a connection is alive before it hands it out, as sqlx's do unless told otherwise, waits
     /// for the answer of a host that is gone.
-    pub(crate) async fn acquire(&self, pool: &Pool<DB>) -> Result<Connection<DB>, sqlx::Error> {
-        let taken_at = self.distrusts();
-        let acquired = match self.dialect() {
-            Dialect::Sqlite => pool.acquire().await,
-            Dialect::Postgres => {
-                timeout(self.answer_timeout(), pool.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            }
-        };
-        if matches!(acquired, Err(sqlx::Error::PoolTimedOut)) && pool.num_idle() > 0 {
+    pub(crate) async fn acquire(&self, pool: &Pool<DB>) -> Result<Connection<DB>, Error> {
+        let (taken_at, mut limit) = (self.distrusts(), pool.options().get_acquire_timeout());
+        if self.dialect() == Dialect::Postgres {
+            limit = limit.min(self.answer_timeout() * 4 / 5);
+        }
+        match timeout(limit, pool.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            Ok(connection) => Ok(Connection::new(connection, self.clone(), taken_at)),
+            Err(sqlx::Error::PoolTimedOut) => Err(self.no_connection(pool, limit).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn no_connection(&self, pool: &Pool<DB>, within: Duration) -> Error {
+        if pool.num_idle() > 0 {
             // There was one to hand out, so it was asked and didn't answer.
             self.distrust();
         }
-        Ok(Connection::new(acquired?, self.clone(), taken_at))
+        let why = self.look().why(pool, within, self.answer_timeout() / 10).await;
+        if let Error::NoConnection { cause, .. } = &why
+            && matches!(&**cause, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+        {
+            self.distrust();
+        }
+        why
     }
 }

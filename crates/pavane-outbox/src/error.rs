@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, iter::successors, time::Duration};
+use std::{error::Error as StdError, iter::successors, sync::Arc, time::Duration};
 
 use pavane_contract::{EventRef, Key, SagaId, codec};
 
@@ -20,7 +20,20 @@ pub enum Error {
         within: Duration,
         /// The error of the last attempt.
         #[source]
-        cause: sqlx::Error,
+        cause: Arc<sqlx::Error>,
+    },
+    /// The database is there, and the pool has no connection left.
+    #[error(
+        "no connection to {address} came back within {within:?}: all {size} of the pool are in use; look for transactions that \
+         are held open, or give a pool on PostgreSQL more (max_connections)"
+    )]
+    Exhausted {
+        /// Where they lead, without the password.
+        address: String,
+        /// How many the pool may have.
+        size: u32,
+        /// How long one was waited for.
+        within: Duration,
     },
     /// The database didn't answer in time.
     #[error("the database did not answer within {0:?}, the database_timeout")]

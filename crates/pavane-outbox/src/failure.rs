@@ -61,7 +61,9 @@ impl Error {
     pub fn failure(&self) -> Failure {
         const QUERY_CANCELED: &str = "57014";
         match self {
-            Self::NoAnswer(_) | Self::NoConnection { .. } | Self::Pooler(_) => Failure::Unavailable,
+            Self::NoAnswer(_) | Self::NoConnection { .. } | Self::Exhausted { .. } | Self::Pooler(_) => {
+                Failure::Unavailable
+            }
             Self::Database(error) if code(error).is_some_and(|code| code == QUERY_CANCELED) => Failure::Unavailable,
             Self::Database(error) => Failure::of(error),
             _ => Failure::Statement,

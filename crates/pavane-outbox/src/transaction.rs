@@ -17,7 +17,7 @@ pub(crate) struct Transaction<DB: Database> {
 }
 
 impl<DB: Database> Transaction<DB> {
-    pub(crate) async fn begin(db: &Db<DB>) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin(db: &Db<DB>) -> Result<Self, Error> {
         let mut conn = db.writer().await?;
         conn.begin(AssertSqlSafe(db.begin_sql()).into_sql_str()).await?;
         Ok(Self { conn, dialect: db.dialect(), open: true })

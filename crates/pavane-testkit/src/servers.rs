@@ -3,6 +3,7 @@
 //! Nothing here outlives the test. A server ends when its value is dropped, and also when the test process dies without
 //! dropping anything: each one runs on a leash, a pipe whose closing ends it and removes its folder.
 
+mod authority;
 mod error;
 mod leash;
 mod nats;
@@ -13,14 +14,17 @@ mod port;
 mod postgres;
 mod process;
 mod proxy;
+mod tls_front;
 mod tools;
 
+pub use authority::{Authority, Certificate};
 pub use error::Error;
 pub use nats::{Nats, NatsOptions};
 pub use nats_cluster::NatsCluster;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use port::free_port;
-pub use postgres::{Postgres, PostgresCertificate, PostgresOptions};
+pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, ProcessOptions};
 pub use proxy::{Direction, Proxy};
+pub use tls_front::TlsFront;
 pub use tools::Tools;

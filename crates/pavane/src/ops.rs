@@ -13,6 +13,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "otel")]
+mod collector;
 mod gauges;
 mod health;
 mod telemetry;

@@ -46,7 +46,6 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(demo::command_line());
-    let _telemetry = pavane::ops::init_tracing_at("error");
     match run(&arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -58,6 +57,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<bool> {
+    let _telemetry = pavane::ops::init_tracing_at("error")?;
     if arguments.attach {
         let shop = Shop::local()?;
         shop.wait_until_ready().await?;

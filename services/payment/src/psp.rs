@@ -9,14 +9,19 @@
 //! Nothing is ever *rejected*, for that would say that nothing was done. An earlier attempt may have been carried out and
 //! its answer lost; only the provider's answer under the same key tells.
 
+mod https;
+
 use std::time::Duration;
 
+use anyhow::Context as _;
+use axum::http::{Request, StatusCode, header, request};
 use contracts::{Money, OrderId};
 use pavane::{HandlerError, any::Call, contract::Misfit};
-use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
 
 use crate::Settings;
+use https::Https;
 
 /// Header that names a request, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -29,7 +34,7 @@ const ALREADY_REFUNDED: &str = "charge_already_refunded";
 /// The payment provider, at the other end of an unreliable network.
 #[derive(Debug, Clone)]
 pub struct PspClient {
-    http: Client,
+    http: Https,
     url: Url,
     /// Longest wait for an answer.
     timeout: Duration,
@@ -70,9 +75,13 @@ impl PspClient {
     /// When a setting can't be used.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let url = settings.checked_url()?;
-        // The provider is where PSP_URL says, whatever HTTP_PROXY says to others.
-        let http = Client::builder().redirect(redirect::Policy::none()).no_proxy();
-        Ok(Self { http: http.build()?, url, timeout: settings.psp_timeout })
+        let http = Https::new(url.scheme() == "https").with_context(|| {
+            format!(
+                "PSP_URL = {:?} can't be used: install ca-certificates, or name a PEM file in SSL_CERT_FILE",
+                url.as_str()
+            )
+        })?;
+        Ok(Self { http, url, timeout: settings.psp_timeout })
     }
 
     /// Asks to set an amount aside on a card.
@@ -187,7 +196,9 @@ impl PspClient {
     }
 
     async fn get<T: DeserializeOwned>(&self, call: &Call<'_>, url: Url) -> Result<T, HandlerError> {
-        self.ask(call, self.http.get(url)).await?.map_err(|no| HandlerError::transient(Error::Refused(no)))
+        self.ask(call, Request::get(url.as_str()), Vec::new())
+            .await?
+            .map_err(|no| HandlerError::transient(Error::Refused(no)))
     }
 
     /// Sends one command, and returns what it made or the provider's "no".
@@ -197,8 +208,10 @@ impl PspClient {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<Result<T, Refusal>, HandlerError> {
-        let request = self.http.post(self.endpoint(path)).header(IDEMPOTENCY_KEY, call.key().as_str()).json(body);
-        self.ask(call, request).await
+        let request = Request::post(self.endpoint(path).as_str())
+            .header(IDEMPOTENCY_KEY, call.key().as_str())
+            .header(header::CONTENT_TYPE, "application/json");
+        self.ask(call, request, serde_json::to_vec(body)?).await
     }
 
     /// A provider that doesn't answer in time is waited for. So the client must give up before the reaction's own time is up,
@@ -206,12 +219,11 @@ impl PspClient {
     async fn ask<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
-        request: RequestBuilder,
+        request: request::Builder,
+        body: Vec<u8>,
     ) -> Result<Result<T, Refusal>, HandlerError> {
-        let unreachable = |error: reqwest::Error| HandlerError::unavailable(Error::Unreachable(error));
-        let response = request.timeout(self.timeout.min(call.time_left())).send().await.map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let answer = self.http.send(request, body, self.timeout.min(call.time_left())).await;
+        let (status, body) = answer.map_err(|error| HandlerError::unavailable(Error::Unreachable(error)))?;
         if status.is_success() {
             // It was done; trying again asks for the saved answer.
             return Ok(Ok(serde_json::from_slice(&body).map_err(Misfit::from).map_err(Error::from)?));
@@ -245,7 +257,7 @@ impl PspClient {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("it can't be reached or didn't answer in time")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] https::Error),
     #[error("it can't answer now ({})", .0.words())]
     Busy(Refusal),
     #[error("it refuses the request ({})", .0.words())]

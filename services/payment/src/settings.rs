@@ -1,12 +1,12 @@
 use std::{str::FromStr, time::Duration};
 
-use reqwest::Url;
+use url::Url;
 
 /// What the service needs to know beyond Pavane's own [`Config`](pavane::Config).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where the payment provider answers. Default `http://127.0.0.1:4010`.
+    /// Where the payment provider answers, over TLS or not. Default `http://127.0.0.1:4010`.
     pub psp_url: String,
     /// How long to wait for an answer of the provider before asking again. Default 3 s.
     pub psp_timeout: Duration,
@@ -23,7 +23,7 @@ impl Settings {
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
-    /// | `PSP_URL` | the payment provider | `http://127.0.0.1:4010` |
+    /// | `PSP_URL` | the payment provider, `https://host` or `http://host:port` | `http://127.0.0.1:4010` |
     /// | `PSP_TIMEOUT_MS` | milliseconds to wait for its answer | 3000 |
     ///
     /// # Errors
@@ -48,9 +48,9 @@ impl Settings {
         if self.psp_timeout.is_zero() || self.psp_timeout > Duration::from_secs(50) {
             return Err(bad_timeout(&self.psp_timeout.as_millis().to_string()));
         }
-        // The client is built without TLS: a provider beyond this machine is reached through a proxy that has it.
-        let url = Url::parse(&self.psp_url).ok().filter(|url| url.scheme() == "http");
-        url.ok_or_else(|| Error { setting: PSP_URL, value: self.psp_url.clone(), why: "use http://host:port" })
+        let url = Url::parse(&self.psp_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let why = "use https://host, or http://host:port";
+        url.ok_or_else(|| Error { setting: PSP_URL, value: self.psp_url.clone(), why })
     }
 }
 
@@ -85,7 +85,8 @@ mod tests {
         for (settings, expected) in [
             (Settings::default(), None),
             (settings("http://psp:4010", 50_000), None),
-            (settings("https://psp", 3000), Some(PSP_URL)),
+            (settings("https://psp", 3000), None),
+            (settings("ftp://psp", 3000), Some(PSP_URL)),
             (settings("psp:4010", 3000), Some(PSP_URL)),
             (settings("", 3000), Some(PSP_URL)),
             (settings("http://psp", 0), Some(PSP_TIMEOUT_MS)),

@@ -14,7 +14,13 @@ const METRICS_ADDR: &str = "METRICS_ADDR";
 /// Runs what a process is for: sets up logs and traces before, and logs why it failed, if it does. Traces are flushed at the
 /// very end, so that those of the last requests and reactions are among them.
 pub async fn process(run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let _telemetry = ops::init_tracing();
+    let _telemetry = match ops::init_tracing() {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     // Boxed: it is large, and would be there twice.
     match Box::pin(run).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind},
 };
+use pavane_testkit::servers::{Authority, Nats, Process, ProcessOptions, TlsFront, Tools};
 use prost::Message as _;
 use tokio::net::TcpListener;
 
@@ -96,4 +97,57 @@ fn attribute<'a>(span: &'a Span, name: &str) -> &'a str {
         Some(Value::StringValue(text)) => text,
         other => panic!("{name} is {other:?}"),
     }
+}
+
+/// A service with a request behind it. Its spans go to a collector over TLS, which one authority has signed for, and it trusts another
+/// one, or the same.
+async fn traced(collector: &str, trusted: &Authority, signer: &Authority) -> (Process, Nats, TlsFront) {
+    let upstream = collector.strip_prefix("http://").unwrap().parse().unwrap();
+    let front = TlsFront::start(upstream, &signer.sign("127.0.0.1").unwrap()).await.unwrap();
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    let environment = [
+        ("NATS_URL", nats.url()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://{}", front.address())),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+        ("SSL_CERT_FILE", trusted.file().display().to_string()),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let service = Process::start("inventory", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap();
+    reqwest::get(format!("{}/stock", service.url())).await.unwrap().error_for_status().unwrap();
+    (service, nats, front)
+}
+
+fn has_request(spans: &Spans) -> bool {
+    spans.lock().unwrap().iter().any(|(service, span)| service == "inventory" && span.name == "GET /stock")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_go_to_a_collector_over_tls() {
+    let (url, spans) = collector().await;
+    let authority = Authority::new().unwrap();
+    let (mut service, _nats, _front) = traced(&url, &authority, &authority).await;
+    until("the span of a request", async || has_request(&spans).then_some(())).await;
+    service.terminate().await.unwrap();
+    assert!(!service.log().contains("spans get lost"), "{}", service.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_with_a_certificate_of_a_stranger_gets_nothing_and_the_log_says_why() {
+    let (url, spans) = collector().await;
+    let (service, _nats, _front) = traced(&url, &Authority::new().unwrap(), &Authority::new().unwrap()).await;
+    let line = until("a line about the certificate", async || {
+        service.log().lines().find(|line| line.contains("spans get lost")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains("invalid peer certificate"), "{line}");
+    assert!(!has_request(&spans));
+}
+
+#[tokio::test]
+async fn a_service_with_a_collector_that_nothing_can_be_sent_to_does_not_start() {
+    let environment = vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), "collector:4318".to_owned())];
+    let started = Process::start("inventory", ProcessOptions { environment, arguments: Vec::new() }).await;
+    let refused = started.map(drop).unwrap_err().to_string();
+    let expected = "OTEL_EXPORTER_OTLP_ENDPOINT = \"collector:4318\" can't be used: use http://host:4318";
+    assert!(refused.contains(expected), "{refused}");
 }

@@ -1,9 +1,8 @@
 //! The connections of a database.
 
-use sqlx::{Connection as _, Pool, pool::PoolOptions};
-use tokio::time::timeout;
+use sqlx::{Pool, pool::PoolOptions};
 
-use super::{Config, config::redact};
+use super::{Config, config::redact, look::reach};
 use crate::{Database, Error, store as tables};
 
 fn options<DB: Database>(config: &Config, connections: u32) -> PoolOptions<DB> {
@@ -21,12 +20,11 @@ pub(super) async fn postgres<DB: Database>(config: &Config) -> Result<Pool<DB>, 
     if !matches!(opened, Err(sqlx::Error::PoolTimedOut)) {
         return Ok(opened?);
     }
-    // The pool tried again and again, and doesn't say what it ended with each time.
+    // The pool tried again and again, and doesn't say what that ended with.
     let within = config.acquire_timeout.min(config.answer_timeout);
-    let no_answer = || Err(sqlx::Error::PoolTimedOut);
-    match timeout(within, DB::Connection::connect(&config.url)).await.unwrap_or_else(|_| no_answer()) {
-        Ok(_) => Ok(options(config, config.connections).connect(&config.url).await?),
-        Err(cause) => Err(Error::NoConnection { address: redact(&config.url), within, cause }),
+    match reach::<DB>(&config.url.parse()?, within).await {
+        Ok(()) => Ok(options(config, config.connections).connect(&config.url).await?),
+        Err(cause) => Err(Error::NoConnection { address: redact(&config.url), within, cause: cause.into() }),
     }
 }
 

@@ -1,8 +1,12 @@
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use pavane_contract::Key;
-use pavane_outbox::{Config, Correlation, Db, Decision, Emissions, Error, Failure, chain};
-use sqlx::Any;
+use pavane_outbox::{Config, Correlation, Database, Db, Decision, Emissions, Error, Failure, chain};
+use pavane_testkit::servers::{Direction, Postgres, Proxy};
+use sqlx::{Any, postgres::PgPoolOptions};
 
 use crate::shelf::{Shelf, noted, run_dry};
 
@@ -72,6 +76,87 @@ async fn a_postgresql_that_is_not_there_is_named_with_what_the_last_attempt_ende
     let told = chain(&error);
     assert!(told.contains(&format!("{nobody}/shelf")) && told.contains("refused"), "{told}");
     assert!(!told.contains("secret") && told.matches("refused").count() == 1, "{told}");
+}
+
+/// A pool of its own, with few connections, to a fresh database that is asked for with a password. Through a network that can fail.
+async fn few(connections: u32) -> (Db<Any>, Proxy) {
+    let postgres = Postgres::shared().await.unwrap();
+    let proxy = Proxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, postgres.port()))).await.unwrap();
+    let url = postgres.fresh_database().await.unwrap().replace("postgres@", "postgres:secret@");
+    let url = url.replace(&format!(":{}/", postgres.port()), &format!(":{}/", proxy.address().port()));
+    let mut config = Config::new("shelf", url);
+    (config.connections, config.acquire_timeout) = (connections, Duration::from_millis(200));
+    (Db::open(config).await.unwrap(), proxy)
+}
+
+async fn refused<DB: Database>(db: &Db<DB>) -> Error {
+    let refused = db.begin(Correlation::start(), Emissions::nothing("shelf")).await.map(drop).unwrap_err();
+    assert_eq!(refused.failure(), Failure::Unavailable);
+    assert!(!chain(&refused).contains("secret"), "{}", chain(&refused));
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_connections_are_all_in_use_says_so() {
+    let (db, proxy) = few(2).await;
+    let emissions = || Emissions::nothing("shelf");
+    let _held = [
+        db.begin(Correlation::start(), emissions()).await.unwrap(),
+        db.begin(Correlation::start(), emissions()).await.unwrap(),
+    ];
+    // More than the server would let in, if each of them asked it at once.
+    let waiting: Vec<_> = (0..500)
+        .map(|_| {
+            tokio::spawn({
+                let db = db.clone();
+                async move { refused(&db).await }
+            })
+        })
+        .collect();
+    for refused in waiting {
+        let refused = refused.await.unwrap();
+        assert!(matches!(refused, Error::Exhausted { size: 2, .. }), "{refused:?}");
+        let told = chain(&refused);
+        let parts =
+            [&format!("@{}/fresh_", proxy.address()), "within 200ms", "all 2 of the pool are in use", "held open"];
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_its_users_says_so_too() {
+    let options = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
+    let url =
+        Postgres::shared().await.unwrap().fresh_database().await.unwrap().replace("postgres@", "postgres:secret@");
+    let pool = options.connect(&url).await.unwrap();
+    let _held = pool.begin().await.unwrap();
+    let told = chain(&refused(&Db::from_pool("shelf", pool.clone())).await);
+    let address = url.replace("postgres:secret", "…");
+    assert!(told.contains(&address) && told.contains("all 1 of the pool are in use"), "{address}: {told}");
+}
+
+/// Those who wait for the one that is tried, too: the pool is full then, and not exhausted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_server_went_away_says_what_the_last_attempt_ended_with() {
+    let (db, proxy) = few(1).await;
+    let address = proxy.address();
+    drop(proxy);
+    db.distrust();
+    for refused in [tokio::join!(refused(&db), refused(&db))].into_iter().flat_map(<[Error; 2]>::from) {
+        assert!(matches!(refused, Error::NoConnection { .. }), "{refused:?}");
+        let told = chain(&refused);
+        assert!(told.contains(&format!("@{address}/fresh_")) && told.contains("refused"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_server_does_not_answer_says_so() {
+    let (db, proxy) = few(1).await;
+    proxy.black_hole(Direction::ToClient);
+    db.distrust();
+    let refused = refused(&db).await;
+    assert!(matches!(refused, Error::NoConnection { .. }), "{refused:?}");
+    assert!(chain(&refused).contains("no answer within 2s"), "{}", chain(&refused));
 }
 
 #[tokio::test]

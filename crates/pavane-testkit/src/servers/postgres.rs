@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::leash::{Launch, Leash, Signal};
-use super::{Error, Tools, free_port, pip};
+use super::{Certificate, Error, Tools, free_port, pip};
 
 const NAME: &str = "postgres";
 /// The superuser that `initdb` creates.
@@ -34,17 +34,7 @@ pub struct PostgresOptions {
     /// machine loses power does not matter, and a killed server forgets nothing either way.
     pub durable: bool,
     /// The certificate of a server that speaks TLS, too. By default it doesn't.
-    pub certificate: Option<PostgresCertificate>,
-}
-
-/// What a server proves its name with.
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "complete by nature")]
-pub struct PostgresCertificate {
-    /// The certificate, as PEM.
-    pub certificate: String,
-    /// Its private key, as PEM.
-    pub key: String,
+    pub certificate: Option<Certificate>,
 }
 
 /// A real PostgreSQL server on 127.0.0.1, with a cluster of its own.
@@ -161,22 +151,6 @@ impl Postgres {
     }
 }
 
-impl PostgresCertificate {
-    /// Puts it where the server looks for it by default. The server refuses a key that others may read.
-    fn write(&self, data: &Path, user: Option<&User>) -> Result<(), Error> {
-        for (name, text) in [("server.crt", &self.certificate), ("server.key", &self.key)] {
-            let path = data.join(name);
-            fs::write(&path, text).map_err(Error::io("write", &path))?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Error::io("protect", &path))?;
-            if let Some(user) = user {
-                let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
-                chown(&path, uid, gid).map_err(Error::io("hand over", &path))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Cluster {
     fn create(bin: PathBuf, options: &PostgresOptions) -> Result<Self, Error> {
         let folder =
@@ -194,7 +168,7 @@ impl Cluster {
         }
         pip::run(&mut initdb)?;
         if let Some(certificate) = &options.certificate {
-            certificate.write(&folder.path().join("data"), user.as_ref())?;
+            write(certificate, &folder.path().join("data"), user.as_ref())?;
         }
         let port = free_port().map_err(Error::io("find a port for", &bin))?;
         Ok(Self { bin, user, port, durable: options.durable, speaks_tls: options.certificate.is_some(), folder })
@@ -246,6 +220,20 @@ impl Cluster {
             folder: self.folder.path(),
         })
     }
+}
+
+/// Puts a certificate where the server looks for it by default. The server refuses a key that others may read.
+fn write(certificate: &Certificate, data: &Path, user: Option<&User>) -> Result<(), Error> {
+    for (name, text) in [("server.crt", &certificate.certificate), ("server.key", &certificate.key)] {
+        let path = data.join(name);
+        fs::write(&path, text).map_err(Error::io("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Error::io("protect", &path))?;
+        if let Some(user) = user {
+            let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+            chown(&path, uid, gid).map_err(Error::io("hand over", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The eighth line of the server's pid file is its state.

@@ -20,12 +20,21 @@ pub struct Telemetry {
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
 ///
 /// Does nothing when the process has a subscriber already.
-pub fn init_tracing() -> Telemetry {
+///
+/// # Errors
+///
+/// When no traces can be sent where that setting says: for `https://…` the feature `tls` is needed, and certificates that the system
+/// trusts. Logs are written all the same.
+pub fn init_tracing() -> io::Result<Telemetry> {
     init_tracing_at("info,sqlx=warn")
 }
 
 /// As [`init_tracing`], with another selection than `info` when `RUST_LOG` isn't set.
-pub fn init_tracing_at(default: &str) -> Telemetry {
+///
+/// # Errors
+///
+/// As [`init_tracing`].
+pub fn init_tracing_at(default: &str) -> io::Result<Telemetry> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
@@ -44,10 +53,11 @@ fn in_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
 }
 
 #[cfg(not(feature = "otel"))]
-fn install(subscriber: impl tracing_subscriber::util::SubscriberInitExt) -> Telemetry {
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature `otel`")]
+fn install(subscriber: impl tracing_subscriber::util::SubscriberInitExt) -> io::Result<Telemetry> {
     // Somebody else's subscriber is as good as ours.
     drop(subscriber.try_init());
-    Telemetry {}
+    Ok(Telemetry {})
 }
 
 #[cfg(feature = "otel")]
@@ -55,10 +65,10 @@ use otel::install;
 
 #[cfg(feature = "otel")]
 mod otel {
-    use std::path::Path;
+    use std::{io, path::Path};
 
     use opentelemetry::trace::TracerProvider as _;
-    use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
+    use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
     use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
     use tracing::{Subscriber, error};
     use tracing_subscriber::{
@@ -66,13 +76,13 @@ mod otel {
     };
 
     use super::Telemetry;
+    use crate::ops::collector::{Collector, Endpoint};
 
-    pub(super) fn install<S>(subscriber: S) -> Telemetry
+    pub(super) fn install<S>(subscriber: S) -> io::Result<Telemetry>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
     {
-        let exporter = if is_wanted() { exporter().map(Some) } else { Ok(None) };
-        match exporter {
+        match Endpoint::from_env().map(|endpoint| exporter(&endpoint)).transpose() {
             Ok(Some(exporter)) => {
                 let spans = tracing_opentelemetry::layer()
                     .with_tracer(exporter.tracer("pavane"))
@@ -80,29 +90,23 @@ mod otel {
                     .with_threads(false)
                     .with_filter(LevelFilter::INFO);
                 drop(subscriber.with(spans).try_init());
-                Telemetry { exporter: Some(exporter) }
+                Ok(Telemetry { exporter: Some(exporter) })
             }
             Ok(None) => {
                 drop(subscriber.try_init());
-                Telemetry { exporter: None }
+                Ok(Telemetry { exporter: None })
             }
             Err(error) => {
+                // Whoever stops for it can log it.
                 drop(subscriber.try_init());
-                error!(%error, "failed to set up the export of traces; going on without");
-                Telemetry { exporter: None }
+                Err(error)
             }
         }
     }
 
-    /// An exporter that nobody asked for would try a collector on this machine again and again.
-    fn is_wanted() -> bool {
-        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-            .into_iter()
-            .any(|name| std::env::var(name).is_ok_and(|endpoint| !endpoint.is_empty()))
-    }
-
-    fn exporter() -> Result<SdkTracerProvider, ExporterBuildError> {
-        let spans = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
+    fn exporter(endpoint: &Endpoint) -> io::Result<SdkTracerProvider> {
+        let http = SpanExporter::builder().with_http().with_http_client(Collector::at(endpoint)?);
+        let spans = http.with_protocol(Protocol::HttpBinary).build().map_err(io::Error::other)?;
         Ok(SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource()).build())
     }
 

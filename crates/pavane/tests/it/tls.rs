@@ -1,43 +1,17 @@
 //! PostgreSQL over TLS: its certificate is looked at, and so is whose it is.
 
 use pavane::{database::Config as DbConfig, postgres::Db};
-use pavane_testkit::servers::{Postgres, PostgresCertificate, PostgresOptions, Tools};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use pavane_testkit::servers::{Authority, Postgres, PostgresOptions, Tools};
 use sqlx::PgPool;
-use tempfile::TempDir;
 
-/// Who signs certificates, and where its own is.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { issuer: Issuer::new(params, key), folder }
-    }
-
-    fn sign(&self, host: &str) -> PostgresCertificate {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        PostgresCertificate { certificate, key: key.serialize_pem() }
-    }
-
-    /// How to ask for a server that it has signed for.
-    fn verify_full(&self) -> String {
-        format!("?sslmode=verify-full&sslrootcert={}", self.folder.path().join("ca.pem").display())
-    }
+/// How to ask for a server that an authority has signed for.
+fn verify_full(authority: &Authority) -> String {
+    format!("?sslmode=verify-full&sslrootcert={}", authority.file().display())
 }
 
 /// A server on this machine that says it is `host`.
 async fn server(authority: &Authority, host: &str) -> (Postgres, String) {
-    let options = PostgresOptions { certificate: Some(authority.sign(host)), ..PostgresOptions::default() };
+    let options = PostgresOptions { certificate: Some(authority.sign(host).unwrap()), ..PostgresOptions::default() };
     let server = Postgres::start_with(&Tools::from_env(), options).await.unwrap();
     let url = server.url("postgres").replace("127.0.0.1", "localhost");
     (server, url)
@@ -49,9 +23,9 @@ async fn refusal(url: String) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_proves_its_name_is_talked_to_over_tls() {
-    let authority = Authority::new();
+    let authority = Authority::new().unwrap();
     let (_server, url) = server(&authority, "localhost").await;
-    let url = url + &authority.verify_full();
+    let url = url + &verify_full(&authority);
     let opened = Db::open(DbConfig::new("stage", &url)).await.unwrap();
     let handed_in = Db::from_pool("stage", PgPool::connect(&url).await.unwrap());
     for db in [opened, handed_in] {
@@ -63,10 +37,10 @@ async fn a_server_that_proves_its_name_is_talked_to_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_the_certificate_of_another_or_of_a_stranger_is_refused() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new().unwrap(), Authority::new().unwrap());
     let (_server, url) = server(&authority, "elsewhere").await;
-    let another = refusal(url.clone() + &authority.verify_full()).await;
+    let another = refusal(url.clone() + &verify_full(&authority)).await;
     assert!(another.contains("not valid for name"), "{another}");
-    let unknown = refusal(url + &stranger.verify_full()).await;
+    let unknown = refusal(url + &verify_full(&stranger)).await;
     assert!(unknown.contains("UnknownIssuer") || unknown.contains("BadSignature"), "{unknown}");
 }

@@ -3,6 +3,7 @@
 mod books;
 mod cancels;
 mod cards;
+mod https;
 mod keys;
 mod manifest;
 mod order;

@@ -157,6 +157,6 @@ async fn a_service_that_cannot_start_says_why() -> Result<()> {
     let config = Config::new("nats://127.0.0.1:1").database(format!("sqlite:{NAME}-never-opened.db"));
     let refused = payment::run(config, settings, listener, std::future::pending()).await;
     let line = format!("{:#}", refused.err().context("a refusal")?);
-    assert_eq!(line, "PSP_URL = \"ftp://provider\" can't be used: use http://host:port");
+    assert_eq!(line, "PSP_URL = \"ftp://provider\" can't be used: use https://host, or http://host:port");
     Ok(())
 }

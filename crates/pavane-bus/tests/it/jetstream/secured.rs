@@ -6,7 +6,7 @@ use pavane_bus::{
     Bus, Error, JetStream, Topology,
     jetstream::{Config, Login},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use pavane_testkit::servers::{Authority, Certificate};
 use tempfile::TempDir;
 
 use super::{RealServer, start, start_with};
@@ -18,29 +18,23 @@ const TOKEN: &str = "a-token-that-nobody-guesses";
 
 /// Certificates and other files.
 struct Files {
-    issuer: Issuer<'static, KeyPair>,
+    authority: Authority,
     folder: TempDir,
 }
 
 impl Files {
-    /// An authority, whose certificate is `ca.pem`, and what it has signed for a server and for a client.
+    /// An authority, and what it has signed for a server and for a client.
     fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().pem();
-        let files = Self { issuer: Issuer::new(params, key), folder: TempDir::new().unwrap() };
-        files.write("ca.pem", &certificate);
+        let files = Self { authority: Authority::new().unwrap(), folder: TempDir::new().unwrap() };
         files.sign("server", "127.0.0.1");
         files.sign("client", "order");
         files
     }
 
     fn sign(&self, file: &str, name: &str) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        self.write(&format!("{file}.pem"), &params.signed_by(&key, &self.issuer).unwrap().pem());
-        self.write(&format!("{file}.key"), &key.serialize_pem());
+        let Certificate { certificate, key } = self.authority.sign(name).unwrap();
+        self.write(&format!("{file}.pem"), &certificate);
+        self.write(&format!("{file}.key"), &key);
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -54,7 +48,7 @@ impl Files {
 
     /// A server that speaks TLS only.
     async fn server(&self, more: &str) -> RealServer {
-        let (ca, folder) = (self.path("ca.pem"), self.folder.path().display());
+        let (ca, folder) = (self.authority.file(), self.folder.path().display());
         let (ca, files) =
             (ca.display(), format!("cert_file: \"{folder}/server.pem\", key_file: \"{folder}/server.key\""));
         start_with(&format!("tls {{ {files}, ca_file: \"{ca}\", {more} }}")).await
@@ -126,11 +120,11 @@ async fn a_file_that_is_no_good_is_named_and_not_quoted() {
 async fn the_servers_certificate_is_checked_against_our_own_authority() {
     let files = Files::new();
     let server = files.server("").await;
-    assert_eq!(connect(&server, |config| config.ca_file = Some(files.path("ca.pem"))).await, Ok(()));
+    assert_eq!(connect(&server, |config| config.ca_file = Some(files.authority.file())).await, Ok(()));
     let unknown = connect(&server, |_| {}).await.unwrap_err();
     assert!(unknown.contains("NATS_URL = \"nats://127.0.0.1") && unknown.contains("set NATS_CA"), "{unknown}");
     let other = Files::new();
-    let forged = connect(&server, |config| config.ca_file = Some(other.path("ca.pem"))).await.unwrap_err();
+    let forged = connect(&server, |config| config.ca_file = Some(other.authority.file())).await.unwrap_err();
     assert!(forged.contains("TLS failed (invalid peer certificate"), "{forged}");
 }
 
@@ -139,7 +133,7 @@ async fn a_certificate_of_another_host_is_refused() {
     let files = Files::new();
     files.sign("server", "elsewhere.example");
     let server = files.server("").await;
-    let error = connect(&server, |config| config.ca_file = Some(files.path("ca.pem"))).await.unwrap_err();
+    let error = connect(&server, |config| config.ca_file = Some(files.authority.file())).await.unwrap_err();
     assert!(error.contains("not valid for name") && error.contains("a name in NATS_URL"), "{error}");
 }
 
@@ -148,11 +142,11 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
     let files = Files::new();
     let server = files.server("verify: true").await;
     let shown = |name: &'static str| {
-        let (ca, certificate) = (files.path("ca.pem"), files.certificate(name));
+        let (ca, certificate) = (files.authority.file(), files.certificate(name));
         move |config: &mut Config| (config.ca_file, config.certificate_files) = (Some(ca), Some(certificate))
     };
     assert_eq!(connect(&server, shown("client")).await, Ok(()));
-    let without = connect(&server, |config| config.ca_file = Some(files.path("ca.pem"))).await.unwrap_err();
+    let without = connect(&server, |config| config.ca_file = Some(files.authority.file())).await.unwrap_err();
     assert!(without.contains("set NATS_CERT and NATS_KEY"), "{without}");
     let stranger = Files::new();
     for name in ["client.pem", "client.key"] {
@@ -167,7 +161,7 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
 async fn tls_that_is_required_is_not_done_without() {
     let files = Files::new();
     let server = start().await;
-    let (ca, certificate) = (files.path("ca.pem"), files.certificate("client"));
+    let (ca, certificate) = (files.authority.file(), files.certificate("client"));
     for error in [
         connect(&server, |config| config.require_tls = true).await,
         connect(&server, |config| config.ca_file = Some(ca)).await,
