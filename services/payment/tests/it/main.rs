@@ -3,10 +3,11 @@
 mod books;
 mod cancels;
 mod cards;
+mod faults;
+mod http;
 mod keys;
 mod manifest;
 mod order;
 mod outages;
 mod provider;
-mod served;
 mod world;
