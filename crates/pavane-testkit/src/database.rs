@@ -160,6 +160,20 @@ impl Databases {
     }
 }
 
+/// The number in the first column of the first row of a query.
+///
+/// # Panics
+///
+/// When there is none, or the database fails.
+pub(crate) async fn count<DB: Database>(db: &Db<DB>, sql: &'static str) -> i64 {
+    let counted = async {
+        let rows = DB::fetch(&mut *db.reader().await?, sql, Vec::new()).await?;
+        rows.first().map(|row| DB::int(row, 0)).transpose()
+    };
+    let counted = counted.await.unwrap_or_else(|error: sqlx::Error| panic!("failed to count: {error}"));
+    counted.flatten().unwrap_or_else(|| panic!("no number comes of {sql}"))
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

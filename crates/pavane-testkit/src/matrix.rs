@@ -21,7 +21,7 @@ use crate::{
     VirtualClock,
     actor::Actor,
     database::{Databases, Place},
-    stage,
+    events,
 };
 
 type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
@@ -157,7 +157,7 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
 
     fn know<E: Event>(&mut self, event: &E) -> RawEnvelope {
         let clock = VirtualClock::new(0);
-        let envelope = stage::envelope(&clock, SagaId::new(&clock), event);
+        let envelope = events::envelope_by(&clock, SagaId::new(&clock), event);
         self.known_ids.extend(ids(&String::from_utf8_lossy(&envelope.body)).map(|(_, id)| id.to_owned()));
         envelope
     }

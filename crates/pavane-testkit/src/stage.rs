@@ -1,5 +1,3 @@
-mod parts;
-
 use std::{
     collections::HashSet,
     fmt,
@@ -14,14 +12,13 @@ use pavane::{
     database::{Database, Db, Entry, Service},
 };
 use pavane_bus::{Memory, topology::EVENTS};
-use pavane_contract::{EventId, EventRef, RawEnvelope};
-
-pub(crate) use parts::{dead_letters, envelope, publish, read};
+use pavane_contract::{EventId, RawEnvelope};
 
 use crate::{
     DeadLetter, VirtualClock,
     actor::Actor,
-    database::{Place, Settings, TestDatabase},
+    database::{Place, Settings, TestDatabase, count},
+    events::{bodies, dead_letters, envelope_by, names, outgoing_as, publish, read},
 };
 
 /// Puts a service on a stage: a database of its own, a bus in memory and a clock that only moves when told to.
@@ -154,11 +151,24 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     ///
     /// When the service doesn't come to rest.
     pub async fn deliver(&mut self, event: &RawEnvelope) -> &mut Self {
+        self.deliver_all([event]).await
+    }
+
+    /// Gives the service several events at once, which it may handle in one transaction.
+    ///
+    /// # Panics
+    ///
+    /// When the service doesn't come to rest.
+    pub async fn deliver_all<'a>(&mut self, events: impl IntoIterator<Item = &'a RawEnvelope>) -> &mut Self {
         self.before = self.bus.messages(EVENTS).len();
-        self.given.insert(event.meta.id);
-        self.deliveries += 1;
-        // Another message id each time: the broker's duplicate window must not be what saves the service.
-        publish(&self.bus, event, format!("{}-{}", event.meta.id, self.deliveries));
+        let mut messages = Vec::new();
+        for event in events {
+            self.given.insert(event.meta.id);
+            self.deliveries += 1;
+            // Another message id each time: the broker's duplicate window must not be what saves the service.
+            messages.push(outgoing_as(event, format!("{}-{}", event.meta.id, self.deliveries)));
+        }
+        publish(&self.bus, messages);
         self.work().await
     }
 
@@ -168,7 +178,7 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     ///
     /// When it can't be encoded.
     pub fn envelope<E: Event>(&self, event: &E) -> RawEnvelope {
-        envelope(&self.clock, self.saga, event)
+        envelope_by(&self.clock, self.saga, event)
     }
 
     /// Lets the service work until it rests, for example after a request at an [`entry`](Self::entry).
@@ -214,16 +224,12 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     ///
     /// When the body of one can't be read as `E`.
     pub fn emitted<E: Event>(&self) -> Vec<E> {
-        let wanted = EventRef::of::<E>();
-        let events = self.emitted_events().into_iter().filter(|event| event.meta.event == wanted);
-        events
-            .map(|event| event.decode().unwrap_or_else(|error| panic!("failed to read an event: {error}")).body)
-            .collect()
+        bodies(self.emitted_events())
     }
 
     /// The names of all events that the service emitted in the latest call, in order.
     pub fn emitted_names(&self) -> Vec<String> {
-        self.emitted_events().into_iter().map(|event| event.meta.event.name.clone()).collect()
+        names(&self.emitted_events())
     }
 
     /// All events that the service emitted in the latest call, in order.
@@ -235,6 +241,15 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     /// What the service gave up on since it is on stage.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         dead_letters(&self.bus)
+    }
+
+    /// The number in the first column of the first row of a query.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or the database fails.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        count(self.db(), sql).await
     }
 
     /// The service's database.

@@ -1,6 +1,6 @@
 //! What the tests share: a shop to order from, and an auditor at the door.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use demo::{
     audit::{Audit, Books},
@@ -10,6 +10,7 @@ use demo::{
     shop::{SERVICES, Shop},
 };
 use pavane_testkit::servers::{Nats, Postgres, Process, ProcessOptions, Tools};
+pub(crate) use pavane_testkit::until;
 use tempfile::TempDir;
 
 /// The databases that the shop is tested on.
@@ -119,19 +120,6 @@ impl House {
     pub(crate) async fn stranger(&self) -> async_nats::jetstream::Context {
         async_nats::jetstream::new(async_nats::connect(self.nats.url()).await.unwrap())
     }
-}
-
-/// Polls until `condition` gives something.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 /// How many messages a stream holds.

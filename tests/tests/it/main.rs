@@ -10,7 +10,6 @@ mod containers;
 mod crashes;
 mod database_away;
 mod described;
-mod fault_matrix;
 mod foreign;
 mod fuzz;
 mod hardened;

@@ -6,25 +6,12 @@ use pavane_observe::{
     report::{Action, LetterFate},
 };
 
-use crate::script::{Script, at, decision, durables, letter};
+use crate::script::{BOUGHT, Script, at, decision, letter};
 
 const RELEASE: (&str, &str) = ("inventory", "release-stock");
 const CREATE: (&str, &str) = ("shipping", "create-shipment");
 const AUTHORIZE: (&str, &str) = ("payment", "authorize-payment");
 const MAIL: (&str, &str) = ("notification", "send-confirmation");
-const BOUGHT: [&str; 6] = [
-    "order.placed",
-    "payment.authorized",
-    "inventory.reserved",
-    "shipping.created",
-    "payment.captured",
-    "order.confirmed",
-];
-
-fn idle(script: &mut Script) {
-    let durables = durables();
-    script.idle(&durables.iter().map(String::as_str).collect::<Vec<_>>());
-}
 
 /// A cancelled order whose stock can't be released.
 fn failed_undo() -> (Script, u64) {
@@ -33,7 +20,7 @@ fn failed_undo() -> (Script, u64) {
     script.event(1, "order.cancelled", None);
     script.event(1, "payment.voided", Some("order.cancelled"));
     let letter = script.dead_letter(1, RELEASE, "order.cancelled", "the warehouse is on fire");
-    idle(&mut script);
+    script.all_idle();
     (script, letter)
 }
 
@@ -52,7 +39,7 @@ fn a_failed_undo_needs_review_until_a_redrive_of_it_succeeds() {
     script.decide(Action::Redrive, second);
     script.redriven(1, RELEASE, "order.cancelled");
     script.event(1, "inventory.released", Some("order.cancelled"));
-    idle(&mut script);
+    script.all_idle();
     let report = script.saga(1);
     assert_eq!(report.summary.state, State::Compensated);
     assert_eq!((report.dead_letters.len(), report.decisions.len()), (2, 2));
@@ -63,7 +50,7 @@ fn a_failed_undo_needs_review_until_a_redrive_of_it_succeeds() {
 fn a_failed_undo_is_over_when_somebody_discards_it() {
     let (mut script, letter) = failed_undo();
     script.decide(Action::Discard, letter);
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Compensated);
     assert_eq!(script.view.dead_letter(letter).unwrap().fate, LetterFate::Discarded);
 }
@@ -84,10 +71,10 @@ fn a_step_that_gave_up_leaves_its_saga_stuck_at_once() {
     assert_eq!(script.state(1), State::Stuck);
     // The deadline cancels it, and nothing was done.
     script.event(1, "order.cancelled", None);
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Stuck, "what the provider did is for somebody to look at");
     script.decide(Action::Discard, 1);
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Compensated);
 }
 
@@ -100,7 +87,7 @@ fn a_step_that_told_its_saga_that_it_gave_up_is_not_stuck() {
     assert_eq!(script.state(1), State::InProgress);
     let plan = script.view.plan(&LetterFilter::default());
     assert!(!plan.letters[0].go);
-    idle(&mut script);
+    script.all_idle();
     let concerns = script.view.plan(&LetterFilter::default()).letters.remove(0).concerns;
     assert!(matches!(concerns.as_slice(), [Concern::SagaWasTold(_)]), "{concerns:?}");
 }
@@ -109,10 +96,10 @@ fn a_step_that_told_its_saga_that_it_gave_up_is_not_stuck() {
 fn a_mail_that_can_not_be_sent_leaves_its_saga_stuck() {
     let mut script = Script::new();
     script.chain(1, &BOUGHT);
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Completed);
     script.dead_letter(1, MAIL, "order.confirmed", "no such mailbox");
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Stuck);
     // The saga has ended, which doesn't speak against sending its mail.
     let plan = script.view.plan(&LetterFilter::default());
@@ -121,14 +108,14 @@ fn a_mail_that_can_not_be_sent_leaves_its_saga_stuck() {
     script.redriven(1, MAIL, "order.confirmed");
     script.stands("notification_send-confirmation", 6, 6, 0);
     assert!(script.waits(1)[0].contains("notification to handle order.confirmed"), "{:?}", script.waits(1));
-    idle(&mut script);
+    script.all_idle();
     assert_eq!(script.state(1), State::Completed);
 }
 
 #[test]
 fn what_speaks_against_a_redrive_is_told() {
     let mut script = Script::new();
-    idle(&mut script);
+    script.all_idle();
     // Answered by another delivery; barred; unknown; not for it.
     script.chain(1, &["order.placed", "payment.authorized"]);
     script.dead_letter(1, AUTHORIZE, "order.placed", "a");
@@ -137,7 +124,7 @@ fn what_speaks_against_a_redrive_is_told() {
     script.dead_letter(2, AUTHORIZE, "order.placed", "b");
     script.dead_letter(3, ("loyalty", "add-points"), "order.confirmed", "c");
     script.dead_letter(4, AUTHORIZE, "order.confirmed", "d");
-    idle(&mut script);
+    script.all_idle();
     let plan = script.view.plan(&LetterFilter::default());
     assert_eq!(plan.go(), 0);
     let concerns: Vec<_> = plan.letters.iter().map(|letter| letter.concerns[0].clone()).collect();

@@ -32,6 +32,16 @@ pub(crate) fn view() -> View {
     view
 }
 
+/// The events of an order that is bought.
+pub(crate) const BOUGHT: [&str; 6] = [
+    "order.placed",
+    "payment.authorized",
+    "inventory.reserved",
+    "shipping.created",
+    "payment.captured",
+    "order.confirmed",
+];
+
 /// The first second of every script.
 const START: i64 = 1_800_000_000;
 
@@ -104,6 +114,18 @@ impl Script {
             (report.pending, report.in_flight, report.waiting_pulls) = (0, 0, 1);
         }
         self.look();
+    }
+
+    /// All consumers are idle.
+    pub(crate) fn all_idle(&mut self) {
+        self.idle(&durables().iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// All consumers are idle but those of one service.
+    pub(crate) fn others_idle(&mut self, service: &str) {
+        let all = durables();
+        let others = all.iter().filter(|durable| !is_of(durable, service)).map(String::as_str);
+        self.idle(&others.collect::<Vec<_>>());
     }
 
     /// A consumer has settled everything up to `settled` and was given everything up to `delivered`; nobody is there.
@@ -223,6 +245,11 @@ pub(crate) fn decision(action: Action, letter: &DeadLetter, at: Timestamp) -> De
 pub(crate) fn durables() -> Vec<String> {
     let settings = shop().into_iter().flat_map(|declaration| declaration.settings.reactions.into_values());
     settings.map(|reaction| reaction.durable).collect()
+}
+
+/// Whether it is the consumer of a service's reaction.
+pub(crate) fn is_of(durable: &str, service: &str) -> bool {
+    durable.strip_prefix(service).is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// How long a reaction may take when it says nothing.

@@ -4,9 +4,10 @@ use pavane_choreography::Emission;
 use pavane_contract::EventRef;
 use pavane_observe::{Filter, State, Update};
 
-use crate::script::{ALLOWED, Script, durables, saga_id, shop};
+use crate::script::{ALLOWED, BOUGHT, Script, durables, is_of, saga_id, shop};
 
-const FORWARD: [&str; 4] = ["order.placed", "payment.authorized", "inventory.reserved", "shipping.created"];
+/// Until its shipment is there.
+const FORWARD: [&str; 4] = [BOUGHT[0], BOUGHT[1], BOUGHT[2], BOUGHT[3]];
 
 #[expect(clippy::cast_possible_wrap, reason = "half a minute")]
 const ALLOWED_SECONDS: i64 = ALLOWED.as_secs() as i64;
@@ -53,36 +54,22 @@ fn the_service_that_stops_is_named_and_no_other() {
             "shipping.created or shipping.rejected from shipping",
         ),
         ("order", &["order.placed", "payment.declined"], "order.cancelled from order"),
-        (
-            "notification",
-            &[
-                "order.placed",
-                "payment.authorized",
-                "inventory.reserved",
-                "shipping.created",
-                "payment.captured",
-                "order.confirmed",
-            ],
-            "notification to handle order.confirmed (send-confirmation)",
-        ),
+        ("notification", &BOUGHT, "notification to handle order.confirmed (send-confirmation)"),
     ];
     for (service, events, expected) in cases {
         let mut script = Script::new();
-        let all = durables();
-        let of_service = |durable: &&String| durable.starts_with(&format!("{service}_"));
         script.pass(100);
-        script.idle(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        script.all_idle();
         script.chain(1, events);
-        let running: Vec<_> = all.iter().filter(|durable| !of_service(durable)).map(String::as_str).collect();
-        script.idle(&running);
-        for durable in all.iter().filter(of_service) {
+        script.others_idle(service);
+        for durable in durables().iter().filter(|durable| is_of(durable, service)) {
             script.stands(durable, 0, 0, 0);
         }
         script.pass(ALLOWED_SECONDS);
-        script.idle(&running);
+        script.others_idle(service);
         assert!(script.view.stuck().is_empty(), "{service}: too early: {:?}", script.view.stuck());
         script.pass(5);
-        script.idle(&running);
+        script.others_idle(service);
         let stuck = script.view.stuck();
         assert_eq!(stuck.len(), 1, "{service}");
         assert_eq!(stuck[0].waits_on, [service], "{:?}", script.waits(1));
@@ -96,26 +83,13 @@ fn the_service_that_stops_is_named_and_no_other() {
 #[test]
 fn a_service_that_catches_up_is_no_longer_named() {
     let mut script = Script::new();
-    let all = durables();
-    let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let others: Vec<_> = all.iter().copied().filter(|durable| !durable.starts_with("notification_")).collect();
-    script.idle(&all);
-    script.chain(
-        1,
-        &[
-            "order.placed",
-            "payment.authorized",
-            "inventory.reserved",
-            "shipping.created",
-            "payment.captured",
-            "order.confirmed",
-        ],
-    );
-    script.idle(&others);
+    script.all_idle();
+    script.chain(1, &BOUGHT);
+    script.others_idle("notification");
     script.stands("notification_send-confirmation", 0, 0, 0);
     script.pass(60);
     assert_eq!(script.state(1), State::Stuck);
-    script.idle(&all);
+    script.all_idle();
     assert_eq!(script.state(1), State::Completed);
     assert!(script.waits(1).is_empty());
 }
@@ -123,17 +97,9 @@ fn a_service_that_catches_up_is_no_longer_named() {
 #[test]
 fn an_event_that_was_given_out_and_never_settled_is_named_once_it_is_certain() {
     let mut script = Script::new();
-    let confirmed = [
-        "order.placed",
-        "payment.authorized",
-        "inventory.reserved",
-        "shipping.created",
-        "payment.captured",
-        "order.confirmed",
-    ];
     let durable = "notification_send-confirmation";
     for saga in 1..=3 {
-        script.chain(saga, &confirmed);
+        script.chain(saga, &BOUGHT);
     }
     // The service was killed while it had the confirmations of the first and the third in hand.
     script.stands(durable, 0, script.sequence, 2);

@@ -14,10 +14,7 @@ use pavane_contract::{Clock, EventId, SystemClock, codec::header, subject};
 use pavane_testkit::servers::{Nats, NatsOptions, Tools};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
+use tokio::task::JoinHandle;
 
 /// It succeeded.
 pub(crate) const CONFIRMED: &str = "01a2029d-59b0-7a52-b73b-7c0e8ddc2a51";
@@ -33,8 +30,6 @@ pub(crate) const UNREADABLE: [&str; 3] = [
 ];
 
 const RECORDING: &str = include_str!("recording.jsonl");
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A recorded message.
 #[derive(Debug, Clone, Deserialize)]
@@ -212,11 +207,7 @@ impl Stage {
     }
 
     pub(crate) async fn until(&self, what: &str, so: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !so().await {
-            assert!(Instant::now() < deadline, "not so after {PATIENCE:?}: {what}");
-            sleep(Duration::from_millis(20)).await;
-        }
+        pavane_testkit::until(what, async || so().await.then_some(())).await;
     }
 }
 

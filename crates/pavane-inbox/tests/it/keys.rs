@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -234,13 +233,8 @@ impl Till {
     }
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"));
+async fn until(what: &str, so: impl AsyncFn() -> bool) {
+    pavane_testkit::until(what, async || so().await.then_some(())).await;
 }
 
 const WIRINGS: [Wiring; 3] = [Wiring::Plain, Wiring::Step, Wiring::Undo];

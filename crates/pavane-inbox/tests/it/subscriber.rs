@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -17,13 +16,16 @@ use pavane_bus::{
     jetstream::{Bucket, Config as NatsConfig},
     topology::{DEAD_LETTERS, DECLARATIONS},
 };
-use pavane_contract::{Cause, Clock as _, EventId, EventRef, Meta, SystemClock, codec, subject};
+use pavane_contract::{EventId, SystemClock};
 use pavane_inbox::{
     Subscriber,
     dedupe::{BucketStore, Claim, DedupeStore, MemoryStore},
     subscriber,
 };
-use pavane_testkit::servers::{Nats, Tools};
+use pavane_testkit::{
+    envelope, outgoing,
+    servers::{Nats, Tools},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -120,14 +122,8 @@ fn memory_store() -> MemoryStore {
 }
 
 fn parcel(phone: &str) -> (EventId, Outgoing) {
-    let (id, body) = (EventId::new(&SystemClock), ParcelSent { phone: phone.to_owned() });
-    let now = SystemClock.now();
-    let (event, source) = (EventRef::of::<ParcelSent>(), "carrier".to_owned());
-    let meta =
-        Meta { id, event, key: body.key(), source, time: now, cause: Cause::new(SagaId::new(&SystemClock), now) };
-    let event = Envelope { meta: meta.into(), body: &body }.into_raw().unwrap();
-    let (subject, headers) = (subject::of(&event.meta.event, &event.meta.key), codec::encode(&event));
-    (id, Outgoing { subject, headers, payload: event.body, message_id: format!("{id}-1") })
+    let event = envelope(SagaId::new(&SystemClock), &ParcelSent { phone: phone.to_owned() });
+    (event.meta.id, outgoing(&event))
 }
 
 /// The same event as a message that the broker takes for another.
@@ -141,13 +137,8 @@ async fn publish(bus: &impl Bus, messages: Vec<Outgoing>) {
     }
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"));
+async fn until(what: &str, so: impl AsyncFn() -> bool) {
+    pavane_testkit::until(what, async || so().await.then_some(())).await;
 }
 
 /// Waits until everything is settled.

@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use pavane_choreography::Reaction;
 use pavane_contract::EventRef;
@@ -32,6 +35,11 @@ impl Case {
         Self { reaction: reaction.name.clone(), event: event.name.clone(), fault: fault.into(), difference: None }
     }
 
+    /// The fault, whichever time or row it was.
+    fn kind(&self) -> &str {
+        [" (", " at row "].iter().fold(self.fault.as_str(), |fault, number| fault.split(number).next().unwrap_or(fault))
+    }
+
     pub(super) fn failed(mut self, difference: String) -> Self {
         self.difference = Some(difference);
         self
@@ -46,6 +54,19 @@ impl Report {
     /// Whether no case failed. A service without reactions passes nothing.
     pub fn is_passed(&self) -> bool {
         !self.cases.is_empty() && self.failures().next().is_none()
+    }
+
+    /// The kinds of faults that each reaction was tried under, a line each, for a snapshot: one that is left out is seen there.
+    pub fn tried(&self) -> String {
+        let mut tried: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for case in &self.cases {
+            tried.entry(&case.reaction).or_default().insert(case.kind());
+        }
+        let lines = tried.into_iter().flat_map(|(reaction, kinds)| {
+            let kinds = kinds.into_iter().map(|kind| format!("  {kind}"));
+            std::iter::once(format!("{reaction}:")).chain(kinds)
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// The cases that failed.

@@ -32,8 +32,8 @@ use crate::{
     VirtualClock,
     actor::Actor,
     database::{Settings, TestDatabase},
+    events,
     script::{Script, Stop, drive},
-    stage,
 };
 
 /// Why a trial can't go on, as a sentence.
@@ -128,7 +128,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     pub(super) fn deliver(&mut self, event: &RawEnvelope) {
         self.given.push(event.meta.id);
         self.deliveries += 1;
-        stage::publish(&self.bus, event, format!("{}-{}", event.meta.id, self.deliveries));
+        let message = events::outgoing_as(event, format!("{}-{}", event.meta.id, self.deliveries));
+        events::publish(&self.bus, vec![message]);
     }
 
     /// Puts a message there that is no event.
@@ -257,14 +258,14 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let mut lines = store::contents(&self.db).await.map_err(|error| error.to_string())?;
         let mut emitted: BTreeMap<EventId, RawEnvelope> = BTreeMap::new();
         let events = self.bus.messages(EVENTS);
-        for event in events.iter().filter_map(stage::read).filter(|event| !self.given.contains(&event.meta.id)) {
+        for event in events.iter().filter_map(events::read).filter(|event| !self.given.contains(&event.meta.id)) {
             // Published twice under one id is one event.
             emitted.insert(event.meta.id, event);
         }
         lines.extend(emitted.into_values().map(|event| {
             format!("event {} {} {}", event.meta.event, event.meta.key, String::from_utf8_lossy(&event.body))
         }));
-        let mut dead: Vec<_> = stage::dead_letters(&self.bus)
+        let mut dead: Vec<_> = events::dead_letters(&self.bus)
             .into_iter()
             .map(|letter| format!("dead letter of {}: {}", letter.reaction, letter.cause))
             .collect();

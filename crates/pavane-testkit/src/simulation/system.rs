@@ -14,7 +14,7 @@ use super::{
     chaos::Chaos,
     store,
 };
-use crate::{DeadLetter, VirtualClock, database::TestDatabase, stage};
+use crate::{DeadLetter, VirtualClock, database::TestDatabase, events};
 
 /// Any error, as a user's function returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -205,12 +205,12 @@ impl<DB: Database> World<DB> {
 
     /// All events in the stream, in order, some of them more than once.
     pub fn events(&self) -> Vec<RawEnvelope> {
-        self.bus.messages(EVENTS).iter().filter_map(stage::read).collect()
+        self.bus.messages(EVENTS).iter().filter_map(events::read).collect()
     }
 
     /// All dead letters.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        stage::dead_letters(&self.bus)
+        events::dead_letters(&self.bus)
     }
 
     /// Dead letters whose event wasn't handled since by the reaction that gave up on it.

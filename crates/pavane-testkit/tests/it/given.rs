@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane::Correlation;
+use pavane::{Correlation, SagaId};
 use pavane_testkit::{Stage, given};
 use sqlx::Row as _;
 
@@ -36,6 +36,21 @@ async fn a_step_and_its_undo() {
     assert_eq!(shelf(&stage).await, 60);
     stage.receive(&OrderCancelled { order: id() }).await;
     assert!(stage.emitted_names().is_empty());
+}
+
+#[tokio::test]
+async fn several_events_at_once() {
+    let mut stage = given(stock(Scales::default())).await;
+    let mut events = Vec::new();
+    for number in 0..30 {
+        let saga = SagaId::new(stage.clock());
+        let charged = PaymentCharged { order: number.to_string(), cents: 995, pieces: 1 };
+        events.push(stage.continue_saga(saga).envelope(&charged));
+    }
+    let names = stage.deliver_all(&events).await.emitted_names();
+    assert_eq!((names.len(), stage.count("select pieces from shelf").await), (30, 30));
+    assert!(names.iter().all(|name| name == "stock.reserved"), "{names:?}");
+    assert!(stage.deliver_all(&events).await.emitted_names().is_empty(), "duplicates");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod books;
 #[path = "../../examples/simulate/bugs.rs"]
 mod bugs;
 mod given;
+mod instances;
 mod matrix;
 mod nats;
 mod on_postgres;

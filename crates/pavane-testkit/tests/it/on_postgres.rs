@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use pavane::{
-    Correlation, Declared, EntryPoint, Envelope, Event, Handled,
+    Correlation, Declared, EntryPoint, Envelope, Event, Handled, SagaId,
     contract::Clock as _,
     on,
     postgres::{Service, Tx},
     undo,
 };
-use pavane_testkit::{FaultMatrix, fault_matrix, given};
+use pavane_contract::SystemClock;
+use pavane_testkit::{FaultMatrix, FreshDatabase, Instances, fault_matrix, given};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -221,4 +222,18 @@ async fn what_a_worse_framework_would_do_is_named() {
     assert_eq!(noticed("pavane_inbox", inbox).await, again.map(ToOwned::to_owned).into());
     let ledger = "delete from pavane_ledger where saga = new.saga and step = new.step and new.state = 'barred'";
     assert_eq!(noticed("pavane_ledger", ledger).await, ["issue: the undo before the step".to_owned()].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_runs_in_several_instances() {
+    let mut billing = Instances::one(&FreshDatabase::postgres().await, service).await;
+    billing.start().await;
+    let sagas: Vec<_> = (0..10).map(|_| SagaId::new(&SystemClock)).collect();
+    for (number, saga) in sagas.iter().enumerate() {
+        billing.publish(*saga, &PaymentCharged { order: number.to_string(), cents: 995, pieces: 3 });
+    }
+    billing.settle().await;
+    assert!(sagas.iter().all(|saga| billing.emitted_names(*saga) == ["billing.invoice-issued"]));
+    assert_eq!(billing.count("select count(*) from books.\"Invoices\"").await, 10);
+    billing.stop().await;
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Debug,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -18,13 +17,14 @@ use pavane_bus::{
     Bus as _, Memory, Outgoing,
     topology::{DEAD_LETTERS, EVENTS},
 };
-use pavane_contract::{EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
+use pavane_contract::{EventId, RawEnvelope, SystemClock, codec, subject};
 use pavane_inbox::{
     Consumer,
     dead_letter::{Address, redrive},
 };
 use pavane_outbox::internal::backlog;
 use pavane_testkit::servers::Postgres;
+pub(crate) use pavane_testkit::until;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -379,31 +379,9 @@ impl Stage {
     }
 }
 
-/// An event as if the stage had emitted it.
+/// An event of this id.
 pub(crate) fn envelope<E: Event>(id: EventId, saga: SagaId, event: &E) -> RawEnvelope {
-    let meta = Meta {
-        id,
-        event: EventRef::of::<E>(),
-        key: event.key(),
-        source: "test".to_owned(),
-        time: pavane_contract::Clock::now(&SystemClock),
-        cause: pavane_contract::Cause::new(saga, pavane_contract::Clock::now(&SystemClock)),
-    };
-    Envelope { meta: meta.into(), body: event }.into_raw().unwrap()
-}
-
-/// Polls until `condition` gives something.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T
-where
-    T: Debug,
-{
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+    let mut event = pavane_testkit::envelope(saga, event);
+    Arc::make_mut(&mut event.meta).id = id;
+    event
 }

@@ -1,57 +1,51 @@
 //! The service as it runs, over a real nats-server, through its HTTP API.
 
-use std::net::SocketAddr;
-
 use inventory::{SetStock, Stock};
 use pavane::Config;
 use pavane_bus::{Bus as _, JetStream, jetstream};
-use pavane_testkit::servers::{Nats, Tools};
+use pavane_testkit::{
+    FreshDatabase, Served, envelope, outgoing,
+    servers::{Nats, Tools},
+    until,
+};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
-    sync::oneshot,
-    task::JoinHandle,
 };
 use web::{FieldError, HTTP_PATIENCE, Problem};
 
-use crate::stage::{Order, outgoing, postgres, until};
+use crate::order::Order;
 
 struct Running {
-    address: SocketAddr,
+    served: Served,
     client: Client,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<anyhow::Result<()>>,
+    _database: FreshDatabase,
 }
 
 impl Running {
-    async fn start(nats: &Nats, database: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let config = Config::new(nats.url()).database(database);
-        let ended = tokio::spawn(inventory::run(config, listener, async move { drop(stopped.await) }));
-        Self { address, client: Client::new(), stop, ended }
+    async fn start(nats: &Nats, database: &FreshDatabase) -> Self {
+        let config = Config::new(nats.url()).database(database.url());
+        let served = Served::start(|listener, shutdown| inventory::run(config, listener, shutdown)).await;
+        Self { served, client: Client::new(), _database: database.clone() }
     }
 
     async fn get(&self, path: &str) -> Response {
-        self.client.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+        self.client.get(self.served.url(path)).send().await.unwrap()
     }
 
     async fn put(&self, sku: &str, body: impl Into<reqwest::Body>) -> Response {
-        let url = format!("http://{}/stock/{sku}", self.address);
-        self.client.put(url).header("content-type", "application/json").body(body).send().await.unwrap()
+        let request = self.client.put(self.served.url(&format!("/stock/{sku}"))).body(body);
+        request.header("content-type", "application/json").send().await.unwrap()
     }
 
     async fn set(&self, sku: &str, on_hand: i64) -> Response {
         self.put(sku, serde_json::to_vec(&SetStock { on_hand }).unwrap()).await
     }
 
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.ended.await.unwrap().unwrap();
+    async fn stop(mut self) {
+        self.served.stop().await;
     }
 }
 
@@ -69,9 +63,8 @@ async fn problem(response: Response, status: StatusCode) -> (String, Option<Stri
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_is_set_shown_and_listed() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    for url in [format!("sqlite:{}", folder.path().join("a.db").display()), postgres().await] {
-        let service = Running::start(&nats, &url).await;
+    for database in FreshDatabase::of_each_kind().await {
+        let service = Running::start(&nats, &database).await;
         for sku in ["mug", "cup", "pot"] {
             assert_eq!(service.set(sku, 5).await.status(), StatusCode::OK);
         }
@@ -92,8 +85,7 @@ async fn stock_is_set_shown_and_listed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_request_is_said() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    let service = Running::start(&nats, &format!("sqlite:{}", folder.path().join("a.db").display())).await;
+    let service = Running::start(&nats, &FreshDatabase::sqlite()).await;
     let field = |name: &str| Some(name.to_owned());
     for on_hand in [-1, 1_000_000_001] {
         assert_eq!(problem(service.set("mug", on_hand).await, StatusCode::BAD_REQUEST).await.1, field("on_hand"));
@@ -113,13 +105,12 @@ async fn what_is_wrong_with_a_request_is_said() {
 async fn stock_never_falls_below_what_is_reserved() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let bus = JetStream::connect(jetstream::Config::new(nats.url(), "test")).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    for url in [format!("sqlite:{}", folder.path().join("a.db").display()), postgres().await] {
-        let service = Running::start(&nats, &url).await;
+    for database in FreshDatabase::of_each_kind().await {
+        let service = Running::start(&nats, &database).await;
         service.set("mug", 5).await;
         let order = Order::of(&[("mug", 3)]);
-        bus.publish(vec![outgoing(&order.says(&order.authorized()))]).await.remove(0).unwrap();
-        let mug = until("the reservation", || async {
+        bus.publish(vec![outgoing(&envelope(order.saga, &order.authorized()))]).await.remove(0).unwrap();
+        let mug = until("the reservation", async || {
             let mug: Stock = service.get("/stock/mug").await.json().await.unwrap();
             (mug.reserved == 3).then_some(mug)
         })
@@ -137,8 +128,7 @@ async fn stock_never_falls_below_what_is_reserved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_and_machines_find_their_pages() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    let service = Running::start(&nats, &format!("sqlite:{}", folder.path().join("a.db").display())).await;
+    let service = Running::start(&nats, &FreshDatabase::sqlite()).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(service.get(path).await.status(), StatusCode::OK, "{path}");
     }
@@ -161,10 +151,9 @@ async fn a_service_that_cannot_start_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stalls_does_not_keep_the_service_from_stopping() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    let service = Running::start(&nats, &format!("sqlite:{}", folder.path().join("a.db").display())).await;
+    let service = Running::start(&nats, &FreshDatabase::sqlite()).await;
     service.get("/healthz").await;
-    let mut stalled = TcpStream::connect(service.address).await.unwrap();
+    let mut stalled = TcpStream::connect(service.served.address()).await.unwrap();
     let head = "PUT /stock/mug HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     stalled.write_all(head.as_bytes()).await.unwrap();
     // A later request is answered, so the stalled one is under way.

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contention;
+mod faults;
 mod http;
+mod manifest;
+mod order;
 mod orders;
-mod stage;
-mod wiring;
+mod shelf;

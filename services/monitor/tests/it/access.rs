@@ -2,34 +2,33 @@
 
 use monitor::{Settings, Token};
 use pavane_bus::jetstream::Config;
-use pavane_testkit::servers::{Nats, Tools};
+use pavane_testkit::{
+    Served,
+    servers::{Nats, Tools},
+};
 use reqwest::{Client, RequestBuilder, StatusCode, header};
 use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
 
 const READS: &str = "the-reading-token";
 const ANNA: &str = "the-token-of-anna";
 
 /// A monitor without a shop.
 struct Monitor {
-    url: String,
+    served: Served,
     http: Client,
-    _running: AbortOnDropHandle<anyhow::Result<()>>,
     _nats: Nats,
 }
 
 impl Monitor {
     async fn start(settings: Settings) -> Self {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let config = Config::new(nats.url(), monitor::NAME);
-        let running = tokio::spawn(monitor::run(config, settings, listener, std::future::pending()));
-        Self { url, http: Client::new(), _running: AbortOnDropHandle::new(running), _nats: nats }
+        let served = Served::start(|listener, shutdown| monitor::run(config, settings, listener, shutdown)).await;
+        Self { served, http: Client::new(), _nats: nats }
     }
 
     fn get(&self, path: &str, token: Option<&str>) -> RequestBuilder {
-        let request = self.http.get(format!("{}{path}", self.url));
+        let request = self.http.get(self.served.url(path));
         if let Some(token) = token { request.bearer_auth(token) } else { request }
     }
 
@@ -69,7 +68,7 @@ async fn nobody_reads_without_a_token_unless_the_monitor_is_open() {
     }
     let access: serde_json::Value = monitor.get("/api/access", Some(ANNA)).send().await.unwrap().json().await.unwrap();
     assert_eq!(access, serde_json::json!({ "access": "granted", "may_read": true, "name": "anna" }));
-    let discard = monitor.http.post(format!("{}/api/discards", monitor.url)).bearer_auth(READS);
+    let discard = monitor.http.post(monitor.served.url("/api/discards")).bearer_auth(READS);
     let discard = discard.json(&serde_json::json!({ "selection": { "service": "x" }, "reason": "y" }));
     assert_eq!(discard.send().await.unwrap().status(), StatusCode::FORBIDDEN, "whoever reads does not act");
 }

@@ -2,6 +2,7 @@
 
 use monitor::Settings;
 use pavane_bus::topology::DEAD_LETTERS;
+use pavane_testkit::until;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -11,12 +12,11 @@ use crate::shop::{Shop, TOKEN};
 async fn given_up(shop: &Shop) -> (String, Value) {
     shop.strike(true);
     let order = shop.order().await;
-    let letter = shop
-        .until("a dead letter", async || {
-            let letters = shop.get("/api/dead-letters").await["letters"].clone();
-            letters.as_array().unwrap().iter().find(|letter| letter["key"] == *order).cloned()
-        })
-        .await;
+    let letter = until("a dead letter", async || {
+        let letters = shop.get("/api/dead-letters").await["letters"].clone();
+        letters.as_array().unwrap().iter().find(|letter| letter["key"] == *order).cloned()
+    })
+    .await;
     shop.strike(false);
     (order, letter)
 }
@@ -58,11 +58,10 @@ async fn a_redriven_dead_letter_lets_the_saga_complete() {
     assert_eq!((&progress["redriven"], &progress["failed"]), (&1.into(), &0.into()), "{progress}");
     shop.saga(&order, "completed").await;
     // Decisions are in a stream of their own, which may be read a moment later.
-    let decision = shop
-        .until("the decision to be told", async || {
-            shop.get(&format!("/api/sagas/{order}")).await["report"]["decisions"].get(0).cloned()
-        })
-        .await;
+    let decision = until("the decision to be told", async || {
+        shop.get(&format!("/api/sagas/{order}")).await["report"]["decisions"].get(0).cloned()
+    })
+    .await;
     assert_eq!((&decision["action"], &decision["by"]), (&"redrive".into(), &"Thoinot".into()));
     assert_eq!(decision["reason"], "the strike is over");
     assert_eq!(shop.get("/api/dead-letters").await["total"], 0);
@@ -105,8 +104,7 @@ async fn a_discarded_letter_is_gone_and_a_resolved_saga_is_settled() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (status, told) = shop.act("/api/discards", &discard, Some(TOKEN)).await;
     assert_eq!((status, &told["discarded"], &told["failed"]), (StatusCode::OK, &1.into(), &0.into()), "{told}");
-    shop.until("the letter to be gone", async || (shop.get("/api/dead-letters").await["total"] == 0).then_some(()))
-        .await;
+    until("the letter to be gone", async || (shop.get("/api/dead-letters").await["total"] == 0).then_some(())).await;
 
     let resolve = json!({ "reason": "settled by telephone" });
     let (status, _) = shop.act(&format!("/api/sagas/{order}/resolve"), &resolve, None).await;
@@ -138,7 +136,7 @@ async fn an_undo_that_was_given_up_on_is_retried_under_its_own_name() {
     let (status, started) = retry("perhaps", Some(TOKEN)).await;
     assert_eq!((status, &started["progress"]["total"]), (StatusCode::ACCEPTED, &1.into()), "{started}");
     ended(&shop, 1).await;
-    shop.until("the second dead letter", async || {
+    until("the second dead letter", async || {
         let letters = shop.get("/api/dead-letters?decided=true").await;
         (letters["total"] == 2).then_some(())
     })
@@ -148,7 +146,7 @@ async fn an_undo_that_was_given_up_on_is_retried_under_its_own_name() {
     assert_eq!(retry("the carrier yields", Some(TOKEN)).await.0, StatusCode::ACCEPTED);
     assert_eq!(ended(&shop, 2).await["redriven"], 1);
     shop.saga(&order, "compensated").await;
-    let decisions = shop.until("both decisions to be told", async || {
+    let decisions = until("both decisions to be told", async || {
         let decisions = shop.get(&format!("/api/sagas/{order}")).await["report"]["decisions"].clone();
         (decisions.as_array()?.len() == 2).then_some(decisions)
     });
@@ -203,7 +201,7 @@ async fn a_saga_is_exported_as_a_test_case() {
 
 /// How a redrive ended.
 async fn ended(shop: &Shop, id: u64) -> Value {
-    shop.until("the redrive to end", async || {
+    until("the redrive to end", async || {
         let progress = shop.get(&format!("/api/redrives/{id}")).await["progress"].clone();
         (progress["finished"] == true).then_some(progress)
     })

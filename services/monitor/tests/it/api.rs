@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monitor::Settings;
+use pavane_testkit::until;
 use reqwest::{StatusCode, header};
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ async fn an_order_is_found_by_its_id_with_a_true_timeline() {
     for (cause, event) in report["timeline"].as_array().unwrap().windows(2).map(|pair| (&pair[0], &pair[1])) {
         assert_eq!(event["caused_by"], cause["id"], "{event}");
     }
-    shop.until("everybody to have handled the end", async || {
+    until("everybody to have handled the end", async || {
         let outstanding = shop.get(&format!("/api/sagas/{order}")).await["report"]["outstanding"].clone();
         outstanding.as_array().unwrap().is_empty().then_some(())
     })

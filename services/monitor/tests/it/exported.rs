@@ -10,12 +10,12 @@ use std::{env, fs, path::Path};
 use monitor::Settings;
 use pavane_bus::{Bus as _, JetStream, Outgoing, Topology, jetstream::Config, topology::EVENTS};
 use pavane_testkit::{
-    Stage, given,
+    Served, Stage, given,
     servers::{Nats, Tools},
+    until,
 };
 use serde::Deserialize;
 use shipping::Shipping;
-use tokio::{net::TcpListener, task::AbortHandle};
 
 const RECORDING: &str = include_str!("exported/recording.jsonl");
 const EXPORT: &str = include_str!("exported/saga.rs");
@@ -36,8 +36,7 @@ struct Recorded {
 
 /// A monitor that watches the recording.
 struct Recording {
-    url: String,
-    monitor: AbortHandle,
+    monitor: Served,
     _nats: Nats,
 }
 
@@ -57,34 +56,26 @@ impl Recording {
                 bus.declare(&Topology::default(), service, payload.into()).await.unwrap();
             }
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let config = Config::new(nats.url(), monitor::NAME);
-        let monitor =
-            tokio::spawn(monitor::run(config, Settings::default().opened(), listener, std::future::pending()));
-        Self { url, monitor: monitor.abort_handle(), _nats: nats }
+        let (config, settings) = (Config::new(nats.url(), monitor::NAME), Settings::default().opened());
+        let monitor = Served::start(|listener, shutdown| monitor::run(config, settings, listener, shutdown)).await;
+        Self { monitor, _nats: nats }
     }
 
     /// What the monitor answers, once it has read everything.
     async fn export(&self) -> String {
-        while !reqwest::get(format!("{}/readyz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        let path = format!("{}/api/sagas/{ORDER}/test-case?service=shipping", self.url);
-        reqwest::get(path).await.unwrap().error_for_status().unwrap().text().await.unwrap()
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        self.monitor.abort();
+        until("the monitor to be ready", async || {
+            reqwest::get(self.monitor.url("/readyz")).await.ok()?.status().is_success().then_some(())
+        })
+        .await;
+        let path = format!("/api/sagas/{ORDER}/test-case?service=shipping");
+        reqwest::get(self.monitor.url(&path)).await.unwrap().error_for_status().unwrap().text().await.unwrap()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_export_of_a_recorded_saga_is_the_test_that_runs_here() {
     let recording = Recording::replayed().await;
-    let export = tokio::time::timeout(std::time::Duration::from_secs(30), recording.export()).await.unwrap();
+    let export = recording.export().await;
     if env::var_os("PAVANE_BLESS").is_some() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/exported/saga.rs");
         fs::write(file, &export).unwrap();

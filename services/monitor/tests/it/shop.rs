@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -11,22 +10,19 @@ use monitor::{Settings, Token};
 use pavane::Config;
 use pavane_bus::{JetStream, jetstream};
 use pavane_contract::SystemClock;
-use pavane_testkit::servers::{Nats, Tools};
+use pavane_testkit::{
+    Served,
+    servers::{Nats, Tools},
+    until,
+};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
 
 use crate::shipping::{self, Carrier};
 
 /// What lets a test act.
 pub(crate) const TOKEN: &str = "correct-horse-battery";
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A shop and its monitor.
 pub(crate) struct Shop {
@@ -34,13 +30,7 @@ pub(crate) struct Shop {
     folder: TempDir,
     pub(crate) http: Client,
     pub(crate) carrier: Carrier,
-    urls: BTreeMap<&'static str, String>,
-    running: BTreeMap<&'static str, Running>,
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<anyhow::Result<()>>,
+    running: BTreeMap<&'static str, Served>,
 }
 
 impl Shop {
@@ -58,7 +48,6 @@ impl Shop {
             folder: TempDir::new().unwrap(),
             http: Client::new(),
             carrier: Carrier::default(),
-            urls: BTreeMap::new(),
             running: BTreeMap::new(),
         };
         shop.start_monitor(settings).await;
@@ -71,7 +60,7 @@ impl Shop {
         }
         let stock = shop.http.put(shop.url("inventory", "/stock/book")).json(&json!({ "on_hand": 1000 }));
         assert_eq!(stock.send().await.unwrap().status(), StatusCode::OK);
-        shop.until("all services to have said what they are", async || {
+        until("all services to have said what they are", async || {
             let overview = shop.get("/api/overview").await;
             (overview["services"].as_array()?.len() == 5 && overview["loaded"] == true).then_some(())
         })
@@ -80,51 +69,49 @@ impl Shop {
     }
 
     async fn start(&mut self, service: &'static str) {
-        let listener = self.listen(service).await;
         let config = self.config(service);
-        match service {
+        let served = match service {
             "psp" => {
                 let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
                 let psp = psp::Psp::open(&self.database(service), Arc::new(SystemClock), faults).await.unwrap();
-                self.run(service, |stopped| async move { Ok(psp::serve(listener, psp, stopped).await?) });
+                Served::start(|listener, shutdown| psp::serve(listener, psp, shutdown)).await
             }
-            "order" => self.run(service, |stopped| order::run(config, order::Settings::default(), listener, stopped)),
+            "order" => {
+                let settings = order::Settings::default();
+                Served::start(|listener, shutdown| order::run(config, settings, listener, shutdown)).await
+            }
             "payment" => {
                 let mut settings = payment::Settings::default();
                 settings.psp_url = self.url("psp", "");
-                self.run(service, |stopped| payment::run(config, settings, listener, stopped));
+                Served::start(|listener, shutdown| payment::run(config, settings, listener, shutdown)).await
             }
-            "inventory" => self.run(service, |stopped| inventory::run(config, listener, stopped)),
+            "inventory" => Served::start(|listener, shutdown| inventory::run(config, listener, shutdown)).await,
             "notification" => {
                 let mut settings = notification::Settings::default();
                 settings.maildir = self.folder.path().join("mail");
-                self.run(service, |stopped| notification::run(config, settings, listener, stopped));
+                Served::start(|listener, shutdown| notification::run(config, settings, listener, shutdown)).await
             }
             other => panic!("there is no service {other}"),
-        }
+        };
+        self.running.insert(service, served);
     }
 
     /// Starts the monitor, for the first time or again, elsewhere.
     pub(crate) async fn start_monitor(&mut self, settings: Settings) {
-        let listener = self.listen("monitor").await;
         let bus = jetstream::Config::new(self.nats.url(), monitor::NAME);
-        self.run("monitor", |stopped| monitor::run(bus, settings, listener, stopped));
+        let served = Served::start(|listener, shutdown| monitor::run(bus, settings, listener, shutdown)).await;
+        self.running.insert("monitor", served);
     }
 
     /// Starts the shipping service, for the first time or again.
     pub(crate) async fn start_shipping(&mut self) {
         let app = shipping::service(self.carrier.clone()).connect(self.config("shipping")).await.unwrap();
-        self.run("shipping", |stopped| async move {
-            app.run_until(stopped).await?;
-            Ok(())
-        });
+        self.running.insert("shipping", Served::start(|_, shutdown| app.run_until(shutdown)).await);
     }
 
     /// Stops a service as SIGTERM would.
     pub(crate) async fn stop(&mut self, service: &str) {
-        let Running { stop, task } = self.running.remove(service).unwrap();
-        drop(stop);
-        task.await.unwrap().unwrap();
+        self.running.get_mut(service).unwrap().stop().await;
     }
 
     /// Lets the carrier take parcels, or not.
@@ -164,7 +151,7 @@ impl Shop {
 
     /// Where a service is.
     pub(crate) fn url(&self, service: &str, path: &str) -> String {
-        format!("{}{path}", self.urls[service])
+        self.running[service].url(path)
     }
 
     /// What the monitor answers, which must be in order.
@@ -185,7 +172,7 @@ impl Shop {
 
     /// Waits until the monitor has read of a saga.
     pub(crate) async fn known(&self, key: &str) {
-        self.until(&format!("the monitor to know {key}"), async || {
+        until(&format!("the monitor to know {key}"), async || {
             let answer = self.http.get(self.url("monitor", &format!("/api/sagas/{key}"))).send().await.unwrap();
             answer.status().is_success().then_some(())
         })
@@ -194,7 +181,7 @@ impl Shop {
 
     /// Waits until the monitor shows a saga in this state, and returns its report.
     pub(crate) async fn saga(&self, key: &str, state: &str) -> Value {
-        self.until(&format!("{key} to be {state}"), async || {
+        until(&format!("{key} to be {state}"), async || {
             let answer = self.http.get(self.url("monitor", &format!("/api/sagas/{key}"))).send().await.unwrap();
             let saga: Value = answer.json().await.unwrap();
             (saga["report"]["summary"]["state"] == state).then_some(saga)
@@ -202,30 +189,12 @@ impl Shop {
         .await
     }
 
-    /// Polls until `condition` gives something.
-    pub(crate) async fn until<T>(&self, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            assert!(Instant::now() < deadline, "waited too long for {what}");
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     pub(crate) async fn ready(&self, service: &str) {
-        self.until(&format!("{service} to be ready"), async || {
+        until(&format!("{service} to be ready"), async || {
             let answer = self.http.get(self.url(service, "/readyz")).send().await.ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
-    }
-
-    async fn listen(&mut self, service: &'static str) -> TcpListener {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        self.urls.insert(service, format!("http://{}", listener.local_addr().unwrap()));
-        listener
     }
 
     fn config(&self, service: &str) -> Config {
@@ -235,15 +204,4 @@ impl Shop {
     fn database(&self, service: &str) -> String {
         format!("sqlite:{}", self.folder.path().join(format!("{service}.db")).display())
     }
-
-    fn run<F>(&mut self, service: &'static str, run: impl FnOnce(Stopped) -> F)
-    where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let (stop, stopped) = oneshot::channel();
-        let stopped: Stopped = Box::pin(async move { drop(stopped.await) });
-        self.running.insert(service, Running { stop, task: tokio::spawn(run(stopped)) });
-    }
 }
-
-type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -1,19 +1,15 @@
 //! Following an order as it goes on.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use contracts::OrderId;
 use order::Settings;
-use pavane_bus::Memory;
-use pavane_contract::SystemClock;
+use pavane_testkit::{FreshDatabase, until};
 use reqwest::Response;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::{
-    says::Says,
-    world::{World, postgres, sqlite},
-};
+use crate::{says::Says, world::World};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -80,11 +76,11 @@ async fn a_customer_sees_what_happened_and_what_happens_until_the_end() {
     assert_eq!((first.id, &first.data["fact"]), (1, &"order.placed".into()));
     assert_eq!(first.data["status_text"], "Processing your payment");
 
-    world.publish(&Says(id).authorized()).await;
+    world.order.deliver(&Says(id).authorized());
     let second = stream.next().await.unwrap();
     assert_eq!((second.id, &second.data["status"]), (2, &"authorized".into()));
 
-    world.publish(&Says(id).captured()).await;
+    world.order.deliver(&Says(id).captured());
     let third = stream.next().await.unwrap();
     assert_eq!((third.id, &third.data["fact"]), (3, &"payment.captured".into()));
     let last = stream.next().await.unwrap();
@@ -95,12 +91,12 @@ async fn a_customer_sees_what_happened_and_what_happens_until_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_comes_back_gets_the_rest_and_then_is_told_to_stay_away() {
-    for database in [sqlite(), postgres().await] {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         let id = world.place().await;
-        world.publish(&Says(id).authorized()).await;
+        world.order.deliver(&Says(id).authorized());
         world.until_status(id, "authorized").await;
-        world.publish(&Says(id).captured()).await;
+        world.order.deliver(&Says(id).captured());
         world.until_status(id, "confirmed").await;
         assert_eq!(Stream::open(&world, id, Some("2")).await.rest().await, [3, 4]);
         // It ended, so it has settled: the same again, but at once.
@@ -121,16 +117,14 @@ async fn an_order_that_is_not_at_its_end_is_followed_however_long_nothing_happen
     sqlx::query(age).execute(world.db.writers()).await.unwrap();
     let mut stream = Stream::open(&world, id, Some("1")).await;
     assert_eq!(stream.response.status(), 200);
-    world.publish(&Says(id).authorized()).await;
+    world.order.deliver(&Says(id).authorized());
     assert_eq!(stream.next().await.unwrap().id, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_instance_handled_is_seen_too() {
-    let bus = Memory::new(Arc::new(SystemClock));
-    let database = postgres().await;
-    let here = World::join(bus.clone(), database.clone(), Settings::default()).await;
-    let there = World::join(bus, database, Settings::default()).await;
+    let here = World::start_on(FreshDatabase::postgres().await).await;
+    let there = here.beside(Settings::default()).await;
     let id = here.place().await;
     let mut stream = Stream::open(&there, id, None).await;
     assert_eq!(stream.next().await.unwrap().id, 1);
@@ -145,7 +139,7 @@ async fn what_another_instance_handled_is_seen_too() {
 async fn there_are_only_so_many_streams_at_once() {
     let mut settings = Settings::default();
     settings.streams_max = 2;
-    let world = World::join(Memory::new(Arc::new(SystemClock)), sqlite(), settings).await;
+    let world = World::start_with(FreshDatabase::sqlite(), settings).await;
     let id = world.place().await;
     let first = Stream::open(&world, id, None).await;
     let second = Stream::open(&world, id, None).await;
@@ -154,7 +148,7 @@ async fn there_are_only_so_many_streams_at_once() {
     assert_eq!(refused.status, 503);
     assert_eq!(refused.fields(), [""; 0]);
     drop(first);
-    crate::world::until("room for another", || async {
+    until("room for another", async || {
         let status = Stream::open(&world, id, None).await.response.status();
         (status == 200).then_some(())
     })

@@ -2,9 +2,10 @@
 
 use contracts::order::OrderPlaced;
 use pavane_outbox::Bounds;
+use pavane_testkit::{FreshDatabase, until};
 use serde_json::json;
 
-use crate::world::{Answer, World, facts, fine, sqlite, until};
+use crate::world::{Answer, World, facts, fine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_placed_can_be_seen() {
@@ -28,7 +29,7 @@ async fn an_order_that_is_placed_can_be_seen() {
         assert!(!placed.text.contains(secret), "{secret}");
     }
 
-    world.settle().await;
+    world.order.settle().await;
     let said = world.said(id);
     assert_eq!(said.len(), 1);
     let event = said[0].decode::<OrderPlaced>().unwrap();
@@ -44,7 +45,7 @@ async fn a_trace_goes_on_in_the_events() {
     for (sent, expected) in [(parent, Some(parent)), ("00-nonsense", None)] {
         let request = world.client.post(format!("{}/orders", world.url)).header("traceparent", sent);
         let placed = Answer::of(request.body(fine().to_string()).send().await.unwrap()).await;
-        world.settle().await;
+        world.order.settle().await;
         let said = world.said(placed.id());
         assert_eq!(said[0].meta.cause.trace.as_ref().map(|trace| trace.parent.as_str()), expected);
     }
@@ -80,8 +81,8 @@ async fn what_can_not_be_accepted_is_a_problem_that_names_its_fields() {
     }
     let too_long = world.post("/orders", with("/card", "x".repeat(65 * 1024).into())).await;
     assert_eq!((too_long.status, too_long.fields().len()), (413, 0), "{too_long:?}");
-    assert_eq!(world.count("select count(*) from orders").await, 0);
-    assert_eq!(world.bus.messages("EVENTS").len(), 0);
+    assert_eq!(world.order.count("select count(*) from orders").await, 0);
+    assert_eq!(world.order.bus().messages("EVENTS").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +116,7 @@ async fn what_is_not_there_or_can_not_be_read_is_a_problem_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_listed_page_by_page_the_newest_first() {
-    for database in crate::world::databases().await {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         let mut placed = Vec::new();
         for _ in 0..5 {
@@ -151,7 +152,7 @@ async fn orders_are_listed_page_by_page_the_newest_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_and_clients_can_look_at_the_service() {
-    let world = World::start_on(sqlite()).await;
+    let world = World::start().await;
     world.place().await;
     assert_eq!(world.get("/healthz").await.text, "ok");
     assert_eq!(world.get("/readyz").await.body, json!({ "ready": true, "missing": [], "warnings": [] }));
@@ -167,7 +168,7 @@ async fn operators_and_clients_can_look_at_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_outbox_is_full_orders_are_refused_with_a_time_to_come_back() {
     let world = World::start().await;
-    world.bus.disconnect();
+    world.order.bus().disconnect();
     world.place().await;
     world.db.keep_to(Bounds { outbox_rows: 1, ..Bounds::default() });
     world.db.measure_outbox().await.unwrap();
@@ -180,8 +181,8 @@ async fn while_the_outbox_is_full_orders_are_refused_with_a_time_to_come_back() 
     assert_eq!(refused.content_type, "application/problem+json", "{refused:?}");
     let ready = world.get("/readyz").await;
     assert!(ready.status == 503 && ready.text.contains("the outbox is full"), "{ready:?}");
-    world.bus.reconnect();
-    until("orders are taken again", || async {
+    world.order.bus().reconnect();
+    until("orders are taken again", async || {
         (world.post("/orders", fine().to_string()).await.status == 201).then_some(())
     })
     .await;

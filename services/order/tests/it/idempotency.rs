@@ -4,9 +4,10 @@ use std::{collections::HashSet, time::Duration};
 
 use contracts::order::OrderPlaced;
 use order::Settings;
+use pavane_testkit::FreshDatabase;
 use serde_json::Value;
 
-use crate::world::{Answer, World, databases, fine};
+use crate::world::{Answer, World, fine};
 
 fn other() -> Value {
     let mut body = fine();
@@ -16,7 +17,7 @@ fn other() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_gets_the_same_answer_and_places_one_order() {
-    for database in databases().await {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         let first = world.place_with_key("k 1", &fine()).await;
         assert_eq!((first.status, first.replayed), (201, false));
@@ -36,15 +37,15 @@ async fn the_same_request_gets_the_same_answer_and_places_one_order() {
         assert_eq!(new.status, 201);
         assert_ne!(new.id(), first.id());
 
-        world.settle().await;
+        world.order.settle().await;
         assert_eq!(world.times_said::<OrderPlaced>(first.id()), 1);
-        assert_eq!(world.count("select count(*) from orders").await, 2);
+        assert_eq!(world.order.count("select count(*) from orders").await, 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_the_same_time_with_one_key_place_one_order() {
-    for database in databases().await {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         for round in 0..5 {
             let key = format!("race-{round}");
@@ -55,22 +56,22 @@ async fn requests_at_the_same_time_with_one_key_place_one_order() {
             assert!(answers.iter().all(|answer| answer.status == 201 && answer.text == answers[0].text));
             assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
         }
-        world.settle().await;
-        assert_eq!(world.count("select count(*) from orders").await, 5);
-        assert_eq!(world.bus.messages("EVENTS").len(), 5);
+        world.order.settle().await;
+        assert_eq!(world.order.count("select count(*) from orders").await, 5);
+        assert_eq!(world.order.bus().messages("EVENTS").len(), 5);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_the_same_time_with_one_key_and_other_bodies_place_one_order() {
-    for database in databases().await {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         let bodies: Vec<_> = (0..20).map(|n| if n % 2 == 0 { fine() } else { other() }).collect();
         let answers = futures_util::future::join_all(bodies.iter().map(|body| world.place_with_key("one", body))).await;
         let placed: HashSet<_> = answers.iter().filter(|answer| answer.status == 201).map(Answer::id).collect();
         assert_eq!(placed.len(), 1);
         assert_eq!(answers.iter().filter(|answer| answer.status == 422).count(), 10);
-        assert_eq!(world.count("select count(*) from orders").await, 1);
+        assert_eq!(world.order.count("select count(*) from orders").await, 1);
     }
 }
 
@@ -85,14 +86,14 @@ async fn a_refused_request_may_be_mended_under_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_once_is_not_refused_because_the_rules_have_changed() {
-    for database in databases().await {
-        let before = World::start_on(database.clone()).await;
+    for database in FreshDatabase::of_each_kind().await {
+        let before = World::start_on(database).await;
         let mut body = fine();
         body["deadline_seconds"] = 600.into();
         let first = before.place_with_key("rules", &body).await;
         let mut stricter = Settings::default();
         stricter.deadline_max = Duration::from_mins(1);
-        let after = World::join(before.bus.clone(), database, stricter).await;
+        let after = before.beside(stricter).await;
         assert_eq!(after.place_with_key("rules", &body).await, Answer { replayed: true, ..first });
         assert_eq!(after.place_with_key("new", &body).await.fields(), ["deadline_seconds"]);
     }
@@ -100,7 +101,7 @@ async fn what_was_accepted_once_is_not_refused_because_the_rules_have_changed() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_forgotten_after_a_day() {
-    for database in databases().await {
+    for database in FreshDatabase::of_each_kind().await {
         let world = World::start_on(database).await;
         let first = world.place_with_key("old", &fine()).await;
         let age = "update idempotency_keys set created_at = created_at - 86400000000";
@@ -109,7 +110,7 @@ async fn a_key_is_forgotten_after_a_day() {
         assert_eq!((second.status, second.replayed), (201, false));
         assert_ne!(second.id(), first.id());
         assert_eq!(world.place_with_key("old", &other()).await.id(), second.id());
-        assert_eq!(world.count("select count(*) from idempotency_keys").await, 1);
+        assert_eq!(world.order.count("select count(*) from idempotency_keys").await, 1);
     }
 }
 

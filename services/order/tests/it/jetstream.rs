@@ -6,26 +6,20 @@ use contracts::payment::PaymentDeclined;
 use order::Settings;
 use pavane::{Config, SagaId};
 use pavane_bus::{Bus as _, JetStream, jetstream};
-use pavane_testkit::servers::{Nats, Process, ProcessOptions, Tools};
+use pavane_testkit::{
+    FreshDatabase, Served, envelope, outgoing,
+    servers::{Nats, Process, ProcessOptions, Tools},
+    until,
+};
 use reqwest::Client;
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
 
-use crate::world::{Database, databases, envelope, fine, outgoing, until};
+use crate::world::fine;
 
-struct Running {
-    url: String,
-    stop: oneshot::Sender<()>,
-    service: JoinHandle<anyhow::Result<()>>,
-}
-
-async fn run(nats: &Nats, database: &Database) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let config = Config::new(nats.url()).database(&database.url);
-    let service = tokio::spawn(order::run(config, Settings::default(), listener, async move { drop(stopped.await) }));
-    Running { url, stop, service }
+async fn run(nats: &Nats, database: &FreshDatabase) -> Served {
+    let config = Config::new(nats.url()).database(database.url());
+    Served::start(|listener, shutdown| order::run(config, Settings::default(), listener, shutdown)).await
 }
 
 async fn get(url: String) -> Option<Value> {
@@ -35,16 +29,15 @@ async fn get(url: String) -> Option<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_service() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    for database in databases().await {
-        let first = run(&nats, &database).await;
-        let placed = until("the service to take orders", || async {
-            let request = Client::new().post(format!("{}/orders", first.url)).body(fine().to_string());
+    for database in FreshDatabase::of_each_kind().await {
+        let mut first = run(&nats, &database).await;
+        let placed = until("the service to take orders", async || {
+            let request = Client::new().post(first.url("/orders")).body(fine().to_string());
             request.send().await.ok()?.json::<Value>().await.ok()
         })
         .await;
         let id = placed["id"].as_str().unwrap().parse::<contracts::OrderId>().unwrap();
-        drop(first.stop);
-        first.service.await.unwrap().unwrap();
+        first.stop().await;
 
         // Said while the order service is down.
         let bus = JetStream::connect(jetstream::Config::new(nats.url(), "payment")).await.unwrap();
@@ -53,16 +46,15 @@ async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_servic
         bus.publish(vec![declined.clone()]).await.remove(0).unwrap();
         bus.publish(vec![declined]).await.remove(0).unwrap();
 
-        let second = run(&nats, &database).await;
-        let order = until("the order to be cancelled", || async {
-            let order = get(format!("{}/orders/{id}", second.url)).await?;
+        let mut second = run(&nats, &database).await;
+        let order = until("the order to be cancelled", async || {
+            let order = get(second.url(&format!("/orders/{id}"))).await?;
             (order["status"] == "cancelled").then_some(order)
         })
         .await;
         assert_eq!((&order["cancel_reason"], &order["version"]), (&"payment-declined".into(), &3.into()));
-        assert_eq!(get(format!("{}/readyz", second.url)).await.unwrap()["ready"], true);
-        drop(second.stop);
-        tokio::time::timeout(Duration::from_secs(30), second.service).await.unwrap().unwrap().unwrap();
+        assert_eq!(get(second.url("/readyz")).await.unwrap()["ready"], true);
+        tokio::time::timeout(Duration::from_secs(30), second.stop()).await.unwrap();
     }
 }
 
@@ -83,8 +75,8 @@ async fn place(url: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_survives_the_death_of_the_process_that_took_it() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    for database in databases().await {
-        let environment = [("NATS_URL", nats.url()), ("DATABASE_URL", database.url.clone())];
+    for database in FreshDatabase::of_each_kind().await {
+        let environment = [("NATS_URL", nats.url()), ("DATABASE_URL", database.url().to_owned())];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let options = ProcessOptions { environment, ..ProcessOptions::default() };
         let mut process = Process::start("order", options).await.unwrap();

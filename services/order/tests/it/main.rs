@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod choreography;
 mod events;
 mod faults;
 mod http;
 mod idempotency;
 mod jetstream;
+mod manifest;
+mod orders;
 mod says;
 mod shutdown;
 mod world;

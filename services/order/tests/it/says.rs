@@ -11,9 +11,10 @@ use contracts::{
 };
 use pavane::{Event, SagaId};
 use pavane_contract::RawEnvelope;
+use pavane_testkit::envelope;
 use serde_json::json;
 
-use crate::world::{envelope, eur, fine};
+use crate::world::{eur, fine};
 
 /// Everything that other services may say about an order.
 pub(crate) struct Says(pub(crate) OrderId);

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use pavane_testkit::servers::{Direction, Postgres};
+use pavane_testkit::{FreshDatabase, servers::Direction, until};
 use psp::Faults;
 
 use crate::{
     order::{Order, TOTAL},
     provider::{FOREVER, INSTANT},
-    world::{World, eventually},
+    world::World,
 };
 
 #[tokio::test]
 async fn a_cancellation_that_comes_first_bars_every_step() -> Result<()> {
     let world = World::start(INSTANT).await?;
     let order = Order::new();
-    world.handle([order.cancelled()]).await?;
-    world.handle([order.placed("pm_card_visa"), order.shipped()]).await?;
-    assert_eq!(world.said(order.id), Vec::<String>::new());
+    world.handle([order.cancelled()]).await;
+    world.handle([order.placed("pm_card_visa"), order.shipped()]).await;
+    assert_eq!(world.said(order.saga), Vec::<String>::new());
     assert_eq!(world.provider.intents_of(order.id).await?, [], "the provider was never asked");
     assert_eq!(world.dead_letters(), 0);
     Ok(())
@@ -28,13 +28,13 @@ async fn a_cancellation_that_comes_first_bars_every_step() -> Result<()> {
 async fn a_cancellation_while_the_card_is_being_authorised_ends_voided() -> Result<()> {
     let world = World::start(Faults { slow: Duration::from_millis(500), hold: FOREVER }).await?;
     let order = Order::new();
-    world.publish([order.placed("pm_card_slow")]).await?;
-    world.until_busy("authorize-payment").await?;
-    world.publish([order.cancelled()]).await?;
-    world.until_an_undo_waits().await?;
-    assert_eq!(world.said(order.id), Vec::<String>::new(), "the void waits for the authorisation");
-    world.idle().await?;
-    assert_eq!(world.said(order.id), ["authorized", "voided"]);
+    world.publish([order.placed("pm_card_slow")]);
+    world.until_busy("authorize-payment").await;
+    world.publish([order.cancelled()]);
+    world.until_an_undo_waits().await;
+    assert_eq!(world.said(order.saga), Vec::<String>::new(), "the void waits for the authorisation");
+    world.payment.settle().await;
+    assert_eq!(world.said(order.saga), ["authorized", "voided"]);
     assert_eq!(world.provider.books().await?, (0, 0, 0, 0));
     Ok(())
 }
@@ -43,10 +43,10 @@ async fn a_cancellation_while_the_card_is_being_authorised_ends_voided() -> Resu
 async fn after_the_void_nothing_can_be_captured() -> Result<()> {
     let world = World::start(INSTANT).await?;
     let order = Order::new();
-    world.handle([order.placed("pm_card_visa")]).await?;
-    world.handle([order.cancelled()]).await?;
-    world.handle([order.shipped()]).await?;
-    assert_eq!(world.said(order.id), ["authorized", "voided"]);
+    world.handle([order.placed("pm_card_visa")]).await;
+    world.handle([order.cancelled()]).await;
+    world.handle([order.shipped()]).await;
+    assert_eq!(world.said(order.saga), ["authorized", "voided"]);
     assert_eq!(world.provider.books().await?, (0, 0, 0, 0));
     Ok(())
 }
@@ -55,12 +55,12 @@ async fn after_the_void_nothing_can_be_captured() -> Result<()> {
 async fn a_capture_that_the_void_was_faster_than_fails() -> Result<()> {
     let world = World::start(INSTANT).await?;
     let order = Order::new();
-    world.handle([order.placed("pm_card_visa")]).await?;
+    world.handle([order.placed("pm_card_visa")]).await;
     world.provider.cancel(order.id).await?;
-    world.handle([order.shipped()]).await?;
-    assert_eq!(world.said(order.id), ["authorized", "capture-failed"]);
-    world.handle([order.cancelled()]).await?;
-    assert_eq!(world.said(order.id), ["authorized", "capture-failed", "voided"]);
+    world.handle([order.shipped()]).await;
+    assert_eq!(world.said(order.saga), ["authorized", "capture-failed"]);
+    world.handle([order.cancelled()]).await;
+    assert_eq!(world.said(order.saga), ["authorized", "capture-failed", "voided"]);
     assert_eq!((world.provider.books().await?, world.dead_letters()), ((0, 0, 0, 0), 0));
     Ok(())
 }
@@ -69,14 +69,14 @@ async fn a_capture_that_the_void_was_faster_than_fails() -> Result<()> {
 async fn whoever_wins_between_capture_and_cancellation_the_money_ends_right(world: World) -> Result<()> {
     const ORDERS: usize = 60;
     let orders: Vec<_> = (0..ORDERS).map(|_| Order::new()).collect();
-    world.handle(orders.iter().map(|order| order.placed("pm_card_visa"))).await?;
-    world.handle(orders.iter().flat_map(|order| [order.shipped(), order.cancelled()])).await?;
+    world.handle(orders.iter().map(|order| order.placed("pm_card_visa"))).await;
+    world.handle(orders.iter().flat_map(|order| [order.shipped(), order.cancelled()])).await;
 
     let (captured, refunded, open, _) = world.provider.books().await?;
     assert_eq!((captured - refunded, open), (0, 0));
     let mut charged = 0;
     for order in &orders {
-        let mut said = world.said(order.id);
+        let mut said = world.said(order.saga);
         // What a void and a capture say at the same time may be published in any order.
         said.sort();
         let said: Vec<_> = said.iter().map(String::as_str).collect();
@@ -98,8 +98,8 @@ async fn whoever_wins_the_money_ends_right_on_sqlite() -> Result<()> {
 
 #[tokio::test]
 async fn whoever_wins_the_money_ends_right_on_postgres() -> Result<()> {
-    let url = Postgres::shared().await?.fresh_database().await?;
-    whoever_wins_between_capture_and_cancellation_the_money_ends_right(World::start_on(url).await?).await
+    let world = World::start_on(FreshDatabase::postgres().await).await?;
+    whoever_wins_between_capture_and_cancellation_the_money_ends_right(world).await
 }
 
 /// The capture reaches the provider, and its answer is lost: the void must leave the money to the refund, and the refund
@@ -108,17 +108,17 @@ async fn whoever_wins_the_money_ends_right_on_postgres() -> Result<()> {
 async fn a_cancellation_while_the_answer_to_the_capture_is_lost_ends_refunded() -> Result<()> {
     let world = World::start_with(INSTANT, Duration::from_millis(500)).await?;
     let order = Order::new();
-    world.handle([order.placed("pm_card_visa")]).await?;
+    world.handle([order.placed("pm_card_visa")]).await;
     world.provider.network.black_hole(Direction::ToClient);
-    world.publish([order.shipped()]).await?;
-    eventually("the capture", async || Ok((world.provider.books().await?.0 == TOTAL).then_some(()))).await?;
-    world.publish([order.cancelled()]).await?;
-    world.until_an_undo_waits().await?;
-    assert_eq!(world.said(order.id), ["authorized"]);
+    world.publish([order.shipped()]);
+    until("the capture", async || (world.provider.books().await.ok()?.0 == TOTAL).then_some(())).await;
+    world.publish([order.cancelled()]);
+    world.until_an_undo_waits().await;
+    assert_eq!(world.said(order.saga), ["authorized"]);
     world.provider.network.cut();
     world.provider.network.heal();
-    world.idle().await?;
-    assert_eq!(world.said(order.id), ["authorized", "captured", "refunded"]);
+    world.payment.settle().await;
+    assert_eq!(world.said(order.saga), ["authorized", "captured", "refunded"]);
     assert_eq!(world.provider.books().await?, (TOTAL, TOTAL, 0, 0));
     Ok(())
 }

@@ -2,14 +2,17 @@
 
 use anyhow::Result;
 use pavane_bus::{Bus as _, JetStream, jetstream};
-use pavane_testkit::servers::{Authority, Nats, Process, ProcessOptions, TlsFront, Tools};
+use pavane_testkit::{
+    outgoing,
+    servers::{Authority, Nats, Process, ProcessOptions, TlsFront, Tools},
+    until,
+};
 use payment::NAME;
 use serde_json::Value;
 
 use crate::{
     order::Order,
     provider::{INSTANT, Provider},
-    world::eventually,
 };
 
 /// The service, asked to authorise an order.
@@ -33,7 +36,7 @@ async fn ask(trusted: &Authority, signer: &Authority) -> Result<Asked> {
     let service = Process::start(NAME, ProcessOptions { environment, ..ProcessOptions::default() }).await?;
     let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
     let order = Order::new();
-    for receipt in bus.publish(vec![order.placed("pm_card_visa")]).await {
+    for receipt in bus.publish(vec![outgoing(&order.placed("pm_card_visa"))]).await {
         receipt?;
     }
     Ok(Asked { order, service, provider, _ends: (nats, front) })
@@ -44,11 +47,11 @@ async fn a_provider_with_a_certificate_of_a_trusted_authority_authorises() -> Re
     let authority = Authority::new()?;
     let Asked { order, service, provider, _ends } = ask(&authority, &authority).await?;
     let url = format!("{}/payments/{}", service.url(), order.id);
-    eventually("the authorisation", async || {
-        let payment: Value = reqwest::get(&url).await?.json().await?;
-        Ok((payment["status"] == "authorized").then_some(()))
+    until("the authorisation", async || {
+        let payment: Value = reqwest::get(&url).await.ok()?.json().await.ok()?;
+        (payment["status"] == "authorized").then_some(())
     })
-    .await?;
+    .await;
     assert_eq!(provider.intents_of(order.id).await?.len(), 1);
     Ok(())
 }
@@ -56,11 +59,10 @@ async fn a_provider_with_a_certificate_of_a_trusted_authority_authorises() -> Re
 #[tokio::test]
 async fn a_provider_with_a_certificate_of_a_stranger_is_told_nothing_and_the_log_says_why() -> Result<()> {
     let Asked { order, service, provider, _ends } = ask(&Authority::new()?, &Authority::new()?).await?;
-    let line = eventually("a line about the certificate", async || {
-        let log = service.log();
-        Ok(log.lines().find(|line| line.contains("invalid peer certificate")).map(str::to_owned))
+    let line = until("a line about the certificate", async || {
+        service.log().lines().find(|line| line.contains("invalid peer certificate")).map(str::to_owned)
     })
-    .await?;
+    .await;
     assert!(line.contains("it can't be reached") && line.contains("unavailable; trying again"), "{line}");
     assert_eq!((provider.commands(), provider.intents_of(order.id).await?.len()), (0, 0));
     Ok(())

@@ -3,11 +3,12 @@
 mod books;
 mod cancels;
 mod cards;
+mod faults;
+mod http;
 mod https;
 mod keys;
 mod manifest;
 mod order;
 mod outages;
 mod provider;
-mod served;
 mod world;

@@ -3,32 +3,34 @@ use contracts::{
     order::{CancelReason, OrderCancelled, OrderPlaced},
     shipping::ShipmentCreated,
 };
-use pavane::{Envelope, Event, SagaId};
-use pavane_bus::Outgoing;
-use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, SystemClock, codec, subject};
-use uuid::Uuid;
+use pavane::SagaId;
+use pavane_contract::{RawEnvelope, SystemClock};
+use pavane_testkit::envelope;
 
 pub(crate) const TOTAL: i64 = 4200;
 
 /// One order, and the events that other services say of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
+    pub(crate) saga: SagaId,
     pub(crate) id: OrderId,
-    saga: SagaId,
 }
 
 impl Order {
     pub(crate) fn new() -> Self {
-        let id = u128::from(SystemClock.random()) << 64 | u128::from(SystemClock.random());
-        Self { id: Uuid::from_u128(id).into(), saga: SagaId::new(&SystemClock) }
+        let saga = SagaId::new(&SystemClock);
+        Self { saga, id: saga.as_uuid().into() }
     }
 
-    pub(crate) fn placed(&self, card: &str) -> Outgoing {
+    pub(crate) fn placed(&self, card: &str) -> RawEnvelope {
         self.placed_for(card, TOTAL)
     }
 
-    pub(crate) fn placed_for(&self, card: &str, minor: i64) -> Outgoing {
-        let total = Money { minor, currency: "EUR".parse().expect("a currency") };
+    pub(crate) fn placed_for(&self, card: &str, minor: i64) -> RawEnvelope {
+        envelope(self.saga, &self.order_placed(card, minor))
+    }
+
+    pub(crate) fn order_placed(&self, card: &str, minor: i64) -> OrderPlaced {
         let ship_to = Address {
             name: "Ada".into(),
             street: "Main Street 1".into(),
@@ -36,46 +38,29 @@ impl Order {
             postal_code: "10115".into(),
             country: "DE".into(),
         };
-        let line = Line { sku: "tea".into(), quantity: 1, unit_price: total.clone() };
+        let line = Line { sku: "tea".into(), quantity: 1, unit_price: euros(minor) };
         let details = OrderDetails { lines: vec![line], ship_to };
-        self.event(&OrderPlaced { order_id: self.id, details, total, card: card.into() })
+        OrderPlaced { order_id: self.id, details, total: euros(minor), card: card.into() }
     }
 
-    pub(crate) fn shipped(&self) -> Outgoing {
-        self.event(&ShipmentCreated { order_id: self.id })
+    pub(crate) fn shipped(&self) -> RawEnvelope {
+        envelope(self.saga, &self.shipment_created())
     }
 
-    pub(crate) fn cancelled(&self) -> Outgoing {
-        self.event(&OrderCancelled {
-            order_id: self.id,
-            email: "ada@example.com".into(),
-            total: Money { minor: TOTAL, currency: "EUR".parse().expect("a currency") },
-            reason: CancelReason::CustomerRequest,
-        })
+    pub(crate) const fn shipment_created(&self) -> ShipmentCreated {
+        ShipmentCreated { order_id: self.id }
     }
 
-    /// An event of another service, as its relay publishes it.
-    fn event<E: Event>(&self, body: &E) -> Outgoing {
-        let event = EventRef::of::<E>();
-        let meta = Meta {
-            id: EventId::new(&SystemClock),
-            source: event.owner().to_owned(),
-            key: body.key(),
-            time: SystemClock.now(),
-            cause: Cause::new(self.saga, SystemClock.now()),
-            event,
-        };
-        let envelope = Envelope { meta: meta.into(), body }.into_raw().expect("a body in JSON");
-        Outgoing {
-            subject: subject::of(&envelope.meta.event, &envelope.meta.key),
-            headers: codec::encode(&envelope),
-            payload: envelope.body,
-            message_id: envelope.meta.id.to_string(),
-        }
+    pub(crate) fn cancelled(&self) -> RawEnvelope {
+        envelope(self.saga, &self.order_cancelled())
+    }
+
+    pub(crate) fn order_cancelled(&self) -> OrderCancelled {
+        let (email, reason) = ("ada@example.com".into(), CancelReason::CustomerRequest);
+        OrderCancelled { order_id: self.id, email, total: euros(TOTAL), reason }
     }
 }
 
-/// The same event once more, past the stream's own duplicate window.
-pub(crate) fn again(event: &Outgoing) -> Outgoing {
-    Outgoing { message_id: format!("{}-again", event.message_id), ..event.clone() }
+fn euros(minor: i64) -> Money {
+    Money { minor, currency: "EUR".parse().expect("a currency") }
 }

@@ -1,37 +1,34 @@
 //! The service as it runs, over a real nats-server, through its HTTP API.
 
-use std::net::SocketAddr;
-
 use pavane::{Config, Event};
 use pavane_bus::{Bus as _, JetStream, jetstream};
-use pavane_testkit::servers::{Nats, Tools};
+use pavane_testkit::{
+    FreshDatabase, Served, envelope, outgoing,
+    servers::{Nats, Tools},
+    until,
+};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use shipping::{Shipment, Status};
-use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
 use web::Problem;
 
-use crate::stage::{Order, databases, outgoing, until};
+use crate::order::Order;
 
 struct Running {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<anyhow::Result<()>>,
+    served: Served,
+    _database: FreshDatabase,
 }
 
 impl Running {
-    async fn start(nats: &Nats, database: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let config = Config::new(nats.url()).database(database);
-        let ended = tokio::spawn(shipping::run(config, listener, async move { drop(stopped.await) }));
-        Self { address, stop, ended }
+    async fn start(nats: &Nats, database: &FreshDatabase) -> Self {
+        let config = Config::new(nats.url()).database(database.url());
+        let served = Served::start(|listener, shutdown| shipping::run(config, listener, shutdown)).await;
+        Self { served, _database: database.clone() }
     }
 
     async fn get(&self, path: &str) -> Response {
-        reqwest::get(format!("http://{}{path}", self.address)).await.unwrap()
+        reqwest::get(self.served.url(path)).await.unwrap()
     }
 
     async fn json(&self, path: &str) -> Value {
@@ -49,7 +46,7 @@ impl Running {
 
     /// Waits until an order's parcel has a status.
     async fn reaches(&self, order: &Order, status: Status) -> Shipment {
-        until("the parcel's status", || async {
+        until("the parcel's status", async || {
             let response = self.get(&format!("/shipments/{}", order.id)).await;
             let found = response.status() == StatusCode::OK;
             let shipment: Shipment = if found { response.json().await.unwrap() } else { return None };
@@ -58,23 +55,21 @@ impl Running {
         .await
     }
 
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.ended.await.unwrap().unwrap();
+    async fn stop(mut self) {
+        self.served.stop().await;
     }
 }
 
 async fn publish<E: Event>(bus: &JetStream, order: &Order, event: &E) {
-    bus.publish(vec![outgoing(&order.says(event))]).await.remove(0).unwrap();
+    bus.publish(vec![outgoing(&envelope(order.saga, event))]).await.remove(0).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parcels_are_shown_and_counted() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let bus = JetStream::connect(jetstream::Config::new(nats.url(), "test")).await.unwrap();
-    let (_folder, urls) = databases().await;
-    for url in urls {
-        let service = Running::start(&nats, &url).await;
+    for database in FreshDatabase::of_each_kind().await {
+        let service = Running::start(&nats, &database).await;
         // Answers once the streams are there.
         service.get("/healthz").await;
         let orders = ["DE", "FR", "US"].map(Order::to);
@@ -103,8 +98,7 @@ async fn parcels_are_shown_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_request_is_said() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    let service = Running::start(&nats, &format!("sqlite:{}", folder.path().join("a.db").display())).await;
+    let service = Running::start(&nats, &FreshDatabase::sqlite()).await;
     let unknown = format!("/shipments/{}", Order::to("DE").id);
     for (path, status, field) in [
         ("/shipments?status=lost", StatusCode::BAD_REQUEST, Some("status")),
@@ -120,8 +114,7 @@ async fn what_is_wrong_with_a_request_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_and_machines_find_their_pages() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
-    let folder = TempDir::new().unwrap();
-    let service = Running::start(&nats, &format!("sqlite:{}", folder.path().join("a.db").display())).await;
+    let service = Running::start(&nats, &FreshDatabase::sqlite()).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(service.get(path).await.status(), StatusCode::OK, "{path}");
     }
@@ -130,4 +123,14 @@ async fn operators_and_machines_find_their_pages() {
     assert_eq!(paths, ["/shipments", "/shipments/{order_id}"]);
     assert_eq!(service.json("/shipments").await[0], json!({"status": "created", "count": 0}));
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_cannot_start_says_why() {
+    let nats = Nats::start(&Tools::from_env()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config::new(nats.url()).database("mysql://localhost/shipping");
+    let error = shipping::run(config, listener, std::future::ready(())).await.unwrap_err();
+    let message = format!("{error:#}");
+    assert!(message.starts_with("failed to start the service: ") && message.contains("mysql://"), "{message}");
 }

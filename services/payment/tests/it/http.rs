@@ -3,97 +3,93 @@
 use anyhow::{Context as _, Result};
 use contracts::OrderId;
 use pavane::Config;
-use pavane_bus::{Bus as _, JetStream, Outgoing, jetstream};
-use pavane_testkit::servers::{Nats, Postgres, Tools};
+use pavane_bus::{Bus as _, JetStream, jetstream};
+use pavane_contract::RawEnvelope;
+use pavane_testkit::{
+    FreshDatabase, Served, outgoing,
+    servers::{Nats, Tools},
+    until,
+};
 use payment::{NAME, Settings};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
 use crate::{
     order::{Order, TOTAL},
     provider::{INSTANT, Provider},
-    world::eventually,
 };
 
 /// The service in this process, and a client of it.
 struct Running {
-    url: String,
+    served: Served,
     http: Client,
     bus: JetStream,
-    stop: CancellationToken,
-    served: JoinHandle<Result<()>>,
 }
 
 impl Running {
-    async fn start(nats: &Nats, provider: &Provider, database_url: &str) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
+    async fn start(nats: &Nats, provider: &Provider, database: &FreshDatabase) -> Result<Self> {
         let mut settings = Settings::default();
         settings.psp_url = provider.url();
-        let stop = CancellationToken::new();
-        let config = Config::new(nats.url()).database(database_url);
+        let config = Config::new(nats.url()).database(database.url());
         let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
         bus.provision(&config.topology).await?;
-        let served = tokio::spawn(payment::run(config, settings, listener, stop.clone().cancelled_owned()));
-        Ok(Self { url, http: Client::new(), bus, stop, served })
+        let served = Served::start(|listener, shutdown| payment::run(config, settings, listener, shutdown)).await;
+        Ok(Self { served, http: Client::new(), bus })
     }
 
-    async fn publish(&self, event: Outgoing) -> Result<()> {
-        for receipt in self.bus.publish(vec![event]).await {
+    async fn publish(&self, event: RawEnvelope) -> Result<()> {
+        for receipt in self.bus.publish(vec![outgoing(&event)]).await {
             receipt?;
         }
         Ok(())
     }
 
     async fn get(&self, path: &str) -> Result<(u16, String, Value)> {
-        let response = self.http.get(format!("{}{path}", self.url)).send().await?;
+        let response = self.http.get(self.served.url(path)).send().await?;
         let (status, kind) = (response.status().as_u16(), response.headers().get("content-type").cloned());
         let kind = kind.context("a content type")?.to_str()?.to_owned();
         let text = response.text().await?;
         Ok((status, kind, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
-    async fn until(&self, order: OrderId, wanted: &str) -> Result<Value> {
-        eventually(wanted, async || {
-            let (_, _, payment) = self.get(&format!("/payments/{order}")).await?;
-            Ok((payment["status"] == wanted).then_some(payment))
+    async fn until(&self, order: OrderId, wanted: &str) -> Value {
+        until(wanted, async || {
+            let (_, _, payment) = self.get(&format!("/payments/{order}")).await.ok()?;
+            (payment["status"] == wanted).then_some(payment)
         })
         .await
     }
 
-    async fn stop(self) -> Result<()> {
-        self.stop.cancel();
+    async fn stop(mut self) {
         // An idle connection would be waited for.
         drop(self.http);
-        self.served.await?
+        self.served.stop().await;
     }
 }
 
-async fn an_order_is_paid_and_given_back(database_url: &str) -> Result<()> {
+async fn an_order_is_paid_and_given_back(database: &FreshDatabase) -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
     let provider = Provider::start(INSTANT).await?;
     let [order, declined, voided] = [(); 3].map(|()| Order::new());
-    let running = Running::start(&nats, &provider, database_url).await?;
+    let running = Running::start(&nats, &provider, database).await?;
     running.publish(declined.placed("pm_card_declined")).await?;
-    running.until(declined.id, "declined").await?;
+    running.until(declined.id, "declined").await;
     for order in [&order, &voided] {
         running.publish(order.placed("pm_card_visa")).await?;
-        running.until(order.id, "authorized").await?;
+        running.until(order.id, "authorized").await;
     }
     assert_eq!(running.get("/payments/summary").await?.2, summary(0, 0, 0, 2));
     running.publish(voided.cancelled()).await?;
-    running.until(voided.id, "voided").await?;
+    running.until(voided.id, "voided").await;
     running.publish(order.shipped()).await?;
-    running.until(order.id, "captured").await?;
-    running.stop().await?;
+    running.until(order.id, "captured").await;
+    running.stop().await;
 
     // Started a second time in the same process, it goes on where it was.
-    let running = Running::start(&nats, &provider, database_url).await?;
+    let running = Running::start(&nats, &provider, database).await?;
     running.publish(order.cancelled()).await?;
-    let payment = running.until(order.id, "refunded").await?;
+    let payment = running.until(order.id, "refunded").await;
     let intent = &provider.intents_of(order.id).await?[0];
     assert_eq!(payment["intent_id"], json!(intent.id));
     let amounts = ["amount", "authorized", "captured", "voided", "refunded"].map(|name| payment[name].clone());
@@ -102,7 +98,8 @@ async fn an_order_is_paid_and_given_back(database_url: &str) -> Result<()> {
     let history: Vec<_> = history.iter().map(|entry| entry["status"].clone()).collect();
     assert_eq!(history, ["authorized", "captured", "refunded"]);
     assert_eq!(running.get("/payments/summary").await?.2, summary(TOTAL, TOTAL, TOTAL, 0));
-    running.stop().await
+    running.stop().await;
+    Ok(())
 }
 
 fn summary(captured: i64, refunded: i64, voided: i64, open: i64) -> Value {
@@ -115,22 +112,20 @@ fn summary(captured: i64, refunded: i64, voided: i64, open: i64) -> Value {
 
 #[tokio::test]
 async fn on_sqlite() -> Result<()> {
-    let folder = TempDir::new()?;
-    an_order_is_paid_and_given_back(&format!("sqlite:{}", folder.path().join("payment.db").display())).await
+    an_order_is_paid_and_given_back(&FreshDatabase::sqlite()).await
 }
 
 #[tokio::test]
 async fn on_postgres() -> Result<()> {
-    an_order_is_paid_and_given_back(&Postgres::shared().await?.fresh_database().await?).await
+    an_order_is_paid_and_given_back(&FreshDatabase::postgres().await).await
 }
 
 #[tokio::test]
 async fn the_entry_answers_as_it_is_described() -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
     let provider = Provider::start(INSTANT).await?;
-    let folder = TempDir::new()?;
-    let url = format!("sqlite:{}", folder.path().join("payment.db").display());
-    let running = Running::start(&nats, &provider, &url).await?;
+    let database = FreshDatabase::sqlite();
+    let running = Running::start(&nats, &provider, &database).await?;
 
     assert_eq!(running.get("/healthz").await?.0, 200);
     assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [], "warnings": [] }));
@@ -146,7 +141,8 @@ async fn the_entry_answers_as_it_is_described() -> Result<()> {
     for path in ["/payments/{order_id}", "/payments/summary"] {
         assert!(described["paths"][path]["get"].is_object(), "{path}");
     }
-    running.stop().await
+    running.stop().await;
+    Ok(())
 }
 
 #[tokio::test]

@@ -7,39 +7,34 @@ use contracts::order::CancelReason;
 use notification::Settings;
 use pavane::Config;
 use pavane_bus::{Bus as _, JetStream, jetstream};
-use pavane_testkit::servers::{Nats, Postgres, Tools};
+use pavane_testkit::{
+    FreshDatabase, Served, outgoing,
+    servers::{Nats, Tools},
+    until,
+};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
-use crate::{
-    order::{EMAIL, Order},
-    world::eventually,
-};
+use crate::order::{EMAIL, Order};
 
 /// The service in this process, and a client of it.
 struct Running {
-    url: String,
+    served: Served,
     http: Client,
-    stop: CancellationToken,
-    served: JoinHandle<Result<()>>,
 }
 
 impl Running {
-    async fn start(config: Config, folder: &TempDir) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
+    async fn start(config: Config, folder: &TempDir) -> Self {
         let mut settings = Settings::default();
         settings.maildir = folder.path().join("maildir");
-        let stop = CancellationToken::new();
-        let served = tokio::spawn(notification::run(config, settings, listener, stop.clone().cancelled_owned()));
-        Ok(Self { url, http: Client::new(), stop, served })
+        let served = Served::start(|listener, shutdown| notification::run(config, settings, listener, shutdown)).await;
+        Self { served, http: Client::new() }
     }
 
     async fn get(&self, path: &str) -> Result<(u16, String, Value)> {
-        let response = self.http.get(format!("{}{path}", self.url)).send().await?;
+        let response = self.http.get(self.served.url(path)).send().await?;
         let (status, kind) = (response.status().as_u16(), response.headers().get("content-type").cloned());
         let kind = kind.context("a content type")?.to_str()?.to_owned();
         let text = response.text().await?;
@@ -52,60 +47,58 @@ impl Running {
         Ok(shown["mails"].clone())
     }
 
-    async fn stop(self) -> Result<()> {
-        self.stop.cancel();
+    async fn stop(mut self) {
         // An idle connection would be waited for.
         drop(self.http);
-        self.served.await?
+        self.served.stop().await;
     }
 }
 
-async fn a_cancelled_order_is_told_and_shown(database_url: &str, folder: &TempDir) -> Result<()> {
+async fn a_cancelled_order_is_told_and_shown(database: &FreshDatabase) -> Result<()> {
+    let folder = TempDir::new()?;
     let nats = Nats::start(&Tools::from_env()).await?;
-    let config = Config::new(nats.url()).database(database_url);
+    let config = Config::new(nats.url()).database(database.url());
     let order = Order::new();
-    let running = Running::start(config.clone(), folder).await?;
+    let running = Running::start(config.clone(), &folder).await;
     assert_eq!(running.mails_of(&order).await?, json!([]));
-    running.stop().await?;
+    running.stop().await;
 
     // Published while the service is away.
     let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
     let other = Order::new();
-    for receipt in bus.publish(vec![other.confirmed(), order.cancelled(CancelReason::NoCarrier)]).await {
+    let said = [other.confirmed(), order.cancelled(CancelReason::NoCarrier)];
+    for receipt in bus.publish(said.iter().map(outgoing).collect()).await {
         receipt?;
     }
-    let running = Running::start(config, folder).await?;
-    let mails = eventually("both mails", async || {
-        let (mails, others) = (running.mails_of(&order).await?, running.mails_of(&other).await?);
-        Ok((mails != json!([]) && others != json!([])).then_some(mails))
+    let running = Running::start(config, &folder).await;
+    let mails = until("both mails", async || {
+        let (mails, others) = (running.mails_of(&order).await.ok()?, running.mails_of(&other).await.ok()?);
+        (mails != json!([]) && others != json!([])).then_some(mails)
     })
-    .await?;
+    .await;
     assert_eq!(mails.as_array().map(Vec::len), Some(1));
     assert_eq!((&mails[0]["kind"], &mails[0]["to"]), (&json!("cancellation"), &json!(EMAIL)));
     assert!(mails[0]["sent_at"].is_string());
     assert_eq!(std::fs::read_dir(folder.path().join("maildir/new"))?.count(), 2);
-    running.stop().await
+    running.stop().await;
+    Ok(())
 }
 
 #[tokio::test]
 async fn on_sqlite() -> Result<()> {
-    let folder = TempDir::new()?;
-    let url = format!("sqlite:{}", folder.path().join("notification.db").display());
-    a_cancelled_order_is_told_and_shown(&url, &folder).await
+    a_cancelled_order_is_told_and_shown(&FreshDatabase::sqlite()).await
 }
 
 #[tokio::test]
 async fn on_postgres() -> Result<()> {
-    let url = Postgres::shared().await?.fresh_database().await?;
-    a_cancelled_order_is_told_and_shown(&url, &TempDir::new()?).await
+    a_cancelled_order_is_told_and_shown(&FreshDatabase::postgres().await).await
 }
 
 #[tokio::test]
 async fn the_entry_answers_as_it_is_described() -> Result<()> {
     let nats = Nats::start(&Tools::from_env()).await?;
-    let folder = TempDir::new()?;
-    let url = format!("sqlite:{}", folder.path().join("notification.db").display());
-    let running = Running::start(Config::new(nats.url()).database(url), &folder).await?;
+    let (folder, database) = (TempDir::new()?, FreshDatabase::sqlite());
+    let running = Running::start(Config::new(nats.url()).database(database.url()), &folder).await;
     assert_eq!(running.get("/healthz").await?.0, 200);
     assert_eq!(running.get("/readyz").await?.2, json!({ "ready": true, "missing": [], "warnings": [] }));
     assert_eq!(running.get("/metrics").await?.0, 200);
@@ -116,7 +109,8 @@ async fn the_entry_answers_as_it_is_described() -> Result<()> {
     );
     let described = running.get("/openapi.json").await?.2;
     assert!(described["paths"]["/notifications/{order_id}"]["get"].is_object());
-    running.stop().await
+    running.stop().await;
+    Ok(())
 }
 
 #[tokio::test]

@@ -1,0 +1,77 @@
+//! Events as others emit them, and what came of them.
+
+use pavane::{Envelope, Event, SagaId};
+use pavane_bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS};
+use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
+
+use crate::DeadLetter;
+
+/// An event of a saga as if its owner had emitted it just now, with an id of its own.
+///
+/// A test that cares about more of it changes its `meta`, with [`Arc::make_mut`](std::sync::Arc::make_mut).
+///
+/// # Panics
+///
+/// When the event can't be encoded.
+pub fn envelope<E: Event>(saga: SagaId, event: &E) -> RawEnvelope {
+    envelope_by(&SystemClock, saga, event)
+}
+
+/// An event as its owner's relay publishes it. The message gets an id of its own each time, so that the broker takes none for a
+/// duplicate: its duplicate window must not be what saves a service.
+pub fn outgoing(event: &RawEnvelope) -> Outgoing {
+    outgoing_as(event, EventId::new(&SystemClock).to_string())
+}
+
+/// As [`envelope`], by the clock of the test.
+pub(crate) fn envelope_by<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) -> RawEnvelope {
+    let meta = Meta {
+        id: EventId::new(clock),
+        event: EventRef::of::<E>(),
+        key: event.key(),
+        source: EventRef::of::<E>().owner().to_owned(),
+        time: clock.now(),
+        cause: Cause::new(saga, clock.now()),
+    };
+    Envelope { meta: meta.into(), body: event }
+        .into_raw()
+        .unwrap_or_else(|error| panic!("failed to encode the event: {error}"))
+}
+
+pub(crate) fn publish(bus: &Memory, messages: Vec<Outgoing>) {
+    for receipt in bus.try_publish(messages) {
+        let receipt = receipt.unwrap_or_else(|error| panic!("failed to publish: {error}"));
+        assert!(!receipt.duplicate, "the bus hides a duplicate from the service");
+    }
+}
+
+pub(crate) fn outgoing_as(event: &RawEnvelope, message_id: String) -> Outgoing {
+    let subject = subject::of(&event.meta.event, &event.meta.key);
+    Outgoing { subject, headers: codec::encode(event), payload: event.body.clone(), message_id }
+}
+
+/// The event that a message is. One that is elsewhere than on its own subject counts nowhere.
+pub(crate) fn read(stored: &Stored) -> Option<RawEnvelope> {
+    let message = &stored.message;
+    codec::decode_on(&message.subject, &message.headers, message.payload.clone(), usize::MAX).ok()
+}
+
+/// The bodies of those of some events that are of one type.
+///
+/// # Panics
+///
+/// When the body of one can't be read as `E`.
+pub(crate) fn bodies<E: Event>(events: Vec<RawEnvelope>) -> Vec<E> {
+    let wanted = EventRef::of::<E>();
+    let events = events.into_iter().filter(|event| event.meta.event == wanted);
+    events.map(|event| event.decode().unwrap_or_else(|error| panic!("failed to read an event: {error}")).body).collect()
+}
+
+/// The names of some events.
+pub(crate) fn names(events: &[RawEnvelope]) -> Vec<String> {
+    events.iter().map(|event| event.meta.event.name.clone()).collect()
+}
+
+pub(crate) fn dead_letters(bus: &Memory) -> Vec<DeadLetter> {
+    bus.messages(DEAD_LETTERS).iter().filter_map(DeadLetter::of).collect()
+}

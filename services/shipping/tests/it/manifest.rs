@@ -1,0 +1,9 @@
+//! The service's part of the choreography. Names of reactions are names of durable consumers, so a change here is a
+//! change of what runs in production.
+
+use shipping::{Shipping, service};
+
+#[test]
+fn the_choreography_is_as_agreed() {
+    insta::assert_json_snapshot!(service(Shipping).manifest());
+}
