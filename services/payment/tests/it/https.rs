@@ -75,6 +75,8 @@ async fn a_service_with_no_certificates_to_trust_the_provider_by_does_not_start(
         ("NATS_URL".to_owned(), nats.url()),
         ("PSP_URL".to_owned(), "https://provider.example".to_owned()),
         ("SSL_CERT_FILE".to_owned(), "/no/such/file.pem".to_owned()),
+        // The machine may have set it.
+        ("SSL_CERT_DIR".to_owned(), String::new()),
     ];
     let started = Process::start(NAME, ProcessOptions { environment, ..ProcessOptions::default() }).await;
     let refused = started.map(drop).unwrap_err().to_string();
