@@ -5,7 +5,7 @@
 //! - It emits no events, takes part in no undo, and handles events in no order.
 //! - An effect is carried out *at least* once, by [`once`](crate::dedupe::once).
 //! - Attempts are the broker's count of deliveries, which is read only when the handler has failed. So a delivery also counts
-//! when the other side was away, another instance was at it, or the process was stopped.
+//!   when the other side was away, another instance was at it, or the process was stopped.
 //! - A dead letter is published before its event is ended. While it can't be, the event is delivered again, and the handler runs
 //!   again.
 //! - Events that expire in the stream before they were read go unnoticed.

@@ -168,9 +168,9 @@ impl Databases {
 pub(crate) async fn count<DB: Database>(db: &Db<DB>, sql: &'static str) -> i64 {
     let counted = async {
         let rows = DB::fetch(&mut *db.reader().await?, sql, Vec::new()).await?;
-        rows.first().map(|row| DB::int(row, 0)).transpose()
+        Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?)
     };
-    let counted = counted.await.unwrap_or_else(|error: sqlx::Error| panic!("failed to count: {error}"));
+    let counted = counted.await.unwrap_or_else(|error: outbox::Error| panic!("failed to count: {error}"));
     counted.flatten().unwrap_or_else(|| panic!("no number comes of {sql}"))
 }
 

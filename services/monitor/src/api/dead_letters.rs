@@ -184,7 +184,7 @@ pub(super) struct Discard {
 
 /// The result of a discard.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Discarded {
+pub(super) struct DiscardResult {
     /// How many letters were discarded.
     discarded: usize,
     /// How many could not be discarded.
@@ -195,18 +195,18 @@ pub(super) struct Discarded {
 
 /// Discards dead letters: records who decided so and why, and deletes them.
 #[utoipa::path(post, path = "/api/discards", request_body = Discard,
-    responses((status = 200, body = Discarded), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
+    responses((status = 200, body = DiscardResult), (status = "4XX", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, body = Problem, content_type = PROBLEM_JSON)))]
 pub(super) async fn discard(
     person: Person,
     State(monitor): State<Monitor>,
     body: Result<Json<Discard>, JsonRejection>,
-) -> Result<Json<Discarded>, Problem> {
+) -> Result<Json<DiscardResult>, Problem> {
     let Json(Discard { selection, reason }) = body.map_err(|rejection| unreadable_body(&rejection))?;
     let (because, filter) = (because(person, &reason)?, selection.filter()?);
     let letters = monitor.observer.view().await.dead_letters(&filter);
     at_most(letters.len())?;
-    let mut discarded = Discarded::default();
+    let mut discarded = DiscardResult::default();
     for letter in letters {
         match redrive::discard(&monitor.bus, &SystemClock, &letter, &because).await {
             Ok(_) => discarded.discarded += 1,

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use super::{RealServer, consumer, message, receive_one, soon, start_with};
 
 /// A hub with the streams, and a leaf node that has a domain of its own: what a team has whose company runs the hub.
-struct Leaf {
+struct HubAndLeaf {
     hub: RealServer,
     leaf: RealServer,
     _stores: [TempDir; 2],
 }
 
-impl Leaf {
+impl HubAndLeaf {
     async fn start() -> Self {
         let stores = [TempDir::new().unwrap(), TempDir::new().unwrap()];
         // In place of the block that the test kit writes: the last one counts.
@@ -67,7 +67,7 @@ async fn stored(bus: &JetStream, number: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_streams_of_a_hub_are_used_through_a_leaf_node() {
-    let servers = Leaf::start().await;
+    let servers = HubAndLeaf::start().await;
     let bus = servers.connect(|config| config.domain = Some("hub".to_owned())).await;
     provisioned(&bus).await;
     bus.declare(&Topology::default(), "order", "{}".into()).await.unwrap();
@@ -97,7 +97,7 @@ async fn the_streams_of_a_hub_are_used_through_a_leaf_node() {
 /// An import may have any name; a domain's own subject is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_prefix_says_where_jetstream_is() {
-    let servers = Leaf::start().await;
+    let servers = HubAndLeaf::start().await;
     let bus = servers.connect(|config| config.api_prefix = Some("$JS.hub.API".to_owned())).await;
     provisioned(&bus).await;
     let mut subscription = bus.subscribe(&consumer(Duration::from_mins(1))).await.unwrap();
@@ -109,7 +109,7 @@ async fn an_api_prefix_says_where_jetstream_is() {
 /// What isn't answered names the subject that was asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_domain_that_is_not_there_is_named() {
-    let servers = Leaf::start().await;
+    let servers = HubAndLeaf::start().await;
     let bus = servers.connect(|config| config.domain = Some("moon".to_owned())).await;
     let error = bus.provision(&Topology::default()).await.unwrap_err();
     assert!(error.is_passing() && error.to_string().contains("$JS.moon.API.STREAM.INFO.EVENTS"), "{error}");
