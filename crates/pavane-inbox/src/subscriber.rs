@@ -146,7 +146,13 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
             gives_up_with: None,
         };
         let reactions = self.reactions.iter().map(reaction).collect();
-        Manifest { service: self.service.clone(), entries: Vec::new(), reactions, events: Vec::new() }
+        Manifest {
+            service: self.service.clone(),
+            entries: Vec::new(),
+            reactions,
+            events: Vec::new(),
+            outlive_outcome: Vec::new(),
+        }
     }
 
     /// Makes sure of streams and consumers, and handles events until `shutdown` completes; then lets running handlers end, acks,

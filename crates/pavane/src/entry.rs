@@ -131,7 +131,8 @@ impl Declared {
         self
     }
 
-    /// These events, later.
+    /// These events, later. The saga's outcome [cancels](crate::database::Tx::cancel) them, unless they
+    /// [outlive](crate::database::Service::outlives_outcome) it.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
         self.fields.extend(Set::fields());
