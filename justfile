@@ -41,6 +41,10 @@ from-sql *arguments:
 fuzz cases="20000":
     FUZZ_CASES={{ cases }} FUZZ_SEED="${FUZZ_SEED:-$(date +%s)}" cargo xtest fuzz:: -- --nocapture
 
+# let many sagas with a timer end, and see that no timer is left; for example: just timers 100000
+timers sagas="100000":
+    TIMER_SAGAS={{ sagas }} cargo test -p pavane-outbox --test it finished_sagas_leave -- --nocapture
+
 # make many requests of every service's OpenAPI description, by a seed of its own; for example: just api 1000
 api examples="300":
     SCHEMATHESIS_EXAMPLES={{ examples }} SCHEMATHESIS_SEED="${SCHEMATHESIS_SEED:-$(date +%s)}" cargo xtest openapi:: -- --nocapture

@@ -126,12 +126,15 @@ impl Choreography {
     /// };
     /// let seat = reaction("seat", Role::React, event::<Held>(), Emission::Outcome(vec![event::<Seated>()]));
     /// let wait = reaction("wait", Role::React, event::<Due>(), Emission::Outcome(vec![event::<NoShow>()]));
-    /// let guest = Manifest { service: "guest".into(), entries: vec![call], reactions: vec![seat, wait], events: vec![] };
+    /// let manifest = |service: &str, entries, reactions| {
+    ///     Manifest { service: service.into(), entries, reactions, events: vec![], outlive_outcome: vec![] }
+    /// };
+    /// let guest = manifest("guest", vec![call], vec![seat, wait]);
     ///
     /// let hold = reaction("hold", Role::React, event::<Called>(), Emission::All(vec![event::<Held>()]));
     /// let undoes = Role::Undo { undoes: event::<Held>() };
     /// let give_back = reaction("give-back", undoes, event::<NoShow>(), Emission::All(vec![event::<GivenBack>()]));
-    /// let table = Manifest { service: "table".into(), entries: vec![], reactions: vec![hold, give_back], events: vec![] };
+    /// let table = manifest("table", vec![], vec![hold, give_back]);
     ///
     /// let evening = Saga::new("evening")
     ///     .starts_with::<Called>()

@@ -1,5 +1,7 @@
 //! A service's part of the choreography, as plain data.
 
+use std::collections::BTreeSet;
+
 use pavane_contract::{
     EventRef,
     personal::{EventFields, Fields},
@@ -19,6 +21,9 @@ pub struct Manifest {
     /// declares none, so nothing of its events' bodies is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventFields>,
+    /// Scheduled events that still come when the saga has its outcome. All others are cancelled when this service decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlive_outcome: Vec<EventRef>,
 }
 
 /// An entry point: where a service emits an event that no other event caused, for example a request handler.
@@ -133,6 +138,27 @@ impl Manifest {
     pub fn emitted(&self) -> impl Iterator<Item = &EventRef> {
         let entries = self.entries.iter().flat_map(|entry| &entry.emits).flat_map(Emission::events);
         entries.chain(self.reactions.iter().flat_map(Reaction::emitted))
+    }
+
+    /// Every event that the service may emit later.
+    pub fn scheduled(&self) -> impl Iterator<Item = &EventRef> {
+        let scheduled = self.emissions().filter(|group| matches!(group, Emission::Scheduled(_)));
+        scheduled.flat_map(Emission::events)
+    }
+
+    /// The names of the scheduled events that an outcome cancels when this service decides. By name, as a timer may have been set by
+    /// another version of the service.
+    pub fn cancelled_by_outcome(&self) -> BTreeSet<&str> {
+        if !self.emissions().any(|group| matches!(group, Emission::Outcome(_))) {
+            return BTreeSet::new();
+        }
+        let outlives = |name: &str| self.outlive_outcome.iter().any(|event| event.name == name);
+        self.scheduled().map(|event| event.name.as_str()).filter(|name| !outlives(name)).collect()
+    }
+
+    fn emissions(&self) -> impl Iterator<Item = &Emission> {
+        let entries = self.entries.iter().flat_map(|entry| &entry.emits);
+        entries.chain(self.reactions.iter().flat_map(|reaction| &reaction.emits))
     }
 
     /// The fields of an event. `None` where the event isn't the service's own, or the service doesn't declare it.

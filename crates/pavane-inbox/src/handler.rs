@@ -139,6 +139,7 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
             return match error {
                 // A retry would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
+                | pavane_outbox::Error::NeverScheduled { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
                 | pavane_outbox::Error::Forgotten { .. }
                 | pavane_outbox::Error::TooLate { .. }

@@ -264,7 +264,8 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         self
     }
 
-    /// Declares that a run may schedule these events.
+    /// Declares that a run may schedule these events. The saga's outcome [cancels](pavane_outbox::Tx::cancel) them, unless the service
+    /// lets them outlive it.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
         self.fields.extend(Set::fields());

@@ -147,7 +147,13 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
             gives_up_with: None,
         };
         let reactions = self.reactions.iter().map(reaction).collect();
-        Manifest { service: self.service.clone(), entries: Vec::new(), reactions, events: Vec::new() }
+        Manifest {
+            service: self.service.clone(),
+            entries: Vec::new(),
+            reactions,
+            events: Vec::new(),
+            outlive_outcome: Vec::new(),
+        }
     }
 
     /// Creates or checks streams and consumers, and handles events until `shutdown` completes; then lets running handlers end,

@@ -72,6 +72,11 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// What outlives the outcome is scheduled somewhere.
+    #[error(
+        "{0} outlives the outcome, but nothing schedules it: add .schedules::<…>() where its timer is set, or leave it out"
+    )]
+    NeverScheduled(EventRef),
     /// A step has one ledger row, so it can have one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
     TwoUndos {
@@ -139,7 +144,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
             if reaction.has_effect() && reaction.failure_event.is_some() && matches!(part, Part::Step { .. }) {
                 return Err(Error::UnknownOutcome(name));
             }
-            let emissions = Emissions::new(format!("{}/{name}", manifest.service), reaction.emits.clone());
+            let emissions = Emissions::of(manifest, &name, reaction.emits.clone());
             let step = if let Part::Undo { step } = &part { step } else { &name };
             let step_ended = Arc::clone(steps.entry(step.clone()).or_default());
             let (service, letter_kept) = (manifest.service.clone(), Arc::clone(&letter_kept));
@@ -152,6 +157,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
 pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_names(manifest)?;
     check_events(manifest)?;
+    check_timers(manifest)?;
     check_undos(manifest)
 }
 
@@ -189,6 +195,12 @@ fn check_events(manifest: &Manifest) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn check_timers(manifest: &Manifest) -> Result<(), Error> {
+    let is_scheduled = |event: &&EventRef| manifest.scheduled().any(|scheduled| scheduled == *event);
+    let unknown = manifest.outlive_outcome.iter().find(|event| !is_scheduled(event));
+    unknown.map_or(Ok(()), |event| Err(Error::NeverScheduled(event.clone())))
 }
 
 fn check_undos(manifest: &Manifest) -> Result<(), Error> {

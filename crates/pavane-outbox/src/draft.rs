@@ -17,6 +17,15 @@ pub(crate) fn check_declared<E: Event>(
     Err(Error::Undeclared { who: emissions.who().to_owned(), event, method })
 }
 
+/// Fails unless the service schedules the event: a timer that nobody sets is a mistake of whoever cancels it.
+pub(crate) fn check_cancels<E: Event>(emissions: &Emissions) -> Result<(), Error> {
+    let event = EventRef::of::<E>();
+    if emissions.allow_cancel(&event) {
+        return Ok(());
+    }
+    Err(Error::NeverScheduled { who: emissions.who().to_owned(), event })
+}
+
 /// An event that is emitted now.
 pub(crate) fn envelope<DB: Database, E: Event>(db: &Db<DB>, cause: &Cause, event: &E) -> Result<RawEnvelope, Error> {
     let key = event.key();

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pavane_choreography::Emission;
+use pavane_choreography::{Emission, Manifest};
 use pavane_contract::EventRef;
 
 /// What one reaction or entry point declares that it emits. Its transactions may emit nothing else.
@@ -8,12 +8,30 @@ use pavane_contract::EventRef;
 pub struct Emissions {
     who: Arc<str>,
     groups: Arc<[Emission]>,
+    timers: Arc<Timers>,
+}
+
+/// What a whole service emits later: a timer may be cancelled elsewhere than where it was set.
+#[derive(Debug, Default)]
+struct Timers {
+    scheduled: Vec<EventRef>,
+    /// Names.
+    cancelled_by_outcome: Vec<String>,
 }
 
 impl Emissions {
-    /// The declaration of `who`, a name for error messages.
+    /// The declaration of `who`, a name for error messages, that belongs to no service's wiring table: it can emit what `groups` say, and
+    /// cancels no timers.
     pub fn new(who: impl Into<Arc<str>>, groups: impl Into<Arc<[Emission]>>) -> Self {
-        Self { who: who.into(), groups: groups.into() }
+        Self { who: who.into(), groups: groups.into(), timers: Arc::default() }
+    }
+
+    /// The declaration of a service's reaction or entry point of this name.
+    pub fn of(manifest: &Manifest, name: &str, groups: impl Into<Arc<[Emission]>>) -> Self {
+        let scheduled = manifest.scheduled().cloned().collect();
+        let cancelled_by_outcome = manifest.cancelled_by_outcome().into_iter().map(str::to_owned).collect();
+        let timers = Arc::new(Timers { scheduled, cancelled_by_outcome });
+        Self { timers, ..Self::new(format!("{}/{name}", manifest.service), groups) }
     }
 
     /// For a transaction of `who` that emits nothing.
@@ -36,6 +54,16 @@ impl Emissions {
 
     pub(crate) fn allow_later(&self, event: &EventRef) -> bool {
         self.any(event, |group| matches!(group, Emission::Scheduled(_)))
+    }
+
+    /// Whether the service schedules the event, here or elsewhere.
+    pub(crate) fn allow_cancel(&self, event: &EventRef) -> bool {
+        self.timers.scheduled.contains(event)
+    }
+
+    /// The names of the timers that an outcome of the saga cancels.
+    pub(crate) fn cancelled_by_outcome(&self) -> &[String] {
+        &self.timers.cancelled_by_outcome
     }
 
     /// What the emitted events lack or have too much, compared with the declaration; `None` when they fit.

@@ -33,9 +33,8 @@ impl<DB: Database> Db<DB> {
         if self.dialect() != Dialect::Postgres {
             return Ok(());
         }
-        let names: Vec<_> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
         let rows: Vec<_> = manifest.entries.iter().flat_map(|entry| rows(&entry.name, &entry.emits)).collect();
-        self.within(store::replace(self, &manifest.service, &names, &rows)).await
+        self.within(store::replace(self, manifest, &rows)).await
     }
 }
 

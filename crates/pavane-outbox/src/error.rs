@@ -84,6 +84,17 @@ pub enum Error {
         /// The method that declares it.
         method: &'static str,
     },
+    /// The event is cancelled, and nothing schedules it.
+    #[error(
+        "{who} cancels {event}, which its service never schedules: add .schedules::<…>() to the line of the wiring table that \
+         sets the timer, or cancel what is scheduled"
+    )]
+    NeverScheduled {
+        /// The reaction or entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+    },
     /// The event's key is too long for a subject.
     #[error("the key of {event} has {bytes} bytes, over the limit of {}", Key::MAX_BYTES)]
     KeyTooLong {

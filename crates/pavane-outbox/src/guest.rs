@@ -95,7 +95,8 @@ impl<DB: Database> Guest<'_, DB> {
         store::stage::<DB>(self.conn, &event, None).await
     }
 
-    /// Emits an event after a delay, counted from now.
+    /// Emits an event after a delay, counted from now: sets a timer. As with a [`Tx`](crate::Tx::emit_after), the saga's outcome
+    /// cancels it.
     ///
     /// # Errors
     ///
@@ -108,8 +109,21 @@ impl<DB: Database> Guest<'_, DB> {
         store::stage::<DB>(self.conn, &event, Some(micros(delay))).await
     }
 
+    /// Cancels this saga's timers for an event, with your transaction. `true` if there was one; `false` if there was none, or it was
+    /// [moved to the outbox](crate::Tx::cancel) already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeverScheduled`] when nothing of the service schedules the event; and when the database fails. In a transaction that
+    /// is repeatable read or serializable, a timer that was moved meanwhile is a serialization failure (40001).
+    pub async fn cancel<E: Event>(&mut self) -> Result<bool, Error> {
+        draft::check_cancels::<E>(&self.emissions)?;
+        store::cancel::<DB>(self.conn, self.cause.saga, E::NAME).await
+    }
+
     /// Makes an event the saga's outcome, if it has none yet: the first one committed wins, for ever. Of two transactions that
-    /// decide at once, the second waits here until the first has ended.
+    /// decide at once, the second waits here until the first has ended. The one that wins cancels the service's timers, as a
+    /// [`Tx`](crate::Tx::decide) does.
     ///
     /// # Errors
     ///
@@ -119,7 +133,7 @@ impl<DB: Database> Guest<'_, DB> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
         let event = self.envelope(event)?;
-        let won = store::decide::<DB>(self.conn, &event).await?;
+        let won = store::decide::<DB>(self.conn, &event, self.emissions.cancelled_by_outcome()).await?;
         Ok(if won { Decision::Won } else { Decision::Lost })
     }
 

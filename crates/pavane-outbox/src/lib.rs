@@ -30,6 +30,7 @@ mod reference;
 mod refused;
 pub mod relay;
 mod store;
+mod timer;
 pub mod trace;
 mod transaction;
 mod tx;

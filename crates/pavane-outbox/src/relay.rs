@@ -36,7 +36,7 @@ mod window;
 
 use pavane_bus::{Bus, PublishError, StreamState};
 
-use crate::{CrashPoint, Database, Db, Error as StoreError, db::micros, metric, store as tables};
+use crate::{CrashPoint, Database, Db, Error as StoreError, db::micros, metric, timer::store as timers};
 use answers::Answers;
 pub use config::Config;
 use lease::Lease;
@@ -141,18 +141,21 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         Ok(self.db.within(read).await?)
     }
 
-    /// Moves due timers to the outbox. Returns in how many microseconds the next one is due.
+    /// Moves due timers to the outbox. Returns in how many microseconds the next one is due; 0 when some were moved.
     async fn fire_timers(&mut self, now: i64) -> Result<Option<i64>, Error> {
+        /// Those that are due are being cancelled: look again, but not at once.
+        const HELD: i64 = 5_000;
         self.timers_at = now;
         let (db, limit) = (&self.db, i64::from(self.config.batch_max));
         let fire = async {
-            let due = tables::next_due(db).await?;
-            if due.is_some_and(|due| due <= 0) {
-                let mut tx = db.begin_plain().await?;
-                tables::fire_timers(db, tx.conn(), limit).await?;
-                tx.commit().await?;
+            let due = timers::next_due(db).await?;
+            if due.is_none_or(|due| due > 0) {
+                return Ok::<_, StoreError>(due);
             }
-            Ok::<_, StoreError>(due)
+            let mut tx = db.begin_plain().await?;
+            let moved = timers::fire(db, tx.conn(), limit).await?;
+            tx.commit().await?;
+            Ok(Some(if moved > 0 { 0 } else { HELD }))
         };
         Ok(db.within(fire).await?)
     }

@@ -1,4 +1,4 @@
-//! The SQL of transactions that emit, and of timers. The relay's is in `relay/store.rs`.
+//! The SQL of transactions that emit. Timers and the relay have their own.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec, subject};
 use serde::Serialize;
 
-use crate::{Arg, Database, Db, Dialect, Error, Statement, Values, db::micros};
+use crate::{Arg, Database, Db, Dialect, Error, Statement, Values, db::micros, timer::store::cancel};
 
 /// An event as a row, ready to be published.
 #[derive(Debug)]
@@ -15,17 +15,6 @@ pub(crate) struct NewRow {
     pub(crate) subject: String,
     pub(crate) headers: String,
     pub(crate) payload: Bytes,
-}
-
-/// An event that is to be published later.
-#[derive(Debug)]
-pub(crate) struct NewTimer {
-    pub(crate) row: NewRow,
-    pub(crate) saga: SagaId,
-    /// The event's name.
-    pub(crate) event: String,
-    /// Microseconds from now.
-    pub(crate) due_in: i64,
 }
 
 impl NewRow {
@@ -39,29 +28,13 @@ impl NewRow {
     }
 
     /// Rows as columns, in this order: id, subject, headers, payload.
-    fn columns<'r>(rows: impl Iterator<Item = &'r Self> + Clone) -> Vec<Values> {
+    pub(crate) fn columns<'r>(rows: impl Iterator<Item = &'r Self> + Clone) -> Vec<Values> {
         vec![
             Values::Ids(rows.clone().map(|row| row.event_id.as_uuid()).collect()),
             Values::Texts(rows.clone().map(|row| row.subject.clone()).collect()),
             Values::Texts(rows.clone().map(|row| row.headers.clone()).collect()),
             Values::Bytes(rows.map(|row| row.payload.clone()).collect()),
         ]
-    }
-}
-
-impl NewTimer {
-    pub(crate) fn of(envelope: &RawEnvelope, delay: Duration) -> Result<Self, Error> {
-        let (saga, event) = (envelope.meta.cause.saga, envelope.meta.event.name.clone());
-        Ok(Self { row: NewRow::of(envelope)?, saga, event, due_in: micros(delay) })
-    }
-
-    /// Timers as columns: those of the [row](NewRow::columns), then saga, event and due time.
-    fn columns(timers: &[Self]) -> Vec<Values> {
-        let mut columns = NewRow::columns(timers.iter().map(|timer| &timer.row));
-        columns.push(Values::Ids(timers.iter().map(|timer| timer.saga.as_uuid()).collect()));
-        columns.push(Values::Texts(timers.iter().map(|timer| timer.event.clone()).collect()));
-        columns.push(Values::Ints(timers.iter().map(|timer| timer.due_in).collect()));
-        columns
     }
 }
 
@@ -196,77 +169,6 @@ pub(crate) async fn leave<DB: Database>(db: &Db<DB>, conn: &mut DB::Connection, 
     if written == rows.len() as u64 { Ok(()) } else { Err(Error::Ended) }
 }
 
-/// Writes events that are to be published later, as [`leave`] does.
-pub(crate) async fn schedule<DB: Database>(
-    db: &Db<DB>,
-    conn: &mut DB::Connection,
-    timers: &[NewTimer],
-) -> Result<(), Error> {
-    const SCHEDULE: Statement = Statement {
-        postgres: "insert into pavane_timer (event_id, subject, headers, payload, saga, event, due_at) \
-                   select event_id, subject, headers, payload, saga, event, (select pavane_now()) + due_in \
-                   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::bigint[]) \
-                   as rows (event_id, subject, headers, payload, saga, event, due_in) \
-                   where current_setting('pavane.tx', true) = 'open'",
-        sqlite: "insert into pavane_timer (event_id, subject, headers, payload, saga, event, due_at) \
-                 select value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5, \
-                 $2 + (value ->> 6) from json_each($1) where exists (select 1 from temp.pavane_tx)",
-    };
-    let args = db.timed(vec![Arg::Rows(NewTimer::columns(timers))]);
-    let written = DB::execute(conn, SCHEDULE.on(db.dialect()), args).await?;
-    if written == timers.len() as u64 { Ok(()) } else { Err(Error::Ended) }
-}
-
-/// Moves due timers to the outbox, in the caller's transaction. Returns how many.
-///
-/// Of two relays that move the same timer, the second one's delete waits for the first one's transaction, and then finds no
-/// row.
-pub(crate) async fn fire_timers<DB: Database>(
-    db: &Db<DB>,
-    conn: &mut DB::Connection,
-    limit: i64,
-) -> Result<usize, Error> {
-    const FIRE: Statement = Statement {
-        postgres: "delete from pavane_timer where event_id in \
-                   (select event_id from pavane_timer where due_at <= (select pavane_now()) order by due_at limit $1) \
-                   returning due_at, event_id::text, subject, headers, payload",
-        sqlite: "delete from pavane_timer where event_id in \
-                 (select event_id from pavane_timer where due_at <= $2 order by due_at limit $1) \
-                 returning due_at, event_id, subject, headers, payload",
-    };
-    let rows = DB::fetch(conn, FIRE.on(db.dialect()), db.timed(vec![limit.into()])).await?;
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let mut due = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let event_id = text::<DB>(row, 1)?;
-        let event_id = event_id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let new = NewRow {
-            event_id,
-            subject: text::<DB>(row, 2)?,
-            headers: text::<DB>(row, 3)?,
-            payload: bytes::<DB>(row, 4)?.into(),
-        };
-        due.push((int::<DB>(row, 0)?, new));
-    }
-    // `delete … returning` has no order.
-    due.sort_by_key(|(due_at, row)| (*due_at, row.event_id));
-    let due: Vec<_> = due.into_iter().map(|(_, row)| row).collect();
-    leave(db, conn, &due).await?;
-    Ok(due.len())
-}
-
-/// How many microseconds until the next timer is due.
-pub(crate) async fn next_due<DB: Database>(db: &Db<DB>) -> Result<Option<i64>, Error> {
-    const NEXT: Statement = Statement {
-        postgres: "select min(due_at) - (select pavane_now()) from pavane_timer",
-        sqlite: "select min(due_at) - $1 from pavane_timer",
-    };
-    let rows = DB::fetch(&mut *db.writer().await?, NEXT.on(db.dialect()), db.timed(Vec::new())).await?;
-    Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
-}
-
 /// Deletes outcomes of sagas that ended long ago, a batch at a time.
 pub(crate) async fn prune_outcomes<DB: Database>(db: &Db<DB>, retention: Duration, limit: i64) -> Result<u64, Error> {
     const PRUNE: Statement = Statement {
@@ -279,22 +181,44 @@ pub(crate) async fn prune_outcomes<DB: Database>(db: &Db<DB>, retention: Duratio
     Ok(DB::execute(&mut *db.writer().await?, PRUNE.on(db.dialect()), args).await?)
 }
 
-/// Inserts the saga's outcome. `false` when it has one.
+/// Inserts the saga's outcome. `false` when it has one. The winner deletes these timers of the saga, in the same round trip.
 ///
-/// Two transactions that decide at once meet at the primary key: the second waits for the first to commit, and loses.
+/// Two transactions that decide at once meet at the primary key: the second waits for the first to commit, and loses. What it sees
+/// of timers it saw before it waited: a timer that is set in the meantime stays.
 pub(crate) async fn decide<DB: Database>(
     db: &Db<DB>,
     conn: &mut DB::Connection,
-    saga: SagaId,
-    event: &str,
+    (saga, event): (SagaId, &str),
+    timers: &[String],
 ) -> Result<bool, Error> {
     const DECIDE: Statement = Statement {
         postgres: "insert into pavane_outcome (saga, event, decided_at) values ($1::uuid, $2, pavane_now()) \
                    on conflict (saga) do nothing",
         sqlite: "insert into pavane_outcome (saga, event, decided_at) values ($1, $2, $3) on conflict (saga) do nothing",
     };
-    let args = db.timed(vec![saga.to_string().into(), event.into()]);
-    Ok(DB::execute(conn, DECIDE.on(db.dialect()), args).await? == 1)
+    const DECIDE_AND_CANCEL: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) \
+                                     values ($1::uuid, $2, pavane_now()) on conflict (saga) do nothing returning saga), \
+                                     cancelled as (delete from pavane_timer using won where pavane_timer.saga = won.saga \
+                                     and pavane_timer.event = any ($3::text[]) \
+                                     and current_setting('pavane.tx', true) = 'open') \
+                                     select 1::bigint from won";
+    let args = vec![saga.to_string().into(), event.into()];
+    if timers.is_empty() {
+        return Ok(DB::execute(conn, DECIDE.on(db.dialect()), db.timed(args)).await? == 1);
+    }
+    match db.dialect() {
+        Dialect::Postgres => {
+            let args = args.into_iter().chain([Values::Texts(timers.to_vec()).into()]).collect();
+            Ok(!DB::fetch(conn, DECIDE_AND_CANCEL, args).await?.is_empty())
+        }
+        Dialect::Sqlite => {
+            let won = DB::execute(conn, DECIDE.sqlite, db.timed(args)).await? == 1;
+            if won {
+                cancel(db, conn, saga, timers).await?;
+            }
+            Ok(won)
+        }
+    }
 }
 
 /// How many rows wait to be published, counted up to `limit`, and for how many microseconds the oldest has waited.

@@ -3,7 +3,11 @@ use std::time::Duration;
 use pavane_contract::{Cause, Envelope, Event, EventRef, Key, RawEnvelope, SagaId};
 
 use crate::{
-    CrashPoint, Database, Db, Emissions, Error, after_commit::AfterCommit, draft, store, transaction::Transaction,
+    CrashPoint, Database, Db, Emissions, Error,
+    after_commit::AfterCommit,
+    draft, store,
+    timer::{NewTimer, store as timers},
+    transaction::Transaction,
 };
 
 /// The result of a decision.
@@ -31,7 +35,7 @@ pub struct Tx<DB: Database> {
     cause: Cause,
     emissions: Emissions,
     outbox: Vec<store::NewRow>,
-    timers: Vec<store::NewTimer>,
+    timers: Vec<NewTimer>,
     emitted: Vec<RawEnvelope>,
     wakes_relay: bool,
     after_commit: AfterCommit,
@@ -79,7 +83,10 @@ impl<DB: Database> Tx<DB> {
         self.leave(event).await
     }
 
-    /// Emits an event after a delay, counted from now.
+    /// Emits an event after a delay, counted from now: sets a timer.
+    ///
+    /// The [outcome](Self::decide) of the saga cancels it, unless the wiring table says that the event outlives the outcome;
+    /// [`cancel`](Self::cancel) does so before.
     ///
     /// # Errors
     ///
@@ -89,11 +96,30 @@ impl<DB: Database> Tx<DB> {
         let timer = (EventRef::of::<E>(), delay);
         self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
         let envelope = self.envelope(event)?;
-        self.timers.push(store::NewTimer::of(&envelope, delay)?);
+        self.timers.push(NewTimer::of(&envelope, delay)?);
         self.flush_if_large().await
     }
 
+    /// Cancels this saga's timers for an event, of whichever version, with this transaction. `true` if there was one.
+    ///
+    /// `false` if there was none, or its time had come and it was moved to the outbox: then the event is on its way, and what reacts
+    /// to it has to see that it is no longer wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeverScheduled`] when nothing of the service schedules the event; and when the database fails.
+    pub async fn cancel<E: Event>(&mut self) -> Result<bool, Error> {
+        draft::check_cancels::<E>(&self.emissions)?;
+        let unwritten = self.timers.len();
+        self.timers.retain(|timer| !timer.is_of(self.cause.saga, &[E::NAME]));
+        let cancelled = timers::cancel(&self.db, self.inner.conn(), self.cause.saga, &[E::NAME]).await?;
+        Ok(self.timers.len() < unwritten || cancelled > 0)
+    }
+
     /// Makes an event the saga's outcome, if it has none yet: the first one committed wins, for ever.
+    ///
+    /// The one that wins [cancels](Self::cancel) the timers that this service has set in the saga, but for those that the wiring
+    /// table lets outlive the outcome. What is scheduled afterwards stays.
     ///
     /// # Errors
     ///
@@ -101,12 +127,13 @@ impl<DB: Database> Tx<DB> {
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         self.declared::<E>(Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
-        if store::decide(&self.db, self.inner.conn(), self.cause.saga, E::NAME).await? {
-            self.leave(event).await?;
-            Ok(Decision::Won)
-        } else {
-            Ok(Decision::Lost)
+        let (saga, timers) = (self.cause.saga, self.emissions.cancelled_by_outcome());
+        if !store::decide(&self.db, self.inner.conn(), (saga, E::NAME), timers).await? {
+            return Ok(Decision::Lost);
         }
+        self.timers.retain(|timer| !timer.is_of(saga, timers));
+        self.leave(event).await?;
+        Ok(Decision::Won)
     }
 
     /// Calls a function after this transaction has committed: to wake the requests that follow an order in this process, or to
@@ -224,7 +251,7 @@ impl<DB: Database> Tx<DB> {
             self.outbox.clear();
         }
         if !self.timers.is_empty() {
-            store::schedule(&self.db, self.inner.conn(), &self.timers).await?;
+            timers::schedule(&self.db, self.inner.conn(), &self.timers).await?;
             self.timers.clear();
         }
         Ok(any)

@@ -68,9 +68,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
 
     /// All entry points of the wiring table, with their names.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Entry<DB>)> {
-        let Manifest { service, entries, .. } = self.manifest();
-        entries.iter().map(move |entry| {
-            let emissions = Emissions::new(format!("{service}/{}", entry.name), entry.emits.clone());
+        let manifest = self.manifest();
+        manifest.entries.iter().map(move |entry| {
+            let emissions = Emissions::of(manifest, &entry.name, entry.emits.clone());
             (entry.name.as_str(), Entry::new(self.db.clone(), emissions))
         })
     }

@@ -132,7 +132,8 @@ impl Declared {
         self
     }
 
-    /// A transaction may schedule these events.
+    /// A transaction may schedule these events. The saga's outcome [cancels](crate::database::Tx::cancel) them, unless they
+    /// [outlive](crate::database::Service::outlives_outcome) it.
     pub fn schedules<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Scheduled(Set::refs()));
         self.fields.extend(Set::fields());

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use pavane_bus::{Bus, Error as BusError, JetStream};
 use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Settings};
-use pavane_contract::personal::EventFields;
+use pavane_contract::{EventRef, EventSet, personal::EventFields};
 use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, wiring};
 use pavane_outbox::{Database, Db, migration::OUTBOX};
 use sqlx::migrate::Migrator;
@@ -95,6 +95,7 @@ pub struct Service<S, DB: Database> {
     /// The fields of the events that may be emitted at the entry points.
     fields: Vec<EventFields>,
     sagas: Vec<Saga>,
+    outlive_outcome: Vec<EventRef>,
     reactions: Vec<(String, Reaction<S, DB>)>,
     migrations: Option<Migrator>,
 }
@@ -103,7 +104,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     /// A service without reactions. Its name owns events (`<name>.<fact>`), consumers and subjects, so it is wire format.
     pub fn new(name: impl Into<String>, state: S) -> Self {
         let (entries, fields, sagas, reactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), state, entries, fields, sagas, reactions, migrations: None }
+        let outlive_outcome = Vec::new();
+        Self { name: name.into(), state, entries, fields, sagas, outlive_outcome, reactions, migrations: None }
     }
 
     /// Adds the service's own migrations, which run when it connects.
@@ -127,6 +129,13 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self
     }
 
+    /// Lets scheduled events outlive the outcome: they come although this service has [decided](crate::database::Tx::decide) the
+    /// saga, which cancels all others that it has scheduled there. For what follows the outcome: a request to review what was bought.
+    pub fn outlives_outcome<Set: EventSet>(mut self) -> Self {
+        self.outlive_outcome.extend(Set::refs());
+        self
+    }
+
     /// Adds a reaction. Its name becomes part of its durable consumer's name, so a renamed reaction consumes everything again.
     pub fn react<K: Complete>(mut self, name: impl Into<String>, reaction: Reaction<S, DB, K>) -> Self {
         self.reactions.push((name.into(), reaction.complete()));
@@ -140,7 +149,8 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         let mut events: Vec<_> = self.fields.iter().chain(emitted).cloned().collect();
         events.sort_by(|one, other| one.event.cmp(&other.event));
         events.dedup();
-        Manifest { service: self.name.clone(), entries: self.entries.clone(), reactions, events }
+        let (entries, outlive_outcome) = (self.entries.clone(), self.outlive_outcome.clone());
+        Manifest { service: self.name.clone(), entries, reactions, events, outlive_outcome }
     }
 
     /// What the service publishes about itself when it runs with this configuration.

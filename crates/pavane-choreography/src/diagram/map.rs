@@ -11,6 +11,9 @@ pub(crate) fn map(choreography: &Choreography) -> String {
     let mut lines: Vec<String> = choreography.sagas().iter().map(saga).collect();
     for manifest in choreography.manifests() {
         lines.push(format!("\n{}", manifest.service));
+        if !manifest.outlive_outcome.is_empty() {
+            lines.push(format!("  also after the outcome: {}", names(manifest.outlive_outcome.iter(), ", ")));
+        }
         let ours = graph.actors.iter().filter(|actor| std::ptr::eq(actor.manifest, manifest));
         lines.extend(ours.flat_map(entry));
     }

@@ -55,7 +55,7 @@ pub(crate) fn decides(names: &[&str]) -> Vec<Emission> {
 }
 
 pub(crate) fn manifest(service: &str, entries: Vec<Entry>, reactions: Vec<Reaction>) -> Manifest {
-    Manifest { service: service.to_owned(), entries, reactions, events: Vec::new() }
+    Manifest { service: service.to_owned(), entries, reactions, events: Vec::new(), outlive_outcome: Vec::new() }
 }
 
 pub(crate) fn entry(name: &str, emits: Vec<Emission>) -> Entry {

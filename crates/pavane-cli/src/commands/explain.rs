@@ -159,11 +159,12 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             name: entry.name.clone(),
             entry: true,
             on: Vec::new(),
-            how: how(group, event),
+            how: how(manifest, group, event),
         })
     });
     let reactions = manifest.reactions.iter().filter_map(move |reaction| {
-        let group = reaction.emits.iter().find(|group| group.events().contains(event)).map(|group| how(group, event));
+        let group =
+            reaction.emits.iter().find(|group| group.events().contains(event)).map(|group| how(manifest, group, event));
         let gives_up = (reaction.gives_up_with.as_ref() == Some(event)).then(|| "when it gives up".to_owned());
         let how: Vec<String> = group.into_iter().chain(gives_up).collect();
         (!how.is_empty()).then(|| Emitter {
@@ -178,7 +179,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
 }
 
 /// What may be emitted in place of an event, or when it is emitted.
-fn how(group: &Emission, event: &EventRef) -> String {
+fn how(manifest: &Manifest, group: &Emission, event: &EventRef) -> String {
     let others: Vec<&str> =
         group.events().iter().filter(|other| *other != event).map(|other| other.name.as_str()).collect();
     let or = if others.is_empty() { String::new() } else { format!("or {}", others.join(" or ")) };
@@ -187,6 +188,9 @@ fn how(group: &Emission, event: &EventRef) -> String {
         Emission::Maybe(_) if or.is_empty() => "or nothing".to_owned(),
         Emission::Maybe(_) => format!("{or} or nothing"),
         Emission::Outcome(_) => format!("as the outcome, if there is none yet {or}").trim_end().to_owned(),
+        Emission::Scheduled(_) if manifest.cancelled_by_outcome().contains(&*event.name) => {
+            "later, when its time has come, unless the saga has its outcome by then".to_owned()
+        }
         Emission::Scheduled(_) => "later, when its time has come".to_owned(),
         Emission::All(_) | _ => String::new(),
     }

@@ -11,6 +11,8 @@ create unlogged table pavane_staged (
     -- Null: at the commit.
     due_at bigint
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+-- What a saga cancels is found by it. Others' rows are dead, and not worth reading.
+create index pavane_staged_timer on pavane_staged (saga, event) where due_at is not null;
 
 -- Moves one event. At the commit, so that its sequence is given out under the locks of the state change: two transactions that
 -- changed the same row are published in the order in which they commit. In the order in which they were emitted, as triggers run

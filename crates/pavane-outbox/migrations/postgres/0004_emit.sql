@@ -10,7 +10,10 @@ create table pavane_entry (
     schedulable bigint not null,
     -- So much may wait in the outbox before nothing more is taken in.
     outbox_rows bigint not null,
-    outbox_age bigint not null
+    outbox_age bigint not null,
+    -- Names of the events that the service schedules, wherever it does so; and of those among them that an outcome cancels.
+    scheduled text[] not null,
+    cancelled_by_outcome text[] not null
 );
 
 -- What may be emitted there, and how.
@@ -163,6 +166,21 @@ begin
 end
 $$;
 
+-- The entry point of this name; fails when there is none.
+create function pavane_entry_named(wanted text) returns pavane_entry language plpgsql stable as $$
+declare
+    entry pavane_entry;
+begin
+    select * into entry from pavane_entry where name = wanted;
+    if not found then
+        perform pavane_refuse('22023', format('there is no entry point "%s"', wanted),
+            coalesce('there are: ' || (select string_agg(name, ', ' order by name) from pavane_entry),
+                     'a service writes its entry points here when it starts'));
+    end if;
+    return entry;
+end
+$$;
+
 -- The line of the wiring table that lets an event be emitted so; fails when there is none.
 create function pavane_declared(document jsonb, entry pavane_entry, decides boolean, later boolean) returns pavane_entry_event
 language plpgsql stable as $$
@@ -173,11 +191,6 @@ declare
     versions integer[];
     method constant text := case when decides then 'decides' when later then 'schedules' else 'emits' end;
 begin
-    if entry.name is null then
-        perform pavane_refuse('22023', format('there is no entry point "%s"', document ->> 'entry'),
-            coalesce('there are: ' || (select string_agg(name, ', ' order by name) from pavane_entry),
-                     'a service writes its entry points here when it starts'));
-    end if;
     if split_part(wanted, '.', 1) <> entry.service then
         perform pavane_refuse('22023', format('%s emits %s, which belongs to "%s": a service emits only its own events',
             who, wanted, split_part(wanted, '.', 1)), format('let it emit an event %s.… of its own', entry.service));
@@ -248,6 +261,21 @@ create function pavane_due_in(after jsonb) returns bigint language sql stable as
     end
 $$;
 
+-- Deletes a saga's timers for some events, and those of this transaction that its commit would make timers. Returns how many.
+-- A relay that moves one of them to the outbox at the same time is waited for: if it commits, there is nothing to delete.
+create function pavane_cancel_timers(of_saga uuid, events text[]) returns bigint language plpgsql as $$
+declare
+    staged bigint;
+    waiting bigint;
+begin
+    delete from pavane_staged as it where it.saga = of_saga and it.event = any (events) and it.due_at is not null;
+    get diagnostics staged = row_count;
+    delete from pavane_timer as it where it.saga = of_saga and it.event = any (events);
+    get diagnostics waiting = row_count;
+    return staged + waiting;
+end
+$$;
+
 -- Emits an event in the transaction that calls it: docs/from-sql.md. Returns its id and its saga.
 create function pavane_emit(document jsonb) returns jsonb language plpgsql security definer as $$
 declare
@@ -268,7 +296,7 @@ begin
         perform pavane_refuse('22023', format('pavane_emit: "after" can''t be %s', document -> 'after'),
             'use zero or more seconds, or an interval that is not negative');
     end if;
-    select * into entry from pavane_entry where name = document ->> 'entry';
+    entry := pavane_entry_named(document ->> 'entry');
     declared := pavane_declared(document, entry, decides, due_in is not null);
     event := format('%s v%s', declared.event, declared.version);
     if octet_length(convert_to(document ->> 'key', 'UTF8')) > 256 then
@@ -294,6 +322,9 @@ begin
         if not found then
             return jsonb_build_object('id', null, 'saga', saga, 'emitted', false);
         end if;
+        if cardinality(entry.cancelled_by_outcome) > 0 then
+            perform pavane_cancel_timers(saga, entry.cancelled_by_outcome);
+        end if;
     end if;
     insert into pavane_staged (event_id, saga, event, subject, headers, payload, due_at) values (
         id, saga, declared.event, declared.subject || pavane_token(document ->> 'key'),
@@ -310,9 +341,29 @@ begin
 end
 $$;
 
--- As the trigger, it runs with the rights of the tables' owner and finds its tables by itself. So it is the only right that
--- another role needs, and one that it must be given: grant execute on function pavane_emit(jsonb) to …
+-- Cancels a saga's timers for an event, in the transaction that calls it: docs/from-sql.md. False: there was none, or its time had
+-- come and it was moved to the outbox.
+create function pavane_cancel(entry text, event text, saga uuid) returns boolean language plpgsql security definer as $$
+declare
+    declared pavane_entry;
+begin
+    if entry is null or event is null or saga is null then
+        perform pavane_refuse('22023', 'pavane_cancel needs an entry point, an event and a saga',
+            'for example: pavane_cancel(''pay'', ''billing.reminder-due'', ''0192aaaa-bbbb-7ccc-8ddd-eeeeffff0000'')');
+    end if;
+    declared := pavane_entry_named(entry);
+    if event <> all (declared.scheduled) then
+        perform pavane_refuse('22023', format('%s/%s cancels %s, which its service never schedules', declared.service, entry, event),
+            coalesce('it schedules: ' || nullif(array_to_string(declared.scheduled, ', '), ''), 'it schedules nothing'));
+    end if;
+    return pavane_cancel_timers(saga, array[event]) > 0;
+end
+$$;
+
+-- As the trigger, these run with the rights of the tables' owner and find their tables by themselves. So they are the only rights
+-- that another role needs, and ones that it must be given: grant execute on function pavane_emit(jsonb) to …
 do $$ begin
     execute format('alter function pavane_emit(jsonb) set search_path = %I, pg_temp', current_schema());
+    execute format('alter function pavane_cancel(text, text, uuid) set search_path = %I, pg_temp', current_schema());
 end $$;
-revoke execute on function pavane_emit(jsonb) from public;
+revoke execute on function pavane_emit(jsonb), pavane_cancel(text, text, uuid) from public;

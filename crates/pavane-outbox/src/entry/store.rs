@@ -1,21 +1,21 @@
 //! The SQL of entry points. `PostgreSQL` only.
 
+use std::collections::BTreeSet;
+
+use pavane_choreography::Manifest;
+
 use super::{Limits, Row};
 use crate::{Arg, Database, Db, Error, Values};
 
 /// Replaces the entry points. Instances that start at once take turns. `pavane_emit` sees the old rows or the new ones, and
 /// doesn't wait.
-pub(super) async fn replace<DB: Database>(
-    db: &Db<DB>,
-    service: &str,
-    names: &[&str],
-    rows: &[Row<'_>],
-) -> Result<(), Error> {
+pub(super) async fn replace<DB: Database>(db: &Db<DB>, manifest: &Manifest, rows: &[Row<'_>]) -> Result<(), Error> {
     const ALONE: &str = "lock table pavane_entry in share row exclusive mode";
     const FORGET: &str = "delete from pavane_entry";
     const ENTRIES: &str = "insert into pavane_entry \
-                           (name, service, memory, askable, schedulable, outbox_rows, outbox_age) \
-                           select name, $2, $3, $4, $5, $6, $7 from unnest($1::text[]) as names (name)";
+                           (name, service, memory, askable, schedulable, outbox_rows, outbox_age, scheduled, \
+                           cancelled_by_outcome) select name, $2, $3, $4, $5, $6, $7, $8::text[], $9::text[] \
+                           from unnest($1::text[]) as names (name)";
     const EVENTS: &str = "insert into pavane_entry_event \
                           (entry, event, version, subject, schema, emits, schedules, decides) \
                           select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0 \
@@ -25,10 +25,13 @@ pub(super) async fn replace<DB: Database>(
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
-    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let names = manifest.entries.iter().map(|entry| entry.name.clone()).collect();
+    let scheduled: BTreeSet<_> = manifest.scheduled().map(|event| event.name.as_str()).collect();
+    let timers = [scheduled, manifest.cancelled_by_outcome()];
     let Limits { memory, askable, schedulable, outbox_rows, outbox_age } = Limits::of(db);
-    let mut entries = vec![Values::Texts(names).into(), service.into()];
+    let mut entries = vec![Values::Texts(names).into(), manifest.service.as_str().into()];
     entries.extend([memory, askable, schedulable, outbox_rows, outbox_age].map(Arg::Int));
+    entries.extend(timers.map(|names| Arg::Set(Values::Texts(names.into_iter().map(str::to_owned).collect()))));
     DB::execute(tx.conn(), ENTRIES, entries).await?;
     DB::execute(tx.conn(), EVENTS, vec![Arg::Rows(columns(rows))]).await?;
     tx.commit().await

@@ -1,8 +1,11 @@
 //! The SQL of events in a user's transaction. `PostgreSQL` only.
 
-use pavane_contract::RawEnvelope;
+use pavane_contract::{RawEnvelope, SagaId};
 
-use crate::{Arg, Database, Error, store::NewRow};
+use crate::{
+    Arg, Database, Error, Values,
+    store::{NewRow, int},
+};
 
 /// Writes an event that the commit moves to the outbox, or to the timers when it is due later. The delay is in microseconds.
 pub(super) async fn stage<DB: Database>(
@@ -20,16 +23,36 @@ pub(super) async fn stage<DB: Database>(
     Ok(())
 }
 
-/// Inserts the saga's outcome and its event, both or neither. `false` when the saga has an outcome.
+/// Inserts the saga's outcome and its event, and deletes these timers of the saga: all or nothing. `false` when the saga has an
+/// outcome.
 ///
-/// One statement, so that an error in between leaves no outcome without its event. Two transactions that decide at once meet at
-/// the primary key: the second waits for the first to commit, and loses.
-pub(super) async fn decide<DB: Database>(conn: &mut DB::Connection, event: &RawEnvelope) -> Result<bool, Error> {
+/// One statement, so that an error in between leaves no outcome without its event. Two transactions that decide at once meet at the
+/// primary key: the second waits for the first to commit, and loses.
+pub(super) async fn decide<DB: Database>(
+    conn: &mut DB::Connection,
+    event: &RawEnvelope,
+    timers: &[String],
+) -> Result<bool, Error> {
     const DECIDE: &str = "with won as (insert into pavane_outcome (saga, event, decided_at) values ($2::uuid, $3, pavane_now()) \
-                          on conflict (saga) do nothing returning 1) \
+                          on conflict (saga) do nothing returning saga), \
+                          staged as (delete from pavane_staged as it using won where it.saga = won.saga \
+                          and it.event = any ($7::text[]) and it.due_at is not null), \
+                          waiting as (delete from pavane_timer as it using won where it.saga = won.saga \
+                          and it.event = any ($7::text[])) \
                           insert into pavane_staged (event_id, saga, event, subject, headers, payload) \
                           select $1::uuid, $2::uuid, $3, $4, $5, $6 from won";
-    Ok(DB::execute(conn, DECIDE, values(event)?).await? == 1)
+    let mut args = values(event)?;
+    args.push(Values::Texts(timers.to_vec()).into());
+    Ok(DB::execute(conn, DECIDE, args).await? == 1)
+}
+
+/// Deletes a saga's timers for an event, and those of this transaction that are still to become timers. `false` when there are none.
+pub(super) async fn cancel<DB: Database>(conn: &mut DB::Connection, saga: SagaId, event: &str) -> Result<bool, Error> {
+    // In SQL, too: who emits from there does the same.
+    const CANCEL: &str = "select pavane_cancel_timers($1::uuid, $2::text[])";
+    let args = vec![saga.to_string().into(), Values::Texts(vec![event.to_owned()]).into()];
+    let rows = DB::fetch(conn, CANCEL, args).await?;
+    Ok(int::<DB>(rows.first().ok_or(sqlx::Error::RowNotFound)?, 0)? > 0)
 }
 
 fn values(event: &RawEnvelope) -> Result<Vec<Arg>, Error> {

@@ -18,7 +18,13 @@ const DAY: Duration = Duration::from_hours(24);
 
 fn manifest(entries: Vec<(&str, Vec<Emission>)>) -> Manifest {
     let entries = entries.into_iter().map(|(name, emits)| Entry { name: name.to_owned(), emits });
-    Manifest { service: "shelf".to_owned(), entries: entries.collect(), reactions: Vec::new(), events: Vec::new() }
+    Manifest {
+        service: "shelf".to_owned(),
+        entries: entries.collect(),
+        reactions: Vec::new(),
+        events: Vec::new(),
+        outlive_outcome: Vec::new(),
+    }
 }
 
 /// A shelf on PostgreSQL that a service has told of its entry point.
@@ -214,9 +220,6 @@ async fn a_document_begins_a_saga_or_goes_on_with_one_and_may_come_later_or_deci
     let first = emit(&shelf.db, &document("a", "first", &json!({}))).await.unwrap();
     let saga: SagaId = first["saga"].as_str().unwrap().parse().unwrap();
     assert_eq!(saga.time().unwrap().as_millisecond(), shelf.clock.now().as_millisecond());
-    for (after, text) in [(json!(1.5), "in seconds"), (json!("1 hour 30 minutes"), "as an interval")] {
-        emit(&shelf.db, &document("a", text, &json!({ "saga": saga, "after": after }))).await.unwrap();
-    }
     let decide = |text: &str| document("a", text, &json!({ "saga": saga, "decides": true }));
     assert_eq!(emit(&shelf.db, &decide("won")).await.unwrap()["emitted"], true);
     let lost = emit(&shelf.db, &decide("lost")).await.unwrap();
@@ -224,6 +227,10 @@ async fn a_document_begins_a_saga_or_goes_on_with_one_and_may_come_later_or_deci
         (&lost["emitted"], &lost["id"], lost["saga"].as_str().unwrap()),
         (&json!(false), &Value::Null, &*saga.to_string())
     );
+    // An outcome cancels only what was scheduled before it.
+    for (after, text) in [(json!(1.5), "in seconds"), (json!("1 hour 30 minutes"), "as an interval")] {
+        emit(&shelf.db, &document("a", text, &json!({ "saga": saga, "after": after }))).await.unwrap();
+    }
     // Rust knows of it.
     let mut tx = shelf.db.begin(Correlation::of(saga), Emissions::new("shelf/test", everything())).await.unwrap();
     assert_eq!(tx.decide(&noted("a", "lost")).await.unwrap(), Decision::Lost);
@@ -288,7 +295,7 @@ async fn futures(shelf: &Shelf, manifest: Manifest) -> Vec<Result<(), pavane_out
 async fn a_role_that_may_call_the_function_needs_no_other_right_and_can_not_lead_it_astray() {
     let shelf = shelf().await;
     shelf.run("create role teller login; create role stranger login").await;
-    shelf.run("grant execute on function pavane_emit(jsonb) to teller").await;
+    shelf.run("grant execute on function pavane_emit(jsonb), pavane_cancel(text, text, uuid) to teller").await;
     let open = async |role: &str| {
         let url = shelf.url().replace("postgres@", &format!("{role}@"));
         Db::<Any>::open(Config::new("shelf", url)).await.unwrap()
@@ -301,8 +308,14 @@ async fn a_role_that_may_call_the_function_needs_no_other_right_and_can_not_lead
         document("a", "told", &json!({}))
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut *teller.writer().await.unwrap()).await.unwrap();
-    let (said, _) = refusal(&open("stranger").await, &document("a", "x", &json!({}))).await;
+    let cancel = "select pavane_cancel('test', 'shelf.noted', pavane_uuid(0))";
+    let cancelled: bool = sqlx::query_scalar(cancel).fetch_one(open("teller").await.writers()).await.unwrap();
+    assert!(!cancelled);
+    let stranger = open("stranger").await;
+    let (said, _) = refusal(&stranger, &document("a", "x", &json!({}))).await;
     assert_eq!(said, "permission denied for function pavane_emit");
+    let refused = sqlx::query(cancel).execute(stranger.writers()).await.unwrap_err();
+    assert!(refused.to_string().contains("permission denied for function pavane_cancel"), "{refused}");
     let attach = "create temp table forged (id integer); create trigger forge after insert on forged for each row \
                   execute function public.pavane_move_staged()";
     for write in [

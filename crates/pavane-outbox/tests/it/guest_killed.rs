@@ -162,8 +162,13 @@ async fn emit_from_sql(conn: &mut PgConnection, id: i64) -> Result<(), pavane_ou
 /// The database of a service that has told of its entry point.
 async fn service(url: &str) -> Db<Postgres> {
     let pay = Entry { name: "pay".to_owned(), emits: everything() };
-    let manifest =
-        Manifest { service: "shelf".to_owned(), entries: vec![pay], reactions: Vec::new(), events: Vec::new() };
+    let manifest = Manifest {
+        service: "shelf".to_owned(),
+        entries: vec![pay],
+        reactions: Vec::new(),
+        events: Vec::new(),
+        outlive_outcome: Vec::new(),
+    };
     let db = Db::open(Config::new("shelf", url)).await.unwrap();
     db.migrate(&OUTBOX).await.unwrap();
     db.declare_entries(&manifest).await.unwrap();

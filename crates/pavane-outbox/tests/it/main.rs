@@ -13,4 +13,5 @@ mod pressure;
 mod relay;
 mod sets;
 mod shelf;
+mod timers;
 mod transactions;

@@ -37,9 +37,10 @@ pub(crate) fn with_bug(system: &mut System, bug: Option<Bug>) {
     });
     system.begin(move |world, number| place(world, number, bug == Some(Bug::TwoTransactions)));
     system.interlude(cancel);
-    system.interlude(|world, saga| async move {
+    // Not an interlude of its own: the others would be rarer.
+    system.interlude(move |world, saga| async move {
         babble(&world, saga);
-        Ok(())
+        hesitate(world, saga, bug == Some(Bug::CancelOutside)).await
     });
     system.interlude({
         let scales = scales.clone();
@@ -54,11 +55,12 @@ pub(crate) fn with_bug(system: &mut System, bug: Option<Bug>) {
 
 async fn place(world: World, number: usize, in_two: bool) -> Result<SagaId, BoxError> {
     let order = number.to_string();
-    // Every seventh customer can't pay; some want what the scales can't count, and some more than there is.
+    // Every seventh customer can't pay; some want what the scales can't count, some what never comes, and some more than there is.
     let cents = if number % 7 == 6 { RICH } else { PRICE };
     let pieces = match number {
         _ if number % 11 == 10 => Scales::UNLUCKY,
         _ if number % 13 == 12 => Scales::HEAVY,
+        _ if number % 8 == 7 => Scales::NEVER,
         _ if number % 5 == 4 => 100,
         _ => 3,
     };
@@ -80,6 +82,20 @@ async fn cancel(world: World, saga: Saga) -> Result<(), BoxError> {
     let mut tx = world.entry("order", &CANCEL).begin(Correlation::of(saga.id)).await?;
     let _outcome = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// A customer cancels and thinks better of it: nothing of that is left, and the order still has its deadline.
+async fn hesitate(world: World, saga: Saga, outside: bool) -> Result<(), BoxError> {
+    let entry = world.entry("order", &CANCEL);
+    if outside {
+        let mut tx = entry.begin(Correlation::of(saga.id)).await?;
+        let _cancelled = tx.cancel::<OrderDeadlinePassed>().await?;
+        tx.commit().await?;
+    }
+    let mut tx = entry.begin(Correlation::of(saga.id)).await?;
+    let _outcome = tx.decide(&OrderCancelled { order: saga.number.to_string() }).await?;
+    tx.rollback().await?;
     Ok(())
 }
 

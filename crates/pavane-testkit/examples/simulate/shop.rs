@@ -187,7 +187,7 @@ pub(crate) fn stock(scales: Scales) -> Service<Scales> {
     let ship_as = scales.ship_as();
     Service::new("stock", scales)
         .migrations(tables(sql))
-        .react("reserve", on(reserve).emits_one_of::<(StockReserved, StockRejected)>())
+        .react("reserve", on(reserve).may_emit::<(StockReserved, StockRejected)>())
         .react("release", undo(release).when::<OrderCancelled>().emits::<StockReleased>())
         .react(ship_as, on(ship))
 }
@@ -217,6 +217,9 @@ impl Scales {
     /// Nor can they weigh this many, which they notice only after having tried a while.
     pub(crate) const HEAVY: i64 = 17;
 
+    /// Nobody ever says when there will be this many: only its deadline ends such an order.
+    pub(crate) const NEVER: i64 = 23;
+
     /// What the reaction that ships is called.
     fn ship_as(&self) -> &'static str {
         /// Starts at the beginning of a run at most.
@@ -243,6 +246,9 @@ impl Scales {
 
 async fn reserve(scales: &Scales, tx: &mut Tx, charged: &Envelope<PaymentCharged>) -> Handled {
     let (order, pieces) = (charged.order.clone(), charged.pieces);
+    if pieces == Scales::NEVER {
+        return Ok(());
+    }
     scales.count(pieces, tx.now())?;
     let take = sqlx::query("update shelf set pieces = pieces - $1 where pieces >= $1").bind(pieces);
     if take.execute(tx.conn()).await?.rows_affected() == 0 {
@@ -293,19 +299,22 @@ pub(crate) enum Bug {
     TwoTransactions,
     /// When the time is over, nothing is undone.
     TimeoutSkipsUndo,
+    /// A timer is cancelled before the decision, and not with it.
+    CancelOutside,
     /// A new version calls a reaction by another name.
     Renamed,
 }
 
 impl Bug {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::NoRefund,
         Self::RefundAssumed,
         Self::NewKeyEachCall,
         Self::NoIsAnError,
         Self::TwoTransactions,
         Self::TimeoutSkipsUndo,
+        Self::CancelOutside,
         Self::Renamed,
     ];
 
@@ -317,6 +326,7 @@ impl Bug {
             Self::NewKeyEachCall => "a retry of an effect has another idempotency key",
             Self::NoIsAnError => "a business \"no\" is retried as if it were an error",
             Self::TimeoutSkipsUndo => "a timeout skips compensation",
+            Self::CancelOutside => "a timer is cancelled in another transaction than the decision, which rolls back",
             Self::Renamed => "a renamed reaction consumes everything again",
             Self::TwoTransactions => "the outbox row is written in another transaction than the state change",
         }

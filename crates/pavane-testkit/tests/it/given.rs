@@ -95,6 +95,23 @@ async fn an_entry_a_timer_and_a_outcome() {
 }
 
 #[tokio::test]
+async fn an_outcome_leaves_no_timer_behind() {
+    for on in [given(order(None)), given(order(None)).on_postgres()] {
+        let mut stage = on.await;
+        let mut tx = stage.entry(&PLACE).begin(Correlation::of(stage.saga())).await.unwrap();
+        tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();
+        tx.commit().await.unwrap();
+        let timers = async |stage: &Stage<()>| -> i64 {
+            sqlx::query_scalar("select count(*) from pavane_timer").fetch_one(stage.db().writers()).await.unwrap()
+        };
+        assert_eq!(timers(stage.settle().await).await, 1);
+        stage.receive(&StockReserved { order: id(), pieces: 3 }).await;
+        assert_eq!((stage.emitted_names(), timers(&stage).await), (vec!["order.confirmed".to_owned()], 0));
+        assert!(stage.advance(DEADLINE).await.emitted_names().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn the_same_event_twice_and_an_event_that_nobody_can_read() {
     let mut stage = given(stock(Scales::default())).await;
     let charged = stage.envelope(&PaymentCharged { order: id(), cents: 995, pieces: 3 });

@@ -9,15 +9,18 @@ use std::{
 };
 
 use pavane::{
-    Envelope, Event, Handled, HandlerError, Key,
+    Correlation, Envelope, Event, Handled, HandlerError, Key, SagaId,
     any::{Call, Service, Tx},
+    database::Emissions,
     on, on_effect, undo,
 };
+use pavane_choreography::Emission;
+use pavane_contract::EventRef;
 use pavane_inbox::{
     Reaction,
     kind::{Local, Untriggered},
 };
-use pavane_testkit::{FaultMatrix, fault_matrix};
+use pavane_testkit::{FaultMatrix, VirtualClock, fault_matrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -26,7 +29,7 @@ use sqlx::{
 };
 
 use crate::shop::{
-    Bank, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined,
+    Bank, DEADLINE, OrderCancelled, OrderConfirmed, OrderDeadlinePassed, OrderPlaced, PaymentCharged, PaymentDeclined,
     PaymentRefunded, RICH, Scales, StockRejected, StockReserved, order, payment, stock,
 };
 
@@ -36,13 +39,7 @@ fn id() -> String {
 
 #[tokio::test]
 async fn the_shop_does_no_harm_whatever_fails() {
-    fault_matrix(|| order(None))
-        .event(&StockReserved { order: id(), pieces: 3 })
-        .event(&PaymentDeclined { order: id() })
-        .event(&StockRejected { order: id() })
-        .event(&OrderDeadlinePassed { order: id() })
-        .assert()
-        .await;
+    order_with_a_deadline("").assert().await;
     let bank = Bank::default();
     fault_matrix(move || payment(bank.clone()))
         .event(&OrderPlaced { order: id(), cents: 995, pieces: 3 })
@@ -61,6 +58,23 @@ async fn the_shop_does_no_harm_whatever_fails() {
         })
         .assert()
         .await;
+}
+
+/// The order service, whose order has a deadline: a timer that its end cancels. Runs SQL before each trial.
+fn order_with_a_deadline(sql: &'static str) -> FaultMatrix<()> {
+    let saga = SagaId::new(&VirtualClock::new(0));
+    let matrix = fault_matrix(|| order(None)).saga(saga).given(move |db| async move {
+        let deadline = Emission::Scheduled(vec![EventRef::of::<OrderDeadlinePassed>()]);
+        let mut tx = db.begin(Correlation::of(saga), Emissions::new("order/place", vec![deadline])).await.unwrap();
+        tx.emit_after(DEADLINE, &OrderDeadlinePassed { order: id() }).await.unwrap();
+        tx.commit().await.unwrap();
+        sqlx::raw_sql(sql).execute(db.writers()).await.unwrap();
+    });
+    matrix
+        .event(&StockReserved { order: id(), pieces: 3 })
+        .event(&PaymentDeclined { order: id() })
+        .event(&StockRejected { order: id() })
+        .event(&OrderDeadlinePassed { order: id() })
 }
 
 /// The faults under which a service does harm, without the numbers.
@@ -316,6 +330,10 @@ async fn what_a_worse_framework_would_do_is_named() {
                                  begin insert into traces values ('?'); end";
     let found = failures(planted(charge_and_refund(), failures_leave_traces)).await;
     assert_eq!(found, set(["a body that can't be read", "error of the database"]));
+
+    let failures_cancel = "create trigger planted after insert on pavane_attempt begin delete from pavane_timer; end";
+    let found = failures(order_with_a_deadline(failures_cancel)).await;
+    assert_eq!(found, set(["a body that can't be read"]));
 }
 
 #[tokio::test]

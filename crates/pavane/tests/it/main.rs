@@ -26,5 +26,6 @@ mod shared_nats;
 mod stage;
 mod starts;
 mod swallowed;
+mod timers;
 mod tls;
 mod unread;

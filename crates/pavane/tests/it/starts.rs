@@ -60,6 +60,10 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
                 .react("b", undo(undo_step).when::<Cancelled>()),
             "the step \"a\" schedules stage.stepped v1, which the undo \"b\" is for",
         ),
+        (
+            stage().react("a", on(step).emits::<Stepped>()).outlives_outcome::<Stepped>(),
+            "stage.stepped v1 outlives the outcome, but nothing schedules it: add .schedules::<…>()",
+        ),
         (stage().react("b", undo(undo_step).when::<Cancelled>()), "which 0 of this service's reactions emit"),
         (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
         (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),

@@ -43,7 +43,13 @@ fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
             reaction.name = format!("reaction-{number}");
         }
         let entry = Entry { name: "entry".to_owned(), emits: entry };
-        Manifest { service: service.to_owned(), entries: vec![entry], reactions, events: Vec::new() }
+        Manifest {
+            service: service.to_owned(),
+            entries: vec![entry],
+            reactions,
+            events: Vec::new(),
+            outlive_outcome: Vec::new(),
+        }
     })
 }
 

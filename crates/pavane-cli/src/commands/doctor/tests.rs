@@ -31,8 +31,13 @@ fn bank() -> Declaration {
         effect: true,
         gives_up_with: None,
     };
-    let manifest =
-        Manifest { service: "bank".to_owned(), entries: Vec::new(), reactions: vec![pay], events: Vec::new() };
+    let manifest = Manifest {
+        service: "bank".to_owned(),
+        entries: Vec::new(),
+        reactions: vec![pay],
+        events: Vec::new(),
+        outlive_outcome: Vec::new(),
+    };
     let mut settings = Settings::default();
     settings.reactions = BTreeMap::from([("pay".to_owned(), ReactionSettings::new("bank_pay"))]);
     Declaration::new(manifest, Vec::new(), settings)
