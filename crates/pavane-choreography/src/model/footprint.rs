@@ -59,9 +59,7 @@ impl Access {
     /// [`Footprint::takes`].
     pub(crate) fn conflicts(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Read, Self::Read)
-            | (Self::Add, Self::Add | Self::Take)
-            | (Self::Take, Self::Add) => false,
+            (Self::Read, Self::Read) | (Self::Add, Self::Add | Self::Take) | (Self::Take, Self::Add) => false,
             // Whoever is first: the same event was emitted once, and both were handled.
             (Self::Decide(this), Self::Decide(that)) => this != that,
             (Self::Read | Self::Write | Self::Add | Self::Take | Self::Decide(_), _) => true,
@@ -96,7 +94,8 @@ impl Model {
             answers.flat_map(|answer| &answer.schedules).any(|scheduled| *scheduled == event)
         };
         let slots = (0..).zip(&self.slots).map(|(slot, _)| Agent::Slot(slot));
-        let timers = (0..).zip(&self.events).filter(|(event, _)| schedules(*event)).map(|(event, _)| Agent::Timer(event));
+        let timers =
+            (0..).zip(&self.events).filter(|(event, _)| schedules(*event)).map(|(event, _)| Agent::Timer(event));
         let once = (0..).zip(&self.actors).filter(|(_, actor)| actor.may_never()).map(|(actor, _)| Agent::Once(actor));
         slots.chain(timers).chain(once).collect()
     }

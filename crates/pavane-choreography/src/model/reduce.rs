@@ -130,7 +130,8 @@ impl<'m> Reduction<'m> {
                 Some(place) => self.givers.get(&place).map_or(&[][..], Vec::as_slice),
                 None => &known.conflicts[usize::from(self.decided(state, known))],
             };
-            let still = others.iter().filter(|other| other.even_decided || !self.decided(state, &self.agents[other.agent]));
+            let still =
+                others.iter().filter(|other| other.even_decided || !self.decided(state, &self.agents[other.agent]));
             todo.extend(still.map(|other| other.agent));
         }
         (0..).zip(chosen).filter(|(_, chosen)| *chosen).map(|(ix, _)| ix).collect()

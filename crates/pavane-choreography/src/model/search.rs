@@ -1,7 +1,7 @@
 //! Breadth first through states: the first violation found has the shortest counterexample among the states that were looked at.
 
 use super::{
-    compile::Model,
+    compile::{Model, Part},
     reduce::Reduction,
     state::{Move, State},
     states::States,
@@ -46,7 +46,7 @@ struct Search<'m> {
     depth_max: usize,
     reached: Vec<Reached>,
     seen: Seen,
-    /// The actors that had to be tried against one another in one state, where they were most.
+    /// The reactions that waited in one state, where these were most: they multiply. Their undos follow from them.
     side_by_side: Vec<usize>,
 }
 
@@ -126,7 +126,7 @@ impl<'m> Search<'m> {
         if depth as usize > self.depth_max {
             return Ok(());
         }
-        self.note_side_by_side(&next);
+        self.note_side_by_side(&state);
         let from = u32::try_from(ix).ok();
         for (by, next) in next {
             debug_assert!(next.age() > state.age() || !self.model.rules.inbox, "{by:?} goes back");
@@ -165,9 +165,11 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    fn note_side_by_side(&mut self, next: &[(Move, State)]) {
-        let slots = next.iter().filter_map(|(by, _)| if let Move::Deliver(slot, _) = by { Some(*slot) } else { None });
-        let mut actors: Vec<usize> = slots.map(|slot| self.model.slot(slot).actor).collect();
+    fn note_side_by_side(&mut self, state: &State) {
+        let waiting = self.model.slots.iter().zip(&state.deliveries).filter(|(_, delivery)| delivery.waiting > 0);
+        let actors = waiting.map(|(slot, _)| slot.actor);
+        let forward = actors.filter(|actor| !matches!(self.model.actors[*actor].part, Part::Undo { .. }));
+        let mut actors: Vec<usize> = forward.collect();
         actors.dedup();
         if actors.len() > self.side_by_side.len() {
             self.side_by_side = actors;

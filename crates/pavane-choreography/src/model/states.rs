@@ -129,7 +129,8 @@ impl<'m> States<'m> {
         }
         for (row, refused) in state.rows.iter_mut().zip(&mut state.refused) {
             let tag = next();
-            let [kept, by] = [(); 2].map(|()| u16::from_le_bytes([next(), next()])).map(|ix| (ix != NONE).then_some(ix));
+            let [kept, by] =
+                [(); 2].map(|()| u16::from_le_bytes([next(), next()])).map(|ix| (ix != NONE).then_some(ix));
             *row = Row { state: ROWS[usize::from(tag & !REFUSED)], kept, by };
             *refused = tag & REFUSED != 0;
         }

@@ -3,14 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use proptest::{
-    collection::vec,
-    option,
-    prelude::*,
-    sample::Index,
-    strategy::ValueTree as _,
-    test_runner::TestRunner,
-};
+use proptest::{collection::vec, option, prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
 
 use super::{Choreography, Listeners, Model, Move, Rules, State, ViolationKind, any, search, shop};
 use crate::{
@@ -126,8 +119,13 @@ fn plan() -> impl Strategy<Value = Plan> {
     let undo = (any::<bool>(), any::<bool>()).prop_map(|(effect, emits)| Undo { effect, emits });
     let on = prop_oneof![5 => vec(any::<Index>(), 1), 1 => vec(any::<Index>(), 2)];
     let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.9));
-    (on, flags, option::weighted(0.85, undo)).prop_map(|(on, (refuses, effect, gives_up, heard), undo)| {
-        Plan { on, refuses, effect, gives_up, undo, heard }
+    (on, flags, option::weighted(0.85, undo)).prop_map(|(on, (refuses, effect, gives_up, heard), undo)| Plan {
+        on,
+        refuses,
+        effect,
+        gives_up,
+        undo,
+        heard,
     })
 }
 
@@ -159,8 +157,7 @@ fn grown() -> impl Strategy<Value = Choreography> {
 }
 
 fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Vec<Reaction> {
-    let [done, refused, undone] =
-        ["done", "refused", "undone"].map(|fact| format!("{service}.{fact}{number}"));
+    let [done, refused, undone] = ["done", "refused", "undone"].map(|fact| format!("{service}.{fact}{number}"));
     let on: Vec<&str> = plan.on.iter().map(|on| on.get(before).as_str()).collect();
     let emits = if plan.refuses { shop::one_of(&[&done, &refused]) } else { shop::all(&[&done]) };
     let gives_up_with = plan.gives_up.then(|| shop::event(&refused));
