@@ -55,7 +55,7 @@ impl Choreography {
     /// # Errors
     ///
     /// The violation with the shortest counterexample in which no reaction gives up, if there is one; else with the shortest of
-    /// all.
+    /// all. In a saga with very many states it may be longer than it has to be.
     pub fn explore(&self, saga: &Saga) -> Result<Exploration, Violation> {
         model::explore(self, saga)
     }

@@ -31,7 +31,7 @@
 //!
 //! Every move makes something happen that never unhappens (a delivery handled, a row moved on, an entry point used), so runs can't
 //! go in circles and each ends, unless an event is emitted over and over, which is a violation of its own. So it is enough to
-//! look at every state, and at every end: a state in which nothing has to happen any more.
+//! know what is wrong with a state for good, and to look at every end: a state in which nothing has to happen any more.
 //!
 //! - In no state were a completing and an aborting outcome both emitted.
 //! - Every end has an outcome, and nothing waits.
@@ -42,13 +42,24 @@
 //!
 //! A *step* is a reaction with an undo, and also one without that others go on from
 //! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays.
+//!
+//! # What is looked at
+//!
+//! Not every interleaving is made, only those that make a difference: two undos that touch nothing of one another are tried in one
+//! order. `reduce.rs` says why every end and everything that is wrong is found all the same; `footprint.rs` says what each move
+//! touches. The counterexample is then shortened. A saga that is too large even so is reported as
+//! [not checked](ViolationKind::TooManyStates), with what to split.
 
 mod compile;
+mod footprint;
 mod moves;
 mod properties;
+mod reduce;
 mod rules;
 mod search;
+mod shorten;
 mod state;
+mod states;
 mod story;
 mod violation;
 
@@ -60,6 +71,7 @@ pub(crate) use state::{EventIx, Move, SlotIx};
 pub(crate) use story::Story;
 pub use violation::{Violation, ViolationKind};
 
+use self::search::{Found, Seen};
 use crate::{Choreography, Saga};
 
 /// A saga that was explored without finding a violation.
@@ -68,9 +80,9 @@ use crate::{Choreography, Saga};
 pub struct Exploration {
     /// The saga's name.
     pub saga: String,
-    /// Distinct states.
+    /// Distinct states that were looked at. They stand for all that can be reached.
     pub states: usize,
-    /// Moves tried, duplicates included.
+    /// Moves from one to another.
     pub moves: usize,
     /// Ends at which the saga is completed.
     pub completed: usize,
@@ -86,23 +98,37 @@ impl fmt::Display for Exploration {
         let ends = completed + aborted;
         write!(
             f,
-            "saga {saga}: {states} states by {moves} moves, up to {depth} moves deep; \
+            "saga {saga}: {states} states by {moves} moves, up to {depth} moves deep, stand for every interleaving; \
              all of its {ends} ends are sound ({completed} completed, {aborted} aborted)"
         )
     }
 }
 
 pub(crate) fn explore(choreography: &Choreography, saga: &Saga) -> Result<Exploration, Violation> {
+    explored_by(search::reduced, choreography, saga)
+}
+
+/// As [`Choreography::explore`], through every interleaving: slow, and a second opinion.
+#[doc(hidden)]
+pub fn explore_every_interleaving(choreography: &Choreography, saga: &Saga) -> Result<Exploration, Violation> {
+    explored_by(search::whole, choreography, saga)
+}
+
+fn explored_by(
+    search: fn(&Model) -> Result<Seen, Found>,
+    choreography: &Choreography,
+    saga: &Saga,
+) -> Result<Exploration, Violation> {
     let mut model = Model::of(choreography, saga, Listeners::ThatMatter);
     // What goes wrong without anybody giving up is easier to follow, if a little longer.
     model.give_ups = false;
-    if let Err(found) = search::run(&model)
-        && (!found.moves.is_empty() || found.kind == ViolationKind::TooManyStates)
+    if let Err(found) = search(&model)
+        && (!found.moves.is_empty() || matches!(found.kind, ViolationKind::TooManyStates { .. }))
     {
         return Err(Violation::of(&model, &saga.name, found));
     }
     model.give_ups = true;
-    let seen = search::run(&model).map_err(|found| Violation::of(&model, &saga.name, found))?;
+    let seen = search(&model).map_err(|found| Violation::of(&model, &saga.name, found))?;
     Ok(Exploration {
         saga: saga.name.clone(),
         states: seen.states,

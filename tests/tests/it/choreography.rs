@@ -39,8 +39,9 @@ fn page() -> String {
         "# The shop's choreography\n\n\
          Made from the services' wiring tables by `PAVANE_BLESS=1 cargo test -p shop-tests the_page_is_up_to_date`; a test \
          fails when it is stale.\n\n\
-         The checks find nothing, and the model checker explored {} states, every interleaving of deliveries, duplicates, \
-         answers, cancel and deadline: {} ends with everything done, {} with everything undone, and no other.\n\n\
+         The checks find nothing, and the [model checker](model-checker.md) explored {} states, which stand for every \
+         interleaving of deliveries, duplicates, answers, cancel and deadline: {} ends with everything done, {} with \
+         everything undone, and no other.\n\n\
          ```text\n{}```\n\n```mermaid\n{}```\n\n## Paths\n\n\
          The good one first, then one for each thing that can go otherwise.\n",
         exploration.states,

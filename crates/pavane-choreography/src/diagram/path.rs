@@ -121,7 +121,7 @@ impl<'m> Run<'m> {
         let emits = match step {
             Move::Deliver(slot, choice) => self.model.answer(&before, self.model.actor_of(slot), choice),
             Move::Use(entry, choice) => self.model.answer(&before, &self.model.actors[usize::from(entry)], choice),
-            Move::Again(_) | Move::GiveUp(_) | Move::Due(_) => None,
+            Move::Again(_) | Move::GiveUp(_) | Move::Due(_) | Move::Never(_) => None,
         };
         self.story.play(step);
         let after = self.story.state();
@@ -202,7 +202,7 @@ impl<'m> Run<'m> {
         let end = if ends.is_empty() { "no end".to_owned() } else { ends.join(" and ") };
         let label = |slot: SlotIx| self.model.label(self.model.slot(slot).actor);
         let title = match self.turn {
-            Turn::None | Turn::Interrupt(Move::Deliver(..) | Move::Again(_) | Move::GiveUp(_)) => end,
+            Turn::None | Turn::Interrupt(Move::Deliver(..) | Move::Again(_) | Move::GiveUp(_) | Move::Never(_)) => end,
             Turn::Answer(slot, choice) => {
                 let actor = self.model.actor_of(slot);
                 let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|answer| &answer.emits);

@@ -6,7 +6,7 @@ use pavane_contract::EventRef;
 
 use super::{
     rules::Rules,
-    state::{Delivery, EventIx, Row, SlotIx, State},
+    state::{Delivery, EventIx, Row, SlotIx, State, Used},
 };
 use crate::{
     Choreography, Emission, Saga,
@@ -112,10 +112,10 @@ impl Model {
             rows: vec![Row::default(); self.steps.len()].into(),
             timers: vec![0; self.events.len()].into(),
             decided: vec![false; self.services.len()].into(),
-            used: vec![false; self.actors.len()].into(),
+            used: vec![Used::NotYet; self.actors.len()].into(),
             completed: false,
             aborted: false,
-            refused: None,
+            refused: vec![false; self.steps.len()].into(),
         }
     }
 

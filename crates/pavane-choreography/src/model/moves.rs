@@ -2,7 +2,8 @@
 
 use super::{
     compile::{Actor, Answer, Model, Part},
-    state::{EventIx, Move, Row, SlotIx, State},
+    footprint::Agent,
+    state::{DELIVERIES_MAX, EventIx, Move, Row, SlotIx, State, Used},
 };
 use crate::ledger;
 
@@ -41,27 +42,37 @@ impl Model {
 
     /// Everything that can happen, in a fixed order. Some of it may change nothing.
     pub(crate) fn moves(&self, state: &State, moves: &mut Vec<Move>) {
-        for (slot, delivery) in (0..).zip(&state.deliveries) {
-            if delivery.waiting > 0 {
-                let choices = match self.arrival(state, slot) {
-                    Arrival::React | Arrival::Step(_) | Arrival::Undo(_) => {
-                        choices(self.answers(state, self.actor_of(slot)))
-                    }
-                    Arrival::Call(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => 1,
-                };
-                moves.extend((0..choices).map(|choice| Move::Deliver(slot, choice)));
-                if self.give_ups {
-                    moves.push(Move::GiveUp(slot));
+        let slots = (0..).zip(&self.slots).map(|(slot, _)| Agent::Slot(slot));
+        let timers = (0..).zip(&self.events).map(|(event, _)| Agent::Timer(event));
+        let actors = (0..).zip(&self.actors).map(|(actor, _)| Agent::Once(actor));
+        slots.chain(timers).chain(actors).for_each(|agent| self.moves_of(state, agent, moves));
+    }
+
+    /// What one agent can do.
+    pub(crate) fn moves_of(&self, state: &State, agent: Agent, moves: &mut Vec<Move>) {
+        match agent {
+            Agent::Slot(slot) => {
+                let delivery = state.deliveries[usize::from(slot)];
+                if delivery.waiting > 0 {
+                    let choices = match self.arrival(state, slot) {
+                        Arrival::React | Arrival::Step(_) | Arrival::Undo(_) => {
+                            choices(self.answers(state, self.actor_of(slot)))
+                        }
+                        Arrival::Call(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => 1,
+                    };
+                    moves.extend((0..choices).map(|choice| Move::Deliver(slot, choice)));
+                    moves.extend(self.give_ups.then_some(Move::GiveUp(slot)));
                 }
+                moves.extend((delivery.handled > 0).then_some(Move::Again(slot)));
             }
-            if delivery.handled > 0 {
-                moves.push(Move::Again(slot));
+            Agent::Timer(event) => {
+                moves.extend((state.timers[usize::from(event)] > 0).then_some(Move::Due(event)));
             }
-        }
-        moves.extend((0..).zip(&state.timers).filter(|(_, due)| **due > 0).map(|(event, _)| Move::Due(event)));
-        for (entry, actor) in (0..).zip(&self.actors) {
-            if actor.part == Part::Entry && !state.used[usize::from(entry)] {
-                moves.extend((0..choices(self.answers(state, actor))).map(|choice| Move::Use(entry, choice)));
+            Agent::Once(entry) => {
+                let actor = &self.actors[usize::from(entry)];
+                if actor.part == Part::Entry && state.used[usize::from(entry)] == Used::NotYet {
+                    moves.extend((0..choices(self.answers(state, actor))).map(|choice| Move::Use(entry, choice)));
+                }
             }
         }
     }
@@ -93,10 +104,18 @@ impl Model {
                 let mut next = state.clone();
                 self.apply(&mut next, actor, answer);
                 // An entry point whose outcome came too late left no trace: it may as well not have been used.
-                if next != *state {
-                    next.used[usize::from(entry)] = true;
+                if next == *state {
+                    return None;
                 }
-                (next != *state).then_some(next)
+                if actor.part == Part::Entry {
+                    next.used[usize::from(entry)] = Used::Yes;
+                }
+                Some(next)
+            }
+            Move::Never(actor) => {
+                let mut next = state.clone();
+                let used = &mut next.used[usize::from(actor)];
+                (std::mem::replace(used, Used::Never) == Used::NotYet).then_some(next)
             }
         }
     }
@@ -147,8 +166,8 @@ impl Model {
             self.apply(&mut next, actor, answer);
             self.settle(&mut next, slot, answer);
         }
-        if arrival == Arrival::Refuse {
-            next.refused = Some(slot);
+        if let (Arrival::Refuse, Part::Step { row, .. }) = (arrival, &actor.part) {
+            next.refused[*row] = true;
         }
         if let Arrival::Bar(row) = arrival {
             self.bar(&mut next, row);
@@ -188,6 +207,9 @@ impl Model {
     /// which is only a delay.
     fn give_up(&self, state: &State, slot: SlotIx) -> Option<State> {
         let actor = self.actor_of(slot);
+        if state.used[self.slot(slot).actor] == Used::Never {
+            return None;
+        }
         let row = match self.arrival(state, slot) {
             Arrival::React => None,
             Arrival::Step(row) | Arrival::Call(row) => Some(row),
@@ -234,8 +256,7 @@ impl Model {
         next.completed |= self.completes[event];
         next.aborted |= self.aborts[event];
         for slot in &self.listeners[event] {
-            let delivery = &mut next.deliveries[usize::from(*slot)];
-            delivery.waiting = delivery.waiting.saturating_add(1);
+            count(&mut next.deliveries[usize::from(*slot)].waiting);
         }
     }
 }
@@ -243,7 +264,11 @@ impl Model {
 fn handled(next: &mut State, slot: SlotIx) {
     let delivery = &mut next.deliveries[usize::from(slot)];
     delivery.waiting -= 1;
-    delivery.handled = delivery.handled.saturating_add(1);
+    count(&mut delivery.handled);
+}
+
+fn count(deliveries: &mut u8) {
+    *deliveries = DELIVERIES_MAX.min(*deliveries + 1);
 }
 
 fn choices(answers: &[Answer]) -> u16 {

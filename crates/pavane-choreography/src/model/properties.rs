@@ -8,7 +8,7 @@ use super::{
 use crate::ledger;
 
 /// How often an event may be emitted in one saga. A choreography that gets here goes round in a circle.
-const EMITTED_MAX: u8 = 8;
+pub(crate) const EMITTED_MAX: u8 = 8;
 
 impl Model {
     /// What is wrong with a state, whatever happens next.
@@ -16,8 +16,8 @@ impl Model {
         if state.completed && state.aborted {
             return Some(ViolationKind::BothOutcomes);
         }
-        if let Some(slot) = state.refused {
-            return Some(ViolationKind::StepTwice { step: self.label(self.slot(slot).actor) });
+        if let Some(row) = state.refused.iter().position(|refused| *refused) {
+            return Some(ViolationKind::StepTwice { step: self.label(self.steps[row]) });
         }
         let runaway = self.slots.iter().zip(&state.deliveries).find(|(_, delivery)| delivery.emitted() > EMITTED_MAX);
         runaway.map(|(slot, _)| ViolationKind::Endless { event: self.events[usize::from(slot.event)].clone() })

@@ -1,5 +1,6 @@
 //! The runtime's rules, as the model follows them. Tests put broken ones in their place, to see them found out.
 
+use super::footprint::{Access, Place};
 use crate::ledger::{self, Forward, State, Undo};
 
 #[derive(Debug, Clone, Copy)]
@@ -11,10 +12,18 @@ pub(crate) struct Rules {
     pub(crate) one_outcome: bool,
     /// The inbox knows what was handled.
     pub(crate) inbox: bool,
+    /// What the reduction forgets of footprints.
+    pub(crate) forgets: fn(Place, Access) -> bool,
 }
 
 impl Rules {
     /// What the runtime does.
-    pub(crate) const RUNTIME: Self =
-        Self { forward: ledger::forward, undo: ledger::undo, settle: ledger::settle, one_outcome: true, inbox: true };
+    pub(crate) const RUNTIME: Self = Self {
+        forward: ledger::forward,
+        undo: ledger::undo,
+        settle: ledger::settle,
+        one_outcome: true,
+        inbox: true,
+        forgets: |_, _| false,
+    };
 }

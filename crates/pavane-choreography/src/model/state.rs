@@ -20,14 +20,14 @@ pub(crate) struct State {
     pub(crate) timers: Box<[u8]>,
     /// Which services decided, by service.
     pub(crate) decided: Box<[bool]>,
-    /// Which entry points were used, by actor.
-    pub(crate) used: Box<[bool]>,
+    /// Whether what an actor may do once, or never, was done: an entry point.
+    pub(crate) used: Box<[Used]>,
     /// A completing outcome was emitted.
     pub(crate) completed: bool,
     /// An aborting outcome was emitted.
     pub(crate) aborted: bool,
-    /// A step was given a second event.
-    pub(crate) refused: Option<SlotIx>,
+    /// Which steps were given a second event, by step.
+    pub(crate) refused: Box<[bool]>,
 }
 
 impl State {
@@ -35,11 +35,24 @@ impl State {
     pub(crate) fn age(&self) -> (usize, Reverse<usize>) {
         let handled: usize = self.deliveries.iter().map(|one| usize::from(one.handled)).sum();
         let begun = self.rows.iter().filter(|row| row.state.is_some()).count();
-        let used = self.used.iter().filter(|used| **used).count();
+        let used = self.used.iter().filter(|used| **used != Used::NotYet).count();
         let timers = self.timers.iter().map(|timer| usize::from(*timer)).sum();
         (handled + begun + used, Reverse(timers))
     }
 }
+
+/// Whether something happened that may happen once, or never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Used {
+    #[default]
+    NotYet,
+    Yes,
+    /// It was said that it never will. Only a reduced search says so.
+    Never,
+}
+
+/// Deliveries of one kind that are told apart. It is more than a sound saga has, so that what goes round in a circle is noticed.
+pub(crate) const DELIVERIES_MAX: u8 = 15;
 
 /// One event on its way to one reaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -52,7 +65,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn emitted(self) -> u8 {
-        self.waiting.saturating_add(self.handled)
+        self.waiting + self.handled
     }
 }
 
@@ -79,6 +92,8 @@ pub(crate) enum Move {
     Due(EventIx),
     /// An entry point, by actor, is used, with one of its answers.
     Use(u16, u16),
+    /// An actor never does what it may do once. Nothing follows from it; only a reduced search needs to be told.
+    Never(u16),
 }
 
 impl Move {

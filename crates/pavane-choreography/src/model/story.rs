@@ -37,7 +37,7 @@ impl<'m> Story<'m> {
         let Some(next) = self.model.next(&self.state, step) else { return false };
         match step {
             Move::Deliver(slot, choice) => self.deliver(slot, choice),
-            Move::Again(_) => {}
+            Move::Again(_) | Move::Never(_) => {}
             Move::GiveUp(slot) => self.give_up(slot),
             Move::Due(event) => {
                 let text = format!("{} is due", self.model.event(event));

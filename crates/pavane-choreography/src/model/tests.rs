@@ -14,6 +14,8 @@ use crate::{
 };
 
 mod any;
+mod reach;
+mod reduced;
 
 // The same shop as in the integration tests.
 #[path = "../../tests/it/shop.rs"]
@@ -61,7 +63,7 @@ impl stateright::Model for Model {
 
 #[test]
 fn stateright_finds_the_same_states_and_no_violation() {
-    let ours = search::run(&shop()).unwrap();
+    let ours = search::whole(&shop()).unwrap();
     let theirs = shop().checker().spawn_bfs().join();
     theirs.assert_no_discovery("sound");
     assert_eq!(theirs.unique_state_count(), ours.states);
@@ -69,7 +71,7 @@ fn stateright_finds_the_same_states_and_no_violation() {
 
 #[test]
 fn stateright_finds_no_shorter_counterexample() {
-    let ours = search::run(&shop_without_refund()).unwrap_err();
+    let ours = search::whole(&shop_without_refund()).unwrap_err();
     let theirs = shop_without_refund().checker().spawn_bfs().join();
     let theirs = theirs.discovery("sound").unwrap().into_actions();
     // It counts from the first state, we from the move that leads there.
@@ -79,7 +81,7 @@ fn stateright_finds_no_shorter_counterexample() {
 /// The shop, run by broken rules.
 fn broken(rules: Rules) -> Found {
     let model = Model { rules, ..shop() };
-    search::run(&model).unwrap_err()
+    search::whole(&model).unwrap_err()
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn giving_up_on_an_effect_that_may_have_happened_is_found() {
     let capture = model.actors.iter_mut().find(|actor| actor.name == "capture-payment").unwrap();
     capture.gives_up_with = Some(failed.try_into().unwrap());
     assert_eq!(
-        search::run(&model).unwrap_err().kind,
+        search::whole(&model).unwrap_err().kind,
         ViolationKind::NotUndone {
             steps: vec!["payment/capture-payment (barred, but it may have happened)".to_owned()]
         }
@@ -128,7 +130,7 @@ fn a_second_event_for_a_step_is_found() {
     let mut manifests = shop::manifests();
     manifests[2].reactions[0].on.push(shop::event("order.placed"));
     let model = Model::of(&Choreography::of(manifests), &shop::saga(), Listeners::ThatMatter);
-    let found = search::run(&model).unwrap_err();
+    let found = search::whole(&model).unwrap_err();
     assert!(matches!(found.kind, ViolationKind::StepTwice { .. }), "{found:?}");
 }
 
@@ -147,7 +149,7 @@ fn two_outcomes_are_found() {
 /// The ledger and the outcome alone make the shop's reactions idempotent; one that has neither needs the inbox.
 #[test]
 fn a_missing_inbox_is_found_where_nothing_else_stops_a_duplicate() {
-    search::run(&Model { rules: Rules { inbox: false, ..Rules::RUNTIME }, ..shop() }).unwrap();
+    search::whole(&Model { rules: Rules { inbox: false, ..Rules::RUNTIME }, ..shop() }).unwrap();
 
     let unguarded = shop::manifest(
         "order",
@@ -163,7 +165,7 @@ fn a_missing_inbox_is_found_where_nothing_else_stops_a_duplicate() {
     for actor in &mut model.actors {
         actor.may_be_lost = false;
     }
-    search::run(&model).unwrap();
-    let found = search::run(&Model { rules: Rules { inbox: false, ..Rules::RUNTIME }, ..model }).unwrap_err();
+    search::whole(&model).unwrap();
+    let found = search::whole(&Model { rules: Rules { inbox: false, ..Rules::RUNTIME }, ..model }).unwrap_err();
     assert!(matches!(found.kind, ViolationKind::Endless { .. }), "{found:?}");
 }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use pavane_contract::EventRef;
 
-use super::{compile::Model, search::Found, story::Story};
+use super::{compile::Model, search::Found, shorten::shorten, story::Story};
 use crate::diagram::Sequence;
 
 /// A way in which a saga can go wrong.
@@ -52,11 +52,16 @@ pub enum ViolationKind {
     #[error("no run of it aborts")]
     NeverAborts,
     /// There are too many states to look at each.
-    #[error("it has too many states to look at each; split it into sagas that follow one another")]
-    TooManyStates,
+    #[error("it was not checked: it has more than {limit} states that differ{}", split(side_by_side))]
+    TooManyStates {
+        /// How many were looked at.
+        limit: usize,
+        /// `service/reaction` of those that may each come before or after the others, where these are most.
+        side_by_side: Vec<String>,
+    },
 }
 
-/// A saga that can go wrong, with the shortest run in which it does.
+/// A saga that can go wrong, with a run in which it does: the shortest one, unless the saga is too large to look for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
@@ -72,6 +77,7 @@ pub struct Violation {
 
 impl Violation {
     pub(super) fn of(model: &Model, saga: &str, found: Found) -> Self {
+        let found = shorten(model, found);
         let mut story = Story::new(model);
         for step in found.moves {
             story.play(step);
@@ -95,6 +101,17 @@ impl fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+fn split(side_by_side: &[String]) -> String {
+    if side_by_side.len() < 2 {
+        return "; split it into sagas that follow one another".to_owned();
+    }
+    format!(
+        ", because each of these may come before or after the others: {}; let some of them follow one another, or split them \
+         off into sagas of their own",
+        side_by_side.join(", ")
+    )
+}
 
 fn waits(waiting: &[String]) -> String {
     waiting.iter().map(|one| format!("{one} waits for ever")).collect::<Vec<_>>().join(", ")

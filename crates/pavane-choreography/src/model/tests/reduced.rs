@@ -1,0 +1,246 @@
+//! Does the reduced search find what the whole one does? Whatever is wrong, whoever is named, and every end; and is a dependency that
+//! it forgets noticed?
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use proptest::{collection::vec, option, prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
+
+use super::{Choreography, Listeners, Model, Move, Rules, State, ViolationKind, any, search, shop};
+use crate::{
+    Emission, Manifest, Reaction,
+    model::{
+        Violation,
+        footprint::{Access, Place},
+        properties::EMITTED_MAX,
+        reduce::Reduction,
+        state::Used,
+    },
+};
+
+/// More states than most of these have. What is larger is left out.
+const STATES_MAX: usize = 20_000;
+
+/// Everything that can be said about a choreography.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Verdict {
+    /// What is wrong, and with whom, anywhere.
+    wrong: BTreeSet<String>,
+    /// How it may end.
+    ends: HashSet<State>,
+    /// Whether an event is emitted over and over. There is no looking at all of that.
+    endless: bool,
+}
+
+/// A step of a search: what follows from a state, and whether it is an end.
+type Next<'m> = dyn Fn(&State) -> (Vec<(Move, State)>, bool) + 'm;
+
+/// By a search that goes on where something is wrong. `None` if there are too many states.
+fn verdict(model: &Model, next: &Next<'_>) -> Option<Verdict> {
+    let mut verdict = Verdict::default();
+    let mut seen: HashSet<State> = HashSet::new();
+    let nothing_yet = model.nothing_yet();
+    let beginnings = model.beginnings().into_iter().filter_map(|by| model.next(&nothing_yet, by));
+    let mut queue: VecDeque<State> = beginnings.collect();
+    while let Some(state) = queue.pop_front() {
+        if !seen.insert(state.clone()) {
+            continue;
+        }
+        if seen.len() > STATES_MAX {
+            return None;
+        }
+        if state.deliveries.iter().any(|delivery| delivery.emitted() > EMITTED_MAX) {
+            verdict.endless = true;
+            continue;
+        }
+        if state.completed && state.aborted {
+            verdict.wrong.insert(ViolationKind::BothOutcomes.to_string());
+        }
+        let refused = state.refused.iter().zip(&model.steps).filter(|(refused, _)| **refused);
+        verdict.wrong.extend(refused.map(|(_, step)| format!("{} is given a second event", model.label(*step))));
+        let (next, is_end) = next(&state);
+        queue.extend(next.into_iter().map(|(_, next)| next));
+        if is_end {
+            verdict.wrong.extend(model.wrong_at_the_end(&state).map(|wrong| wrong.to_string()));
+            let open = |used: &Used| if *used == Used::Never { Used::NotYet } else { *used };
+            let used = state.used.iter().map(open).collect();
+            verdict.ends.insert(State { used, ..state });
+        }
+    }
+    Some(verdict)
+}
+
+fn whole(model: &Model) -> Option<Verdict> {
+    verdict(model, &|state| {
+        let mut moves = Vec::new();
+        model.moves(state, &mut moves);
+        let next: Vec<_> = moves.into_iter().filter_map(|by| Some((by, model.next(state, by)?))).collect();
+        let is_end = !next.iter().any(|(by, _)| by.must_happen());
+        (next, is_end)
+    })
+}
+
+fn reduced(model: &Model) -> Option<Verdict> {
+    let reduction = Reduction::of(model);
+    verdict(model, &|state| {
+        let next = reduction.next(state);
+        let is_end = next.is_empty();
+        (next, is_end)
+    })
+}
+
+/// Whether the two agree. `None` where there is too much to look at.
+fn agree(model: &Model) -> Option<bool> {
+    let whole = whole(model)?;
+    let Some(reduced) = reduced(model) else { return Some(false) };
+    Some(whole.endless == reduced.endless && (whole.endless || whole == reduced))
+}
+
+/// A step of a choreography that was meant to be sound, more or less.
+#[derive(Debug, Clone)]
+struct Plan {
+    /// The events that it runs on: the start, and what steps before it emit.
+    on: Vec<Index>,
+    /// Whether it can say no.
+    refuses: bool,
+    effect: bool,
+    gives_up: bool,
+    undo: Option<Undo>,
+    /// Whether its "no" is heard.
+    heard: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Undo {
+    effect: bool,
+    emits: bool,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let undo = (any::<bool>(), any::<bool>()).prop_map(|(effect, emits)| Undo { effect, emits });
+    let on = prop_oneof![5 => vec(any::<Index>(), 1), 1 => vec(any::<Index>(), 2)];
+    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.9));
+    (on, flags, option::weighted(0.85, undo)).prop_map(|(on, (refuses, effect, gives_up, heard), undo)| Plan {
+        on,
+        refuses,
+        effect,
+        gives_up,
+        undo,
+        heard,
+    })
+}
+
+/// Steps in lines and forks, with undos, a deadline, a customer who cancels; often sound, often nearly.
+fn grown() -> impl Strategy<Value = Choreography> {
+    let ends = (any::<Index>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    (vec(plan(), 1..=4), ends).prop_map(|(plans, (confirm_on, deadline, cancel, undecided))| {
+        let mut services: Vec<Manifest> =
+            ["b", "c"].map(|service| shop::manifest(service, Vec::new(), Vec::new())).into();
+        let mut done = vec!["a.started".to_owned()];
+        let mut failures = vec!["a.due".to_owned()];
+        for (number, plan) in plans.iter().enumerate() {
+            let service = &mut services[number % 2];
+            service.reactions.extend(reactions(plan, number, &service.service, &done));
+            done.push(format!("{}.done{number}", service.service));
+            failures.extend(plan.heard.then(|| format!("{}.refused{number}", service.service)));
+        }
+        let mut started = shop::all(&["a.started"]);
+        started.extend(deadline.then(|| Emission::Scheduled(shop::events(&["a.due"]))));
+        let mut entries = vec![shop::entry("start", started)];
+        entries.extend(cancel.then(|| shop::entry("cancel", shop::decides(&["a.aborted"]))));
+        let failures: Vec<&str> = failures.iter().map(String::as_str).collect();
+        let confirms = if undecided { shop::all(&["a.completed"]) } else { shop::decides(&["a.completed"]) };
+        let confirm = shop::react("confirm", &[confirm_on.get(&done).as_str()], confirms);
+        let reactions = vec![confirm, shop::react("cancel-it", &failures, shop::decides(&["a.aborted"]))];
+        services.push(shop::manifest("a", entries, reactions));
+        Choreography::of(services)
+    })
+}
+
+fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Vec<Reaction> {
+    let [done, refused, undone] = ["done", "refused", "undone"].map(|fact| format!("{service}.{fact}{number}"));
+    let on: Vec<&str> = plan.on.iter().map(|on| on.get(before).as_str()).collect();
+    let emits = if plan.refuses { shop::one_of(&[&done, &refused]) } else { shop::all(&[&done]) };
+    let gives_up_with = plan.gives_up.then(|| shop::event(&refused));
+    let step = shop::react(&format!("do{number}"), &on, emits);
+    let mut reactions = vec![Reaction { effect: plan.effect, gives_up_with, ..step }];
+    reactions.extend(plan.undo.as_ref().map(|undo| {
+        let emits = if undo.emits { shop::maybe(&[&undone]) } else { Vec::new() };
+        let reaction = shop::undo(&format!("undo{number}"), &done, &["a.aborted"], emits);
+        Reaction { effect: undo.effect, ..reaction }
+    }));
+    reactions
+}
+
+fn model(choreography: &Choreography) -> Model {
+    Model::of(choreography, &any::saga(), Listeners::ThatMatter)
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_grown_has_the_same_verdict(choreography in grown(), give_ups in any::<bool>()) {
+        let model = Model { give_ups, ..model(&choreography) };
+        prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
+    }
+
+    #[test]
+    fn whatever_is_odd_has_the_same_verdict(choreography in any::choreography(), give_ups in any::<bool>()) {
+        let model = Model { give_ups, ..model(&choreography) };
+        prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
+    }
+
+    #[test]
+    fn a_counterexample_is_as_short_as_that_of_the_whole_search(choreography in grown()) {
+        let model = Model { states_max: STATES_MAX, ..model(&choreography) };
+        let (whole, reduced) = (search::whole(&model), search::reduced(&model));
+        prop_assume!(!matches!(&whole, Err(found) if matches!(found.kind, ViolationKind::TooManyStates { .. })));
+        match (whole, reduced) {
+            (Ok(whole), Ok(reduced)) => {
+                prop_assert_eq!((reduced.completed, reduced.aborted), (whole.completed, whole.aborted));
+            }
+            (Err(whole), Err(reduced)) => {
+                let told = [whole, reduced].map(|found| Violation::of(&model, "any", found));
+                prop_assert_eq!(told[0].to_string(), told[1].to_string());
+            }
+            (whole, reduced) => prop_assert!(false, "{whole:?}, but {reduced:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_shop_and_the_broken_shops_have_the_same_verdict() {
+    let mut broken = shop::manifests();
+    broken[0].reactions[1].on.push(shop::event("inventory.rejected"));
+    let mut twice = shop::manifests();
+    twice[2].reactions[0].on.push(shop::event("order.placed"));
+    let mut silent = shop::manifests();
+    silent[0].reactions[1].emits = shop::one_of(&[]);
+    for manifests in [shop::manifests(), broken, twice, silent] {
+        let model = Model::of(&Choreography::of(manifests), &shop::saga(), Listeners::ThatMatter);
+        assert_eq!(agree(&model), Some(true));
+    }
+    assert_eq!(agree(&super::shop_without_refund()), Some(true));
+}
+
+/// How many choreographies it takes until somebody notices that footprints lack something.
+fn noticed_after(forgets: fn(Place, Access) -> bool) -> Option<usize> {
+    let mut runner = TestRunner::deterministic();
+    let strategy = prop_oneof![grown().boxed(), any::choreography().boxed()];
+    (0..3_000).find(|_| {
+        let choreography = strategy.new_tree(&mut runner).unwrap().current();
+        let rules = Rules { forgets, ..Rules::RUNTIME };
+        agree(&Model { rules, ..model(&choreography) }) == Some(false)
+    })
+}
+
+#[test]
+fn a_dependency_that_is_forgotten_is_noticed() {
+    let forgotten: [(&str, fn(Place, Access) -> bool); 2] = [
+        ("that step and undo share a row", |place, _| matches!(place, Place::Row(_))),
+        ("that a delivery waits for its event", |place, access| {
+            matches!(place, Place::Waiting(_)) && access == Access::Add
+        }),
+    ];
+    for (what, forgets) in forgotten {
+        assert!(noticed_after(forgets).is_some(), "nobody notices if it is forgotten {what}");
+    }
+}
