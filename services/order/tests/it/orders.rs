@@ -56,7 +56,7 @@ async fn an_order_is_confirmed_once_it_is_paid() {
         let said = world.said(id);
         let confirmed = said.iter().find_map(|event| event.decode::<OrderConfirmed>().ok()).unwrap();
         assert_eq!((confirmed.email.as_str(), &confirmed.total), ("ada@example.com", &eur(900)));
-        assert_eq!(world.count("select count(*) from pavane_timer").await, 0, "its deadline");
+        assert_eq!(world.order.count("select count(*) from pavane_timer").await, 0, "its deadline");
     }
 }
 
@@ -89,7 +89,7 @@ async fn cancelled(
     let told = said.iter().find_map(|event| event.decode::<OrderCancelled>().ok()).unwrap();
     assert_eq!((told.email.as_str(), &told.total, told.reason), ("ada@example.com", &eur(900), reason));
     assert_eq!(world.dead(), [""; 0]);
-    assert_eq!(world.count("select count(*) from pavane_timer").await, 0, "its deadline");
+    assert_eq!(world.order.count("select count(*) from pavane_timer").await, 0, "its deadline");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,9 +116,9 @@ async fn of_many_timers_that_are_cancelled_while_they_go_off_each_does_one_or_th
                 // Some think better of it.
                 let kept = number % 5 == 0;
                 if kept {
-                    tx.rollback().await.unwrap()
+                    tx.rollback().await.unwrap();
                 } else {
-                    tx.commit().await.unwrap()
+                    tx.commit().await.unwrap();
                 }
                 (number, cancelled && !kept)
             })
