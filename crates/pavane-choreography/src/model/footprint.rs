@@ -114,7 +114,7 @@ impl Model {
                 footprint.touch(Place::Once(ix), Access::Take);
                 if actor.part == Part::Entry {
                     self.touched_by_answering(actor, decided, &mut footprint);
-                    self.touched_by_coming_too_late(actor, decided, &mut footprint);
+                    Self::touched_by_coming_too_late(actor, decided, &mut footprint);
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// Whether a place has what an agent waits for.
-    pub(crate) fn has(&self, state: &State, place: Place) -> bool {
+    pub(crate) fn has(state: &State, place: Place) -> bool {
         match place {
             Place::Waiting(slot) => state.deliveries[usize::from(slot)].waiting > 0,
             Place::Timer(event) => state.timers[usize::from(event)] > 0,
@@ -188,13 +188,15 @@ impl Model {
     }
 
     /// An entry point that changes nothing was not used: so it looks at whatever it would change.
-    fn touched_by_coming_too_late(&self, actor: &Actor, decided: bool, footprint: &mut Footprint) {
+    fn touched_by_coming_too_late(actor: &Actor, decided: bool, footprint: &mut Footprint) {
         if !decided && actor.open != actor.decided {
             footprint.touch(Place::Decided(actor.service), Access::Write);
         }
         let outcomes = footprint.touches.iter().filter(|(place, _)| matches!(place, Place::Outcome { .. }));
         let read: Vec<Place> = outcomes.map(|(place, _)| *place).collect();
-        read.into_iter().for_each(|place| footprint.touch(place, Access::Read));
+        for place in read {
+            footprint.touch(place, Access::Read);
+        }
     }
 }
 

@@ -60,13 +60,16 @@ struct Other {
     even_decided: bool,
 }
 
+/// What an agent touches: as long as its service did not decide, and then.
+type Touches = [Vec<(Place, Access)>; 2];
+
 /// Who touches a place, and how.
 type Touched = BTreeMap<Place, Vec<(Other, Access)>>;
 
 impl<'m> Reduction<'m> {
     pub(crate) fn of(model: &'m Model) -> Self {
         let agents = model.agents();
-        let footprints: Vec<[Vec<(Place, Access)>; 2]> = agents
+        let footprints: Vec<Touches> = agents
             .iter()
             .map(|agent| {
                 [false, true].map(|decided| {
@@ -82,7 +85,7 @@ impl<'m> Reduction<'m> {
                 touched.entry(*place).or_default().push((other, *access));
             }
         }
-        let known = |(ix, (agent, footprint)): (usize, (&Agent, &[Vec<(Place, Access)>; 2]))| Known {
+        let known = |(ix, (agent, footprint)): (usize, (&Agent, &Touches))| Known {
             agent: *agent,
             service: model.service_of(*agent),
             takes: model.footprint(*agent, false).takes().collect(),
@@ -151,7 +154,7 @@ impl<'m> Reduction<'m> {
     }
 
     fn missing(&self, state: &State, known: &Known) -> Option<Place> {
-        known.takes.iter().copied().find(|place| !self.model.has(state, *place))
+        known.takes.iter().copied().find(|place| !Model::has(state, *place))
     }
 
     /// Whether it answers as one does when all is decided, now and for ever.

@@ -64,7 +64,7 @@ pub(crate) fn reduced(model: &Model) -> Result<Seen, Found> {
 
 /// Through every interleaving of so many moves, as far as so many states go. Says nothing about what it did not find.
 pub(crate) fn shallow(model: &Model, depth_max: usize, states_max: usize) -> Option<Found> {
-    let search = Search { depth_max, states_max, ..Search::new(model, None) };
+    let search = Search { states_max, depth_max, ..Search::new(model, None) };
     search.run().err().filter(|found| !found.moves.is_empty())
 }
 

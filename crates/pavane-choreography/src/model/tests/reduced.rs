@@ -97,6 +97,7 @@ fn agree(model: &Model) -> Option<bool> {
 
 /// A step of a choreography that was meant to be sound, more or less.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be without the others")]
 struct Plan {
     /// The events that it runs on: the start, and what steps before it emit.
     on: Vec<Index>,
