@@ -38,6 +38,6 @@ fn eight_branches_are_explored_to_the_end() {
 fn what_is_too_large_is_not_called_sound_and_names_what_to_split() {
     let wide = wide::wide(1, 4);
     let found = search::reduced(&Model { states_max: 50, ..model(&wide) }).unwrap_err();
-    insta::assert_snapshot!(found.kind, @"it was not checked: it has more than 50 states that differ, because each of these may come before or after the others: step0/do, branch0/do, branch1/do, branch2/do, branch3/do; let some of them follow one another, or split them off into sagas of their own");
+    insta::assert_snapshot!(found.kind, @"it was not checked: it has more than 50 states that differ, because each of these may come before or after the others: order/cancel, step0/do, branch0/do, branch1/do, branch2/do, branch3/do; let some of them follow one another, or split them off into sagas of their own");
     assert!(found.moves.is_empty());
 }

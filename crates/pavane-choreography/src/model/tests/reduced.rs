@@ -226,7 +226,7 @@ fn the_shop_and_the_broken_shops_have_the_same_verdict() {
 fn noticed_after(forgets: fn(Place, Access) -> bool) -> Option<usize> {
     let mut runner = TestRunner::deterministic();
     let strategy = prop_oneof![grown().boxed(), any::choreography().boxed()];
-    (0..3_000).find(|_| {
+    (0..300).find(|_| {
         let choreography = strategy.new_tree(&mut runner).unwrap().current();
         let rules = Rules { forgets, ..Rules::RUNTIME };
         agree(&Model { rules, ..model(&choreography) }) == Some(false)
@@ -235,11 +235,14 @@ fn noticed_after(forgets: fn(Place, Access) -> bool) -> Option<usize> {
 
 #[test]
 fn a_dependency_that_is_forgotten_is_noticed() {
-    let forgotten: [(&str, fn(Place, Access) -> bool); 2] = [
+    let forgotten: [(&str, fn(Place, Access) -> bool); 5] = [
         ("that step and undo share a row", |place, _| matches!(place, Place::Row(_))),
         ("that a delivery waits for its event", |place, access| {
             matches!(place, Place::Waiting(_)) && access == Access::Add
         }),
+        ("that services decide once", |place, _| matches!(place, Place::Decided(_))),
+        ("that an event comes due after it was scheduled", |place, _| matches!(place, Place::Timer(_))),
+        ("that what can't answer may give up or not", |place, _| matches!(place, Place::Once(_))),
     ];
     for (what, forgets) in forgotten {
         assert!(noticed_after(forgets).is_some(), "nobody notices if it is forgotten {what}");
