@@ -129,7 +129,7 @@ impl<'m> Reduction<'m> {
                 continue;
             }
             let known = &self.agents[ix];
-            let others = match self.missing(state, known) {
+            let others = match Self::missing(state, known) {
                 Some(place) => self.givers.get(&place).map_or(&[][..], Vec::as_slice),
                 None => &known.conflicts[usize::from(self.decided(state, known))],
             };
@@ -142,7 +142,7 @@ impl<'m> Reduction<'m> {
 
     fn moves_of(&self, state: &State, ix: usize) -> Vec<(Move, State)> {
         let known = &self.agents[ix];
-        if self.missing(state, known).is_some() {
+        if Self::missing(state, known).is_some() {
             return Vec::new();
         }
         let mut moves = Vec::new();
@@ -153,7 +153,7 @@ impl<'m> Reduction<'m> {
         moves.into_iter().filter_map(|by| Some((by, self.model.next(state, by)?))).collect()
     }
 
-    fn missing(&self, state: &State, known: &Known) -> Option<Place> {
+    fn missing(state: &State, known: &Known) -> Option<Place> {
         known.takes.iter().copied().find(|place| !Model::has(state, *place))
     }
 

@@ -233,9 +233,12 @@ fn noticed_after(forgets: fn(Place, Access) -> bool) -> Option<usize> {
     })
 }
 
+/// Whether a touch is left out of the footprints.
+type Forgets = fn(Place, Access) -> bool;
+
 #[test]
 fn a_dependency_that_is_forgotten_is_noticed() {
-    let forgotten: [(&str, fn(Place, Access) -> bool); 5] = [
+    let forgotten: [(&str, Forgets); 5] = [
         ("that step and undo share a row", |place, _| matches!(place, Place::Row(_))),
         ("that a delivery waits for its event", |place, access| {
             matches!(place, Place::Waiting(_)) && access == Access::Add
