@@ -134,7 +134,7 @@ async fn an_undo_that_was_given_up_on_is_retried_by_its_saga() {
     let retry = |more: &'static [&'static str]| [&["retry-undo", COMPENSATED], &BECAUSE[..], more].concat();
     let none = pavane(&url, &retry(&[])).await;
     assert_eq!(none.code, 2);
-    assert!(none.err.contains("no undo of this saga was given up on"), "{none:?}");
+    assert!(none.err.contains("no undo of this saga gave up"), "{none:?}");
 
     stage.give_up(("payment", "void-payment"), "order.cancelled", COMPENSATED, "the provider is gone").await;
     // Not an undo: it is not what makes the saga need a decision.

@@ -151,7 +151,7 @@ async fn the_servers_monitoring_tells_how_often_it_syncs() {
     let ran = pavane(&always.url(), &["doctor", "--json", "--monitoring", &monitoring]).await;
     assert!(found(&ran).iter().all(|(_, what)| !what.contains("sync")), "{ran:?}");
     let silent = pavane(&always.url(), &["doctor", "--json", "--monitoring", "http://127.0.0.1:1"]).await;
-    has(&silent, "risk", "http://127.0.0.1:1 does not tell");
+    has(&silent, "risk", "http://127.0.0.1:1 does not answer");
 }
 
 #[tokio::test]

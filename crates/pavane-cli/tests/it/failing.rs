@@ -29,7 +29,7 @@ async fn nothing_answers() {
 async fn nothing_is_deployed() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     one_line(&pavane(&nats.url(), &["stuck"]).await, "there is no stream EVENTS");
-    one_line(&pavane(&nats.url(), &["map"]).await, "no service has said what it is");
+    one_line(&pavane(&nats.url(), &["map"]).await, "no service has a declaration");
     let doctor = pavane(&nats.url(), &["doctor"]).await;
     assert_eq!(doctor.code, 1, "the doctor has an answer: {doctor:?}");
     assert!(doctor.out.contains("there is no stream EVENTS"), "{doctor:?}");
