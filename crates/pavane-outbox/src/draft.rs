@@ -17,7 +17,7 @@ pub(crate) fn check_declared<E: Event>(
     Err(Error::Undeclared { who: emissions.who().to_owned(), event, method })
 }
 
-/// Fails unless the service schedules the event: a timer that nobody sets is a mistake of whoever cancels it.
+/// Fails unless the service schedules the event: cancelling a timer that nothing sets is a mistake.
 pub(crate) fn check_cancels<E: Event>(emissions: &Emissions) -> Result<(), Error> {
     let event = EventRef::of::<E>();
     if emissions.allow_cancel(&event) {

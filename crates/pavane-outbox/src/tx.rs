@@ -100,7 +100,7 @@ impl<DB: Database> Tx<DB> {
         self.flush_if_large().await
     }
 
-    /// Cancels this saga's timers for an event, of whichever version, with this transaction. `true` if there was one.
+    /// Cancels this saga's timers for an event, in any version, with this transaction. `true` if there was one.
     ///
     /// `false` if there was none, or its time had come and it was moved to the outbox: then the event is on its way, and what reacts
     /// to it has to see that it is no longer wanted.

@@ -60,7 +60,7 @@ impl Access {
     pub(crate) fn conflicts(self, other: Self) -> bool {
         match (self, other) {
             (Self::Read, Self::Read) | (Self::Add, Self::Add | Self::Take) | (Self::Take, Self::Add) => false,
-            // Whoever is first: the same event was emitted once, and both were handled.
+            // In either order the same event was emitted once, and both were handled.
             (Self::Decide(this), Self::Decide(that)) => this != that,
             (Self::Read | Self::Write | Self::Add | Self::Take | Self::Decide(_), _) => true,
         }

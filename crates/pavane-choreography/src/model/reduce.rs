@@ -6,14 +6,14 @@
 //!
 //! - Of an agent in it that has what it takes, everyone is in it whose [footprint](super::footprint) conflicts with its own.
 //! - Of an agent in it that has not, everyone is in it who could bring what is missing.
-//! - Somebody in it can make a move now.
+//! - An agent in it can make a move now.
 //!
 //! # Why that is enough
 //!
 //! *Every end is found.* Take a run from a state to an end, and the set that was chosen in the state. Until the run comes to the
 //! first move of an agent in the set, nothing happened that conflicts with that move or enables it; so it could have been made at
-//! once, and leads to the same end. There is such a move in the run: somebody in the set can make a move now, and whoever is
-//! outside neither makes it nor takes that away. So the search follows a run to the same end that is a reordering of the first one.
+//! once, and leads to the same end. There is such a move in the run: an agent in the set can make a move now, and agents
+//! outside the set neither make it nor prevent it. So the search follows a run to the same end that is a reordering of the first one.
 //!
 //! *Every state is found in which something is wrong for good.* What is wrong with a state whatever happens next
 //! ([`Model::wrong_now`]) stays wrong. From there, the same argument leads to a wrong state, or puts moves before it, one for each

@@ -35,7 +35,7 @@ impl Case {
         Self { reaction: reaction.name.clone(), event: event.name.clone(), fault: fault.into(), difference: None }
     }
 
-    /// The fault, whichever time or row it was.
+    /// The fault without its time or row.
     fn kind(&self) -> &str {
         [" (", " at row "].iter().fold(self.fault.as_str(), |fault, number| fault.split(number).next().unwrap_or(fault))
     }

@@ -97,7 +97,7 @@ mod otel {
                 Ok(Telemetry { exporter: None })
             }
             Err(error) => {
-                // Whoever stops for it can log it.
+                // The caller can log the error.
                 drop(subscriber.try_init());
                 Err(error)
             }

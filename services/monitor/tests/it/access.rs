@@ -70,7 +70,7 @@ async fn nobody_reads_without_a_token_unless_the_monitor_is_open() {
     assert_eq!(access, serde_json::json!({ "access": "granted", "may_read": true, "name": "anna" }));
     let discard = monitor.http.post(monitor.served.url("/api/discards")).bearer_auth(READS);
     let discard = discard.json(&serde_json::json!({ "selection": { "service": "x" }, "reason": "y" }));
-    assert_eq!(discard.send().await.unwrap().status(), StatusCode::FORBIDDEN, "whoever reads does not act");
+    assert_eq!(discard.send().await.unwrap().status(), StatusCode::FORBIDDEN, "a reader does not act");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn a_name_that_is_not_the_monitors_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_guesses_tokens_has_to_wait() {
+async fn a_client_that_guesses_tokens_has_to_wait() {
     let monitor = Monitor::start(closed()).await;
     for guess in 0..10 {
         let token = format!("a-wrong-token-number-{guess}");

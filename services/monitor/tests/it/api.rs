@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{shipping::ALLOWED, shop::Shop};
 
-/// Whoever watches learns about a stuck saga within the time of `stuck_after` and this.
+/// A watcher learns about a stuck saga within the time of `stuck_after` and this.
 const NOTICE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]

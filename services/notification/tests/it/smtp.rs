@@ -94,7 +94,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_for_ever() -> Result<()> {
 
 #[tokio::test]
 async fn mail_waits_for_a_server_that_is_down() -> Result<()> {
-    // Nobody is there but us, hanging up on whoever calls.
+    // Only this test listens there, and it hangs up on every caller.
     let down = TcpListener::bind("127.0.0.1:0").await?;
     let address = down.local_addr()?;
     let world = World::start(Some(format!("smtp://{address}"))).await?;

@@ -66,7 +66,7 @@ async fn a_capture_that_the_void_was_faster_than_fails() -> Result<()> {
 }
 
 /// The cancellation and the capture set out together, many times, so that each of them wins some.
-async fn whoever_wins_between_capture_and_cancellation_the_money_ends_right(world: World) -> Result<()> {
+async fn the_money_ends_right_whether_capture_or_cancellation_wins(world: World) -> Result<()> {
     const ORDERS: usize = 60;
     let orders: Vec<_> = (0..ORDERS).map(|_| Order::new()).collect();
     world.handle(orders.iter().map(|order| order.placed("pm_card_visa"))).await;
@@ -92,14 +92,14 @@ async fn whoever_wins_between_capture_and_cancellation_the_money_ends_right(worl
 }
 
 #[tokio::test]
-async fn whoever_wins_the_money_ends_right_on_sqlite() -> Result<()> {
-    whoever_wins_between_capture_and_cancellation_the_money_ends_right(World::start(INSTANT).await?).await
+async fn the_money_ends_right_in_a_race_on_sqlite() -> Result<()> {
+    the_money_ends_right_whether_capture_or_cancellation_wins(World::start(INSTANT).await?).await
 }
 
 #[tokio::test]
-async fn whoever_wins_the_money_ends_right_on_postgres() -> Result<()> {
+async fn the_money_ends_right_in_a_race_on_postgres() -> Result<()> {
     let world = World::start_on(FreshDatabase::postgres().await).await?;
-    whoever_wins_between_capture_and_cancellation_the_money_ends_right(world).await
+    the_money_ends_right_whether_capture_or_cancellation_wins(world).await
 }
 
 /// The capture reaches the provider, and its answer is lost: the void must leave the money to the refund, and the refund

@@ -19,7 +19,7 @@ pub(crate) const QUICK: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn orders_placed_while_the_provider_is_down_are_authorised_once_it_is_up() -> Result<()> {
-    // Nobody is there but us, hanging up on whoever calls.
+    // Only this test listens there, and it hangs up on every caller.
     let down = TcpListener::bind("127.0.0.1:0").await?;
     let address = down.local_addr()?;
     let elsewhere = Provider::start(INSTANT).await?;

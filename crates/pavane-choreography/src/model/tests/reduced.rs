@@ -1,5 +1,5 @@
-//! Does the reduced search find what the whole one does? Whatever is wrong, whoever is named, and every end; and is a dependency that
-//! it forgets noticed?
+//! The reduced search finds what the whole one does: what is wrong, who is named, and every end. A dependency that it forgets is
+//! noticed.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -22,7 +22,7 @@ const STATES_MAX: usize = 20_000;
 
 /// Everything that can be said about a choreography.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Verdict {
+struct Findings {
     /// What is wrong, and with whom, anywhere.
     wrong: BTreeSet<String>,
     /// How it may end.
@@ -35,8 +35,8 @@ struct Verdict {
 type Next<'m> = dyn Fn(&State) -> (Vec<(Move, State)>, bool) + 'm;
 
 /// By a search that goes on where something is wrong. `None` if there are too many states.
-fn verdict(model: &Model, next: &Next<'_>) -> Option<Verdict> {
-    let mut verdict = Verdict::default();
+fn findings(model: &Model, next: &Next<'_>) -> Option<Findings> {
+    let mut findings = Findings::default();
     let mut seen: HashSet<State> = HashSet::new();
     let nothing_yet = model.nothing_yet();
     let beginnings = model.beginnings().into_iter().filter_map(|by| model.next(&nothing_yet, by));
@@ -49,28 +49,28 @@ fn verdict(model: &Model, next: &Next<'_>) -> Option<Verdict> {
             return None;
         }
         if state.deliveries.iter().any(|delivery| delivery.emitted() > EMITTED_MAX) {
-            verdict.endless = true;
+            findings.endless = true;
             continue;
         }
         if state.completed && state.aborted {
-            verdict.wrong.insert(ViolationKind::BothOutcomes.to_string());
+            findings.wrong.insert(ViolationKind::BothOutcomes.to_string());
         }
         let refused = state.refused.iter().zip(&model.steps).filter(|(refused, _)| **refused);
-        verdict.wrong.extend(refused.map(|(_, step)| format!("{} is given a second event", model.label(*step))));
+        findings.wrong.extend(refused.map(|(_, step)| format!("{} is given a second event", model.label(*step))));
         let (next, is_end) = next(&state);
         queue.extend(next.into_iter().map(|(_, next)| next));
         if is_end {
-            verdict.wrong.extend(model.wrong_at_the_end(&state).map(|wrong| wrong.to_string()));
+            findings.wrong.extend(model.wrong_at_the_end(&state).map(|wrong| wrong.to_string()));
             let open = |used: &Used| if *used == Used::Never { Used::NotYet } else { *used };
             let used = state.used.iter().map(open).collect();
-            verdict.ends.insert(State { used, ..state });
+            findings.ends.insert(State { used, ..state });
         }
     }
-    Some(verdict)
+    Some(findings)
 }
 
-fn whole(model: &Model) -> Option<Verdict> {
-    verdict(model, &|state| {
+fn whole(model: &Model) -> Option<Findings> {
+    findings(model, &|state| {
         let mut moves = Vec::new();
         model.moves(state, &mut moves);
         let next: Vec<_> = moves.into_iter().filter_map(|by| Some((by, model.next(state, by)?))).collect();
@@ -79,9 +79,9 @@ fn whole(model: &Model) -> Option<Verdict> {
     })
 }
 
-fn reduced(model: &Model) -> Option<Verdict> {
+fn reduced(model: &Model) -> Option<Findings> {
     let reduction = Reduction::of(model);
-    verdict(model, &|state| {
+    findings(model, &|state| {
         let next = reduction.next(state);
         let is_end = next.is_empty();
         (next, is_end)
@@ -178,13 +178,13 @@ fn model(choreography: &Choreography) -> Model {
 
 proptest! {
     #[test]
-    fn whatever_is_grown_has_the_same_verdict(choreography in grown(), give_ups in any::<bool>()) {
+    fn a_grown_choreography_has_the_same_findings(choreography in grown(), give_ups in any::<bool>()) {
         let model = Model { give_ups, ..model(&choreography) };
         prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
     }
 
     #[test]
-    fn whatever_is_odd_has_the_same_verdict(choreography in any::choreography(), give_ups in any::<bool>()) {
+    fn an_odd_choreography_has_the_same_findings(choreography in any::choreography(), give_ups in any::<bool>()) {
         let model = Model { give_ups, ..model(&choreography) };
         prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
     }
@@ -208,7 +208,7 @@ proptest! {
 }
 
 #[test]
-fn the_shop_and_the_broken_shops_have_the_same_verdict() {
+fn the_shop_and_the_broken_shops_have_the_same_findings() {
     let mut broken = shop::manifests();
     broken[0].reactions[1].on.push(shop::event("inventory.rejected"));
     let mut twice = shop::manifests();
