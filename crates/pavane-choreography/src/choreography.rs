@@ -123,6 +123,7 @@ impl Choreography {
     /// let call = Entry {
     ///     name: "call".into(),
     ///     emits: vec![Emission::All(vec![event::<Called>()]), Emission::Scheduled(vec![event::<Due>()])],
+    ///     answers: None,
     /// };
     /// let seat = reaction("seat", Role::React, event::<Held>(), Emission::Outcome(vec![event::<Seated>()]));
     /// let wait = reaction("wait", Role::React, event::<Due>(), Emission::Outcome(vec![event::<NoShow>()]));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pavane_contract::EventRef;
 
-use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
+use crate::{Emission, Entry, Manifest, Reaction, Saga};
 
 /// An emitter of events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ impl<'a> Actor<'a> {
     }
 
     pub(crate) fn is_forward(&self) -> bool {
-        self.reaction().is_some_and(|reaction| reaction.role == Role::React)
+        self.reaction().is_some_and(Reaction::is_forward)
     }
 
     /// Whether a reaction of the same service undoes it.

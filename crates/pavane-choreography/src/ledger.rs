@@ -1,6 +1,6 @@
 //! The ledger's rules: what happens when a step or its undo arrives, given what happened before.
 //!
-//! `(saga, step) -> running | done | undone | barred`. The inbox keeps the state in a row, in the handler's own
+//! `(saga, step) -> gathering | running | done | undone | barred`. The inbox keeps the state in a row, in the handler's own
 //! transaction; the model checker explores every interleaving of the same functions.
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub enum State {
     Undone,
     /// Its undo came first: it must never run.
     Barred,
+    /// A join that lacks events.
+    Gathering,
 }
 
 /// What to do with a step that arrives.
@@ -27,6 +29,18 @@ pub enum Forward {
     /// Run it. With an effect: again, under the same idempotency key.
     Run,
     /// It is already done, undone or barred.
+    Skip,
+}
+
+/// What to do with an event of a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature")]
+pub enum Join {
+    /// Keep it as a part; others are missing.
+    Gather,
+    /// Nothing is missing now: run the join. With an effect: again, under the same idempotency key.
+    Run,
+    /// The join is already done, undone or barred.
     Skip,
 }
 
@@ -47,15 +61,24 @@ pub enum Undo {
 /// The rule for a step that arrives.
 pub const fn forward(state: Option<State>) -> Forward {
     match state {
-        None | Some(State::Running) => Forward::Run,
+        None | Some(State::Running | State::Gathering) => Forward::Run,
         Some(State::Done | State::Undone | State::Barred) => Forward::Skip,
+    }
+}
+
+/// The rule for an event of a join. `complete` says whether every part is there, this event's among them.
+pub const fn join(state: Option<State>, complete: bool) -> Join {
+    match state {
+        None | Some(State::Gathering) if !complete => Join::Gather,
+        None | Some(State::Gathering | State::Running) => Join::Run,
+        Some(State::Done | State::Undone | State::Barred) => Join::Skip,
     }
 }
 
 /// The rule for an undo that arrives.
 pub const fn undo(state: Option<State>) -> Undo {
     match state {
-        None => Undo::Bar,
+        None | Some(State::Gathering) => Undo::Bar,
         Some(State::Running) => Undo::Wait,
         Some(State::Done) => Undo::Run,
         Some(State::Undone | State::Barred) => Undo::Skip,
@@ -76,11 +99,13 @@ impl State {
             Self::Done => "done",
             Self::Undone => "undone",
             Self::Barred => "barred",
+            Self::Gathering => "gathering",
         }
     }
 
     /// Parses the stored form.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Running, Self::Done, Self::Undone, Self::Barred].into_iter().find(|state| state.as_str() == text)
+        let states = [Self::Running, Self::Done, Self::Undone, Self::Barred, Self::Gathering];
+        states.into_iter().find(|state| state.as_str() == text)
     }
 }

@@ -22,5 +22,5 @@ pub use check::{Finding, Rule};
 pub use choreography::Choreography;
 pub use declaration::{Declaration, ReactionSettings, Settings};
 pub use diagram::{Path, Sequence};
-pub use manifest::{Emission, Entry, Manifest, Reaction, Role};
+pub use manifest::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Role};
 pub use saga::Saga;

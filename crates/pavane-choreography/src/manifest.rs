@@ -33,6 +33,19 @@ pub struct Entry {
     pub name: String,
     /// What it may emit.
     pub emits: Vec<Emission>,
+    /// The question that it answers, if it does. Without one it may be used at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Question>,
+}
+
+/// What a service asks a person, and when the answer comes too late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The event that asks. The service emits it itself.
+    pub asks: EventRef,
+    /// The scheduled event that ends the wait. An answer cancels it; once it has come due there can't be an answer any more.
+    /// `None`: it never expires.
+    pub expires_with: Option<EventRef>,
 }
 
 /// One reaction of a service.
@@ -42,7 +55,7 @@ pub struct Reaction {
     pub name: String,
     /// Whether it goes forward or undoes.
     pub role: Role,
-    /// The events that it runs on.
+    /// The events that it runs on: on each of them, unless it is a [join](Role::Join).
     pub on: Vec<EventRef>,
     /// What it may emit.
     pub emits: Vec<Emission>,
@@ -59,11 +72,40 @@ pub struct Reaction {
 pub enum Role {
     /// Goes forward. It is a *step* when a reaction of the same service undoes one of the events it emits.
     React,
+    /// Goes forward, once in a saga: when there is an event of each part. Otherwise as [`React`](Self::React). A reader of an older
+    /// version refuses the manifest, as it would take *all of* for *any of*.
+    Join {
+        /// What has to be there.
+        of: Vec<JoinPart>,
+    },
     /// Undoes the step that emitted `undoes`.
     Undo {
         /// The event of the step.
         undoes: EventRef,
     },
+}
+
+/// What a join waits for, one of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum JoinPart {
+    /// One of these events, once.
+    OneOf(Vec<EventRef>),
+}
+
+impl JoinPart {
+    /// The events of the part.
+    pub fn events(&self) -> &[EventRef] {
+        match self {
+            Self::OneOf(events) => events,
+        }
+    }
+
+    /// Its name in the table of parts: the names of its events.
+    pub fn name(&self) -> String {
+        self.events().iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(" or ")
+    }
 }
 
 /// A reaction's part in the ledger.
@@ -127,9 +169,19 @@ impl Reaction {
     /// The event that it undoes. `None` when it goes forward.
     pub fn undoes(&self) -> Option<&EventRef> {
         match &self.role {
-            Role::React => None,
+            Role::React | Role::Join { .. } => None,
             Role::Undo { undoes } => Some(undoes),
         }
+    }
+
+    /// Whether it goes forward: it is no undo.
+    pub fn is_forward(&self) -> bool {
+        self.undoes().is_none()
+    }
+
+    /// What it waits for. Empty unless it is a join.
+    pub fn parts(&self) -> &[JoinPart] {
+        if let Role::Join { of } = &self.role { of } else { &[] }
     }
 }
 
@@ -171,12 +223,12 @@ impl Manifest {
     /// all use it.
     pub fn part<'m>(&'m self, reaction: &'m Reaction) -> Part<'m> {
         let step_of = |undoes: &EventRef| {
-            let mut forward = self.reactions.iter().filter(|step| step.role == Role::React);
+            let mut forward = self.reactions.iter().filter(|step| step.is_forward());
             forward.find(|step| step.emitted().any(|event| event == undoes))
         };
         match &reaction.role {
             Role::Undo { undoes } => step_of(undoes).map_or(Part::Plain, |step| Part::Undo { step, undoes }),
-            Role::React => {
+            Role::React | Role::Join { .. } => {
                 let mut undos = self.reactions.iter().filter_map(|undo| Some((undo, undo.undoes()?)));
                 let undo = undos.find(|(_, undoes)| step_of(undoes).is_some_and(|step| step.name == reaction.name));
                 undo.map_or(Part::Plain, |(undo, keeps)| Part::Step { undo, keeps })

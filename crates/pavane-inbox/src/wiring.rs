@@ -208,7 +208,7 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
     for undo in &manifest.reactions {
         let Role::Undo { undoes } = &undo.role else { continue };
         let emits = |step: &&pavane_choreography::Reaction| {
-            step.role == Role::React && step.emits.iter().flat_map(Emission::events).any(|event| event == undoes)
+            step.is_forward() && step.emits.iter().flat_map(Emission::events).any(|event| event == undoes)
         };
         let steps: Vec<_> = manifest.reactions.iter().filter(emits).collect();
         let [step] = steps[..] else {

@@ -118,7 +118,7 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     pub fn entry(mut self, point: &EntryPoint, declare: impl FnOnce(Declared) -> Declared) -> Self {
         let Declared { emits, fields } = declare(Declared::default());
         self.fields.extend(fields);
-        self.entries.push(pavane_choreography::Entry { name: point.name().to_owned(), emits });
+        self.entries.push(pavane_choreography::Entry { name: point.name().to_owned(), emits, answers: None });
         self
     }
 

@@ -11,12 +11,13 @@ use crate::ledger;
 
 /// No event, and no slot: more than a choreography has.
 const NONE: u16 = u16::MAX;
-const ROWS: [Option<ledger::State>; 5] = [
+const ROWS: [Option<ledger::State>; 6] = [
     None,
     Some(ledger::State::Running),
     Some(ledger::State::Done),
     Some(ledger::State::Undone),
     Some(ledger::State::Barred),
+    Some(ledger::State::Gathering),
 ];
 const USED: [Used; 3] = [Used::NotYet, Used::Yes, Used::Never];
 const REFUSED: u8 = 0x80;

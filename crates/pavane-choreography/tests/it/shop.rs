@@ -59,7 +59,7 @@ pub(crate) fn manifest(service: &str, entries: Vec<Entry>, reactions: Vec<Reacti
 }
 
 pub(crate) fn entry(name: &str, emits: Vec<Emission>) -> Entry {
-    Entry { name: name.to_owned(), emits }
+    Entry { name: name.to_owned(), emits, answers: None }
 }
 
 pub(crate) fn react(name: &str, on: &[&str], emits: Vec<Emission>) -> Reaction {

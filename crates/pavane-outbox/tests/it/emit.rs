@@ -17,7 +17,7 @@ use crate::shelf::{Shelf, everything, noted, run_dry};
 const DAY: Duration = Duration::from_hours(24);
 
 fn manifest(entries: Vec<(&str, Vec<Emission>)>) -> Manifest {
-    let entries = entries.into_iter().map(|(name, emits)| Entry { name: name.to_owned(), emits });
+    let entries = entries.into_iter().map(|(name, emits)| Entry { name: name.to_owned(), emits, answers: None });
     Manifest {
         service: "shelf".to_owned(),
         entries: entries.collect(),

@@ -161,7 +161,7 @@ async fn emit_from_sql(conn: &mut PgConnection, id: i64) -> Result<(), pavane_ou
 
 /// The database of a service that has told of its entry point.
 async fn service(url: &str) -> Db<Postgres> {
-    let pay = Entry { name: "pay".to_owned(), emits: everything() };
+    let pay = Entry { name: "pay".to_owned(), emits: everything(), answers: None };
     let manifest = Manifest {
         service: "shelf".to_owned(),
         entries: vec![pay],

@@ -48,7 +48,7 @@ fn review(key: &str) -> ReviewDue {
 /// A service with two entry points: everything is scheduled at the one, and decided and cancelled at the other.
 fn manifest() -> Manifest {
     let timers = vec![EventRef::of::<Due>(), EventRef::of::<NewDue>(), EventRef::of::<ReviewDue>()];
-    let entry = |name: &str, emits| Entry { name: name.to_owned(), emits };
+    let entry = |name: &str, emits| Entry { name: name.to_owned(), emits, answers: None };
     let noted = vec![EventRef::of::<Noted>()];
     let entries = vec![
         entry("begin", vec![Emission::Maybe(noted.clone()), Emission::Scheduled(timers)]),

@@ -25,7 +25,8 @@ export function style(dark) {
     { selector: "node.overdue", style: { height: 42, "border-color": bad, "border-width": 3 } },
     { selector: "edge", style: {
       width: 1.4, "line-color": line, "target-arrow-color": line, "target-arrow-shape": "triangle", "arrow-scale": 0.8,
-      "curve-style": "round-segments", "segment-weights": "data(weights)", "segment-distances": "data(distances)", "segment-radii": 30,
+      // `along` counts from centre to centre.
+      "curve-style": "round-segments", "edge-distances": "node-position", "segment-weights": "data(weights)", "segment-distances": "data(distances)", "segment-radii": 30,
       "overlay-padding": 6, "overlay-opacity": 0, "transition-property": "opacity", "transition-duration": "0.25s" } },
     { selector: "edge.schedules", style: { "line-style": "dotted" } },
     { selector: "edge[weight]", style: { width: "data(weight)" } },

@@ -42,7 +42,7 @@ fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
         for (number, reaction) in reactions.iter_mut().enumerate() {
             reaction.name = format!("reaction-{number}");
         }
-        let entry = Entry { name: "entry".to_owned(), emits: entry };
+        let entry = Entry { name: "entry".to_owned(), emits: entry, answers: None };
         Manifest {
             service: service.to_owned(),
             entries: vec![entry],
