@@ -6,6 +6,7 @@
 mod arrived;
 mod effect;
 mod failed;
+mod join;
 mod local;
 mod redrive;
 
@@ -215,12 +216,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(self.db.within(forget).await?)
     }
 
-    /// Steps and undos depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
+    /// Steps, undos and joins depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
     /// nothing, which must not be taken for "nothing was done".
     fn check_remembered(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
         match self.wired.part {
-            Part::Plain => Ok(()),
-            Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
+            Part::Plain if !self.wired.is_join() => Ok(()),
+            Part::Plain | Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
         }
     }
 
@@ -248,9 +249,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// The event that a handler is given, and the cause of what it emits.
+/// The events that a handler is given, and the cause of what it emits.
 struct Task<'e> {
-    given: Cow<'e, RawEnvelope>,
+    /// One, or those of a join.
+    given: Cow<'e, [RawEnvelope]>,
     cause: Cause,
 }
 

@@ -49,6 +49,14 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// One event would be two parts of a join.
+    #[error("the join {name:?} waits for {event} in two parts: one event can be one part only")]
+    TwoParts {
+        /// The reaction.
+        name: String,
+        /// The event.
+        event: EventRef,
+    },
     /// Not exactly one reaction of this service emits the event that the undo is for.
     #[error("the undo {undo:?} undoes {event}, which {steps} of this service's reactions emit: it must be exactly one")]
     NoStep {
@@ -231,7 +239,8 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
     for (index, (event, _)) in reaction.work.iter().enumerate() {
         if reaction.work[..index].iter().any(|(other, _)| other == event) {
-            return Err(Error::TwoHandlers { name: name.to_owned(), event: event.clone() });
+            let (name, event, is_join) = (name.to_owned(), event.clone(), !reaction.parts().is_empty());
+            return Err(if is_join { Error::TwoParts { name, event } } else { Error::TwoHandlers { name, event } });
         }
     }
     if let Some(failure_event) = &reaction.failure_event

@@ -86,6 +86,16 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
         2 * self.concurrency(dialect) * self.batch_max()
     }
 
+    /// Whether it waits for several events.
+    pub(crate) fn is_join(&self) -> bool {
+        !self.reaction.parts().is_empty()
+    }
+
+    /// Whether it has a row in the ledger, beside those of the steps that it undoes.
+    pub(crate) fn has_row(&self) -> bool {
+        self.is_join() || matches!(self.part, Part::Step { .. })
+    }
+
     /// Whether the reaction runs on an event.
     pub(crate) fn runs_on(&self, event: &RawEnvelope) -> bool {
         match self.part {
@@ -130,7 +140,7 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
         span
     }
 
-    /// Counts handled events. `result` is `handled`, `duplicate` or `skipped`.
+    /// Counts handled events. `result` is `handled`, `duplicate`, `gathered` or `skipped`.
     pub(crate) fn count(&self, result: &'static str, events: usize) {
         if events > 0 {
             let (service, reaction) = (self.service.clone(), self.name.clone());

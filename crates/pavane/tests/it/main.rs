@@ -13,6 +13,7 @@ mod gives_up;
 mod gone;
 mod guest;
 mod in_order;
+mod joins;
 mod ledger;
 mod memory;
 mod own_pool;
