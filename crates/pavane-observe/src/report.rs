@@ -212,8 +212,22 @@ pub struct Outstanding {
     pub overdue: bool,
     /// The dead letter because of which the wait will not end by itself.
     pub dead_letter: Option<u64>,
+    /// Of a join that lacks events: how many it has. Then `awaits` names those that it lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathered: Option<Gathered>,
     /// All of this in a sentence.
     pub sentence: String,
+}
+
+/// How far a join is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Gathered {
+    /// The parts of which there is an event.
+    pub events: usize,
+    /// All parts.
+    pub of: usize,
 }
 
 /// A step that was done and can be undone.

@@ -40,6 +40,8 @@ pub(crate) struct Rule {
     /// The event of a step that it undoes. `None` unless it is an undo.
     pub(crate) undoes: Option<Kind>,
     pub(crate) on: Vec<EventRef>,
+    /// The parts of a join. Empty for every other reaction.
+    pub(crate) parts: Vec<Vec<Kind>>,
     /// The groups of which it must emit; a reaction without one need not emit anything.
     pub(crate) must: Vec<Group>,
     pub(crate) emitted: Vec<Kind>,
@@ -47,6 +49,11 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// Whether it waits for several events.
+    pub(crate) fn is_join(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     pub(crate) fn is_undo(&self) -> bool {
         self.undoes.is_some()
     }
@@ -147,6 +154,10 @@ impl Rules {
         (0..).zip(&self.reactions).filter_map(|(id, rule)| Some((id, rule, rule.undoes?)))
     }
 
+    pub(crate) fn joins(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        (0..).zip(&self.reactions).filter(|(_, rule)| rule.is_join())
+    }
+
     pub(crate) fn find(&self, service: &str, reaction: &str) -> Option<(RuleId, &Rule)> {
         (0..).zip(&self.reactions).find(|(_, rule)| rule.service == service && rule.reaction == reaction)
     }
@@ -217,6 +228,7 @@ impl Rules {
             undo,
             undoes,
             on: reaction.on.clone(),
+            parts: reaction.parts().iter().map(|part| self.kinds_of(part.events())).collect(),
             must,
             emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
             gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),

@@ -170,6 +170,10 @@ impl View {
         if wait.dead_letter.is_some() {
             return Judged { certain: true, overdue: true };
         }
+        // Those who owe the events are late, not the join.
+        if wait.what == What::Parts {
+            return Judged { certain: true, overdue: false };
+        }
         let rule = self.rules.rule(wait.rule);
         let late = |since: Micros, now: Micros| now - since > rule.stuck_after_ms.saturating_mul(1000);
         match (wait.what, self.standing(wait)) {
@@ -180,8 +184,8 @@ impl View {
                 Judged { certain: true, overdue: late(since, self.now()) }
             }
             // One event that is retried again and again must not make all later ones look unhandled.
-            (What::Handled, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
-            (What::Handled, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
+            (What::Handled | What::Parts, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
+            (What::Handled | What::Parts, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
         }
     }
 

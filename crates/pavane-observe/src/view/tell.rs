@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     report::{
-        DeadLetter, Deviation, Effect, EventRole, Fate, LetterFate, Outstanding, SagaReport, SagaSummary, TimelineEvent,
+        DeadLetter, Deviation, Effect, EventRole, Fate, Gathered, LetterFate, Outstanding, SagaReport, SagaSummary, TimelineEvent,
     },
     rules::{Kind, Rule},
 };
@@ -88,9 +88,12 @@ impl View {
     fn wait(&self, saga: &Saga, wait: &Wait) -> Outstanding {
         let rule = self.rules.rule(wait.rule);
         let on = &saga.events[usize::from(wait.on)];
+        let is_missing = |part: &&Vec<Kind>| !saga.events.iter().any(|event| part.contains(&event.kind));
+        let missing: Vec<_> = rule.parts.iter().filter(is_missing).collect();
         let awaits = match wait.what {
             What::Answer(group) => self.rules.names(&rule.must[usize::from(group)].awaits),
             What::Handled => Vec::new(),
+            What::Parts => missing.iter().flat_map(|part| self.rules.names(part)).collect(),
         };
         let mut told = Outstanding {
             service: rule.service.clone(),
@@ -104,6 +107,8 @@ impl View {
             stuck_after_ms: unsigned(rule.stuck_after_ms),
             overdue: self.judge(wait).overdue,
             dead_letter: wait.dead_letter,
+            gathered: (wait.what == What::Parts)
+                .then(|| Gathered { events: rule.parts.len() - missing.len(), of: rule.parts.len() }),
             sentence: String::new(),
         };
         told.sentence = sentence(&told);
@@ -127,6 +132,7 @@ impl View {
             stuck_after_ms: unsigned(within),
             overdue: true,
             dead_letter: None,
+            gathered: None,
             sentence: String::new(),
         };
         told.sentence = sentence(&told);
@@ -264,6 +270,12 @@ impl View {
 /// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s`.
 fn sentence(wait: &Outstanding) -> String {
     let (waited, stuck_after) = (duration(wait.waited_ms), duration(wait.stuck_after_ms));
+    if let Some(Gathered { events, of }) = wait.gathered {
+        let from = |event: &String| format!("{event} from {}", event.split('.').next().unwrap_or_default());
+        let missing: Vec<_> = wait.awaits.iter().map(from).collect();
+        let reaction = &wait.reaction;
+        return format!("{reaction} has {events} of {of} events, waiting {waited} for {}", missing.join(", "));
+    }
     let what = match wait.awaits.as_slice() {
         [] => format!("{} to handle {} ({})", wait.service, wait.on, wait.reaction),
         awaits if wait.service.is_empty() => format!("{} from anybody", awaits.join(" or ")),
