@@ -323,6 +323,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             emits: self.emits.clone(),
             effect: self.has_effect(),
             gives_up_with: self.failure_event.as_ref().map(|failure_event| failure_event.emits.clone()),
+            after_undo_of: Vec::new(),
         }
     }
 }

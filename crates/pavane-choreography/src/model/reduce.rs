@@ -25,6 +25,7 @@
 //!
 //! An *end* is a state in which nothing has to happen, though something still may: an entry point is used, or a reaction that
 //! can't answer gives up. Here, that it never does is a move of its own, [`Move::Never`]. An end is then a state without moves.
+//! A question that expires needs no such move: either it is answered, or its timer comes due, which closes it.
 
 use std::collections::BTreeMap;
 
@@ -147,7 +148,9 @@ impl<'m> Reduction<'m> {
         }
         let mut moves = Vec::new();
         self.model.moves_of(state, known.agent, &mut moves);
-        if let Agent::Once(actor) = known.agent {
+        if let Agent::Once(actor) = known.agent
+            && !self.model.actors[usize::from(actor)].expires_with().is_some()
+        {
             moves.push(Move::Never(actor));
         }
         moves.into_iter().filter_map(|by| Some((by, self.model.next(state, by)?))).collect()

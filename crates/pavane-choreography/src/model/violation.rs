@@ -13,8 +13,11 @@ pub enum ViolationKind {
     #[error("it is completed and aborted, both")]
     BothOutcomes,
     /// Nothing happens any more, and the saga has no outcome.
-    #[error("it never ends: nothing happens any more, and nobody decided")]
-    NoOutcome,
+    #[error("it never ends: nothing happens any more, and nobody decided{}", gathering.iter().map(|join| format!("; {join}")).collect::<String>())]
+    NoOutcome {
+        /// The joins that have some of their parts, and what they wait for.
+        gathering: Vec<String>,
+    },
     /// The saga is completed, but not each step is done.
     #[error("it is completed, but not every step is done: {}", steps.join(", "))]
     CompletedWithout {
