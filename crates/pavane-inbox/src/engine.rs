@@ -56,6 +56,8 @@ pub(crate) enum Failure {
     Handler(HandlerError),
     /// An undo came while its step is running: nobody knows yet whether there is something to undo.
     StepRunning,
+    /// An undo comes after another undo, of this step.
+    Early { before: String },
 }
 
 /// What a run lacked.
@@ -80,7 +82,7 @@ impl Failure {
         match self {
             Self::Handler(error) if error.is_databases() => Lacks::Database,
             Self::Handler(error) if error.is_unavailable() => Lacks::Something,
-            Self::Handler(_) | Self::StepRunning => Lacks::Nothing,
+            Self::Handler(_) | Self::StepRunning | Self::Early { .. } => Lacks::Nothing,
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
     /// The triggers of an undo.
     pub(crate) triggers: Vec<EventRef>,
+    /// What must be undone before an undo runs.
+    pub(crate) after_undo_of: Vec<EventRef>,
     pub(crate) emits: Vec<Emission>,
     /// The fields of the events that it may emit.
     pub(crate) fields: Vec<EventFields>,
@@ -168,6 +170,15 @@ impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
         self.triggers.extend(Set::refs());
         self
     }
+
+    /// Declares an order of undos: this one runs when the steps of this service that emit these events are undone. One that is barred
+    /// counts as undone: there is nothing to undo, and never will be.
+    ///
+    /// Meanwhile it waits in the database, and keeps no other undo waiting.
+    pub fn after_undo_of<Set: EventSet>(mut self) -> Self {
+        self.after_undo_of.extend(Set::refs());
+        self
+    }
 }
 
 impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
@@ -224,6 +235,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             role,
             work: events.into_iter().map(|event| (event, work.clone())).collect(),
             triggers: Vec::new(),
+            after_undo_of: Vec::new(),
             emits: Vec::new(),
             fields: Vec::new(),
             failure_event: None,
@@ -235,8 +247,10 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: _ } = self;
-        Reaction { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: PhantomData }
+        let Self { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind: _ } =
+            self;
+        let kind = PhantomData;
+        Reaction { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind }
     }
 
     /// Declares that each run emits all of these events.
@@ -323,7 +337,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             emits: self.emits.clone(),
             effect: self.has_effect(),
             gives_up_with: self.failure_event.as_ref().map(|failure_event| failure_event.emits.clone()),
-            after_undo_of: Vec::new(),
+            after_undo_of: self.after_undo_of.clone(),
         }
     }
 }

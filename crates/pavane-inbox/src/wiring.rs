@@ -2,7 +2,10 @@
 
 mod wired;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use pavane_choreography::{Emission, Manifest, Role, manifest};
 use pavane_contract::{EventRef, subject};
@@ -85,6 +88,20 @@ pub enum Error {
         "{0} outlives the outcome, but nothing schedules it: add .schedules::<…>() where its timer is set, or leave it out"
     )]
     NeverScheduled(EventRef),
+    /// An undo can wait for another undo of its service only.
+    #[error(
+        "the undo {undo:?} comes after the undo of {event}, but no other step of this service that emits it has an undo: name the \
+         event of such a step, or remove .after_undo_of::<…>()"
+    )]
+    AfterNothing {
+        /// The undo that waits.
+        undo: String,
+        /// The event.
+        event: EventRef,
+    },
+    /// Undos that wait for each other would wait for ever.
+    #[error("the undo {0:?} comes after itself, by the .after_undo_of::<…>() of the undos that it waits for: break the circle")]
+    UndosInCircle(String),
     /// A step has one ledger row, so it can have one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
     TwoUndos {
@@ -156,7 +173,8 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
             let step = if let Part::Undo { step } = &part { step } else { &name };
             let step_ended = Arc::clone(steps.entry(step.clone()).or_default());
             let (service, letter_kept) = (manifest.service.clone(), Arc::clone(&letter_kept));
-            Ok(Wired { service, name, reaction, part, emissions, letter_kept, step_ended })
+            let after = after(manifest, &name, &reaction.after_undo_of)?;
+            Ok(Wired { service, name, reaction, part, after, emissions, letter_kept, step_ended })
         })
         .collect()
 }
@@ -166,7 +184,8 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_names(manifest)?;
     check_events(manifest)?;
     check_timers(manifest)?;
-    check_undos(manifest)
+    check_undos(manifest)?;
+    check_order(manifest)
 }
 
 fn check_names(manifest: &Manifest) -> Result<(), Error> {
@@ -236,6 +255,26 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
     Ok(())
 }
 
+/// No undo may wait for itself.
+fn check_order(manifest: &Manifest) -> Result<(), Error> {
+    let before = |undo: &pavane_choreography::Reaction| {
+        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
+        steps.filter_map(|step| manifest.undo_of(step)).collect::<Vec<_>>()
+    };
+    for undo in &manifest.reactions {
+        let (mut queue, mut seen) = (before(undo), HashSet::new());
+        while let Some(next) = queue.pop() {
+            if next.name == undo.name {
+                return Err(Error::UndosInCircle(undo.name.clone()));
+            }
+            if seen.insert(&next.name) {
+                queue.extend(before(next));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
     for (index, (event, _)) in reaction.work.iter().enumerate() {
         if reaction.work[..index].iter().any(|(other, _)| other == event) {
@@ -290,6 +329,17 @@ pub(crate) fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Err
         return setting("timeout", &tuning.timeout, "more than 0");
     }
     Ok(())
+}
+
+/// The steps whose undo comes before this one.
+fn after(manifest: &Manifest, name: &str, events: &[EventRef]) -> Result<Vec<String>, Error> {
+    let own = part(manifest, name)?;
+    let step = |event: &EventRef| {
+        let step = manifest.step_that_emits(event).map(|step| step.name.clone());
+        let step = step.filter(|step| own != Part::Undo { step: step.clone() });
+        step.ok_or_else(|| Error::AfterNothing { undo: name.to_owned(), event: event.clone() })
+    };
+    events.iter().map(step).collect()
 }
 
 fn part(manifest: &Manifest, name: &str) -> Result<Part, Error> {

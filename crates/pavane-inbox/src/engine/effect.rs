@@ -141,7 +141,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             Undo::Wait => Err(Failure::StepRunning),
             Undo::Skip => Ok(None),
             Undo::Run => match known.and_then(|step| step.kept) {
-                Some(kept) => Ok(Some(kept)),
+                Some(kept) => {
+                    self.check_order(tx, vec![saga]).await?;
+                    Ok(Some(kept))
+                }
                 // The step said no: there is nothing to undo.
                 None => self.bar(tx, step, trigger).await,
             },

@@ -26,8 +26,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         outages: u32,
     ) -> Settlement {
         match failure {
-            Failure::StepRunning => {
-                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, event)).await {
+            Failure::StepRunning | Failure::Early { .. } => {
+                let before = if let Failure::Early { before } = &failure { Some(before.as_str()) } else { None };
+                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, (event, before))).await {
                     Ok(Some(waits)) => waits,
                     Ok(None) => {
                         // Soon, and later each time: the step that is running ends by itself.

@@ -114,6 +114,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     ) -> Result<Vec<Task<'e>>, Failure> {
         let sagas: Vec<SagaId> = triggers.iter().map(|event| event.meta.cause.saga).collect();
         let mut changed = store::undo(tx, step, &sagas).await?;
+        let undone = changed.iter().filter(|(_, step)| step.state == State::Undone).map(|(saga, _)| *saga);
+        self.check_order(tx, undone.collect()).await?;
         let unchanged: Vec<_> = sagas.into_iter().filter(|saga| !changed.contains_key(saga)).collect();
         if !unchanged.is_empty() {
             let steps = store::look(tx, step, &unchanged).await?;
@@ -130,6 +132,22 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 Some(Task { given: Cow::Owned(vec![kept]), cause: trigger.as_cause() })
             })
             .collect())
+    }
+}
+
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Fails where an undo comes after others that are not undone yet.
+    pub(super) async fn check_order(&self, tx: &mut Tx<DB>, sagas: Vec<SagaId>) -> Result<(), Failure> {
+        for before in self.wired.after.iter().filter(|_| !sagas.is_empty()) {
+            let steps = store::look(tx, before, &sagas).await?;
+            let is_over = |saga: &SagaId| {
+                steps.get(saga).is_some_and(|step| matches!(step.state, State::Undone | State::Barred))
+            };
+            if !sagas.iter().all(is_over) {
+                return Err(Failure::Early { before: before.clone() });
+            }
+        }
+        Ok(())
     }
 }
 

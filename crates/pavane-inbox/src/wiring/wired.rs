@@ -28,6 +28,8 @@ pub struct Wired<S, DB: Database> {
     pub(crate) name: String,
     pub(crate) reaction: Reaction<S, DB>,
     pub(crate) part: Part,
+    /// The steps that must be undone, or barred, before this undo runs.
+    pub(crate) after: Vec<String>,
     pub(crate) emissions: Emissions,
     /// Notifies the service's publisher that a dead letter was written.
     pub(crate) letter_kept: Arc<Notify>,

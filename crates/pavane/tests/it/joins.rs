@@ -250,6 +250,17 @@ async fn a_join_that_gives_up_says_so_once_and_never_runs() {
     assert!(stage.emitted::<Failed>().is_empty());
 }
 
+/// Nothing is known of the other event yet.
+#[tokio::test]
+async fn a_first_event_that_can_not_be_kept_is_no_reason_to_say_that_the_join_failed() {
+    let mut stage = stage(&State::default()).await;
+    let full = "create trigger full before insert on pavane_part begin select raise(abort, 'full'); end";
+    sqlx::raw_sql(full).execute(stage.db().writers()).await.unwrap();
+    stage.receive(&HotelBooked::of("7")).await;
+    assert_eq!(stage.dead_letters().len(), 3, "each join gave up on it");
+    assert!(stage.emitted::<Failed>().is_empty());
+}
+
 /// Its type is looked at when it arrives, not when the join is complete: then another event would be blamed.
 #[tokio::test]
 async fn an_event_that_does_not_fit_its_type_is_no_part() {

@@ -29,4 +29,5 @@ mod starts;
 mod swallowed;
 mod timers;
 mod tls;
+mod undo_order;
 mod unread;
