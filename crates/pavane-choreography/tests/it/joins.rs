@@ -1,6 +1,6 @@
 //! Joins and questions: what explores clean, and what is caught when one piece is missing.
 
-use pavane_choreography::{Choreography, Emission, Finding, Manifest, Reaction, Role, Saga};
+use pavane_choreography::{Choreography, Emission, Finding, Manifest, Reaction, Role, Rule, Saga};
 
 use crate::{
     shop::{all, decides, entry, event, events, join, manifest, one_of, react, undo},
@@ -141,4 +141,160 @@ fn the_travel_is_sound() {
     travel::choreography().assert_sound();
     let exploration = travel::choreography().explore(&travel::saga()).unwrap();
     insta::assert_snapshot!(exploration, @"saga trip: 11942 states by 20861 moves, up to 18 moves deep, stand for every interleaving; all of its 250 ends are sound (4 completed, 246 aborted)");
+}
+
+/// What is found in the travel after a change of the trip's own service, briefly.
+fn found(change: impl FnOnce(&mut Manifest)) -> String {
+    let mut manifests = travel::manifests();
+    change(&mut manifests[0]);
+    let findings = Choreography::of(manifests).saga(travel::saga()).check();
+    findings.into_iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+#[test]
+fn a_part_that_nobody_emits() {
+    let lost = |trip: &mut Manifest| {
+        trip.reactions[1] = join("confirm-trip", &[&["flight.booked"], &["hotel.lost"]], decides(&["trip.confirmed"]));
+    };
+    let text = found(lost);
+    let untriggered = text.split("nothing triggers the reaction").nth(1).unwrap();
+    insta::assert_snapshot!(untriggered.split("nobody").next().unwrap(), @r"
+      who:   trip/confirm-trip
+      mend:  let somebody emit hotel.lost, or join without it
+    the saga can complete without waiting for the step
+      who:   car/book-car
+      event: car.booked v1
+      saga:  trip
+      path:  trip.requested → car/book-car → car.booked
+      mend:  let a reaction that leads to trip.confirmed consume it, or declare it terminal
+    the saga can complete without waiting for the step
+      who:   hotel/hold-room
+      event: hotel.held v1
+      saga:  trip
+      path:  trip.requested → hotel/hold-room → hotel.held
+      mend:  let a reaction that leads to trip.confirmed consume it, or declare it terminal
+    ");
+}
+
+#[test]
+fn parts_that_exclude_one_another() {
+    let both = |trip: &mut Manifest| {
+        let parts: [&[&str]; 3] = [&["flight.booked", "flight.refused"], &["car.booked"], &["car.unavailable"]];
+        trip.reactions.push(join("count", &parts, vec![]));
+    };
+    insta::assert_snapshot!(found(both), @r"
+    two parts of the join exclude one another
+      who:   trip/count
+      mend:  make car.booked or car.unavailable one part, OneOf<(…)>, or wait for only one of them: at most one of them comes
+    ");
+    // Not if another reaction may emit one of them, too.
+    let order = |again: bool| {
+        let mut manifests = order().manifests().to_vec();
+        manifests[0].reactions.push(join("count", &[&["payment.authorized"], &["payment.declined"]], vec![]));
+        let once_more = react("decline-again", &["order.requested"], all(&["payment.declined"]));
+        manifests[1].reactions.extend(again.then_some(once_more));
+        Choreography::of(manifests).saga(order().sagas()[0].clone()).check()
+    };
+    assert_eq!(order(false)[0].rule, Rule::ExclusiveParts);
+    assert_eq!(order(true), []);
+}
+
+#[test]
+fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
+    insta::assert_snapshot!(found(|trip| trip.entries[2].answers.as_mut().unwrap().asks = event("hotel.held")), @r"
+    nobody consumes the event
+      who:   trip/ask-price
+      event: trip.price-asked v1
+      path:  trip.requested → hotel/hold-room → hotel.held → trip/ask-price → trip.price-asked
+      mend:  let a reaction consume it, stop emitting it, or declare it terminal on the saga
+    nobody can ever answer the question
+      who:   trip/approve-price
+      event: hotel.held v1
+      mend:  let trip emit hotel.held, or let the service that does have the entry point
+    ");
+    insta::assert_snapshot!(found(|trip| trip.entries[2].answers.as_mut().unwrap().expires_with = None), @r"
+    nothing ends the wait for the answer
+      who:   trip/approve-price
+      event: trip.price-asked v1
+      mend:  name the scheduled event that ends the wait for the answer: expires_with
+    ");
+    let in_vain = |trip: &mut Manifest| trip.reactions[2].on.retain(|event| event.name != "trip.price-expired");
+    insta::assert_snapshot!(found(in_vain), @r"
+    nobody consumes the event
+      who:   trip/ask-price
+      event: trip.price-expired v1
+      path:  trip.requested → hotel/hold-room → hotel.held → trip/ask-price → trip.price-expired
+      mend:  let a reaction consume it, stop emitting it, or declare it terminal on the saga
+    the question expires, and the saga does not end by that
+      who:   trip/approve-price
+      event: trip.price-expired v1
+      saga:  trip
+      mend:  let a reaction that leads to trip.cancelled consume trip.price-expired, or to what the answer leads to
+    ");
+}
+
+#[test]
+fn undos_that_wait_for_one_another_or_for_nothing() {
+    // One service books both.
+    let both = |flight: &[&str], hotel: &[&str]| {
+        let mut manifests = trip().manifests().to_vec();
+        let mut reactions = [manifests.remove(1).reactions, manifests.remove(1).reactions].concat();
+        reactions[1].after_undo_of = events(flight);
+        reactions[3].after_undo_of = events(hotel);
+        manifests.push(manifest("agency", vec![], reactions));
+        let findings = Choreography::of(manifests).saga(trip().sagas()[0].clone()).check().into_iter();
+        let ours = findings.filter(|finding| [Rule::AfterNothing, Rule::UndosInCircle].contains(&finding.rule));
+        ours.map(|finding| format!("{finding}\n")).collect::<String>()
+    };
+    assert_eq!(both(&["hotel.booked"], &[]), "");
+    insta::assert_snapshot!(both(&["hotel.booked"], &["flight.booked"]), @r"
+    the undos wait for one another
+      who:   agency/cancel-flight
+      mend:  leave .after_undo_of::<…>() out of one of cancel-flight, cancel-hotel
+    ");
+    insta::assert_snapshot!(both(&["trip.confirmed"], &["hotel.booked"]), @r"
+    the undo waits for the undo of something that its service does not undo
+      who:   agency/cancel-flight
+      event: trip.confirmed v1
+      mend:  name an event of another step that agency undoes, or leave .after_undo_of::<…>() out
+    the undo waits for the undo of something that its service does not undo
+      who:   agency/cancel-hotel
+      event: hotel.booked v1
+      mend:  name an event of another step that agency undoes, or leave .after_undo_of::<…>() out
+    ");
+}
+
+/// A join runs once a saga.
+#[test]
+fn a_cycle_through_a_join_stops() {
+    let mut manifests = trip().manifests().to_vec();
+    manifests[0].reactions.push(join("remind", &[&["flight.booked"], &["flight.nudged"]], all(&["trip.reminded"])));
+    manifests[1].reactions.push(react("nudge", &["trip.reminded", "trip.requested"], all(&["flight.nudged"])));
+    let findings = Choreography::of(manifests).saga(trip().sagas()[0].clone()).check();
+    assert!(findings.iter().all(|finding| finding.rule != Rule::Cycle), "{findings:?}");
+}
+
+/// One of its parts comes only then.
+#[test]
+fn a_join_after_completion_that_gives_up() {
+    let late = |part: &str| {
+        let mut manifests = trip().manifests().to_vec();
+        let mut send = join("send", &[&["flight.booked"], &[part]], vec![]);
+        send.gives_up_with = Some(event("trip.unsent"));
+        manifests[0].reactions.push(send);
+        let findings = Choreography::of(manifests).saga(trip().sagas()[0].clone()).check();
+        findings.iter().any(|finding| finding.rule == Rule::FailsAfterCompletion)
+    };
+    assert!(late("trip.confirmed"));
+    assert!(!late("hotel.booked"));
+}
+
+#[test]
+fn the_travel_drawn() {
+    let travel = travel::choreography();
+    insta::assert_snapshot!("map", travel.map());
+    insta::assert_snapshot!("graph_for_mermaid", travel.mermaid());
+    let told =
+        travel.paths(&travel::saga()).into_iter().map(|path| format!("# {}\n\n{}\n", path.title, path.sequence.text()));
+    insta::assert_snapshot!("paths", told.collect::<String>());
 }
