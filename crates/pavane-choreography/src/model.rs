@@ -42,7 +42,7 @@
 //! - Every end has an outcome, and nothing waits.
 //! - *Completed with every step done and none undone*: each step of which the trigger was emitted is `done`. A step that
 //!   said no, gave up, was barred or undone has no place in a completed saga, nor has a join that is `gathering`: some of its parts came
-//!   and the others never will.
+//!   and the others never will. A "no" that a part of a join takes in place of the "yes" (`OneOf<(CarBooked, CarUnavailable)>`) is as good.
 //! - *Aborted with every done step undone*: no step is `done` or `running`.
 //! - Both outcomes are reachable.
 //!

@@ -9,7 +9,7 @@ use super::{
     state::{Delivery, EventIx, Row, SlotIx, State, Used},
 };
 use crate::{
-    Choreography, Emission, Manifest, Reaction, Saga,
+    Choreography, Emission, JoinPart, Manifest, Reaction, Saga,
     graph::{self, Graph},
     manifest,
 };
@@ -73,6 +73,8 @@ pub(crate) struct Actor {
     pub(crate) part: Part,
     /// The slots of each part of a join. Empty when it is none.
     pub(crate) joins: Vec<Vec<SlotIx>>,
+    /// The events by which a step says no, and that a join takes in place of one that stands for it.
+    pub(crate) excuses: Vec<EventIx>,
     /// The rows of the steps that must be undone or barred before this undo runs.
     pub(crate) after: Vec<usize>,
     /// What an entry point answers.
@@ -267,6 +269,13 @@ impl<'a> Compiler<'a> {
         asks
     }
 
+    fn excuses(&self, actor: graph::Actor<'_>) -> Vec<EventIx> {
+        let done = self.graph.done_events(self.saga, actor);
+        let parts = self.graph.reactions().flat_map(|(_, join)| join.parts());
+        let ours = parts.filter(|part| part.events().iter().any(|event| done.contains(&event)));
+        ours.flat_map(JoinPart::events).filter(|event| !done.contains(event)).map(|event| self.event(event)).collect()
+    }
+
     /// What each service's outcome cancels.
     fn cancels(&self) -> Vec<Vec<EventIx>> {
         let of = |service: &String| {
@@ -287,6 +296,7 @@ impl<'a> Compiler<'a> {
             name: actor.name().to_owned(),
             part,
             joins: actor.reaction().map(|reaction| vec![Vec::new(); reaction.parts().len()]).unwrap_or_default(),
+            excuses: self.excuses(actor),
             after: Vec::new(),
             question: actor.question().map(|question| Question {
                 asks: self.event(&question.asks),

@@ -243,8 +243,10 @@ impl Model {
         match &actor.part {
             Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => {}
             Part::Step { row, done, has_undo } => {
-                let kept = answer.emits.iter().copied().find(|event| done.contains(event));
+                let emitted = |events: &[EventIx]| answer.emits.iter().copied().find(|event| events.contains(event));
+                let kept = emitted(done);
                 let happened = kept.is_some() || (actor.is_join() && !has_undo);
+                let kept = kept.or_else(|| emitted(&actor.excuses));
                 // It is the same whichever event came last.
                 let by = (!actor.is_join()).then_some(slot);
                 // Without an undo there is no row that would keep it from happening again; what is done stays done.
@@ -296,6 +298,9 @@ impl Model {
             (Some(event), row) => {
                 if let Some(row) = row {
                     self.bar(&mut next, row);
+                    if actor.excuses.contains(&event) {
+                        next.rows[row].kept = Some(event);
+                    }
                 }
                 self.emit(&mut next, event);
             }

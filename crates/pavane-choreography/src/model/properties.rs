@@ -55,16 +55,18 @@ impl Model {
         let Row { state: found, kept, .. } = state.rows[row];
         let actor = &self.actors[self.steps[row]];
         let Part::Step { done, has_undo, .. } = &actor.part else { return false };
+        let happened = kept.is_some_and(|kept| done.contains(&kept));
         // Of a join that nothing undoes, and that others don't go on from, nothing has to be done or undone.
         let free = actor.is_join() && !has_undo;
         match found {
             Some(ledger::State::Running) => true,
             Some(ledger::State::Gathering) => state.completed,
-            Some(ledger::State::Done) if state.aborted => !free || kept.is_some(),
+            Some(ledger::State::Done) if state.aborted => !free || happened,
             Some(ledger::State::Done) => free && kept.is_none() && !done.is_empty(),
-            Some(ledger::State::Undone | ledger::State::Barred) | None if state.aborted => kept.is_some(),
+            Some(ledger::State::Undone | ledger::State::Barred) | None if state.aborted => happened,
             Some(ledger::State::Undone | ledger::State::Barred) | None => {
-                !done.is_empty() && self.is_asked(state, self.steps[row])
+                let is_excused = kept.is_some() && !happened;
+                !is_excused && !done.is_empty() && self.is_asked(state, self.steps[row])
             }
         }
     }
@@ -88,7 +90,7 @@ impl Model {
     fn how(&self, state: &State, row: usize) -> String {
         match state.rows[row] {
             Row { state: None, .. } => "never done".to_owned(),
-            Row { state: Some(ledger::State::Barred), kept: Some(_), .. } => {
+            Row { state: Some(ledger::State::Barred), kept: Some(_), .. } if state.aborted => {
                 "barred, but it may have happened".to_owned()
             }
             Row { state: Some(ledger::State::Gathering), .. } => {

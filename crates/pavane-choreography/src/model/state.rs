@@ -75,7 +75,7 @@ impl Delivery {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) state: Option<ledger::State>,
-    /// The event that stands for what is done, or may be.
+    /// The event that stands for what is done, or may be, or the one that a join takes instead.
     pub(crate) kept: Option<EventIx>,
     /// What it runs or ran on. While a join gathers: what would have completed it, and was lost.
     pub(crate) by: Option<SlotIx>,

@@ -289,7 +289,7 @@ type Forgets = fn(Place, Access) -> bool;
 
 #[test]
 fn a_dependency_that_is_forgotten_is_noticed() {
-    let forgotten: [(&str, Forgets); 5] = [
+    let forgotten: [(&str, Forgets); 8] = [
         ("that step and undo share a row", |place, _| matches!(place, Place::Row(_))),
         ("that a delivery waits for its event", |place, access| {
             matches!(place, Place::Waiting(_)) && access == Access::Add
@@ -297,6 +297,13 @@ fn a_dependency_that_is_forgotten_is_noticed() {
         ("that services decide once", |place, _| matches!(place, Place::Decided(_))),
         ("that an event comes due after it was scheduled", |place, _| matches!(place, Place::Timer(_))),
         ("that what can't answer may give up or not", |place, _| matches!(place, Place::Once(_))),
+        ("that a question is open once it is asked", |place, access| {
+            matches!(place, Place::Once(_)) && access == Access::Add
+        }),
+        ("that an answer comes before its timer or not at all", |place, access| {
+            matches!(place, Place::Timer(_)) && access == Access::Take
+        }),
+        ("that an outcome cancels timers", |place, access| matches!(place, Place::Timer(_)) && access == Access::Clear),
     ];
     for (what, forgets) in forgotten {
         assert!(noticed_after(forgets).is_some(), "nobody notices if it is forgotten {what}");
