@@ -73,5 +73,5 @@ pub use pavane_contract::{Envelope, Key, SagaId, Timestamp, event::Event};
 /// ```
 pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, Tuning, dedupe, on, on_effect, undo, undo_effect};
-pub use pavane_outbox::{Correlation, Decision};
+pub use pavane_outbox::{Correlation, Decision, OpenQuestion};
 pub use service::Error;

@@ -38,7 +38,7 @@ impl Model {
             Some(ledger::State::Running) => true,
             Some(ledger::State::Done) => state.aborted,
             _ if state.aborted => row.kept.is_some(),
-            Some(ledger::State::Undone | ledger::State::Barred) | None => asked,
+            Some(ledger::State::Undone | ledger::State::Barred | ledger::State::Gathering) | None => asked,
         });
         if steps.is_empty() {
             None
