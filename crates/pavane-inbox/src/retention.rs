@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pavane_outbox::{Correlation, Database, Db, Dialect, Emissions, Error};
 
-/// Deletes rows older than `retention`: of ledger, parts of joins, questions, attempts and claims, and of the inbox those in no
+/// Deletes rows older than `retention`: of ledger, parts of joins, attempts and claims, and of the inbox those in no
 /// [partition](keep_partitions). In small batches: each holds its locks only for a moment. Returns whether there may be more. A
 /// `running` step is never deleted, and a process whose clock is off deletes nothing.
 ///

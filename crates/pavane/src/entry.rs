@@ -175,6 +175,28 @@ impl Declared<false> {
     ///
     /// Transactions begin with [`answer`](Entry::answer) then. The event must be one that the service itself emits, and no other entry
     /// point may answer it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pavane::{EntryPoint, Event, any::Service};
+    /// # const APPROVE: EntryPoint = EntryPoint::new("approve");
+    /// # fn service<Asked: Event, Expired: Event, Approved: Event>() -> Service<()> {
+    /// # Service::new("trip", ())
+    /// .entry(&APPROVE, |entry| entry.answers::<Asked>().expires_with::<Expired>().emits::<Approved>())
+    /// # }
+    /// ```
+    ///
+    /// What answers nothing does not expire:
+    ///
+    /// ```compile_fail
+    /// # use pavane::{EntryPoint, Event, any::Service};
+    /// # const APPROVE: EntryPoint = EntryPoint::new("approve");
+    /// # fn service<Asked: Event, Expired: Event, Approved: Event>() -> Service<()> {
+    /// # Service::new("trip", ())
+    /// .entry(&APPROVE, |entry| entry.expires_with::<Expired>().emits::<Approved>())
+    /// # }
+    /// ```
     pub fn answers<E: Event>(self) -> Declared<true> {
         let Self { emits, fields, .. } = self;
         Declared { emits, fields, answers: Some(Question { asks: EventRef::of::<E>(), expires_with: None }) }

@@ -7,7 +7,7 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 ///
 /// A running step is never deleted: an undo that found no row would conclude that its effect never happened.
 pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: i64) -> Result<u64, Error> {
-    const PRUNE: [Statement; 7] = [
+    const PRUNE: [Statement; 6] = [
         Statement {
             // The other partitions are dropped as a whole, and have no index on the time.
             postgres: "delete from pavane_inbox_default where (reaction, event_id) in (select reaction, event_id \
@@ -53,13 +53,6 @@ pub(super) async fn prune<DB: Database>(tx: &mut Tx<DB>, retention: i64, limit: 
                        order by last_called_at limit $2)",
             sqlite: "delete from pavane_call where (reaction, event_id) in (select reaction, event_id \
                      from pavane_call where last_called_at < $3 - $1 order by last_called_at limit $2)",
-        },
-        // Answered or not: a saga that old is refused.
-        Statement {
-            postgres: "delete from pavane_question where (saga, entry) in (select saga, entry from pavane_question \
-                       where asked_at < (select pavane_now() - $1) order by asked_at limit $2)",
-            sqlite: "delete from pavane_question where (saga, entry) in (select saga, entry from pavane_question \
-                     where asked_at < $3 - $1 order by asked_at limit $2)",
         },
     ];
     let mut most = 0;

@@ -1,12 +1,13 @@
 //! The SQL of questions.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use pavane_contract::{EventId, RawEnvelope, SagaId, Timestamp, codec};
 
 use super::{NewQuestion, OpenQuestion};
 use crate::{
     Arg, Database, Db, Error, Statement,
+    db::micros,
     emissions::Asked,
     store::{bytes, int, text},
 };
@@ -157,6 +158,18 @@ pub(super) async fn open<DB: Database>(db: &Db<DB>, asked: &Asked, limit: u32) -
         Ok(OpenQuestion { saga: event.meta.cause.saga, event, asked_at: time(int::<DB>(row, 2)?)?, expires_at })
     };
     rows.iter().map(question).collect()
+}
+
+/// Deletes questions that were asked long ago, answered or not, a batch at a time: their sagas are as old, at least, and refused.
+pub(crate) async fn prune<DB: Database>(db: &Db<DB>, retention: Duration, limit: i64) -> Result<u64, Error> {
+    const PRUNE: Statement = Statement {
+        postgres: "delete from pavane_question where (saga, entry) in (select saga, entry from pavane_question \
+                   where asked_at < (select pavane_now() - $1) order by asked_at limit $2)",
+        sqlite: "delete from pavane_question where (saga, entry) in (select saga, entry from pavane_question \
+                 where asked_at < $3 - $1 order by asked_at limit $2)",
+    };
+    let args = db.timed(vec![micros(retention).into(), limit.into()]);
+    Ok(DB::execute(&mut *db.writer().await?, PRUNE.on(db.dialect()), args).await?)
 }
 
 /// The event of a row of headers and payload.

@@ -281,6 +281,28 @@ async fn the_questions_of_many_sagas_are_asked_at_once() {
 }
 
 #[tokio::test]
+async fn questions_are_kept_as_long_as_their_saga_is_remembered() {
+    for shelf in Shelf::each().await {
+        let saga = asked(&shelf).await;
+        approve(&shelf.db, saga, "clerk-7").await.unwrap();
+        let mut tx = order(&shelf.db, saga).await;
+        tx.emit(&ProofAsked::a()).await.unwrap();
+        tx.commit().await.unwrap();
+        shelf.pass(DAY * 44).await;
+        let mut relay = shelf.relay();
+        run_dry(&mut relay).await;
+        assert!(matches!(approve(&shelf.db, saga, "clerk-8").await, Err(Error::Answered { .. })));
+        shelf.pass(DAY * 2).await;
+        for kept in [2, 0] {
+            assert_eq!(shelf.count("select count(*) from pavane_question").await, kept);
+            let old = shelf.db.answer(saga, "clerk-8", emissions("prove")).await.unwrap_err();
+            assert!(matches!(old, Error::Forgotten { .. }), "{old}");
+            run_dry(&mut relay).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_question_that_is_to_expire_has_a_timer() {
     for shelf in Shelf::each().await {
         let saga = SagaId::new(&shelf.clock);
