@@ -6,6 +6,7 @@ use pavane::{
     Config, Correlation, Declared, EntryPoint, Event, Saga, SagaId,
     any::{App, Service},
 };
+use pavane_bus::Bus as _;
 use pavane_testkit::{FreshDatabase, until};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
