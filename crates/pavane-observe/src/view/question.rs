@@ -50,12 +50,12 @@ impl View {
 /// The event that asks, where the question is open.
 fn asked<'s>(saga: &'s Saga, rule: &QuestionRule) -> Option<&'s Record> {
     let position = saga.first(rule.asks)?;
-    let closes = |event: &Record| rule.answers.contains(&event.kind) || rule.expires == Some(event.kind);
+    let ends = |event: &Record| rule.answers.contains(&event.kind) || rule.expires == Some(event.kind);
     let decided = |outcomes: &Vec<_>| {
         saga.outcome.is_some_and(|(outcome, _)| usize::from(outcome) > position)
             || saga.events[position..].iter().any(|event| outcomes.contains(&event.kind))
     };
-    let closed = saga.resolved() || saga.events.iter().any(closes) || rule.closed_by.as_ref().is_some_and(decided);
+    let closed = saga.resolved() || saga.events.iter().any(ends) || rule.closed_by.as_ref().is_some_and(decided);
     (!closed).then(|| &saga.events[position])
 }
 

@@ -64,6 +64,29 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
             stage().react("a", on(step).emits::<Stepped>()).outlives_outcome::<Stepped>(),
             "stage.stepped v1 outlives the outcome, but nothing schedules it: add .schedules::<…>()",
         ),
+        (stage().react("b", undo(undo_step).when::<Cancelled>()), "which 0 of this service's reactions emit"),
+        (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
+        (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),
+        (
+            stage()
+                .react(
+                    "a",
+                    on_effect(call, record)
+                        .emits_one_of::<(Charged, Declined)>()
+                        .gives_up_with(|started: &Envelope<Started>| Declined { key: started.key.clone() }),
+                )
+                .react("b", undo(undo_charge).when::<Cancelled>()),
+            "whether the effect happened is not known",
+        ),
+    ] {
+        let refused = refusal(service, fine).await;
+        assert!(refused.contains(expected), "{refused:?} should say {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_could_not_be_asked_or_answered_is_refused() {
+    for (service, expected) in [
         (
             stage().entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
             "the entry point \"start\" answers stage.stepped v1, which no other line of this wiring table emits at once",
@@ -93,22 +116,8 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
                 .entry(&EntryPoint::new("again"), |entry| entry.answers::<Stepped>().emits::<Failed>()),
             "stage.stepped v1 is answered by two entry points, \"start\" and \"again\"",
         ),
-        (stage().react("b", undo(undo_step).when::<Cancelled>()), "which 0 of this service's reactions emit"),
-        (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
-        (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),
-        (
-            stage()
-                .react(
-                    "a",
-                    on_effect(call, record)
-                        .emits_one_of::<(Charged, Declined)>()
-                        .gives_up_with(|started: &Envelope<Started>| Declined { key: started.key.clone() }),
-                )
-                .react("b", undo(undo_charge).when::<Cancelled>()),
-            "whether the effect happened is not known",
-        ),
     ] {
-        let refused = refusal(service, fine).await;
+        let refused = refusal(service, |_| {}).await;
         assert!(refused.contains(expected), "{refused:?} should say {expected:?}");
     }
 }
