@@ -145,6 +145,8 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 // A retry would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::NeverScheduled { .. }
+                | pavane_outbox::Error::AskedTwice { .. }
+                | pavane_outbox::Error::NeverExpires { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
                 | pavane_outbox::Error::Forgotten { .. }
                 | pavane_outbox::Error::TooLate { .. }

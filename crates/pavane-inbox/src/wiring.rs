@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use pavane_choreography::{Emission, Manifest, Role, manifest};
+use pavane_choreography::{Emission, Manifest, Question, Role, manifest};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
@@ -83,6 +83,47 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// A question that the service never asks.
+    #[error(
+        "the entry point {entry:?} answers {event}, which no other line of this wiring table emits at once: add .emits::<…>() to the \
+         reaction or entry point that asks"
+    )]
+    NeverAsked {
+        /// The entry point.
+        entry: String,
+        /// The event that asks.
+        event: EventRef,
+    },
+    /// A question whose time for an answer would never end.
+    #[error(
+        "{who:?} emits {event}, which expires with {expiry}, and does not schedule that: add .schedules::<…>() to its line, and call \
+         tx.emit_after where it asks"
+    )]
+    NeverExpires {
+        /// The reaction or entry point that asks.
+        who: String,
+        /// The event that asks.
+        event: EventRef,
+        /// The event that ends the wait.
+        expiry: EventRef,
+    },
+    /// A question is answered at one entry point, or two people could answer it differently.
+    #[error(
+        "{event} is answered by two entry points, {first:?} and {second:?}: let one of them emit one of several events"
+    )]
+    TwoAnswers {
+        /// The event that asks.
+        event: EventRef,
+        /// One of the entry points.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An answer without an event would close the question, and let the saga wait for ever.
+    #[error(
+        "the entry point {0:?} answers a question, and may emit nothing: add .emits_one_of::<(…)>() with an event for each answer"
+    )]
+    NoAnswer(String),
     /// What outlives the outcome is scheduled somewhere.
     #[error(
         "{0} outlives the outcome, but nothing schedules it: add .schedules::<…>() where its timer is set, or leave it out"
@@ -184,6 +225,7 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_names(manifest)?;
     check_events(manifest)?;
     check_timers(manifest)?;
+    check_questions(manifest)?;
     check_undos(manifest)?;
     check_order(manifest)
 }
@@ -228,6 +270,42 @@ fn check_timers(manifest: &Manifest) -> Result<(), Error> {
     let is_scheduled = |event: &&EventRef| manifest.scheduled().any(|scheduled| scheduled == *event);
     let unknown = manifest.outlive_outcome.iter().find(|event| !is_scheduled(event));
     unknown.map_or(Ok(()), |event| Err(Error::NeverScheduled(event.clone())))
+}
+
+fn check_questions(manifest: &Manifest) -> Result<(), Error> {
+    let mut answered: Vec<(&EventRef, &str)> = Vec::new();
+    for entry in &manifest.entries {
+        let Some(Question { asks, expires_with }) = &entry.answers else { continue };
+        if let Some((_, first)) = answered.iter().find(|(other, _)| *other == asks) {
+            let (first, second) = ((*first).to_owned(), entry.name.clone());
+            return Err(Error::TwoAnswers { event: asks.clone(), first, second });
+        }
+        answered.push((asks, &entry.name));
+        let always = |group: &Emission| matches!(group, Emission::All(_) | Emission::OneOf(_) | Emission::Outcome(_));
+        if !entry.emits.iter().any(always) {
+            return Err(Error::NoAnswer(entry.name.clone()));
+        }
+        let asking: Vec<_> = asking(manifest, asks).filter(|(who, _)| *who != entry.name).collect();
+        if asking.is_empty() {
+            return Err(Error::NeverAsked { entry: entry.name.clone(), event: asks.clone() });
+        }
+        let Some(expiry) = expires_with else { continue };
+        let later = |group: &Emission| matches!(group, Emission::Scheduled(events) if events.contains(expiry));
+        if let Some((who, _)) = asking.into_iter().find(|(_, emits)| !emits.iter().any(later)) {
+            return Err(Error::NeverExpires { who: who.to_owned(), event: asks.clone(), expiry: expiry.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The entry points and reactions that emit an event at once, with all that they emit.
+fn asking<'m>(manifest: &'m Manifest, event: &'m EventRef) -> impl Iterator<Item = (&'m str, &'m [Emission])> {
+    let entries = manifest.entries.iter().map(|entry| (entry.name.as_str(), &*entry.emits));
+    let reactions = manifest.reactions.iter().map(|reaction| (reaction.name.as_str(), &*reaction.emits));
+    let now = |group: &Emission| !matches!(group, Emission::Scheduled(_) | Emission::Outcome(_));
+    entries
+        .chain(reactions)
+        .filter(move |(_, emits)| emits.iter().any(|group| now(group) && group.events().contains(event)))
 }
 
 fn check_undos(manifest: &Manifest) -> Result<(), Error> {

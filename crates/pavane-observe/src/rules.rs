@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pavane_choreography::{
-    Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Saga, manifest::Part,
+    Choreography, Declaration, Emission, Entry, Manifest, Question, Reaction, ReactionSettings, Saga, manifest::Part,
 };
 use pavane_contract::EventRef;
 
@@ -21,6 +21,7 @@ pub(crate) struct Rules {
     pub(crate) declarations: BTreeMap<String, Declaration>,
     pub(crate) reactions: Vec<Rule>,
     pub(crate) sagas: Vec<SagaRule>,
+    pub(crate) questions: Vec<QuestionRule>,
     kinds: Vec<EventRef>,
     numbers: HashMap<EventRef, Kind>,
     /// The rules that run on a kind.
@@ -80,6 +81,19 @@ pub(crate) struct SagaRule {
     pub(crate) completes: Vec<Kind>,
     pub(crate) aborts: Vec<Kind>,
     pub(crate) within_ms: Option<i64>,
+}
+
+/// A question that a service asks a person.
+#[derive(Debug)]
+pub(crate) struct QuestionRule {
+    pub(crate) service: String,
+    /// The entry point that answers.
+    pub(crate) entry: String,
+    pub(crate) asks: Kind,
+    pub(crate) answers: Vec<Kind>,
+    pub(crate) expires: Option<Kind>,
+    /// Outcomes of the service that close the question, if they come after it. `None`: its time goes on after any outcome.
+    pub(crate) closed_by: Option<Vec<Kind>>,
 }
 
 impl Rules {
@@ -183,6 +197,12 @@ impl Rules {
             let saga = self.compile_saga(saga);
             self.sagas.push(saga);
         }
+        self.questions.clear();
+        for manifest in declarations.values().map(|declaration| &declaration.manifest) {
+            let questions: Vec<_> =
+                manifest.entries.iter().filter_map(|entry| self.compile_question(manifest, entry)).collect();
+            self.questions.extend(questions);
+        }
         for event in declarations.values().flat_map(|declaration| declaration.manifest.emitted()) {
             self.kind(event);
         }
@@ -233,6 +253,20 @@ impl Rules {
             emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
             gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),
         }
+    }
+
+    fn compile_question(&mut self, manifest: &Manifest, entry: &Entry) -> Option<QuestionRule> {
+        let Question { asks, expires_with } = entry.answers.as_ref()?;
+        let outlives = expires_with.as_ref().is_some_and(|expiry| manifest.outlive_outcome.contains(expiry));
+        let answers = entry.emits.iter().filter(|group| !matches!(group, Emission::Scheduled(_)));
+        Some(QuestionRule {
+            service: manifest.service.clone(),
+            entry: entry.name.clone(),
+            asks: self.kind(asks),
+            answers: answers.flat_map(Emission::events).map(|event| self.kind(event)).collect(),
+            expires: expires_with.as_ref().map(|event| self.kind(event)),
+            closed_by: (!outlives).then(|| self.kinds_of(&outcomes(manifest))),
+        })
     }
 
     fn group(&mut self, events: &[EventRef]) -> Group {

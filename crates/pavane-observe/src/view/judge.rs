@@ -65,7 +65,7 @@ impl View {
         let (state, undecided) = (self.state(saga), saga.rule.is_some() && saga.outcome.is_none());
         let unknown = |wait: &Wait| self.standing(wait) == Standing::Unknown && wait.what == What::Handled;
         let quiet = saga.waits.iter().all(|wait| wait.dead_letter.is_none() && unknown(wait));
-        let settled = (quiet && !undecided) || state == State::Resolved;
+        let settled = (quiet && !undecided && !self.is_asking(saga)) || state == State::Resolved;
         if !undecided {
             self.count_end(number, state);
         }
@@ -132,7 +132,7 @@ impl View {
         if saga.resolved() {
             return State::Resolved;
         }
-        let (mut review, mut overdue, mut awaits) = (false, self.too_late(saga), false);
+        let (mut review, mut overdue, mut awaits) = (false, self.too_late(saga), self.is_asking(saga));
         for wait in &saga.waits {
             let judged = self.judge(wait);
             review |= wait.dead_letter.is_some() && self.is_undo(wait.rule);

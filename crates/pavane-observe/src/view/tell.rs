@@ -30,6 +30,7 @@ impl View {
             timeline: (0..saga.events.len()).map(|at| self.timeline_event(saga, at)).collect(),
             events_dropped: saga.rare.as_ref().map_or(0, |rare| rare.dropped),
             outstanding: self.outstanding(saga),
+            questions: self.questions_of(saga).collect(),
             effects: self.effects(saga),
             dead_letters: letters.map(|letter| self.told(letter)).collect(),
             decisions: saga.decisions().to_vec(),
@@ -54,13 +55,14 @@ impl View {
         waits_on.sort();
         waits_on.dedup();
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
+        let asks = self.questions_of(saga).map(|question| question.sentence);
         SagaSummary {
             saga: saga.id,
             name: saga.rule.map(|rule| self.rules.sagas[usize::from(rule)].name.clone()),
             key: saga.key.to_string(),
             state: self.state(saga),
             step: last.map(|last| self.name(last).to_owned()).unwrap_or_default(),
-            waits_for: outstanding.into_iter().next().map(|wait| wait.sentence),
+            waits_for: outstanding.into_iter().map(|wait| wait.sentence).chain(asks).next(),
             waits_on,
             started_at: time(first),
             last_at: time(last.map_or(0, |last| last.stored_at)),
@@ -290,7 +292,7 @@ fn sentence(wait: &Outstanding) -> String {
 }
 
 /// Two digits or so are enough to act on.
-fn duration(millis: u64) -> String {
+pub(super) fn duration(millis: u64) -> String {
     match millis {
         0..1000 => format!("{millis} ms"),
         1000..120_000 => format!("{} s", millis / 1000),

@@ -19,6 +19,7 @@ mod memory;
 mod own_pool;
 mod panics;
 mod privileges;
+mod questions;
 mod ready;
 mod redrives;
 mod root;

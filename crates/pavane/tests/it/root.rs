@@ -30,6 +30,7 @@ fn the_root_has_what_needs_no_database_and_no_more() {
         "HandlerError",
         "IdempotencyKey",
         "Key",
+        "OpenQuestion",
         "Saga",
         "SagaId",
         "Timestamp",
