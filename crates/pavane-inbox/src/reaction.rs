@@ -247,8 +247,19 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind: _ } =
-            self;
+        let Self {
+            role,
+            work,
+            triggers,
+            after_undo_of,
+            emits,
+            fields,
+            failure_event,
+            tuning,
+            key_life,
+            look_up,
+            kind: _,
+        } = self;
         let kind = PhantomData;
         Reaction { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind }
     }

@@ -141,7 +141,9 @@ pub enum Error {
         event: EventRef,
     },
     /// Undos that wait for each other would wait for ever.
-    #[error("the undo {0:?} comes after itself, by the .after_undo_of::<…>() of the undos that it waits for: break the circle")]
+    #[error(
+        "the undo {0:?} comes after itself, by the .after_undo_of::<…>() of the undos that it waits for: break the circle"
+    )]
     UndosInCircle(String),
     /// A step has one ledger row, so it can have one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]

@@ -81,11 +81,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// The events of a join that gives up on this one, which would complete it: all of them. Empty otherwise, and where this one
     /// can't be read.
-    pub(super) async fn complete_with(
-        &self,
-        tx: &mut Tx<DB>,
-        event: &RawEnvelope,
-    ) -> Result<Vec<RawEnvelope>, Error> {
+    pub(super) async fn complete_with(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Vec<RawEnvelope>, Error> {
         let (name, saga) = (&self.wired.name, event.meta.cause.saga);
         if self.check_fits(event).is_err() {
             return Ok(Vec::new());

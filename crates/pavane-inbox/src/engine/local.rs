@@ -140,9 +140,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     pub(super) async fn check_order(&self, tx: &mut Tx<DB>, sagas: Vec<SagaId>) -> Result<(), Failure> {
         for before in self.wired.after.iter().filter(|_| !sagas.is_empty()) {
             let steps = store::look(tx, before, &sagas).await?;
-            let is_over = |saga: &SagaId| {
-                steps.get(saga).is_some_and(|step| matches!(step.state, State::Undone | State::Barred))
-            };
+            let is_over =
+                |saga: &SagaId| steps.get(saga).is_some_and(|step| matches!(step.state, State::Undone | State::Barred));
             if !sagas.iter().all(is_over) {
                 return Err(Failure::Early { before: before.clone() });
             }

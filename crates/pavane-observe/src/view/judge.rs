@@ -184,8 +184,12 @@ impl View {
                 Judged { certain: true, overdue: late(since, self.now()) }
             }
             // One event that is retried again and again must not make all later ones look unhandled.
-            (What::Handled | What::Parts, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
-            (What::Handled | What::Parts, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
+            (What::Handled | What::Parts, Standing::Given { since }) => {
+                Judged { certain: !late(since, self.now()), overdue: false }
+            }
+            (What::Handled | What::Parts, Standing::Handled | Standing::Unknown) => {
+                Judged { certain: false, overdue: false }
+            }
         }
     }
 

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     report::{
-        DeadLetter, Deviation, Effect, EventRole, Fate, Gathered, LetterFate, Outstanding, SagaReport, SagaSummary, TimelineEvent,
+        DeadLetter, Deviation, Effect, EventRole, Fate, Gathered, LetterFate, Outstanding, SagaReport, SagaSummary,
+        TimelineEvent,
     },
     rules::{Kind, Rule},
 };

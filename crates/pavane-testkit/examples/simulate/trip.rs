@@ -8,7 +8,8 @@ use std::{
 };
 
 use pavane::{
-    All, Correlation, Declared, EntryPoint, Envelope, Event, Handled, HandlerError, IdempotencyKey, OneOf, Saga, SagaId,
+    All, Correlation, Declared, EntryPoint, Envelope, Event, Handled, HandlerError, IdempotencyKey, OneOf, Saga,
+    SagaId,
     any::{Call, Service, Tx},
     on, on_effect, undo, undo_effect,
 };

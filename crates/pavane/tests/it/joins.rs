@@ -128,7 +128,10 @@ async fn a_join_runs_once_however_its_events_arrive() {
     const SAGAS: usize = 48;
     for database in FreshDatabase::of_each_kind().await {
         let state = State::default();
-        let service = { let state = Arc::clone(&state); move || trip(&state) };
+        let service = {
+            let state = Arc::clone(&state);
+            move || trip(&state)
+        };
         let mut trips = Instances::none(&database, service).await;
         let sagas: Vec<_> = (0..SAGAS).map(|_| SagaId::new(&SystemClock)).collect();
         let mut waves: [Vec<_>; 3] = Default::default();
@@ -180,7 +183,10 @@ async fn a_join_waits_until_nothing_is_missing() {
     stage.receive(&HotelBooked::of("7")).await;
     assert_eq!(stage.emitted_names(), ["trip.confirmed", "trip.charged", "trip.noted"]);
     let causes: Vec<_> = stage.emitted_events().iter().map(|event| event.meta.cause.event).collect();
-    assert!(causes.iter().all(|cause| cause.is_some() && *cause == causes[0]), "by the event that came last: {causes:?}");
+    assert!(
+        causes.iter().all(|cause| cause.is_some() && *cause == causes[0]),
+        "by the event that came last: {causes:?}"
+    );
     assert_eq!(stage.count(gathering).await, 0);
 }
 

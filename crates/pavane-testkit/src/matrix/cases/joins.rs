@@ -26,7 +26,9 @@ impl<S: Send + Sync + 'static, DB: Database> Cell<'_, S, DB> {
         });
         let at_once = at_once.await;
         self.expect("at once with the others of the join", clean, at_once);
-        for (fault, is_last) in [("twice, before the others of the join", false), ("twice, as the last of the join", true)] {
+        for (fault, is_last) in
+            [("twice, before the others of the join", false), ("twice, as the last of the join", true)]
+        {
             let (before, after) = if is_last { (&self.others[..], &[][..]) } else { (&[][..], &self.others[..]) };
             let twice = self.play_after(before, async |trial| {
                 // Each time under an id of its own.
