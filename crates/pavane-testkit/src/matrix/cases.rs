@@ -192,7 +192,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         }
         let garbage = self.play(async |trial| {
             trial.deliver_garbage(self.example);
-            trial.rest(&[&self.reaction.name]).await
+            trial.rest_alone(&[&self.reaction.name]).await
         });
         let garbage = garbage.await;
         self.expect_dead("a message that is no event", before, garbage);
@@ -200,7 +200,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
             let mut event = trial.envelope(self.example);
             Arc::make_mut(&mut event.meta).event.version = u16::MAX;
             trial.deliver(&event);
-            trial.rest(&[&self.reaction.name]).await
+            trial.rest_alone(&[&self.reaction.name]).await
         });
         let version = version.await;
         self.expect_dead("an unknown version", before, version);

@@ -152,12 +152,17 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.bus.set_full(DEAD_LETTERS, waiting);
     }
 
-    /// Lets some reactions and the relay work until nothing is left to do. A crash on the way is followed by a restart.
+    /// Lets some reactions and the relay work until nothing is left to do, and with an undo those that come before it. A crash on
+    /// the way is followed by a restart.
     pub(super) async fn rest(&mut self, reactions: &[&str]) -> Result<(), Failure> {
-        const ROUNDS: usize = 1000;
         let earlier = reactions.iter().filter_map(|undo| self.earlier.get(*undo)).flatten().cloned();
         let earlier: Vec<String> = earlier.collect();
-        let reactions = &[&earlier.iter().map(String::as_str).collect::<Vec<_>>()[..], reactions].concat();
+        self.rest_alone(&[&earlier.iter().map(String::as_str).collect::<Vec<_>>()[..], reactions].concat()).await
+    }
+
+    /// As [`rest`](Self::rest), of these reactions only.
+    pub(super) async fn rest_alone(&mut self, reactions: &[&str]) -> Result<(), Failure> {
+        const ROUNDS: usize = 1000;
         for _ in 0..ROUNDS {
             if self.round(reactions).await? {
                 continue;
