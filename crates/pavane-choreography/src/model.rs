@@ -23,7 +23,7 @@
 //!   scheduled in the saga, but for what outlives the outcome.
 //! - **An entry point** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run. One
 //!   that answers a question is used only after the question was asked, and only as long as the timer that ends the wait has neither come due
-//!   nor been cancelled; the answer cancels it. A question without such a timer stays open.
+//!   nor been cancelled; the answer cancels it. A question without such a timer is open until its service decides.
 //! - **A reaction gives up**: with its declared event where it has one; without, a forward reaction on the way to success
 //!   may be lost for good, if the saga can abort: the deadline must then end it. A reaction on the way to an abort, an undo, and an effect that
 //!   was called can't be lost, only be late: their dead letters wait for a person, who has to find out what became of

@@ -48,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) asks: Vec<Vec<u16>>,
     /// The scheduled events that a service's outcome cancels, by service.
     pub(crate) cancels: Vec<Vec<EventIx>>,
+    /// The entry points at which a service's outcome ends the wait for an answer, by service: where no scheduled event does.
+    pub(crate) closes: Vec<Vec<u16>>,
     pub(crate) rules: Rules,
     /// Whether reactions give up.
     pub(crate) give_ups: bool,
@@ -220,6 +222,7 @@ impl<'a> Compiler<'a> {
             goes_on: self.events.iter().map(goes_on).collect(),
             asks: self.asks(&actors),
             cancels: self.cancels(),
+            closes: self.closes(&actors),
             rules: Rules::RUNTIME,
             give_ups: true,
             states_max: STATES_MAX,
@@ -274,6 +277,16 @@ impl<'a> Compiler<'a> {
         let parts = self.graph.reactions().flat_map(|(_, join)| join.parts());
         let ours = parts.filter(|part| part.events().iter().any(|event| done.contains(&event)));
         ours.flat_map(JoinPart::events).filter(|event| !done.contains(event)).map(|event| self.event(event)).collect()
+    }
+
+    fn closes(&self, actors: &[Actor]) -> Vec<Vec<u16>> {
+        let mut closes = vec![Vec::new(); self.services.len()];
+        for (entry, actor) in (0..).zip(actors) {
+            if actor.question.is_some() && actor.expires_with().is_none() {
+                closes[actor.service].push(entry);
+            }
+        }
+        closes
     }
 
     /// What each service's outcome cancels.

@@ -182,9 +182,11 @@ impl Model {
     fn touched_by_answering(&self, actor: &Actor, decided: bool, footprint: &mut Footprint) {
         if !decided && actor.open != actor.decided {
             footprint.touch(Place::Decided(actor.service), actor.decides());
-            let cancelled =
-                self.cancels[actor.service].iter().filter(|_| actor.open.iter().any(|answer| answer.decides));
-            cancelled.for_each(|event| footprint.touch(Place::Timer(*event), Access::Clear));
+            if actor.open.iter().any(|answer| answer.decides) {
+                let (timers, questions) = (&self.cancels[actor.service], &self.closes[actor.service]);
+                timers.iter().for_each(|event| footprint.touch(Place::Timer(*event), Access::Clear));
+                questions.iter().for_each(|entry| footprint.touch(Place::Once(*entry), Access::Clear));
+            }
         }
         let open = actor.open.iter().filter(|_| !decided);
         for answer in open.chain(&actor.decided) {

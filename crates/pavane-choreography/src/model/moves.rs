@@ -328,6 +328,12 @@ impl Model {
             for event in &self.cancels[actor.service] {
                 next.timers[usize::from(*event)] = 0;
             }
+            for entry in &self.closes[actor.service] {
+                let used = &mut next.used[usize::from(*entry)];
+                if matches!(used, Used::NotYet | Used::Never) {
+                    *used = Used::Closed;
+                }
+            }
         }
         for event in &answer.schedules {
             let timer = &mut next.timers[usize::from(*event)];

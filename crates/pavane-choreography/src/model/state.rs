@@ -35,7 +35,7 @@ impl State {
     pub(crate) fn age(&self) -> (usize, Reverse<usize>) {
         let handled: usize = self.deliveries.iter().map(|one| usize::from(one.handled)).sum();
         let begun = self.rows.iter().filter(|row| !matches!(row.state, None | Some(ledger::State::Gathering))).count();
-        let used = self.used.iter().filter(|used| matches!(used, Used::Yes | Used::Never)).count();
+        let used = self.used.iter().filter(|used| matches!(used, Used::Yes | Used::Closed | Used::Never)).count();
         let timers = self.timers.iter().map(|timer| usize::from(*timer)).sum();
         (handled + begun + used, Reverse(timers))
     }
@@ -49,6 +49,8 @@ pub(crate) enum Used {
     /// It answers a question that was not asked.
     NotAsked,
     Yes,
+    /// An outcome ended the wait for the answer.
+    Closed,
     /// It was said that it never will. Only a reduced search says so.
     Never,
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// More states than most of these have. What is larger is left out.
-const STATES_MAX: usize = 20_000;
+const STATES_MAX: usize = 5_000;
 
 /// Everything that can be said about a choreography.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn findings(model: &Model, next: &Next<'_>) -> Option<Findings> {
         if !seen.insert(state.clone()) {
             continue;
         }
-        if seen.len() > STATES_MAX {
+        if seen.len() > model.states_max {
             return None;
         }
         if state.deliveries.iter().any(|delivery| delivery.emitted() > EMITTED_MAX) {
@@ -224,7 +224,7 @@ fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Ve
 }
 
 fn model(choreography: &Choreography) -> Model {
-    Model::of(choreography, &any::saga(), Listeners::ThatMatter)
+    Model { states_max: STATES_MAX, ..Model::of(choreography, &any::saga(), Listeners::ThatMatter) }
 }
 
 proptest! {
@@ -242,7 +242,7 @@ proptest! {
 
     #[test]
     fn a_counterexample_is_as_short_as_that_of_the_whole_search(choreography in grown()) {
-        let model = Model { states_max: STATES_MAX, ..model(&choreography) };
+        let model = model(&choreography);
         let (whole, reduced) = (search::whole(&model), search::reduced(&model));
         prop_assume!(!matches!(&whole, Err(found) if matches!(found.kind, ViolationKind::TooManyStates { .. })));
         match (whole, reduced) {
