@@ -132,6 +132,16 @@ impl Model {
         footprint
     }
 
+    /// Whether two agents conflict in nothing but which of them is the last event of their join: events of different parts.
+    /// Then one may come first, and the other one runs the join in its place.
+    pub(crate) fn may_swap(&self, one: Agent, other: Agent) -> bool {
+        let (Agent::Slot(one), Agent::Slot(other)) = (one, other) else { return false };
+        let (one, other) = (self.slot(one), self.slot(other));
+        let actor = &self.actors[one.actor];
+        // Without an answer the last one would wait for ever, and it makes a difference which one does.
+        one.actor == other.actor && one.part != other.part && actor.is_join() && !actor.may_never()
+    }
+
     /// The service by whose decision an agent's footprint shrinks.
     pub(crate) fn service_of(&self, agent: Agent) -> Option<usize> {
         match agent {

@@ -202,9 +202,10 @@ impl Model {
         let by = by.is_some_and(|slot| part.contains(&slot));
         match found {
             None => false,
-            Some(ledger::State::Gathering) => !by && handled(),
             Some(ledger::State::Running) => by || handled(),
-            Some(ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => handled(),
+            Some(ledger::State::Gathering | ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => {
+                handled()
+            }
         }
     }
 
@@ -263,7 +264,8 @@ impl Model {
     /// Bars a step. If its effect was called, it may have happened: the row keeps that, whatever it says.
     fn bar(&self, next: &mut State, row: usize) {
         let Row { state, kept, by } = &mut next.rows[row];
-        if *state == Some(ledger::State::Gathering) {
+        // Of a join that is over it makes no difference which event was the last.
+        if self.actors[self.steps[row]].is_join() {
             *by = None;
         }
         if let Part::Step { done, .. } = &self.actors[self.steps[row]].part
@@ -305,8 +307,9 @@ impl Model {
                 self.emit(&mut next, event);
             }
             (None, _) if !actor.may_be_lost || running => return None,
+            // Whichever of its events was the last: the join is lost.
             (None, Some(row)) if next.rows[row].state == Some(ledger::State::Gathering) => {
-                next.rows[row].by = Some(slot)
+                next.rows[row].by = actor.joins[0].first().copied();
             }
             (None, _) => {}
         }

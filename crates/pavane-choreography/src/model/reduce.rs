@@ -15,6 +15,10 @@
 //! once, and leads to the same end. There is such a move in the run: an agent in the set can make a move now, and agents
 //! outside the set neither make it nor prevent it. So the search follows a run to the same end that is a reordering of the first one.
 //!
+//! *The events of a join.* Two of different parts conflict only in which is the last one. Where a run has the one first and the set the
+//! other, let the other come at once, and each of the join's events before it in the run take the place of the next one: the last of them
+//! runs the join where the other did, and leaves the same row ([`Model::may_swap`]).
+//!
 //! *Every state is found in which something is wrong for good.* What is wrong with a state whatever happens next
 //! ([`Model::wrong_now`]) stays wrong. From there, the same argument leads to a wrong state, or puts moves before it, one for each
 //! state that the search visits; as runs end, it can't go on putting them off for ever. (Where an event is emitted over and
@@ -90,7 +94,11 @@ impl<'m> Reduction<'m> {
             agent: *agent,
             service: model.service_of(*agent),
             takes: model.footprint(*agent, false).takes().collect(),
-            conflicts: [0, 1].map(|decided| conflicts(ix, &footprint[decided], &touched)),
+            conflicts: [0, 1].map(|decided| {
+                let mut conflicts = conflicts(ix, &footprint[decided], &touched);
+                conflicts.retain(|other| !model.may_swap(*agent, agents[other.agent]));
+                conflicts
+            }),
         };
         let known = agents.iter().zip(&footprints).enumerate().map(known).collect();
         let givers = |(place, touches): (&Place, &Vec<(Other, Access)>)| {
