@@ -1,5 +1,5 @@
 //! How large a saga the model checker can explore: `cargo run --release -p pavane-choreography --example reach -- 40 0` for a
-//! line of forty steps, `… -- 3 4` for three steps and four branches beside them, `… -- join 8` for eight steps side by side and a join, `… -- trip` for a trip with joins and a question. With `whole` behind it,
+//! line of forty steps, `… -- 3 4` for three steps and four branches beside them, `… -- join 6` for six steps side by side and a join, `… -- trip` for a trip with joins and a question. With `whole` behind it,
 //! every interleaving.
 //!
 //! It says how many states that takes; the time and the memory are the shell's to say (`/usr/bin/time -v`).
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         (None, Some(branches @ 1..)) => wide::joined(branches),
         _ if arguments.first().is_some_and(|word| word == "trip") => travel::choreography(),
         _ => {
-            println!("steps, at least one, and branches: `-- 40 0`; or `-- join 8`; or `-- trip`");
+            println!("steps, at least one, and branches: `-- 40 0`; or `-- join 6`; or `-- trip`");
             return ExitCode::FAILURE;
         }
     };

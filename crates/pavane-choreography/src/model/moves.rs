@@ -183,11 +183,11 @@ impl Model {
         let running = found == Some(ledger::State::Running);
         let over = matches!(found, Some(ledger::State::Undone | ledger::State::Barred));
         let is_answered = running && by == Some(slot) && state.deliveries[usize::from(slot)].waiting == 1;
-        if !over && !is_answered && self.has_part(state, row, &actor.joins[part]) {
+        if !over && !is_answered && Self::has_part(state, row, &actor.joins[part]) {
             return Arrival::Refuse;
         }
         let mut others = (0..).zip(&actor.joins).filter(|(other, _)| *other != part);
-        match (self.rules.join)(found, others.all(|(_, other)| self.has_part(state, row, other))) {
+        match (self.rules.join)(found, others.all(|(_, other)| Self::has_part(state, row, other))) {
             ledger::Join::Gather => Arrival::Gather(row),
             ledger::Join::Run if actor.calls() && !running => Arrival::Call(row),
             ledger::Join::Run => Arrival::Step(row),
@@ -196,7 +196,7 @@ impl Model {
     }
 
     /// Whether a join has an event of a part.
-    pub(crate) fn has_part(&self, state: &State, row: usize, part: &[SlotIx]) -> bool {
+    pub(crate) fn has_part(state: &State, row: usize, part: &[SlotIx]) -> bool {
         let handled = || part.iter().any(|slot| state.deliveries[usize::from(*slot)].handled > 0);
         let Row { state: found, by, .. } = state.rows[row];
         let by = by.is_some_and(|slot| part.contains(&slot));

@@ -80,7 +80,7 @@ impl Model {
 
     /// The parts that a join lacks.
     pub(crate) fn missing(&self, state: &State, row: usize) -> String {
-        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !self.has_part(state, row, part));
+        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !Self::has_part(state, row, part));
         let name = |part: &Vec<SlotIx>| {
             let events: Vec<&str> = part.iter().map(|slot| self.event(self.slot(*slot).event)).collect();
             events.join(" or ")
