@@ -183,11 +183,11 @@ impl Model {
         let running = found == Some(ledger::State::Running);
         let over = matches!(found, Some(ledger::State::Undone | ledger::State::Barred));
         let is_answered = running && by == Some(slot) && state.deliveries[usize::from(slot)].waiting == 1;
-        if !over && !is_answered && self.has_part(state, row, &actor.joins[part]) {
+        if !over && !is_answered && Self::has_part(state, row, &actor.joins[part]) {
             return Arrival::Refuse;
         }
         let mut others = (0..).zip(&actor.joins).filter(|(other, _)| *other != part);
-        match (self.rules.join)(found, others.all(|(_, other)| self.has_part(state, row, other))) {
+        match (self.rules.join)(found, others.all(|(_, other)| Self::has_part(state, row, other))) {
             ledger::Join::Gather => Arrival::Gather(row),
             ledger::Join::Run if actor.calls() && !running => Arrival::Call(row),
             ledger::Join::Run => Arrival::Step(row),
@@ -196,15 +196,16 @@ impl Model {
     }
 
     /// Whether a join has an event of a part.
-    pub(crate) fn has_part(&self, state: &State, row: usize, part: &[SlotIx]) -> bool {
+    pub(crate) fn has_part(state: &State, row: usize, part: &[SlotIx]) -> bool {
         let handled = || part.iter().any(|slot| state.deliveries[usize::from(*slot)].handled > 0);
         let Row { state: found, by, .. } = state.rows[row];
         let by = by.is_some_and(|slot| part.contains(&slot));
         match found {
             None => false,
-            Some(ledger::State::Gathering) => !by && handled(),
             Some(ledger::State::Running) => by || handled(),
-            Some(ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => handled(),
+            Some(ledger::State::Gathering | ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => {
+                handled()
+            }
         }
     }
 
@@ -263,7 +264,8 @@ impl Model {
     /// Bars a step. If its effect was called, it may have happened: the row keeps that, whatever it says.
     fn bar(&self, next: &mut State, row: usize) {
         let Row { state, kept, by } = &mut next.rows[row];
-        if *state == Some(ledger::State::Gathering) {
+        // Of a join that is over it makes no difference which event was the last.
+        if self.actors[self.steps[row]].is_join() {
             *by = None;
         }
         if let Part::Step { done, .. } = &self.actors[self.steps[row]].part
@@ -305,8 +307,9 @@ impl Model {
                 self.emit(&mut next, event);
             }
             (None, _) if !actor.may_be_lost || running => return None,
+            // Whichever of its events was the last: the join is lost.
             (None, Some(row)) if next.rows[row].state == Some(ledger::State::Gathering) => {
-                next.rows[row].by = Some(slot)
+                next.rows[row].by = actor.joins[0].first().copied();
             }
             (None, _) => {}
         }

@@ -32,7 +32,8 @@ impl Model {
             return Some(ViolationKind::WaitsForEver { waiting });
         }
         if !state.completed && !state.aborted {
-            let gathers = |row: &usize| state.rows[*row].state == Some(ledger::State::Gathering);
+            let gathers =
+                |row: &usize| state.rows[*row] == Row { state: Some(ledger::State::Gathering), ..Row::default() };
             let gathering = (0..self.steps.len()).filter(gathers);
             let lacks = |row| format!("{} waits for {}", self.label(self.steps[row]), self.missing(state, row));
             return Some(ViolationKind::NoOutcome { gathering: gathering.map(lacks).collect() });
@@ -79,7 +80,7 @@ impl Model {
 
     /// The parts that a join lacks.
     pub(crate) fn missing(&self, state: &State, row: usize) -> String {
-        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !self.has_part(state, row, part));
+        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !Self::has_part(state, row, part));
         let name = |part: &Vec<SlotIx>| {
             let events: Vec<&str> = part.iter().map(|slot| self.event(self.slot(*slot).event)).collect();
             events.join(" or ")
@@ -93,7 +94,7 @@ impl Model {
             Row { state: Some(ledger::State::Barred), kept: Some(_), .. } if state.aborted => {
                 "barred, but it may have happened".to_owned()
             }
-            Row { state: Some(ledger::State::Gathering), .. } => {
+            Row { state: Some(ledger::State::Gathering), by: None, .. } => {
                 format!("gathering, waits for {}", self.missing(state, row))
             }
             Row { state: Some(ledger::State::Done), kept: None, .. } if state.completed => {

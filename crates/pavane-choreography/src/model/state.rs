@@ -79,7 +79,7 @@ pub(crate) struct Row {
     pub(crate) state: Option<ledger::State>,
     /// The event that stands for what is done, or may be, or the one that a join takes instead.
     pub(crate) kept: Option<EventIx>,
-    /// What it runs or ran on. While a join gathers: what would have completed it, and was lost.
+    /// What it runs or ran on. Of a join only as long as it runs; while it gathers, that its last event was lost.
     pub(crate) by: Option<SlotIx>,
 }
 

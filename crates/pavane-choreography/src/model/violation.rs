@@ -13,7 +13,7 @@ pub enum ViolationKind {
     #[error("it is completed and aborted, both")]
     BothOutcomes,
     /// Nothing happens any more, and the saga has no outcome.
-    #[error("it never ends: nothing happens any more, and nobody decided{}", gathering.iter().map(|join| format!("; {join}")).collect::<String>())]
+    #[error("it never ends: nothing happens any more, and nobody decided{}", lacking(gathering))]
     NoOutcome {
         /// The joins that have some of their parts, and what they wait for.
         gathering: Vec<String>,
@@ -114,6 +114,10 @@ fn split(side_by_side: &[String]) -> String {
          off into sagas of their own",
         side_by_side.join(", ")
     )
+}
+
+fn lacking(gathering: &[String]) -> String {
+    gathering.iter().flat_map(|join| ["; ", join]).collect()
 }
 
 fn waits(waiting: &[String]) -> String {

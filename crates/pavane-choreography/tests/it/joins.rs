@@ -140,7 +140,7 @@ fn a_piece_of_the_travel_that_is_missing_is_noticed() {
 fn the_travel_is_sound() {
     travel::choreography().assert_sound();
     let exploration = travel::choreography().explore(&travel::saga()).unwrap();
-    insta::assert_snapshot!(exploration, @"saga trip: 11942 states by 20861 moves, up to 18 moves deep, stand for every interleaving; all of its 250 ends are sound (4 completed, 246 aborted)");
+    insta::assert_snapshot!(exploration, @"saga trip: 8176 states by 12971 moves, up to 18 moves deep, stand for every interleaving; all of its 238 ends are sound (4 completed, 234 aborted)");
 }
 
 /// What is found in the travel after a change of the trip's own service, briefly.
@@ -148,7 +148,7 @@ fn found(change: impl FnOnce(&mut Manifest)) -> String {
     let mut manifests = travel::manifests();
     change(&mut manifests[0]);
     let findings = Choreography::of(manifests).saga(travel::saga()).check();
-    findings.into_iter().map(|finding| format!("{finding}\n")).collect()
+    findings.into_iter().flat_map(|finding| [finding.to_string(), "\n".to_owned()]).collect()
 }
 
 #[test]
@@ -156,24 +156,11 @@ fn a_part_that_nobody_emits() {
     let lost = |trip: &mut Manifest| {
         trip.reactions[1] = join("confirm-trip", &[&["flight.booked"], &["hotel.lost"]], decides(&["trip.confirmed"]));
     };
-    let text = found(lost);
-    let untriggered = text.split("nothing triggers the reaction").nth(1).unwrap();
-    insta::assert_snapshot!(untriggered.split("nobody").next().unwrap(), @r"
-      who:   trip/confirm-trip
-      mend:  let somebody emit hotel.lost, or join without it
-    the saga can complete without waiting for the step
-      who:   car/book-car
-      event: car.booked v1
-      saga:  trip
-      path:  trip.requested → car/book-car → car.booked
-      mend:  let a reaction that leads to trip.confirmed consume it, or declare it terminal
-    the saga can complete without waiting for the step
-      who:   hotel/hold-room
-      event: hotel.held v1
-      saga:  trip
-      path:  trip.requested → hotel/hold-room → hotel.held
-      mend:  let a reaction that leads to trip.confirmed consume it, or declare it terminal
-    ");
+    let told = "nothing triggers the reaction
+  who:   trip/confirm-trip
+  mend:  let somebody emit hotel.lost, or join without it
+";
+    assert!(found(lost).contains(told), "{}", found(lost));
 }
 
 #[test]
@@ -244,7 +231,7 @@ fn undos_that_wait_for_one_another_or_for_nothing() {
         manifests.push(manifest("agency", vec![], reactions));
         let findings = Choreography::of(manifests).saga(trip().sagas()[0].clone()).check().into_iter();
         let ours = findings.filter(|finding| [Rule::AfterNothing, Rule::UndosInCircle].contains(&finding.rule));
-        ours.map(|finding| format!("{finding}\n")).collect::<String>()
+        ours.flat_map(|finding| [finding.to_string(), "\n".to_owned()]).collect::<String>()
     };
     assert_eq!(both(&["hotel.booked"], &[]), "");
     insta::assert_snapshot!(both(&["hotel.booked"], &["flight.booked"]), @r"
