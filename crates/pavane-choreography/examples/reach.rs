@@ -1,5 +1,6 @@
 //! How large a saga the model checker can explore: `cargo run --release -p pavane-choreography --example reach -- 40 0` for a
-//! line of forty steps, `… -- 3 4` for three steps and four branches beside them. With `whole` behind it, every interleaving.
+//! line of forty steps, `… -- 3 4` for three steps and four branches beside them, `… -- join 6` for six steps side by side and a join, `… -- trip` for a trip with joins and a question. With `whole` behind it,
+//! every interleaving.
 //!
 //! It says how many states that takes; the time and the memory are the shell's to say (`/usr/bin/time -v`).
 
@@ -12,19 +13,25 @@ use pavane_choreography::model::explore_every_interleaving;
 #[path = "../tests/it/shop.rs"]
 #[expect(dead_code, reason = "the shop itself is for the tests")]
 mod shop;
+#[path = "../tests/it/travel.rs"]
+mod travel;
 #[path = "../tests/it/wide.rs"]
 mod wide;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).and_then(|number| number.parse::<usize>().ok());
-    let (Some(steps @ 1..), Some(branches)) = (number(0), number(1)) else {
-        println!("steps, at least one, and branches: `-- 40 0`");
-        return ExitCode::FAILURE;
+    let choreography = match (number(0), number(1)) {
+        (Some(steps @ 1..), Some(branches)) => wide::wide(steps, branches),
+        (None, Some(branches @ 1..)) => wide::joined(branches),
+        _ if arguments.first().is_some_and(|word| word == "trip") => travel::choreography(),
+        _ => {
+            println!("steps, at least one, and branches: `-- 40 0`; or `-- join 6`; or `-- trip`");
+            return ExitCode::FAILURE;
+        }
     };
-    let choreography = wide::wide(steps, branches);
     let saga = &choreography.sagas()[0];
-    let whole = arguments.get(2).is_some_and(|word| word == "whole");
+    let whole = arguments.last().is_some_and(|word| word == "whole");
     let explored = if whole { explore_every_interleaving(&choreography, saga) } else { choreography.explore(saga) };
     match explored {
         Ok(exploration) => println!("{exploration}"),

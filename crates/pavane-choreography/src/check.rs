@@ -2,7 +2,9 @@
 
 mod ends;
 mod flow;
+mod join;
 mod pivot;
+mod question;
 mod undo;
 
 use std::fmt;
@@ -30,7 +32,7 @@ pub enum Rule {
     Unconsumed,
     /// An event that a reaction runs on, or that a saga declares, and that nothing emits.
     Unemitted,
-    /// A reaction or an undo that nothing triggers.
+    /// A reaction or an undo that nothing triggers, or a join of which a part can't come.
     Untriggered,
     /// A declared group without events: the reaction can never emit one of it.
     EmptyEmission,
@@ -58,6 +60,18 @@ pub enum Rule {
     NotDecided,
     /// Two services that each decide the same saga.
     TwoDeciders,
+    /// A join of two events of which only one can come.
+    ExclusiveParts,
+    /// A question that its service does not ask, or of which the time to answer never begins.
+    Unanswerable,
+    /// A question that stays open for ever.
+    NeverExpires,
+    /// A question that expires, and nothing follows from that.
+    ExpiresInVain,
+    /// An undo that waits for the undo of something that its service does not undo.
+    AfterNothing,
+    /// Undos that wait for one another.
+    UndosInCircle,
 }
 
 impl Rule {
@@ -84,6 +98,12 @@ impl Rule {
             Self::OneOutcome => "the service can decide one outcome only",
             Self::NotDecided => "the saga's end is emitted without being decided",
             Self::TwoDeciders => "two services decide the same saga",
+            Self::ExclusiveParts => "two parts of the join exclude one another",
+            Self::Unanswerable => "nobody can ever answer the question",
+            Self::NeverExpires => "nothing ends the wait for the answer",
+            Self::ExpiresInVain => "the question expires, and the saga does not end by that",
+            Self::AfterNothing => "the undo waits for the undo of something that its service does not undo",
+            Self::UndosInCircle => "the undos wait for one another",
         }
     }
 }
@@ -184,6 +204,8 @@ pub(crate) fn all(choreography: &Choreography) -> Vec<Finding> {
     findings.extend(undo::check(&subject));
     findings.extend(flow::check(&subject));
     findings.extend(pivot::check(&subject));
+    findings.extend(join::check(&subject));
+    findings.extend(question::check(&subject));
     findings.sort();
     findings.dedup();
     findings

@@ -119,6 +119,7 @@ impl Choreography {
     ///     emits: vec![emits],
     ///     effect: false,
     ///     gives_up_with: None,
+    ///     after_undo_of: vec![],
     /// };
     /// let call = Entry {
     ///     name: "call".into(),

@@ -100,7 +100,10 @@ impl ReactionSettings {
 
 #[cfg(test)]
 mod tests {
+    use pavane_contract::EventRef;
+
     use super::*;
+    use crate::JoinPart;
 
     /// As a service of this version writes it. Later versions must read it.
     const GOLDEN: &str = r#"{
@@ -140,6 +143,29 @@ mod tests {
         let written = serde_json::to_value(&declaration).unwrap();
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(GOLDEN).unwrap());
         assert_eq!(declaration.settings.reactions["count"], ReactionSettings::new("till_count"));
+    }
+
+    /// It would take *all of* for *any of*.
+    #[test]
+    fn a_join_is_refused_by_a_reader_that_does_not_know_joins() {
+        /// The roles as they were before there were joins.
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(dead_code, reason = "read only")]
+        enum Role {
+            React,
+            Undo { undoes: EventRef },
+        }
+        let event = |name: &str| EventRef { name: name.to_owned(), version: 1 };
+        let of = vec![JoinPart::OneOf(vec![event("a.b")]), JoinPart::OneOf(vec![event("c.d"), event("e.f")])];
+        let written = serde_json::to_string(&crate::Role::Join { of }).unwrap();
+        assert_eq!(
+            written,
+            r#"{"join":{"of":[{"one-of":[{"name":"a.b","version":1}]},{"one-of":[{"name":"c.d","version":1},{"name":"e.f","version":1}]}]}}"#
+        );
+        let refused = serde_json::from_str::<Role>(&written).unwrap_err();
+        assert!(refused.to_string().contains("unknown variant `join`"), "{refused}");
+        assert!(serde_json::from_str::<Role>(r#""react""#).is_ok());
     }
 
     #[test]

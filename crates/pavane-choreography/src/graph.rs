@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pavane_contract::EventRef;
 
-use crate::{Emission, Entry, Manifest, Reaction, Saga};
+use crate::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Saga};
 
 /// An emitter of events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +55,32 @@ impl<'a> Actor<'a> {
         self.answers().chain(self.reaction().and_then(|reaction| reaction.gives_up_with.as_ref()))
     }
 
+    /// The question that it answers, if it is an entry point that does.
+    pub(crate) fn question(&self) -> Option<&'a Question> {
+        match self.kind {
+            Kind::Entry(entry) => entry.answers.as_ref(),
+            Kind::Reaction(_) => None,
+        }
+    }
+
+    /// Whether it runs on an event, or answers it.
     pub(crate) fn hears(&self, event: &EventRef) -> bool {
-        self.reaction().is_some_and(|reaction| reaction.on.contains(event))
+        let asked = self.question().is_some_and(|question| question.asks == *event);
+        asked || self.reaction().is_some_and(|reaction| reaction.on.contains(event))
     }
 
     pub(crate) fn is_forward(&self) -> bool {
         self.reaction().is_some_and(Reaction::is_forward)
+    }
+
+    pub(crate) fn is_join(&self) -> bool {
+        self.reaction().is_some_and(|reaction| !reaction.parts().is_empty())
+    }
+
+    /// A part of a join of which none of these events is.
+    pub(crate) fn lacks(&self, events: &BTreeSet<EventRef>) -> Option<&'a JoinPart> {
+        let mut parts = self.reaction().into_iter().flat_map(Reaction::parts);
+        parts.find(|part| !part.events().iter().any(|event| events.contains(event)))
     }
 
     /// Whether a reaction of the same service undoes it.
@@ -97,6 +117,10 @@ impl<'a> Graph<'a> {
         self.actors.iter().filter_map(|actor| Some((*actor, actor.reaction()?)))
     }
 
+    pub(crate) fn questions(&self) -> impl Iterator<Item = (Actor<'a>, &'a Question)> {
+        self.actors.iter().filter_map(|actor| Some((*actor, actor.question()?)))
+    }
+
     pub(crate) fn emitters(&self, event: &EventRef) -> impl Iterator<Item = Actor<'a>> {
         self.actors.iter().copied().filter(move |actor| actor.emitted().any(|emitted| emitted == event))
     }
@@ -110,13 +134,15 @@ impl<'a> Graph<'a> {
         self.actors.iter().flat_map(Actor::emitted).collect()
     }
 
-    /// Whether forward reactions lead from `event` to one of `ends`.
+    /// Whether forward reactions, and answers to questions, lead from `event` to one of `ends`.
     pub(crate) fn leads_to(&self, event: &EventRef, ends: &[EventRef]) -> bool {
-        let forward = |actor: Actor<'a>| if actor.is_forward() { actor.emitted().collect() } else { Vec::new() };
+        let leads_on = |actor: Actor<'a>| actor.is_forward() || actor.question().is_some();
+        let forward = |actor: Actor<'a>| if leads_on(actor) { actor.emitted().collect() } else { Vec::new() };
         ends.contains(event) || self.way(event, |reached| ends.contains(reached), forward).is_some()
     }
 
-    /// The events that follow from some, with these, by whatever reactions; not beyond the events of `stop`, nor these.
+    /// The events that follow from some, with these, by whatever reactions; not beyond the events of `stop`, nor these. A join
+    /// follows when each of its parts is there.
     pub(crate) fn reached<'e>(
         &self,
         from: impl IntoIterator<Item = &'e EventRef>,
@@ -126,7 +152,8 @@ impl<'a> Graph<'a> {
         let mut reached = BTreeSet::new();
         while let Some(event) = queue.pop() {
             if !stop.contains(&event) && reached.insert(event.clone()) {
-                queue.extend(self.consumers(&event).flat_map(|actor| actor.emitted()).cloned());
+                let runs = self.consumers(&event).filter(|actor| actor.lacks(&reached).is_none());
+                queue.extend(runs.flat_map(|actor| actor.emitted()).cloned());
             }
         }
         reached

@@ -63,6 +63,9 @@ pub struct Reaction {
     pub effect: bool,
     /// Its failure event: what it emits when it gives up, in place of everything else.
     pub gives_up_with: Option<EventRef>,
+    /// An undo waits until the steps of its service that emit these events are undone, or barred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_undo_of: Vec<EventRef>,
 }
 
 /// Whether a reaction goes forward or undoes.
@@ -239,6 +242,12 @@ impl Manifest {
     /// The reaction that `undo` undoes: the forward reaction of this service that emits the event it undoes.
     pub fn step_of<'m>(&'m self, undo: &'m Reaction) -> Option<&'m Reaction> {
         if let Part::Undo { step, .. } = self.part(undo) { Some(step) } else { None }
+    }
+
+    /// The step that emits `event`, and that a reaction of this service undoes.
+    pub fn step_that_emits(&self, event: &EventRef) -> Option<&Reaction> {
+        let emits = |step: &&Reaction| step.is_forward() && step.emitted().any(|emitted| emitted == event);
+        self.reactions.iter().find(emits).filter(|step| self.undo_of(step).is_some())
     }
 
     /// The reaction that undoes what `step` did. `None` when `step` isn't a step.

@@ -16,16 +16,21 @@
 //!   to a new state, and exploring one explores any number of them. While an effect runs, its event delivered again
 //!   calls it again under the same idempotency key, which is the same state too.
 //! - **A second event** for a step that runs or is done is refused, and becomes a dead letter: a violation of its own.
-//! - **A deadline** that is scheduled comes due at any moment, once.
-//! - **An entry point** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run.
+//! - **A join** keeps each event of a part in its row, which is `gathering`; the event that completes it runs it, and only that
+//!   one can make it give up. A second event for a part is refused as above; an undo that comes before the last part bars the join.
+//! - **An undo that comes after another one** waits until that step is undone or barred. It bars its own step at once.
+//! - **A deadline** that is scheduled comes due at any moment, once, unless its service decided: its outcome cancels what it has
+//!   scheduled in the saga, but for what outlives the outcome.
+//! - **An entry point** (a customer's cancel) is used at any moment, at most once; the one that starts the saga begins every run. One
+//!   that answers a question is used only after the question was asked, and only as long as the timer that ends the wait has neither come due
+//!   nor been cancelled; the answer cancels it. A question without such a timer is open until its service decides.
 //! - **A reaction gives up**: with its declared event where it has one; without, a forward reaction on the way to success
 //!   may be lost for good, if the saga can abort: the deadline must then end it. A reaction on the way to an abort, an undo, and an effect that
 //!   was called can't be lost, only be late: their dead letters wait for a person, who has to find out what became of
 //!   them, and the checker explores every delay anyway. Giving up with an event on an effect that was called says "no" to
 //!   what may have happened; the row keeps that.
 //!
-//! Left out, because they change nothing that is checked: reactions that emit nothing and have no undo. A reaction that
-//! waits for *several* events before it answers is not expressible in a manifest: it is taken to answer at any of them.
+//! Left out, because they change nothing that is checked: reactions that emit nothing, have no undo and join nothing.
 //!
 //! # What is proved
 //!
@@ -36,12 +41,14 @@
 //! - In no state were a completing and an aborting outcome both emitted.
 //! - Every end has an outcome, and nothing waits.
 //! - *Completed with every step done and none undone*: each step of which the trigger was emitted is `done`. A step that
-//!   said no, gave up, was barred or undone has no place in a completed saga.
+//!   said no, gave up, was barred or undone has no place in a completed saga, nor has a join that is `gathering`: some of its parts came
+//!   and the others never will. A "no" that a part of a join takes in place of the "yes" (`OneOf<(CarBooked, CarUnavailable)>`) is as good.
 //! - *Aborted with every done step undone*: no step is `done` or `running`.
 //! - Both outcomes are reachable.
 //!
 //! A *step* is a reaction with an undo, and also one without that others go on from
-//! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays.
+//! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays. A join has a row in any case; if it is
+//! neither, an aborted saga may leave it done, or gathering.
 //!
 //! # What is looked at
 //!
@@ -65,7 +72,7 @@ mod violation;
 
 use std::fmt;
 
-pub(crate) use compile::{Listeners, Model, Part};
+pub(crate) use compile::{Actor, Listeners, Model, Part};
 pub(crate) use moves::Arrival;
 pub(crate) use state::{EventIx, Move, SlotIx};
 pub(crate) use story::Story;

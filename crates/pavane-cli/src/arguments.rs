@@ -44,6 +44,10 @@ pub(crate) enum Command {
     ///
     /// Exit status 1 when there is one.
     Stuck,
+    /// List the questions that wait for a person: who is asked what, since when, and what ends the wait.
+    ///
+    /// The answer goes to the service that asks, over its own interface.
+    Questions,
     /// Look at the events that reactions gave up on, and decide about them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),

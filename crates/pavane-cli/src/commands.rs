@@ -8,6 +8,7 @@ pub(crate) mod map;
 pub(crate) mod migrations;
 pub(crate) mod outbox;
 pub(crate) mod provision;
+pub(crate) mod questions;
 pub(crate) mod resolve;
 pub(crate) mod stuck;
 pub(crate) mod trace;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> anyhow::Result
         Command::Trace(arguments) => trace::run(&deployment, &arguments, *output).await,
         Command::Watch(arguments) => watch::run(&deployment, &arguments, *output).await,
         Command::Stuck => stuck::run(&deployment, *output).await,
+        Command::Questions => questions::run(&deployment, *output).await,
         Command::DeadLetters(command) => dead_letters::run(&deployment, &command, *output).await,
         Command::RetryUndo(arguments) => dead_letters::retry_undo::run(&deployment, &arguments, *output).await,
         Command::Resolve(arguments) => resolve::run(&deployment, &arguments, *output).await,

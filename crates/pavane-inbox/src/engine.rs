@@ -6,6 +6,7 @@
 mod arrived;
 mod effect;
 mod failed;
+mod join;
 mod local;
 mod redrive;
 
@@ -55,6 +56,8 @@ pub(crate) enum Failure {
     Handler(HandlerError),
     /// An undo came while its step is running: nobody knows yet whether there is something to undo.
     StepRunning,
+    /// An undo comes after another undo, of this step.
+    Early { before: String },
 }
 
 /// What a run lacked.
@@ -79,7 +82,7 @@ impl Failure {
         match self {
             Self::Handler(error) if error.is_databases() => Lacks::Database,
             Self::Handler(error) if error.is_unavailable() => Lacks::Something,
-            Self::Handler(_) | Self::StepRunning => Lacks::Nothing,
+            Self::Handler(_) | Self::StepRunning | Self::Early { .. } => Lacks::Nothing,
         }
     }
 
@@ -215,12 +218,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(self.db.within(forget).await?)
     }
 
-    /// Steps and undos depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
+    /// Steps, undos and joins depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
     /// nothing, which must not be taken for "nothing was done".
     fn check_remembered(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
         match self.wired.part {
-            Part::Plain => Ok(()),
-            Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
+            Part::Plain if !self.wired.is_join() => Ok(()),
+            Part::Plain | Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
         }
     }
 
@@ -248,9 +251,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
-/// The event that a handler is given, and the cause of what it emits.
+/// The events that a handler is given, and the cause of what it emits.
 struct Task<'e> {
-    given: Cow<'e, RawEnvelope>,
+    /// One, or those of a join.
+    given: Cow<'e, [RawEnvelope]>,
     cause: Cause,
 }
 

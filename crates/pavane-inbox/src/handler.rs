@@ -1,9 +1,12 @@
 use std::{error::Error as StdError, fmt, future::Future, iter::successors, time::Duration};
 
-use pavane_contract::{Envelope, Event, personal::Fields};
+use pavane_contract::{Envelope, Event, RawEnvelope, personal::EventFields};
 use pavane_outbox::{Database, Failure, Tx};
 
-use crate::{Call, dedupe};
+use crate::{
+    All, Call, dedupe,
+    input::{Input, Parts, Single},
+};
 
 /// What a handler returns: `Ok`, a `?` that is tried again, or [`HandlerError::reject`].
 ///
@@ -67,9 +70,11 @@ impl HandlerError {
         Self { kind, cause, told: None }
     }
 
-    /// The same failure, without the personal values of the event that it was about.
-    pub(crate) fn without_personal<E: Event>(mut self, body: &[u8]) -> Self {
-        self.told = Some(Fields::of::<E>().scrub(&self.chain(), body).into());
+    /// The same failure, without the personal values of the events that it was about.
+    pub(crate) fn without_personal(mut self, fields: &[EventFields], given: &[RawEnvelope]) -> Self {
+        let of = |event: &RawEnvelope| fields.iter().find(|fields| fields.event == event.meta.event);
+        let told = given.iter().filter_map(|event| Some((event, &of(event)?.fields)));
+        self.told = Some(told.fold(self.chain(), |text, (event, fields)| fields.scrub(&text, &event.body)).into());
         self
     }
 
@@ -140,6 +145,8 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 // A retry would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::NeverScheduled { .. }
+                | pavane_outbox::Error::AskedTwice { .. }
+                | pavane_outbox::Error::NeverExpires { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }
                 | pavane_outbox::Error::Forgotten { .. }
                 | pavane_outbox::Error::TooLate { .. }
@@ -178,22 +185,23 @@ fn kind_of(failure: Failure) -> Kind {
     }
 }
 
-/// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`.
+/// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`; or the events of
+/// a join: `async fn(&State, &mut Tx, All<(A, B)>) -> Handled`.
 ///
 /// Implemented for every such function; you never implement it.
-pub trait Handler<'a, S, DB: Database, E>: Send + Sync + 'static {
+pub trait Handler<'a, S, DB: Database, I: Input>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Handled> + Send + 'a;
 
     /// Calls it.
-    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>) -> Self::Future;
+    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, given: I::Argument<'a>) -> Self::Future;
 }
 
-impl<'a, S, DB, E, F, Fut> Handler<'a, S, DB, E> for F
+impl<'a, S, DB, E, F, Fut> Handler<'a, S, DB, Single<E>> for F
 where
     S: 'a,
     DB: Database,
-    E: 'a,
+    E: Event,
     F: Fn(&'a S, &'a mut Tx<DB>, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Handled> + Send + 'a,
 {
@@ -204,23 +212,39 @@ where
     }
 }
 
-/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`.
+impl<'a, S, DB, P, F, Fut> Handler<'a, S, DB, All<P>> for F
+where
+    S: 'a,
+    DB: Database,
+    P: Parts,
+    F: Fn(&'a S, &'a mut Tx<DB>, All<P>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Handled> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, events: All<P>) -> Fut {
+        self(state, tx, events)
+    }
+}
+
+/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`; of a join, with
+/// `All<(A, B)>` in place of the envelope.
 ///
 /// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
 /// function.
-pub trait Effect<'a, S, DB: Database, E, T>: Send + Sync + 'static {
+pub trait Effect<'a, S, DB: Database, I: Input, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<T, HandlerError>> + Send + 'a;
 
     /// Calls it.
-    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, event: &'a Envelope<E>) -> Self::Future;
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, given: I::Argument<'a>) -> Self::Future;
 }
 
-impl<'a, S, DB, E, T, F, Fut> Effect<'a, S, DB, E, T> for F
+impl<'a, S, DB, E, T, F, Fut> Effect<'a, S, DB, Single<E>, T> for F
 where
     S: 'a,
     DB: Database,
-    E: 'a,
+    E: Event,
     F: Fn(&'a S, &'a Call<'a, DB>, &'a Envelope<E>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
 {
@@ -231,22 +255,38 @@ where
     }
 }
 
-/// A function that records an effect's answer: `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`.
+impl<'a, S, DB, P, T, F, Fut> Effect<'a, S, DB, All<P>, T> for F
+where
+    S: 'a,
+    DB: Database,
+    P: Parts,
+    F: Fn(&'a S, &'a Call<'a, DB>, All<P>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, events: All<P>) -> Fut {
+        self(state, call, events)
+    }
+}
+
+/// A function that records an effect's answer: `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`; of a join, with `All<(A, B)>` in
+/// place of the envelope.
 ///
 /// Implemented for every such function.
-pub trait Record<'a, S, DB: Database, E, T>: Send + Sync + 'static {
+pub trait Record<'a, S, DB: Database, I: Input, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Handled> + Send + 'a;
 
     /// Calls it.
-    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>, answer: T) -> Self::Future;
+    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, given: I::Argument<'a>, answer: T) -> Self::Future;
 }
 
-impl<'a, S, DB, E, T, F, Fut> Record<'a, S, DB, E, T> for F
+impl<'a, S, DB, E, T, F, Fut> Record<'a, S, DB, Single<E>, T> for F
 where
     S: 'a,
     DB: Database,
-    E: 'a,
+    E: Event,
     F: Fn(&'a S, &'a mut Tx<DB>, &'a Envelope<E>, T) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Handled> + Send + 'a,
 {
@@ -254,6 +294,21 @@ where
 
     fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, event: &'a Envelope<E>, answer: T) -> Fut {
         self(state, tx, event, answer)
+    }
+}
+
+impl<'a, S, DB, P, T, F, Fut> Record<'a, S, DB, All<P>, T> for F
+where
+    S: 'a,
+    DB: Database,
+    P: Parts,
+    F: Fn(&'a S, &'a mut Tx<DB>, All<P>, T) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Handled> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, events: All<P>, answer: T) -> Fut {
+        self(state, tx, events, answer)
     }
 }
 

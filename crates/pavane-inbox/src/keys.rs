@@ -24,12 +24,13 @@ use crate::{
 pub(crate) async fn look_up<S: Send + Sync + 'static, DB: Database, B: Bus>(
     engine: &Engine<S, DB, B>,
     event: &RawEnvelope,
-    given: &RawEnvelope,
+    given: &[RawEnvelope],
     key: &IdempotencyKey,
 ) -> Result<Option<Answer>, Failure> {
     let (db, reaction) = (&engine.db, &engine.wired.reaction);
     let Some(life) = reaction.key_life else { return Ok(None) };
-    let age = age(engine, event, given).await?;
+    // The key is made from the last one.
+    let age = age(engine, event, given.last().unwrap_or(event)).await?;
     // A call may take this long to reach the provider.
     let late = micros(reaction.tuning.timeout);
     if age.saturating_add(late) < micros(life) {

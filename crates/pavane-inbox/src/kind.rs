@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! # use pavane_contract::{Envelope, Event};
-//! # use pavane_inbox::{Handler, Reaction, kind::{Effect, Local, Undo, Untriggered}};
+//! # use pavane_inbox::{Handler, Reaction, input::Single, kind::{Effect, Local, Undo, Untriggered}};
 //! # type Db = sqlx::Any;
-//! fn sense<E: Event, H: for<'a> Handler<'a, (), Db, E>>(
+//! fn sense<E: Event, H: for<'a> Handler<'a, (), Db, Single<E>>>(
 //!     handler: H,
 //!     local: Reaction<(), Db, Local>,
-//!     effect: Reaction<(), Db, Effect<E, ()>>,
+//!     effect: Reaction<(), Db, Effect<Single<E>, ()>>,
 //!     undo: Reaction<(), Db, Untriggered<Local>>,
 //!     say: impl Fn(&Envelope<E>) -> E + Send + Sync + 'static,
 //! ) {
@@ -21,9 +21,9 @@
 //!
 //! ```compile_fail
 //! # use pavane_contract::Event;
-//! # use pavane_inbox::{Handler, Reaction, kind::Effect};
+//! # use pavane_inbox::{Handler, Reaction, input::Single, kind::Effect};
 //! # type Db = sqlx::Any;
-//! fn nonsense<E: Event, H: for<'a> Handler<'a, (), Db, E>>(handler: H, effect: Reaction<(), Db, Effect<E, ()>>) {
+//! fn nonsense<E: Event, H: for<'a> Handler<'a, (), Db, Single<E>>>(handler: H, effect: Reaction<(), Db, Effect<Single<E>, ()>>) {
 //!     let _ = effect.or(handler);
 //! }
 //! ```
@@ -72,15 +72,20 @@
 
 use std::{convert::Infallible, marker::PhantomData};
 
-use pavane_contract::Event;
+use crate::input::Input;
 
-/// A handler in a local transaction, made by [`on`](crate::on).
+/// A handler of one event in a local transaction, made by [`on`](crate::on).
 #[derive(Debug)]
 pub struct Local(Infallible);
 
-/// A call to the outside on the event `E`, and a record of its answer `T`, made by [`on_effect`](crate::on_effect).
+/// A handler of several events, when all are there, in a local transaction: made by [`on`](crate::on) with an argument
+/// [`All`](crate::All).
 #[derive(Debug)]
-pub struct Effect<E, T>(Infallible, PhantomData<(E, T)>);
+pub struct Join(Infallible);
+
+/// A call to the outside, on what `I` is given, and a record of its answer `T`, made by [`on_effect`](crate::on_effect).
+#[derive(Debug)]
+pub struct Effect<I, T>(Infallible, PhantomData<(I, T)>);
 
 /// An undo without triggers, made by [`undo`](crate::undo) and [`undo_effect`](crate::undo_effect).
 #[derive(Debug)]
@@ -105,31 +110,33 @@ pub trait Complete {}
 pub trait Forward: Complete {}
 
 impl Complete for Local {}
-impl<E, T> Complete for Effect<E, T> {}
+impl Complete for Join {}
+impl<I, T> Complete for Effect<I, T> {}
 impl<W> Complete for Undo<W> {}
 impl Complete for Any {}
 impl Forward for Local {}
-impl<E, T> Forward for Effect<E, T> {}
+impl Forward for Join {}
+impl<I, T> Forward for Effect<I, T> {}
 
 /// A reaction that calls something outside.
 pub trait Calls {
-    /// The event that the call is made on.
-    type Event: Event;
+    /// What the call is given.
+    type Input: Input;
     /// The call's answer.
     type Answer: Send + 'static;
 }
 
-impl<E: Event, T: Send + 'static> Calls for Effect<E, T> {
-    type Event = E;
+impl<I: Input, T: Send + 'static> Calls for Effect<I, T> {
+    type Input = I;
     type Answer = T;
 }
 
 impl<W: Calls> Calls for Untriggered<W> {
-    type Event = W::Event;
+    type Input = W::Input;
     type Answer = W::Answer;
 }
 
 impl<W: Calls> Calls for Undo<W> {
-    type Event = W::Event;
+    type Input = W::Input;
     type Answer = W::Answer;
 }

@@ -1,11 +1,12 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use pavane_choreography::{Emission, ReactionSettings, Role};
+use pavane_choreography::{Emission, JoinPart, ReactionSettings, Role};
 use pavane_contract::{Envelope, Event, EventRef, EventSet, Key, RawEnvelope, codec, personal::EventFields};
 use pavane_outbox::Database;
 
 use crate::{
     handler::{Effect, Handler, Record},
+    input::{Input, Single},
     kind::{self, Calls, Complete, Forward, Local, Undo, Untriggered},
     work::{self, LookUp, Work},
 };
@@ -71,10 +72,12 @@ pub(crate) struct FailureEvent {
 #[must_use = "a reaction does nothing until it is added to a service"]
 pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) role: Role,
-    /// The handlers, by the event that they are given.
+    /// The handlers, by the event that they are given. A join has one, for each of its events.
     pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
     /// The triggers of an undo.
     pub(crate) triggers: Vec<EventRef>,
+    /// What must be undone before an undo runs.
+    pub(crate) after_undo_of: Vec<EventRef>,
     pub(crate) emits: Vec<Emission>,
     /// The fields of the events that it may emit.
     pub(crate) fields: Vec<EventFields>,
@@ -86,29 +89,30 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     kind: PhantomData<fn() -> K>,
 }
 
-/// Runs a handler on an event, in one local transaction.
-pub fn on<S, DB, E, H>(handler: H) -> Reaction<S, DB, Local>
+/// Runs a handler on an event, in one local transaction. If its argument is [`All`](crate::All), it is a join: it runs once in a saga,
+/// when there is an event of each part.
+pub fn on<S, DB, I, H>(handler: H) -> Reaction<S, DB, I::Local>
 where
     S: Send + Sync + 'static,
     DB: Database,
-    E: Event,
-    H: for<'a> Handler<'a, S, DB, E>,
+    I: Input,
+    H: for<'a> Handler<'a, S, DB, I>,
 {
-    Reaction::new(Role::React, EventRef::of::<E>(), work::local(handler))
+    Reaction::new(I::role(), I::events(), work::local(handler))
 }
 
 /// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then `record`
-/// with the answer, in one local transaction.
-pub fn on_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect<E, T>>
+/// with the answer, in one local transaction. If the argument of both is [`All`](crate::All), it is a join.
+pub fn on_effect<S, DB, I, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect<I, T>>
 where
     S: Send + Sync + 'static,
     DB: Database,
-    E: Event,
+    I: Input,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, DB, E, T>,
-    R: for<'a> Record<'a, S, DB, E, T>,
+    C: for<'a> Effect<'a, S, DB, I, T>,
+    R: for<'a> Record<'a, S, DB, I, T>,
 {
-    Reaction::new(Role::React, EventRef::of::<E>(), work::external(call, record))
+    Reaction::new(I::role(), I::events(), work::external(call, record))
 }
 
 /// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; its triggers are
@@ -118,22 +122,22 @@ where
     S: Send + Sync + 'static,
     DB: Database,
     E: Event,
-    H: for<'a> Handler<'a, S, DB, E>,
+    H: for<'a> Handler<'a, S, DB, Single<E>>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::local(handler))
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), work::local(handler))
 }
 
 /// Undoes a step by an effect: [`undo`] and [`on_effect`] in one.
-pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<E, T>>>
+pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<Single<E>, T>>>
 where
     S: Send + Sync + 'static,
     DB: Database,
     E: Event,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, DB, E, T>,
-    R: for<'a> Record<'a, S, DB, E, T>,
+    C: for<'a> Effect<'a, S, DB, Single<E>, T>,
+    R: for<'a> Record<'a, S, DB, Single<E>, T>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, EventRef::of::<E>(), work::external(call, record))
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), work::external(call, record))
 }
 
 impl<S, DB> Reaction<S, DB, Local>
@@ -146,7 +150,7 @@ where
     pub fn or<E, H>(mut self, handler: H) -> Self
     where
         E: Event,
-        H: for<'a> Handler<'a, S, DB, E>,
+        H: for<'a> Handler<'a, S, DB, Single<E>>,
     {
         self.work.push((EventRef::of::<E>(), work::local(handler)));
         self
@@ -166,10 +170,20 @@ impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
         self.triggers.extend(Set::refs());
         self
     }
+
+    /// Declares an order of undos: this one runs when the steps of this service that emit these events are undone. One that is barred
+    /// counts as undone: there is nothing to undo, and never will be.
+    ///
+    /// Meanwhile it waits in the database, and keeps no other undo waiting.
+    pub fn after_undo_of<Set: EventSet>(mut self) -> Self {
+        self.after_undo_of.extend(Set::refs());
+        self
+    }
 }
 
 impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
-    /// Declares the failure event: what is emitted when the reaction gives up on an event, so that the saga doesn't hang.
+    /// Declares the failure event: what is emitted when the reaction gives up on an event, so that the saga doesn't hang. Of a join, `E`
+    /// is one of its parts; it gives up when all of them are there.
     pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
     where
         E: Event,
@@ -201,7 +215,7 @@ impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
     /// as the call's answer; `None` means that it wasn't carried out, and the call is made again.
     pub fn look_up<L>(mut self, look_up: L) -> Self
     where
-        L: for<'a> Effect<'a, S, DB, K::Event, Option<K::Answer>>,
+        L: for<'a> Effect<'a, S, DB, K::Input, Option<K::Answer>>,
     {
         self.look_up = Some(work::look_up(look_up));
         self
@@ -216,11 +230,12 @@ impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
 }
 
 impl<S, DB: Database, K> Reaction<S, DB, K> {
-    fn new(role: Role, event: EventRef, work: Work<S, DB>) -> Self {
+    fn new(role: Role, events: Vec<EventRef>, work: Work<S, DB>) -> Self {
         Self {
             role,
-            work: vec![(event, work)],
+            work: events.into_iter().map(|event| (event, work.clone())).collect(),
             triggers: Vec::new(),
+            after_undo_of: Vec::new(),
             emits: Vec::new(),
             fields: Vec::new(),
             failure_event: None,
@@ -232,8 +247,21 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     }
 
     fn of_kind<L>(self) -> Reaction<S, DB, L> {
-        let Self { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: _ } = self;
-        Reaction { role, work, triggers, emits, fields, failure_event, tuning, key_life, look_up, kind: PhantomData }
+        let Self {
+            role,
+            work,
+            triggers,
+            after_undo_of,
+            emits,
+            fields,
+            failure_event,
+            tuning,
+            key_life,
+            look_up,
+            kind: _,
+        } = self;
+        let kind = PhantomData;
+        Reaction { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind }
     }
 
     /// Declares that each run emits all of these events.
@@ -278,6 +306,11 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         self
     }
 
+    /// What it waits for. Empty unless it is a join.
+    pub(crate) fn parts(&self) -> &[JoinPart] {
+        if let Role::Join { of } = &self.role { of } else { &[] }
+    }
+
     pub(crate) fn has_effect(&self) -> bool {
         self.work.iter().any(|(_, work)| matches!(work, Work::External(_)))
     }
@@ -315,6 +348,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             emits: self.emits.clone(),
             effect: self.has_effect(),
             gives_up_with: self.failure_event.as_ref().map(|failure_event| failure_event.emits.clone()),
+            after_undo_of: self.after_undo_of.clone(),
         }
     }
 }

@@ -1,15 +1,17 @@
 //! All SQL of the inbox and the step ledger, and the tables of both and of [claims](crate::dedupe).
 
 mod attempts;
+mod parts;
 
 use std::collections::{HashMap, HashSet};
 
-use pavane_choreography::ledger::{self, State};
+use pavane_choreography::ledger::State;
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Db, Dialect, Error, Statement, Tx, Values, migration::Schema};
 use serde::Serialize;
 
 pub(crate) use attempts::{Attempts, count_failure, forget_giving_up, give_up};
+pub(crate) use parts::{Parts, bar_join, complete, gather, gather_again, keep_parts, parts};
 
 /// The tables of the inbox.
 pub const INBOX: Schema = Schema {
@@ -172,7 +174,7 @@ pub(crate) async fn finish<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
     saga: SagaId,
-    kept: Option<RawEnvelope>,
+    (state, kept): (State, Option<RawEnvelope>),
 ) -> Result<bool, Error> {
     const FINISH: Statement = Statement {
         postgres: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = pavane_now() \
@@ -180,9 +182,8 @@ pub(crate) async fn finish<DB: Database>(
         sqlite: "update pavane_ledger set state = $3, kept = nullif($4, x''), changed_at = $5 \
                  where saga = $1 and step = $2 and item = '' and state = 'running'",
     };
-    let state = ledger::settle(kept.is_some()).as_str();
     let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default().into_bytes();
-    let args = tx.db().timed(vec![saga.to_string().into(), step.into(), state.into(), kept.into()]);
+    let args = tx.db().timed(vec![saga.to_string().into(), step.into(), state.as_str().into(), kept.into()]);
     let sql = FINISH.on(tx.db().dialect());
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
@@ -211,8 +212,8 @@ pub(crate) async fn keep<DB: Database>(
     Ok(())
 }
 
-/// Undoes done steps and bars those without a row, as one set. Returns those that this changed; the others were running, undone
-/// or barred.
+/// Undoes done steps and bars those without a row and joins that lack events, as one set. Returns those that this changed; the others
+/// were running, undone or barred.
 ///
 /// An undo that comes while its step's transaction is open waits for it at the primary key, and then undoes or bars.
 pub(crate) async fn undo<DB: Database>(
@@ -223,12 +224,14 @@ pub(crate) async fn undo<DB: Database>(
     const UNDO: Statement = Statement {
         postgres: "insert into pavane_ledger (saga, step, state, changed_at) \
                    select distinct id, $1, 'barred', (select pavane_now()) from unnest($2::uuid[]) as ids (id) order by id \
-                   on conflict (saga, step, item) do update set state = 'undone', changed_at = excluded.changed_at \
-                   where pavane_ledger.state = 'done' returning saga::text, state, event_id::text, kept",
+                   on conflict (saga, step, item) do update set changed_at = excluded.changed_at, \
+                   state = case pavane_ledger.state when 'done' then 'undone' else 'barred' end \
+                   where pavane_ledger.state in ('done', 'gathering') returning saga::text, state, event_id::text, kept",
         sqlite: "insert into pavane_ledger (saga, step, state, changed_at) \
                  select distinct value, $1, 'barred', $3 from json_each($2) where true order by value \
-                 on conflict (saga, step, item) do update set state = 'undone', changed_at = excluded.changed_at \
-                 where pavane_ledger.state = 'done' returning saga, state, event_id, kept",
+                 on conflict (saga, step, item) do update set changed_at = excluded.changed_at, \
+                 state = case pavane_ledger.state when 'done' then 'undone' else 'barred' end \
+                 where pavane_ledger.state in ('done', 'gathering') returning saga, state, event_id, kept",
     };
     let args = tx.db().timed(vec![step.into(), set(sagas)]);
     let sql = UNDO.on(tx.db().dialect());

@@ -145,6 +145,7 @@ impl<S: Send + Sync + 'static, D: DedupeStore> Subscriber<S, D> {
             emits: Vec::new(),
             effect: true,
             gives_up_with: None,
+            after_undo_of: Vec::new(),
         };
         let reactions = self.reactions.iter().map(reaction).collect();
         Manifest {

@@ -1,4 +1,4 @@
-//! Undos that wait for their step: in the database, so that they don't fill the consumer's pending window.
+//! Undos that wait for their step, or for another undo: in the database, so that they don't fill the consumer's pending window.
 //!
 //! A second source of deliveries beside the bus, settled in the same way: an ack deletes the row, a retry makes it due later,
 //! and a row that was taken and not settled is due again after the ack wait.
@@ -105,21 +105,22 @@ pub(crate) async fn next_due<DB: Database>(
     Ok(due.map(|due| until(due).max(Duration::from_millis(50))))
 }
 
-/// Stores an undo until its step has ended. `None` for another reaction, and for an undo that is stored already.
+/// Stores an undo until its step has ended or, where another undo comes `before` it, until that one's step is undone or barred.
+/// `None` for another reaction, and for an undo that is stored already.
 pub(crate) async fn wait_for_step<S: Send + Sync + 'static, DB: Database>(
     db: &Db<DB>,
     wired: &Wired<S, DB>,
     arrived: &Arrived,
-    event: &RawEnvelope,
+    (event, before): (&RawEnvelope, Option<&str>),
 ) -> Result<Option<Settlement>, pavane_outbox::Error> {
     let Part::Undo { step } = &wired.part else { return Ok(None) };
     if arrived.is_local {
         return Ok(None);
     }
     let mut tx = db.begin(Correlation::caused_by(event), Emissions::nothing(&wired.name)).await?;
-    store::keep(&mut tx, (&wired.name, step), event, &arrived.delivery).await?;
+    store::keep(&mut tx, &wired.name, (before.unwrap_or(step), before.is_some()), (event, &arrived.delivery)).await?;
     tx.commit().await?;
-    debug!(event_id = %event.meta.id, reaction = wired.name, step, "the step to undo is running; waiting for it");
+    debug!(event_id = %event.meta.id, reaction = wired.name, step, before, "the undo waits for a step");
     // The step may have ended before the undo was stored.
     wired.step_ended.notify_one();
     Ok(Some(Settlement::Done))

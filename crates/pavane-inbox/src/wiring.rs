@@ -2,9 +2,12 @@
 
 mod wired;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use pavane_choreography::{Emission, Manifest, Role, manifest};
+use pavane_choreography::{Emission, Manifest, Question, Role, manifest};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
@@ -49,6 +52,14 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// One event would be two parts of a join.
+    #[error("the join {name:?} waits for {event} in two parts: one event can be one part only")]
+    TwoParts {
+        /// The reaction.
+        name: String,
+        /// The event.
+        event: EventRef,
+    },
     /// Not exactly one reaction of this service emits the event that the undo is for.
     #[error("the undo {undo:?} undoes {event}, which {steps} of this service's reactions emit: it must be exactly one")]
     NoStep {
@@ -72,11 +83,68 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// A question that the service never asks.
+    #[error(
+        "the entry point {entry:?} answers {event}, which no other line of this wiring table emits at once: add .emits::<…>() to the \
+         reaction or entry point that asks"
+    )]
+    NeverAsked {
+        /// The entry point.
+        entry: String,
+        /// The event that asks.
+        event: EventRef,
+    },
+    /// A question whose time for an answer would never end.
+    #[error(
+        "{who:?} emits {event}, which expires with {expiry}, and does not schedule that: add .schedules::<…>() to its line, and call \
+         tx.emit_after where it asks"
+    )]
+    NeverExpires {
+        /// The reaction or entry point that asks.
+        who: String,
+        /// The event that asks.
+        event: EventRef,
+        /// The event that ends the wait.
+        expiry: EventRef,
+    },
+    /// A question is answered at one entry point, or two people could answer it differently.
+    #[error(
+        "{event} is answered by two entry points, {first:?} and {second:?}: let one of them emit one of several events"
+    )]
+    TwoAnswers {
+        /// The event that asks.
+        event: EventRef,
+        /// One of the entry points.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An answer without an event would close the question, and let the saga wait for ever.
+    #[error(
+        "the entry point {0:?} answers a question, and may emit nothing: add .emits_one_of::<(…)>() with an event for each answer"
+    )]
+    NoAnswer(String),
     /// What outlives the outcome is scheduled somewhere.
     #[error(
         "{0} outlives the outcome, but nothing schedules it: add .schedules::<…>() where its timer is set, or leave it out"
     )]
     NeverScheduled(EventRef),
+    /// An undo can wait for another undo of its service only.
+    #[error(
+        "the undo {undo:?} comes after the undo of {event}, but no other step of this service that emits it has an undo: name the \
+         event of such a step, or remove .after_undo_of::<…>()"
+    )]
+    AfterNothing {
+        /// The undo that waits.
+        undo: String,
+        /// The event.
+        event: EventRef,
+    },
+    /// Undos that wait for each other would wait for ever.
+    #[error(
+        "the undo {0:?} comes after itself, by the .after_undo_of::<…>() of the undos that it waits for: break the circle"
+    )]
+    UndosInCircle(String),
     /// A step has one ledger row, so it can have one undo.
     #[error("the step {step:?} has two undos, {first:?} and {second:?}")]
     TwoUndos {
@@ -148,7 +216,8 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
             let step = if let Part::Undo { step } = &part { step } else { &name };
             let step_ended = Arc::clone(steps.entry(step.clone()).or_default());
             let (service, letter_kept) = (manifest.service.clone(), Arc::clone(&letter_kept));
-            Ok(Wired { service, name, reaction, part, emissions, letter_kept, step_ended })
+            let after = after(manifest, &name, &reaction.after_undo_of)?;
+            Ok(Wired { service, name, reaction, part, after, emissions, letter_kept, step_ended })
         })
         .collect()
 }
@@ -158,7 +227,9 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_names(manifest)?;
     check_events(manifest)?;
     check_timers(manifest)?;
-    check_undos(manifest)
+    check_questions(manifest)?;
+    check_undos(manifest)?;
+    check_order(manifest)
 }
 
 fn check_names(manifest: &Manifest) -> Result<(), Error> {
@@ -203,6 +274,42 @@ fn check_timers(manifest: &Manifest) -> Result<(), Error> {
     unknown.map_or(Ok(()), |event| Err(Error::NeverScheduled(event.clone())))
 }
 
+fn check_questions(manifest: &Manifest) -> Result<(), Error> {
+    let mut answered: Vec<(&EventRef, &str)> = Vec::new();
+    for entry in &manifest.entries {
+        let Some(Question { asks, expires_with }) = &entry.answers else { continue };
+        if let Some((_, first)) = answered.iter().find(|(other, _)| *other == asks) {
+            let (first, second) = ((*first).to_owned(), entry.name.clone());
+            return Err(Error::TwoAnswers { event: asks.clone(), first, second });
+        }
+        answered.push((asks, &entry.name));
+        let always = |group: &Emission| matches!(group, Emission::All(_) | Emission::OneOf(_) | Emission::Outcome(_));
+        if !entry.emits.iter().any(always) {
+            return Err(Error::NoAnswer(entry.name.clone()));
+        }
+        let asking: Vec<_> = asking(manifest, asks).filter(|(who, _)| *who != entry.name).collect();
+        if asking.is_empty() {
+            return Err(Error::NeverAsked { entry: entry.name.clone(), event: asks.clone() });
+        }
+        let Some(expiry) = expires_with else { continue };
+        let later = |group: &Emission| matches!(group, Emission::Scheduled(events) if events.contains(expiry));
+        if let Some((who, _)) = asking.into_iter().find(|(_, emits)| !emits.iter().any(later)) {
+            return Err(Error::NeverExpires { who: who.to_owned(), event: asks.clone(), expiry: expiry.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The entry points and reactions that emit an event at once, with all that they emit.
+fn asking<'m>(manifest: &'m Manifest, event: &'m EventRef) -> impl Iterator<Item = (&'m str, &'m [Emission])> {
+    let entries = manifest.entries.iter().map(|entry| (entry.name.as_str(), &*entry.emits));
+    let reactions = manifest.reactions.iter().map(|reaction| (reaction.name.as_str(), &*reaction.emits));
+    let now = |group: &Emission| !matches!(group, Emission::Scheduled(_) | Emission::Outcome(_));
+    entries
+        .chain(reactions)
+        .filter(move |(_, emits)| emits.iter().any(|group| now(group) && group.events().contains(event)))
+}
+
 fn check_undos(manifest: &Manifest) -> Result<(), Error> {
     let mut undone: Vec<(&str, &str)> = Vec::new();
     for undo in &manifest.reactions {
@@ -228,10 +335,31 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
     Ok(())
 }
 
+/// No undo may wait for itself.
+fn check_order(manifest: &Manifest) -> Result<(), Error> {
+    let before = |undo: &pavane_choreography::Reaction| {
+        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
+        steps.filter_map(|step| manifest.undo_of(step)).collect::<Vec<_>>()
+    };
+    for undo in &manifest.reactions {
+        let (mut queue, mut seen) = (before(undo), HashSet::new());
+        while let Some(next) = queue.pop() {
+            if next.name == undo.name {
+                return Err(Error::UndosInCircle(undo.name.clone()));
+            }
+            if seen.insert(&next.name) {
+                queue.extend(before(next));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {
     for (index, (event, _)) in reaction.work.iter().enumerate() {
         if reaction.work[..index].iter().any(|(other, _)| other == event) {
-            return Err(Error::TwoHandlers { name: name.to_owned(), event: event.clone() });
+            let (name, event, is_join) = (name.to_owned(), event.clone(), !reaction.parts().is_empty());
+            return Err(if is_join { Error::TwoParts { name, event } } else { Error::TwoHandlers { name, event } });
         }
     }
     if let Some(failure_event) = &reaction.failure_event
@@ -281,6 +409,17 @@ pub(crate) fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Err
         return setting("timeout", &tuning.timeout, "more than 0");
     }
     Ok(())
+}
+
+/// The steps whose undo comes before this one.
+fn after(manifest: &Manifest, name: &str, events: &[EventRef]) -> Result<Vec<String>, Error> {
+    let own = part(manifest, name)?;
+    let step = |event: &EventRef| {
+        let step = manifest.step_that_emits(event).map(|step| step.name.clone());
+        let step = step.filter(|step| own != Part::Undo { step: step.clone() });
+        step.ok_or_else(|| Error::AfterNothing { undo: name.to_owned(), event: event.clone() })
+    };
+    events.iter().map(step).collect()
 }
 
 fn part(manifest: &Manifest, name: &str) -> Result<Part, Error> {

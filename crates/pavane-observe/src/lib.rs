@@ -32,6 +32,11 @@
 //! like waiting. While an awaited reaction's consumer is busy with earlier events, no time passes for it: to be last in a long
 //! queue is not to be stuck.
 //!
+//! # Questions to people
+//!
+//! A question is open from the event that asks until there is an event of the entry point that answers, its expiry, or an outcome. A
+//! service knows more than the streams do: it may have cancelled the timer, which closes the question.
+//!
 //! # Acting
 //!
 //! [`redrive`] delivers dead letters to their reaction again, after a check of each; [`audit`] records who decided what, and

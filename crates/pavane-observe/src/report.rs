@@ -116,6 +116,8 @@ pub struct SagaReport {
     pub events_dropped: u64,
     /// What it waits for; overdue waits first.
     pub outstanding: Vec<Outstanding>,
+    /// What a person is asked.
+    pub questions: Vec<Question>,
     /// The steps that were done, and whether each was undone.
     pub effects: Vec<Effect>,
     /// Its dead letters, with and without a decision.
@@ -212,6 +214,56 @@ pub struct Outstanding {
     pub overdue: bool,
     /// The dead letter because of which the wait will not end by itself.
     pub dead_letter: Option<u64>,
+    /// Of a join that lacks events: how many it has. Then `awaits` names those that it lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathered: Option<Gathered>,
+    /// All of this in a sentence.
+    pub sentence: String,
+}
+
+/// How far a join is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Gathered {
+    /// The parts of which there is an event.
+    pub events: usize,
+    /// All parts.
+    pub of: usize,
+}
+
+/// A question that a person may answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Question {
+    /// The saga that asks.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub saga: SagaId,
+    /// The saga's key.
+    pub key: String,
+    /// The declared saga that it is; `None` when none is declared.
+    pub name: Option<String>,
+    /// The service that takes the answer.
+    pub service: String,
+    /// Its entry point.
+    pub entry: String,
+    /// The event that asks.
+    pub event: String,
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub event_id: EventId,
+    /// Its sequence in the events stream; its body can be read there.
+    pub sequence: u64,
+    /// When it was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub asked_at: Timestamp,
+    /// How long ago that is.
+    pub age_ms: u64,
+    /// The events of which one is awaited.
+    pub answers: Vec<String>,
+    /// The event that ends the wait. When it comes is known in the service's database only. `None`: the saga's outcome ends it.
+    pub expires_with: Option<String>,
     /// All of this in a sentence.
     pub sentence: String,
 }

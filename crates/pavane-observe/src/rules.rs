@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pavane_choreography::{Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Saga, manifest};
+use pavane_choreography::{
+    Choreography, Declaration, Emission, Entry, Manifest, Question, Reaction, ReactionSettings, Saga, manifest::Part,
+};
 use pavane_contract::EventRef;
 
 /// An event's type as a small number.
@@ -19,6 +21,7 @@ pub(crate) struct Rules {
     pub(crate) declarations: BTreeMap<String, Declaration>,
     pub(crate) reactions: Vec<Rule>,
     pub(crate) sagas: Vec<SagaRule>,
+    pub(crate) questions: Vec<QuestionRule>,
     kinds: Vec<EventRef>,
     numbers: HashMap<EventRef, Kind>,
     /// The rules that run on a kind.
@@ -33,23 +36,33 @@ pub(crate) struct Rule {
     pub(crate) durable: String,
     pub(crate) stuck_after_ms: i64,
     pub(crate) effect: bool,
-    pub(crate) role: Part,
+    /// What undoes it. `None` unless it is a step.
+    pub(crate) undo: Option<RuleId>,
+    /// The event of a step that it undoes. `None` unless it is an undo.
+    pub(crate) undoes: Option<Kind>,
     pub(crate) on: Vec<EventRef>,
+    /// The parts of a join. Empty for every other reaction.
+    pub(crate) parts: Vec<Vec<Kind>>,
     /// The groups of which it must emit; a reaction without one need not emit anything.
     pub(crate) must: Vec<Group>,
     pub(crate) emitted: Vec<Kind>,
     pub(crate) gives_up: Option<Kind>,
 }
 
-/// A reaction's part in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// It is never undone, and undoes nothing.
-    Plain,
-    /// A step; its undo, and the event that is undone.
-    Step { undo: RuleId, done: Kind },
-    /// Undoes the event of a step.
-    Undo { undoes: Kind },
+impl Rule {
+    /// Whether it waits for several events.
+    pub(crate) fn is_join(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    pub(crate) fn is_undo(&self) -> bool {
+        self.undoes.is_some()
+    }
+
+    /// Whether it has a part in the ledger: a step and its undo wait for one another.
+    pub(crate) fn is_in_ledger(&self) -> bool {
+        self.undo.is_some() || self.undoes.is_some()
+    }
 }
 
 /// Events of which a reaction emits one.
@@ -68,6 +81,19 @@ pub(crate) struct SagaRule {
     pub(crate) completes: Vec<Kind>,
     pub(crate) aborts: Vec<Kind>,
     pub(crate) within_ms: Option<i64>,
+}
+
+/// A question that a service asks a person.
+#[derive(Debug)]
+pub(crate) struct QuestionRule {
+    pub(crate) service: String,
+    /// The entry point that answers.
+    pub(crate) entry: String,
+    pub(crate) asks: Kind,
+    pub(crate) answers: Vec<Kind>,
+    pub(crate) expires: Option<Kind>,
+    /// Outcomes of the service that close the question, if they come after it. `None`: its time goes on after any outcome.
+    pub(crate) closed_by: Option<Vec<Kind>>,
 }
 
 impl Rules {
@@ -139,10 +165,11 @@ impl Rules {
     }
 
     pub(crate) fn undos(&self) -> impl Iterator<Item = (RuleId, &Rule, Kind)> {
-        (0..).zip(&self.reactions).filter_map(|(id, rule)| match rule.role {
-            Part::Undo { undoes } => Some((id, rule, undoes)),
-            Part::Plain | Part::Step { .. } => None,
-        })
+        (0..).zip(&self.reactions).filter_map(|(id, rule)| Some((id, rule, rule.undoes?)))
+    }
+
+    pub(crate) fn joins(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        (0..).zip(&self.reactions).filter(|(_, rule)| rule.is_join())
     }
 
     pub(crate) fn find(&self, service: &str, reaction: &str) -> Option<(RuleId, &Rule)> {
@@ -170,6 +197,12 @@ impl Rules {
             let saga = self.compile_saga(saga);
             self.sagas.push(saga);
         }
+        self.questions.clear();
+        for manifest in declarations.values().map(|declaration| &declaration.manifest) {
+            let questions: Vec<_> =
+                manifest.entries.iter().filter_map(|entry| self.compile_question(manifest, entry)).collect();
+            self.questions.extend(questions);
+        }
         for event in declarations.values().flat_map(|declaration| declaration.manifest.emitted()) {
             self.kind(event);
         }
@@ -182,14 +215,14 @@ impl Rules {
         let manifest = &declaration.manifest;
         let settings = declaration.settings.reactions.get(&reaction.name);
         let outcomes = self.kinds_of(&outcomes(manifest));
-        let role = match manifest.part(reaction) {
-            manifest::Part::Plain => Part::Plain,
-            manifest::Part::Step { undo, keeps } => {
-                let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
-                let undo = RuleId::try_from(first + position).unwrap_or(RuleId::MAX);
-                Part::Step { undo, done: self.kind(keeps) }
-            }
-            manifest::Part::Undo { undoes, .. } => Part::Undo { undoes: self.kind(undoes) },
+        let numbered = |undo: &Reaction| {
+            let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
+            RuleId::try_from(first + position).unwrap_or(RuleId::MAX)
+        };
+        let (undo, undoes) = match manifest.part(reaction) {
+            Part::Plain => (None, None),
+            Part::Step { undo, .. } => (Some(numbered(undo)), None),
+            Part::Undo { undoes, .. } => (None, Some(self.kind(undoes))),
         };
         let mut must = Vec::new();
         for group in &reaction.emits {
@@ -212,12 +245,28 @@ impl Rules {
                 .map_or_else(|| format!("{}_{}", manifest.service, reaction.name), |settings| settings.durable.clone()),
             stuck_after_ms: millis(settings.map_or(ReactionSettings::STUCK_AFTER, |settings| settings.stuck_after)),
             effect: reaction.effect,
-            role,
+            undo,
+            undoes,
             on: reaction.on.clone(),
+            parts: reaction.parts().iter().map(|part| self.kinds_of(part.events())).collect(),
             must,
             emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
             gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),
         }
+    }
+
+    fn compile_question(&mut self, manifest: &Manifest, entry: &Entry) -> Option<QuestionRule> {
+        let Question { asks, expires_with } = entry.answers.as_ref()?;
+        let outlives = expires_with.as_ref().is_some_and(|expiry| manifest.outlive_outcome.contains(expiry));
+        let answers = entry.emits.iter().filter(|group| !matches!(group, Emission::Scheduled(_)));
+        Some(QuestionRule {
+            service: manifest.service.clone(),
+            entry: entry.name.clone(),
+            asks: self.kind(asks),
+            answers: answers.flat_map(Emission::events).map(|event| self.kind(event)).collect(),
+            expires: expires_with.as_ref().map(|event| self.kind(event)),
+            closed_by: (!outlives).then(|| self.kinds_of(&outcomes(manifest))),
+        })
     }
 
     fn group(&mut self, events: &[EventRef]) -> Group {
@@ -241,10 +290,7 @@ impl Rules {
 
 /// An undo runs on a trigger of any version: only that it happened matters.
 fn rules_on(rules: &[Rule], event: &EventRef) -> Vec<RuleId> {
-    let runs = |rule: &Rule| match rule.role {
-        Part::Undo { .. } => rule.on.iter().any(|on| on.name == event.name),
-        Part::Plain | Part::Step { .. } => rule.on.contains(event),
-    };
+    let runs = |rule: &Rule| rule.on.iter().any(|on| on == event || (rule.is_undo() && on.name == event.name));
     (0..).zip(rules).filter(|(_, rule)| runs(rule)).map(|(id, _)| id).collect()
 }
 

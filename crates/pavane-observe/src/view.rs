@@ -6,6 +6,7 @@ mod lag;
 mod letters;
 mod plan;
 mod query;
+mod question;
 mod rate;
 mod saga;
 mod sagas;

@@ -18,7 +18,8 @@ use pools::{postgres, sqlite};
 
 use crate::{
     Arg, Bounds, Connection, Correlation, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx,
-    deadline::Distrust, migration::Schema, pressure::Full, reference::Skew, store as tables, transaction::Transaction,
+    deadline::Distrust, migration::Schema, pressure::Full, question, reference::Skew, store as tables,
+    transaction::Transaction,
 };
 
 /// A service's database: where transactions begin. Cheap to clone.
@@ -154,8 +155,9 @@ impl<DB: Database> Db<DB> {
     /// # Errors
     ///
     /// [`Error::Exhausted`] when all connections are in use for too long, [`Error::NoConnection`] when no new one can be made, and
-    /// when the database doesn't answer.
+    /// when the database doesn't answer. [`Error::Answers`] at an entry point that [answers](Self::answer) a question.
     pub async fn begin(&self, correlation: Correlation, emissions: Emissions) -> Result<Tx<DB>, Error> {
+        question::check_begins(&emissions)?;
         let cause = correlation.resolve(self)?;
         Tx::begin(self.clone(), cause, emissions).await
     }

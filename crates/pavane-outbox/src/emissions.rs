@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pavane_choreography::{Emission, Manifest};
+use pavane_choreography::{Emission, Entry, Manifest, Question};
 use pavane_contract::EventRef;
 
 /// What one reaction or entry point declares that it emits. Its transactions may emit nothing else.
@@ -8,30 +8,61 @@ use pavane_contract::EventRef;
 pub struct Emissions {
     who: Arc<str>,
     groups: Arc<[Emission]>,
-    timers: Arc<Timers>,
+    service: Arc<Service>,
+    /// The question that is answered there.
+    answers: Option<Arc<Asked>>,
 }
 
-/// What a whole service emits later: a timer may be cancelled elsewhere than where it was set.
+/// What holds for a whole service: a timer may be cancelled elsewhere than where it was set, and a question is answered elsewhere than
+/// where it was asked.
 #[derive(Debug, Default)]
-struct Timers {
+struct Service {
     scheduled: Vec<EventRef>,
     /// Names.
     cancelled_by_outcome: Vec<String>,
+    questions: Vec<Arc<Asked>>,
+}
+
+/// A question that a service asks.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The entry point that answers it.
+    pub(crate) entry: String,
+    pub(crate) question: Question,
+}
+
+impl Asked {
+    /// The name of the timer that ends the wait for an answer.
+    pub(crate) fn expiry(&self) -> Option<&str> {
+        self.question.expires_with.as_ref().map(|event| event.name.as_str())
+    }
 }
 
 impl Emissions {
     /// The declaration of `who`, a name for error messages, that belongs to no service's wiring table: it can emit what `groups` say, and
     /// cancels no timers.
     pub fn new(who: impl Into<Arc<str>>, groups: impl Into<Arc<[Emission]>>) -> Self {
-        Self { who: who.into(), groups: groups.into(), timers: Arc::default() }
+        Self { who: who.into(), groups: groups.into(), service: Arc::default(), answers: None }
     }
 
-    /// The declaration of a service's reaction or entry point of this name.
+    /// The declaration of a service's reaction of this name.
     pub fn of(manifest: &Manifest, name: &str, groups: impl Into<Arc<[Emission]>>) -> Self {
         let scheduled = manifest.scheduled().cloned().collect();
         let cancelled_by_outcome = manifest.cancelled_by_outcome().into_iter().map(str::to_owned).collect();
-        let timers = Arc::new(Timers { scheduled, cancelled_by_outcome });
-        Self { timers, ..Self::new(format!("{}/{name}", manifest.service), groups) }
+        let asked = |entry: &Entry| {
+            let question = entry.answers.clone()?;
+            Some(Arc::new(Asked { entry: entry.name.clone(), question }))
+        };
+        let questions = manifest.entries.iter().filter_map(asked).collect();
+        let service = Arc::new(Service { scheduled, cancelled_by_outcome, questions });
+        Self { service, ..Self::new(format!("{}/{name}", manifest.service), groups) }
+    }
+
+    /// The declaration of a service's entry point.
+    pub fn at(manifest: &Manifest, entry: &Entry) -> Self {
+        let emissions = Self::of(manifest, &entry.name, entry.emits.clone());
+        let answers = emissions.service.questions.iter().find(|asked| asked.entry == entry.name).cloned();
+        Self { answers, ..emissions }
     }
 
     /// For a transaction of `who` that emits nothing.
@@ -58,12 +89,22 @@ impl Emissions {
 
     /// Whether the service schedules the event, here or elsewhere.
     pub(crate) fn allow_cancel(&self, event: &EventRef) -> bool {
-        self.timers.scheduled.contains(event)
+        self.service.scheduled.contains(event)
     }
 
     /// The names of the timers that an outcome of the saga cancels.
     pub(crate) fn cancelled_by_outcome(&self) -> &[String] {
-        &self.timers.cancelled_by_outcome
+        &self.service.cancelled_by_outcome
+    }
+
+    /// The question that an event asks, if it is one.
+    pub(crate) fn asks(&self, event: &EventRef) -> Option<&Arc<Asked>> {
+        self.service.questions.iter().find(|asked| asked.question.asks == *event)
+    }
+
+    /// The question that is answered here, if one is.
+    pub(crate) fn answers(&self) -> Option<&Arc<Asked>> {
+        self.answers.as_ref()
     }
 
     /// What the emitted events lack or have too much, compared with the declaration; `None` when they fit.

@@ -2,7 +2,7 @@
 
 mod store;
 
-use pavane_choreography::{Emission, Manifest};
+use pavane_choreography::{Emission, Entry, Manifest};
 use pavane_contract::{EventRef, codec, subject};
 
 use crate::{Database, Db, Dialect, Error, db::micros};
@@ -20,6 +20,8 @@ struct Row<'m> {
     emits: bool,
     schedules: bool,
     decides: bool,
+    /// The entry point that answers the event; empty where it is no question.
+    asks: &'m str,
 }
 
 impl<DB: Database> Db<DB> {
@@ -33,13 +35,14 @@ impl<DB: Database> Db<DB> {
         if self.dialect() != Dialect::Postgres {
             return Ok(());
         }
-        let rows: Vec<_> = manifest.entries.iter().flat_map(|entry| rows(&entry.name, &entry.emits)).collect();
+        let rows: Vec<_> = manifest.entries.iter().flat_map(|entry| rows(manifest, entry)).collect();
         self.within(store::replace(self, manifest, &rows)).await
     }
 }
 
 /// One row for each event, even where several groups have it.
-fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
+fn rows<'m>(manifest: &'m Manifest, entry: &'m Entry) -> Vec<Row<'m>> {
+    let Entry { name, emits: groups, .. } = entry;
     let mut events: Vec<&EventRef> = groups.iter().flat_map(Emission::events).collect();
     events.sort();
     events.dedup();
@@ -50,7 +53,19 @@ fn rows<'m>(entry: &'m str, groups: &'m [Emission]) -> Vec<Row<'m>> {
         let emits = has(|group| !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_)));
         let subject = subject::filter(event).trim_end_matches('*').to_owned();
         let schema = codec::data_schema(event);
-        Row { entry, event: &event.name, version: event.version, subject, schema, emits, schedules, decides }
+        let asks = manifest.entries.iter().find(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event));
+        let asks = asks.map_or("", |entry| &entry.name);
+        Row {
+            entry: name,
+            event: &event.name,
+            version: event.version,
+            subject,
+            schema,
+            emits,
+            schedules,
+            decides,
+            asks,
+        }
     };
     events.into_iter().map(row).collect()
 }

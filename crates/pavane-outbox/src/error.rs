@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, iter::successors, sync::Arc, time::Duration};
 
-use pavane_contract::{EventRef, Key, SagaId, codec};
+use pavane_contract::{EventRef, Key, SagaId, Timestamp, codec};
 
 use crate::{bounds::days, failure};
 
@@ -94,6 +94,99 @@ pub enum Error {
         who: String,
         /// The event.
         event: EventRef,
+    },
+    /// The entry point answers a question, so a transaction there names the question's saga and the person.
+    #[error(
+        "{who} answers {question}: begin with answer(saga, by), which finds the question and keeps who answered it"
+    )]
+    Answers {
+        /// The entry point.
+        who: String,
+        /// The event that asks.
+        question: EventRef,
+    },
+    /// The entry point answers no question.
+    #[error("{0} answers no question: add .answers::<…>() to its line in the wiring table, or use begin")]
+    AnswersNothing(String),
+    /// The saga asked before at this entry point.
+    #[error(
+        "{who} emits {question}, which the saga {saga} asked before, and a question is asked once: for another one, let it emit \
+         another event that an entry point of its own answers"
+    )]
+    AskedTwice {
+        /// The reaction or entry point.
+        who: String,
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+    },
+    /// A question was asked, and nothing was scheduled that ends the wait for an answer.
+    #[error(
+        "{who} emits {question}, and the saga {saga} has no timer for {expiry}: call tx.emit_after for it in the same \
+         transaction, or there could be no answer"
+    )]
+    NeverExpires {
+        /// The reaction or entry point.
+        who: String,
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+        /// The event that ends the wait.
+        expiry: EventRef,
+    },
+    /// The question was not asked in the saga, or its transaction has not committed yet.
+    #[error("{who} answers {question}, which the saga {saga} has not asked (yet)")]
+    NotAsked {
+        /// The entry point.
+        who: String,
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+    },
+    /// The question was answered before. Of two answers at once, the one that comes second gets this.
+    #[error("{question} of the saga {saga} was answered by {by:?} at {at}{}", with.as_ref().map(|with| format!(", with {with}")).unwrap_or_default())]
+    Answered {
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+        /// Who answered.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// The event that answered. `None` when the answer lost a decision.
+        with: Option<String>,
+    },
+    /// The time for an answer is over: the timer has come due.
+    #[error("{question} of the saga {saga} can't be answered any more: {expiry} has come due, or was cancelled")]
+    Expired {
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+        /// The event that ended the wait.
+        expiry: EventRef,
+    },
+    /// The saga has an outcome, which closed the question.
+    #[error("{question} of the saga {saga} can't be answered any more: the saga's outcome is {outcome}")]
+    Decided {
+        /// The event that asks.
+        question: EventRef,
+        /// The saga.
+        saga: SagaId,
+        /// The outcome.
+        outcome: String,
+    },
+    /// The transaction that answers a question does not emit what it declares.
+    #[error("{who} answers a question, and {what}: without an event the saga would wait for ever")]
+    Unanswered {
+        /// The entry point.
+        who: String,
+        /// What is missing, or too much.
+        what: String,
     },
     /// The event's key is too long for a subject.
     #[error("the key of {event} has {bytes} bytes, over the limit of {}", Key::MAX_BYTES)]

@@ -7,7 +7,12 @@ use std::time::Duration;
 use pavane_contract::{Cause, Event, EventRef, RawEnvelope, SagaId};
 use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::micros, draft};
+use crate::{
+    Correlation, Database, Db, Decision, Dialect, Emissions, Error,
+    db::micros,
+    draft,
+    question::{self, NewQuestion},
+};
 
 /// Emits in a transaction that you began and commit. `PostgreSQL` only.
 ///
@@ -36,10 +41,12 @@ use crate::{Correlation, Database, Db, Decision, Dialect, Emissions, Error, db::
 /// `commit prepared`.
 #[derive(Debug)]
 pub struct Guest<'c, DB: Database> {
-    conn: &'c mut DB::Connection,
-    db: Db<DB>,
-    cause: Cause,
-    emissions: Emissions,
+    pub(crate) conn: &'c mut DB::Connection,
+    pub(crate) db: Db<DB>,
+    pub(crate) cause: Cause,
+    pub(crate) emissions: Emissions,
+    /// The question that it answers.
+    pub(crate) question: Option<RawEnvelope>,
 }
 
 impl<DB: Database> Db<DB> {
@@ -56,15 +63,20 @@ impl<DB: Database> Db<DB> {
         correlation: Correlation,
         emissions: Emissions,
     ) -> Result<Guest<'c, DB>, Error> {
+        question::check_begins(&emissions)?;
+        self.check_guest(conn)?;
+        let cause = correlation.resolve(self)?;
+        Ok(Guest { conn, db: self.clone(), cause, emissions, question: None })
+    }
+
+    pub(crate) fn check_guest(&self, conn: &DB::Connection) -> Result<(), Error> {
         if self.dialect() != Dialect::Postgres {
             return Err(Error::NoGuest);
         }
         if DB::TransactionManager::get_transaction_depth(conn) == 0 {
             return Err(Error::NoTransaction);
         }
-        self.check_room()?;
-        let cause = correlation.resolve(self)?;
-        Ok(Guest { conn, db: self.clone(), cause, emissions })
+        self.check_room()
     }
 
     /// Wakes the relay, in this process or in the instance that publishes, after a commit that the framework did not make.
@@ -84,15 +96,28 @@ impl<DB: Database> Guest<'_, DB> {
         self.cause.saga
     }
 
+    /// The question that it [answers](Db::answer_in): the event that asked. `None` in any other transaction.
+    pub const fn question(&self) -> Option<&RawEnvelope> {
+        self.question.as_ref()
+    }
+
     /// Emits an event: it is published once your transaction has committed, and only then.
+    ///
+    /// An event that asks a question is one to answer once your transaction has committed. Schedule what ends the wait in it, too:
+    /// nothing checks that at your commit, and without it there can be no answer.
     ///
     /// # Errors
     ///
-    /// When the event isn't declared, its key is too long, or it can't be written as JSON; and when the database fails.
+    /// When the event isn't declared, its key is too long, or it can't be written as JSON; [`Error::AskedTwice`]; and when the database
+    /// fails.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_now, "emits")?;
         let event = self.envelope(event)?;
-        store::stage::<DB>(self.conn, &event, None).await
+        if let Some(question) = NewQuestion::of(&event, &self.emissions)? {
+            store::ask::<DB>(self.conn, &question).await?;
+        }
+        store::stage::<DB>(self.conn, &event, None).await?;
+        self.answer_with(&event).await
     }
 
     /// Emits an event after a delay, counted from now: sets a timer. As with a [`Tx`](crate::Tx::emit_after), the saga's outcome
@@ -133,8 +158,16 @@ impl<DB: Database> Guest<'_, DB> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
         self.db.check_remembered(&self.cause)?;
         let event = self.envelope(event)?;
-        let won = store::decide::<DB>(self.conn, &event, self.emissions.cancelled_by_outcome()).await?;
-        Ok(if won { Decision::Won } else { Decision::Lost })
+        if !store::decide::<DB>(self.conn, &event, self.emissions.cancelled_by_outcome()).await? {
+            return Ok(Decision::Lost);
+        }
+        self.answer_with(&event).await?;
+        Ok(Decision::Won)
+    }
+
+    async fn answer_with(&mut self, event: &RawEnvelope) -> Result<(), Error> {
+        let Some(question) = &self.question else { return Ok(()) };
+        question::store::answer_with(&self.db, self.conn, event, question).await
     }
 
     fn envelope<E: Event>(&self, event: &E) -> Result<RawEnvelope, Error> {

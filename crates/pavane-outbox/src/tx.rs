@@ -5,7 +5,9 @@ use pavane_contract::{Cause, Envelope, Event, EventRef, Key, RawEnvelope, SagaId
 use crate::{
     CrashPoint, Database, Db, Emissions, Error,
     after_commit::AfterCommit,
-    draft, store,
+    draft,
+    question::{self, NewQuestion},
+    store,
     timer::{NewTimer, store as timers},
     transaction::Transaction,
 };
@@ -36,6 +38,9 @@ pub struct Tx<DB: Database> {
     emissions: Emissions,
     outbox: Vec<store::NewRow>,
     timers: Vec<NewTimer>,
+    asked: Vec<NewQuestion>,
+    /// The question that it answers.
+    question: Option<RawEnvelope>,
     emitted: Vec<RawEnvelope>,
     wakes_relay: bool,
     after_commit: AfterCommit,
@@ -44,8 +49,19 @@ pub struct Tx<DB: Database> {
 impl<DB: Database> Tx<DB> {
     pub(crate) async fn begin(db: Db<DB>, cause: Cause, emissions: Emissions) -> Result<Self, Error> {
         let inner = Transaction::begin(&db).await?;
-        let (outbox, timers, emitted, after_commit) = (Vec::new(), Vec::new(), Vec::new(), AfterCommit::default());
-        Ok(Self { inner, db, cause, emissions, outbox, timers, emitted, wakes_relay: false, after_commit })
+        Ok(Self {
+            inner,
+            db,
+            cause,
+            emissions,
+            outbox: Vec::new(),
+            timers: Vec::new(),
+            asked: Vec::new(),
+            question: None,
+            emitted: Vec::new(),
+            wakes_relay: false,
+            after_commit: AfterCommit::default(),
+        })
     }
 
     /// The connection, for your own SQL.
@@ -61,6 +77,11 @@ impl<DB: Database> Tx<DB> {
     /// The cause of what it emits: the saga, the event before, the trace.
     pub const fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// The question that it [answers](Db::answer): the event that asked. `None` in any other transaction.
+    pub const fn question(&self) -> Option<&RawEnvelope> {
+        self.question.as_ref()
     }
 
     /// The current time, by the service's clock.
@@ -166,11 +187,14 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// [`Error::Aborted`] and [`Error::Ended`] when there is nothing left to commit. When the database fails, nobody knows
+    /// [`Error::Aborted`] and [`Error::Ended`] when there is nothing left to commit; [`Error::AskedTwice`], [`Error::NeverExpires`] and
+    /// [`Error::Unanswered`] where something is wrong with a question. When the database fails, nobody knows
     /// whether it committed; the inbox makes a retry safe.
     pub async fn commit(mut self) -> Result<(), Error> {
-        // Writing events proves that the transaction is alive. The last flush does it, or a statement of its own.
-        if !self.flush().await? {
+        self.check_answer()?;
+        // Writing events or questions proves that the transaction is alive. The last statement does it, or one of its own.
+        let written = self.flush().await?;
+        if !question::ask(&self.db, self.inner.conn(), &self.asked).await? && !written {
             self.inner.prove().await?;
         }
         self.db.crash_point(CrashPoint::BeforeCommit).await;
@@ -202,6 +226,11 @@ impl<DB: Database> Tx<DB> {
         self.emitted.clear();
     }
 
+    pub(crate) fn answer(&mut self, question: RawEnvelope) {
+        self.cause = question.as_cause();
+        self.question = Some(question);
+    }
+
     pub(crate) fn emitted(&self) -> &[RawEnvelope] {
         &self.emitted
     }
@@ -214,11 +243,28 @@ impl<DB: Database> Tx<DB> {
 
     async fn leave<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         let envelope = self.envelope(event)?;
+        if let Some(question) = &self.question {
+            question::store::answer_with(&self.db, self.inner.conn(), &envelope, question).await?;
+        }
         self.push(envelope)?;
         self.flush_if_large().await
     }
 
+    /// An answer that says nothing would close the question, and let the saga wait for ever.
+    fn check_answer(&self) -> Result<(), Error> {
+        if self.question.is_none() {
+            return Ok(());
+        }
+        let emitted: Vec<_> = self.emitted.iter().map(|event| event.meta.event.clone()).collect();
+        let unmet = self.emissions.unmet(&emitted);
+        unmet.map_or(Ok(()), |what| Err(Error::Unanswered { who: self.emissions.who().to_owned(), what }))
+    }
+
     fn push(&mut self, envelope: RawEnvelope) -> Result<(), Error> {
+        if let Some(question) = NewQuestion::of(&envelope, &self.emissions)? {
+            question.check_first(&self.asked)?;
+            self.asked.push(question);
+        }
         self.outbox.push(store::NewRow::of(&envelope)?);
         self.emitted.push(envelope);
         self.wakes_relay = true;

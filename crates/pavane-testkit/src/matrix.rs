@@ -12,7 +12,7 @@ use pavane::{
     database::{Database, Db, Service},
 };
 use pavane_bus::Memory;
-use pavane_choreography::{Manifest, Reaction};
+use pavane_choreography::{JoinPart, Manifest, Reaction};
 use pavane_contract::{EventRef, RawEnvelope};
 
 pub use report::{Case, Report};
@@ -39,6 +39,7 @@ type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 /// - an error of the database at each row that is written, the framework's rows included;
 /// - the undo before the step, while the step's effect runs, and the step again after its undo; and that the step emits what
 ///   its undo is for once;
+/// - of a join: each event as the last one, the first one, at once with the others, and twice under two ids;
 /// - for what the service gives up on: dead letters that can't be published for a while;
 /// - a body that can't be read, a message that is no event, an unknown version.
 ///
@@ -213,6 +214,16 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     /// The first example that makes a reaction run.
     fn example_for(&self, reaction: &Reaction) -> Option<&RawEnvelope> {
         self.examples.iter().find(|example| reaction.on.contains(&example.meta.event))
+    }
+
+    /// An example for each part of a join but that of `event`. `Err` names a part without an example.
+    fn others<'a>(&'a self, join: &'a Reaction, event: &'a EventRef) -> Result<Vec<&'a RawEnvelope>, String> {
+        let others = join.parts().iter().filter(|part| !part.events().contains(event));
+        let example = |part: &'a JoinPart| {
+            let example = part.events().iter().flat_map(|event| self.examples_of(event)).next();
+            example.ok_or_else(|| format!("there is no example of {}, for which {} waits", part.name(), join.name))
+        };
+        others.map(example).collect()
     }
 
     /// The step that an undo is for, and an example of what makes the step run.

@@ -69,10 +69,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> App<S, DB, B> {
     /// All entry points of the wiring table, with their names.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Entry<DB>)> {
         let manifest = self.manifest();
-        manifest.entries.iter().map(move |entry| {
-            let emissions = Emissions::of(manifest, &entry.name, entry.emits.clone());
-            (entry.name.as_str(), Entry::new(self.db.clone(), emissions))
-        })
+        manifest
+            .entries
+            .iter()
+            .map(move |entry| (entry.name.as_str(), Entry::new(self.db.clone(), Emissions::at(manifest, entry))))
     }
 
     /// Returns what tells whether the service can do its work right now. Cheap to clone: use it in your `/readyz`.

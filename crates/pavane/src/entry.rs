@@ -1,6 +1,6 @@
-use pavane_choreography::Emission;
-use pavane_contract::{EventSet, personal::EventFields};
-use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, Tx};
+use pavane_choreography::{Emission, Question};
+use pavane_contract::{EventRef, EventSet, SagaId, event::Event, personal::EventFields};
+use pavane_outbox::{Correlation, Database, Db, Emissions, Error, Guest, OpenQuestion, Tx};
 
 /// The name of an entry point: a constant of the service, used in its wiring table and where its requests are served.
 ///
@@ -60,10 +60,68 @@ impl<DB: Database> Entry<DB> {
     /// # Errors
     ///
     /// When no connection is free in time, the database doesn't answer, the [outbox is full](Error::OutboxFull), or the saga's
-    /// start [isn't known](Correlation::of).
+    /// start [isn't known](Correlation::of); [`Error::Answers`] at an entry point that [answers](Self::answer) a question.
     pub async fn begin(&self, correlation: Correlation) -> Result<Tx<DB>, Error> {
         self.db.check_room()?;
         self.db.begin(correlation, self.emissions.clone()).await
+    }
+
+    /// Begins the local transaction that answers a saga's question. `by` names the person, and is kept with the question.
+    ///
+    /// What the transaction emits continues the question's saga. With its commit the question is answered and its timer cancelled; if
+    /// it rolls back, the question stays open. Of two answers at once, the second waits until the first has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin); and by what became of the question:
+    ///
+    /// | error | the question |
+    /// |---|---|
+    /// | [`NotAsked`](Error::NotAsked) | was not asked in this saga, or not yet |
+    /// | [`Answered`](Error::Answered) | was answered: by whom, when, with what |
+    /// | [`Expired`](Error::Expired) | was open for too long |
+    /// | [`Decided`](Error::Decided) | was closed by the saga's outcome |
+    /// | [`Forgotten`](Error::Forgotten) | is of a saga that is older than it is remembered |
+    ///
+    /// The commit fails with [`Unanswered`](Error::Unanswered) where the transaction doesn't emit what the entry point declares.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pavane::{Event, SagaId, database::Error, postgres::Entry};
+    /// async fn approve<E: Event>(approve: &Entry, trip: SagaId, clerk: &str, approved: &E) -> Result<(), Error> {
+    ///     let mut tx = approve.answer(trip, clerk).await?;
+    ///     tx.emit(approved).await?;
+    ///     tx.commit().await
+    /// }
+    /// ```
+    pub async fn answer(&self, saga: SagaId, by: &str) -> Result<Tx<DB>, Error> {
+        self.db.check_room()?;
+        self.db.answer(saga, by, self.emissions.clone()).await
+    }
+
+    /// As [`answer`](Self::answer), in a transaction that you began and that you commit: [`within`](Self::within). Nothing checks at your
+    /// commit that the answer was emitted.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer) and [`within`](Self::within).
+    pub async fn answer_within<'c>(
+        &self,
+        conn: &'c mut DB::Connection,
+        saga: SagaId,
+        by: &str,
+    ) -> Result<Guest<'c, DB>, Error> {
+        self.db.answer_in(conn, (saga, by), self.emissions.clone()).await
+    }
+
+    /// The questions that may be answered here, the oldest first, `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AnswersNothing`] at an entry point that answers no question; and when the database fails.
+    pub async fn open_questions(&self, limit: u32) -> Result<Vec<OpenQuestion>, Error> {
+        self.db.open_questions(&self.emissions, limit).await
     }
 
     /// Joins a transaction that you began and that you commit. What is emitted in it is published after your commit; there is no
@@ -102,18 +160,69 @@ impl<DB: Database> Entry<DB> {
     }
 }
 
-/// The events that an entry point declares.
+/// What an entry point declares: its events, and the question that it `ANSWERS`.
 #[derive(Debug, Default)]
 #[must_use = "return it from the closure"]
-pub struct Declared {
+pub struct Declared<const ANSWERS: bool = false> {
     pub(crate) emits: Vec<Emission>,
     pub(crate) fields: Vec<EventFields>,
+    pub(crate) answers: Option<Question>,
 }
 
-impl Declared {
+impl Declared<false> {
+    /// Each transaction answers the question that this event asks. It is answered once, after the service has emitted the event, and
+    /// until it [expires](Declared::expires_with) or the saga has its outcome.
+    ///
+    /// Transactions begin with [`answer`](Entry::answer) then. The event must be one that the service itself emits, and no other entry
+    /// point may answer it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pavane::{EntryPoint, Event, any::Service};
+    /// # const APPROVE: EntryPoint = EntryPoint::new("approve");
+    /// # fn service<Asked: Event, Expired: Event, Approved: Event>() -> Service<()> {
+    /// # Service::new("trip", ())
+    /// .entry(&APPROVE, |entry| entry.answers::<Asked>().expires_with::<Expired>().emits::<Approved>())
+    /// # }
+    /// ```
+    ///
+    /// What answers nothing does not expire:
+    ///
+    /// ```compile_fail
+    /// # use pavane::{EntryPoint, Event, any::Service};
+    /// # const APPROVE: EntryPoint = EntryPoint::new("approve");
+    /// # fn service<Asked: Event, Expired: Event, Approved: Event>() -> Service<()> {
+    /// # Service::new("trip", ())
+    /// .entry(&APPROVE, |entry| entry.expires_with::<Expired>().emits::<Approved>())
+    /// # }
+    /// ```
+    pub fn answers<E: Event>(self) -> Declared<true> {
+        let Self { emits, fields, .. } = self;
+        Declared { emits, fields, answers: Some(Question { asks: EventRef::of::<E>(), expires_with: None }) }
+    }
+}
+
+impl Declared<true> {
+    /// The question can't be answered any more when this event has come due. Schedule it in the transaction that asks. An answer cancels
+    /// it.
+    pub fn expires_with<E: Event>(mut self) -> Self {
+        self.answers = self.answers.map(|question| Question { expires_with: Some(EventRef::of::<E>()), ..question });
+        self
+    }
+}
+
+impl<const ANSWERS: bool> Declared<ANSWERS> {
     /// Each transaction emits all of these events.
     pub fn emits<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::All(Set::refs()));
+        self.fields.extend(Set::fields());
+        self
+    }
+
+    /// Each transaction emits exactly one of these events.
+    pub fn emits_one_of<Set: EventSet>(mut self) -> Self {
+        self.emits.push(Emission::OneOf(Set::refs()));
         self.fields.extend(Set::fields());
         self
     }

@@ -72,6 +72,8 @@ pub use pavane_contract::{Envelope, Key, SagaId, Timestamp, event::Event};
 /// assert_eq!(event.key(), "order 7".into());
 /// ```
 pub use pavane_contract_derive::PavaneEvent as Event;
-pub use pavane_inbox::{Handled, HandlerError, IdempotencyKey, Tuning, dedupe, on, on_effect, undo, undo_effect};
-pub use pavane_outbox::{Correlation, Decision};
+pub use pavane_inbox::{
+    All, Handled, HandlerError, IdempotencyKey, OneOf, Tuning, dedupe, on, on_effect, undo, undo_effect,
+};
+pub use pavane_outbox::{Correlation, Decision, OpenQuestion};
 pub use service::Error;

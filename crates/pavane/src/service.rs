@@ -114,11 +114,16 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self
     }
 
-    /// Declares an entry point (a request, a schedule, a person) and what may be emitted there.
-    pub fn entry(mut self, point: &EntryPoint, declare: impl FnOnce(Declared) -> Declared) -> Self {
-        let Declared { emits, fields } = declare(Declared::default());
+    /// Declares an entry point (a request, a schedule, a person), what may be emitted there, and the question that it answers, if it
+    /// does.
+    pub fn entry<const ANSWERS: bool>(
+        mut self,
+        point: &EntryPoint,
+        declare: impl FnOnce(Declared) -> Declared<ANSWERS>,
+    ) -> Self {
+        let Declared { emits, fields, answers } = declare(Declared::default());
         self.fields.extend(fields);
-        self.entries.push(pavane_choreography::Entry { name: point.name().to_owned(), emits, answers: None });
+        self.entries.push(pavane_choreography::Entry { name: point.name().to_owned(), emits, answers });
         self
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn router(monitor: Monitor, operators: OpenApiRouter<Monitor>) -> Rou
         .routes(routes!(sagas::test_case))
         .routes(routes!(sagas::resolve))
         .routes(routes!(sagas::stuck))
+        .routes(routes!(sagas::questions))
         .routes(routes!(events::show))
         .routes(routes!(events::reveal))
         .routes(routes!(choreography::graph))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pavane_contract::EventRef;
 
 use super::{Finding, Rule, Subject};
-use crate::{Emission, Manifest, Saga};
+use crate::{Emission, Manifest, Reaction, Saga, graph::Actor};
 
 pub(super) fn check(subject: &Subject<'_>, manifests: &[Manifest]) -> Vec<Finding> {
     let mut findings = same_names(manifests);
@@ -78,12 +78,16 @@ fn emit(emitted: &BTreeSet<&EventRef>, event: &EventRef) -> String {
 }
 
 fn untriggered(subject: &Subject<'_>) -> Vec<Finding> {
-    let emitted = subject.graph.emitted();
-    let idle = subject.graph.reactions().filter(|(_, reaction)| !reaction.on.iter().any(|on| emitted.contains(on)));
-    let finding = |(actor, reaction): (_, &crate::Reaction)| {
-        let mend = match reaction.undoes() {
-            Some(undoes) => format!("trigger it by the event that says that {} must be undone", undoes.name),
-            None => "name an event that somebody emits, or remove the reaction".to_owned(),
+    let emitted: BTreeSet<EventRef> = subject.graph.emitted().into_iter().cloned().collect();
+    let is_idle = |actor: &Actor<'_>, reaction: &Reaction| {
+        actor.lacks(&emitted).is_some() || !reaction.on.iter().any(|on| emitted.contains(on))
+    };
+    let idle = subject.graph.reactions().filter(|(actor, reaction)| is_idle(actor, reaction));
+    let finding = |(actor, reaction): (Actor<'_>, &Reaction)| {
+        let mend = match (reaction.undoes(), actor.lacks(&emitted)) {
+            (Some(undoes), _) => format!("trigger it by the event that says that {} must be undone", undoes.name),
+            (None, Some(part)) => format!("let somebody emit {}, or join without it", part.name()),
+            (None, None) => "name an event that somebody emits, or remove the reaction".to_owned(),
         };
         let finding = Finding::new(Rule::Untriggered, mend).at(actor);
         match reaction.undoes() {

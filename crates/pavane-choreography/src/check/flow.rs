@@ -18,7 +18,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A step runs once in a saga, so does an undo, and an outcome is decided once: a cycle through any of them ends.
+/// A step and a join run once in a saga, so does an undo, and an outcome is decided once: a cycle through any of them ends.
 fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
@@ -37,7 +37,7 @@ fn cycles(subject: &Subject<'_>) -> Vec<Finding> {
 
 /// What an actor emits each time that it runs, however often.
 fn repeatable(actor: Actor<'_>) -> Vec<&EventRef> {
-    if !actor.is_forward() || actor.has_undo() {
+    if !actor.is_forward() || actor.has_undo() || actor.is_join() {
         return Vec::new();
     }
     let groups = actor.emits().iter().filter(|group| !matches!(group, Emission::Outcome(_)));

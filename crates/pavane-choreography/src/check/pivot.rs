@@ -20,14 +20,21 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     subject.sagas.iter().flat_map(of).flatten().collect()
 }
 
-/// Whether a reaction runs only once the saga has completed.
+/// Whether a reaction runs only once the saga has completed. A join does if one of its parts comes only then.
 pub(super) fn comes_after(graph: &Graph<'_>, saga: &Saga, actor: Actor<'_>) -> bool {
     let Some(reaction) = actor.reaction() else { return false };
-    let entries = graph.actors.iter().filter(|actor| actor.reaction().is_none()).flat_map(Actor::emitted);
-    let before = graph.reached(entries, &saga.completes_with);
-    let after = graph.reached(&saga.completes_with, &[]);
-    let heard = |event: &EventRef| saga.completes_with.contains(event) || after.contains(event);
-    reaction.on.iter().any(heard) && !reaction.on.iter().any(|event| before.contains(event))
+    let enters = |actor: &&Actor<'_>| actor.reaction().is_none() && actor.question().is_none();
+    let entries = || graph.actors.iter().filter(enters).flat_map(Actor::emitted);
+    let before = graph.reached(entries(), &saga.completes_with);
+    let ever = graph.reached(entries().chain(&saga.completes_with), &[]);
+    let only_after = |events: &[EventRef]| {
+        events.iter().any(|event| ever.contains(event)) && !events.iter().any(|event| before.contains(event))
+    };
+    if actor.is_join() {
+        reaction.parts().iter().any(|part| only_after(part.events()))
+    } else {
+        only_after(&reaction.on)
+    }
 }
 
 fn gives_up(saga: &Saga, actor: Actor<'_>, reaction: &Reaction) -> Option<Finding> {

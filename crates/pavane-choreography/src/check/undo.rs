@@ -1,5 +1,7 @@
 //! Steps and their undos: each needs the other.
 
+use std::collections::BTreeSet;
+
 use pavane_contract::EventRef;
 
 use super::{Finding, Rule, Subject};
@@ -15,6 +17,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
             findings.extend(its_step(subject, actor, undoes));
         }
         findings.extend(two_undos(actor, reaction));
+        findings.extend(after_nothing(actor, reaction));
+        findings.extend(in_circle(actor, reaction));
         findings.extend(gives_up(actor, reaction));
     }
     findings
@@ -84,6 +88,36 @@ fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
     let names: Vec<&str> = undos.map(|undo| undo.name.as_str()).collect();
     let mend = format!("let one reaction undo it, not {}, or split the step", names.join(" and "));
     (names.len() > 1).then(|| Finding::new(Rule::AmbiguousUndo, mend).at(actor))
+}
+
+/// An undo waits for other undos of its service.
+fn after_nothing(actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
+    let its_own = |step: &Reaction| actor.manifest.step_of(undo).is_some_and(|own| own.name == step.name);
+    let waits_for = |event: &&EventRef| actor.manifest.step_that_emits(event).filter(|step| !its_own(step));
+    let event = undo.after_undo_of.iter().find(|event| undo.undoes().is_none() || waits_for(event).is_none())?;
+    let mend = match undo.undoes() {
+        Some(_) => {
+            format!("name an event of another step that {} undoes, or leave .after_undo_of::<…>() out", actor.service())
+        }
+        None => "leave .after_undo_of::<…>() out: only an undo can wait for another".to_owned(),
+    };
+    Some(Finding::new(Rule::AfterNothing, mend).at(actor).event(event))
+}
+
+/// Each of them waits for the next one. Told of the first by name.
+fn in_circle(actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
+    let manifest = actor.manifest;
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut queue = vec![undo];
+    while let Some(undo) = queue.pop() {
+        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
+        queue.extend(steps.filter_map(|step| manifest.undo_of(step)).filter(|undo| reached.insert(&undo.name)));
+    }
+    // An undo that waits for itself was told of already.
+    let is_first = reached.len() > 1 && reached.first() == Some(&undo.name.as_str());
+    let names = reached.into_iter().collect::<Vec<_>>().join(", ");
+    let mend = format!("leave .after_undo_of::<…>() out of one of {names}");
+    (is_first).then(|| Finding::new(Rule::UndosInCircle, mend).at(actor))
 }
 
 /// A failure event means that nothing happened. Of an effect nobody knows that, and of an undo it would be false.

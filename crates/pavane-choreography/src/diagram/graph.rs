@@ -1,11 +1,11 @@
 //! The graph of the choreography: services with their reactions, and the events between them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use pavane_contract::EventRef;
 
 use crate::{
-    Choreography, Emission,
+    Choreography, Emission, Question, Reaction,
     graph::{Actor, Graph},
 };
 
@@ -79,7 +79,18 @@ fn arrows(graph: &Graph<'_>) -> Vec<Arrow> {
     for actor in &graph.actors {
         let reaction = actor.reaction();
         for event in reaction.into_iter().flat_map(|reaction| &reaction.on) {
-            arrows.push(Arrow { from: event_id(event), to: node(actor), label: "", dashed: undoes(actor) });
+            let label = reaction.map(|reaction| joined(reaction, event)).unwrap_or_default();
+            arrows.push(Arrow { from: event_id(event), to: node(actor), label, dashed: undoes(actor) });
+        }
+        if let Some(Question { asks, expires_with }) = actor.question() {
+            arrows.push(Arrow { from: event_id(asks), to: node(actor), label: "asks", dashed: false });
+            let until = expires_with.iter();
+            arrows.extend(until.map(|event| Arrow {
+                from: event_id(event),
+                to: node(actor),
+                label: "too late",
+                dashed: true,
+            }));
         }
         for (label, group) in actor.emits().iter().map(|group| (word(group), group)) {
             for event in group.events() {
@@ -95,6 +106,15 @@ fn arrows(graph: &Graph<'_>) -> Vec<Arrow> {
         }
     }
     arrows
+}
+
+/// How an event belongs to a join: beside others, or as one of several.
+fn joined(reaction: &Reaction, event: &EventRef) -> &'static str {
+    match reaction.parts().iter().find(|part| part.events().contains(event)) {
+        None => "",
+        Some(part) if part.events().len() == 1 => "and",
+        Some(_) => "and one of",
+    }
 }
 
 const LATER: &str = "later";
@@ -117,6 +137,7 @@ fn ours<'g, 'a>(graph: &'g Graph<'a>, service: &'g str) -> impl Iterator<Item = 
 fn events<'a>(graph: &Graph<'a>) -> BTreeSet<&'a EventRef> {
     let mut events = graph.emitted();
     events.extend(graph.reactions().flat_map(|(_, reaction)| &reaction.on));
+    events.extend(graph.questions().flat_map(|(_, question)| iter::once(&question.asks).chain(&question.expires_with)));
     events
 }
 

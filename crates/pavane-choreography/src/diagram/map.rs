@@ -1,7 +1,7 @@
 //! The choreography as a page of text.
 
 use crate::{
-    Choreography, Emission,
+    Choreography, Emission, JoinPart, Question, Reaction,
     graph::{Actor, Kind},
 };
 
@@ -35,19 +35,39 @@ fn saga(saga: &crate::Saga) -> String {
 fn entry(actor: &Actor<'_>) -> Vec<String> {
     let mut then: Vec<String> = actor.emits().iter().map(group).collect();
     let mut lines = match actor.kind {
-        Kind::Entry(entry) => vec![format!("  {}: an entry point", entry.name)],
+        Kind::Entry(entry) => {
+            let answers = entry.answers.as_ref().map(question).unwrap_or_default();
+            vec![format!("  {}: an entry point{answers}", entry.name)]
+        }
         Kind::Reaction(reaction) => {
             then.extend(reaction.gives_up_with.iter().map(|event| format!("{} if it gives up", event.name)));
             let undoes = reaction.undoes().map(|event| format!(", undoes {}", event.name)).unwrap_or_default();
             let effect = if reaction.effect { ", with an effect" } else { "" };
-            let on = names(reaction.on.iter(), " or ");
-            vec![format!("  {}{undoes}{effect}", reaction.name), format!("      on {on}")]
+            let mut lines = vec![format!("  {}{undoes}{effect}", reaction.name), format!("      on {}", on(reaction))];
+            if !reaction.after_undo_of.is_empty() {
+                lines.push(format!("      after the undo of {}", names(reaction.after_undo_of.iter(), " and ")));
+            }
+            lines
         }
     };
     if !then.is_empty() {
         lines.push(format!("      ─▶ {}", then.join(", ")));
     }
     lines
+}
+
+fn question(Question { asks, expires_with }: &Question) -> String {
+    let until = expires_with.as_ref().map(|event| format!(" until {}", event.name)).unwrap_or_default();
+    format!(", answers {}{until}", asks.name)
+}
+
+/// What a reaction runs on.
+fn on(reaction: &Reaction) -> String {
+    let part = |part: &JoinPart| if part.events().len() == 1 { part.name() } else { format!("({})", part.name()) };
+    match reaction.parts() {
+        [] => names(reaction.on.iter(), " or "),
+        parts => parts.iter().map(part).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 fn group(group: &Emission) -> String {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Sequence;
 use crate::{
     Choreography, Saga,
-    model::{Arrival, EventIx, Listeners, Model, Move, Part, SlotIx, Story},
+    model::{Actor, Arrival, EventIx, Listeners, Model, Move, Part, SlotIx, Story},
 };
 
 /// One path of a saga.
@@ -29,6 +29,10 @@ enum Turn {
     GiveUp(SlotIx),
     /// An entry point is used, or a deadline passes, at the last moment before the saga would complete.
     Interrupt(Move),
+    /// A question is answered otherwise.
+    Reply(u16, u16),
+    /// A question is not answered.
+    Silence(u16),
 }
 
 /// A run in which events are handled in the order in which they are emitted.
@@ -42,6 +46,8 @@ struct Run<'m> {
     ends: Vec<EventIx>,
     /// The deviations that were possible.
     turns: Vec<Turn>,
+    /// Those that were possible at the last moment before the saga would have completed.
+    interrupts: Option<Vec<Turn>>,
 }
 
 /// More moves than any path has; a choreography with a cycle stops here.
@@ -57,7 +63,8 @@ pub(crate) fn paths(choreography: &Choreography, saga: &Saga) -> Vec<Path> {
 impl<'m> Run<'m> {
     fn play(model: &'m Model, turn: Turn) -> Self {
         let (queue, ends, turns) = (VecDeque::new(), Vec::new(), Vec::new());
-        let mut run = Self { model, turn, taken: false, story: Story::new(model), queue, ends, turns };
+        let mut run =
+            Self { model, turn, taken: false, story: Story::new(model), queue, ends, turns, interrupts: None };
         if let Some(beginning) = model.beginnings().first() {
             let heard = run.make(*beginning);
             run.queue.extend(heard);
@@ -67,13 +74,17 @@ impl<'m> Run<'m> {
                 break;
             }
         }
-        run.note_interrupts();
+        let interrupts = run.interrupts.take().unwrap_or_else(|| run.interrupts());
+        run.turns.extend(interrupts);
         run
     }
 
     /// Handles the next delivery. `false` when nothing is left to happen.
     fn step(&mut self) -> bool {
         let Some(slot) = self.queue.pop_front() else { return self.wait() };
+        if self.interrupts.is_none() && self.would_complete(slot) {
+            self.interrupts = Some(self.interrupts());
+        }
         if let Turn::Interrupt(by) = self.turn
             && !self.taken
             && self.would_complete(slot)
@@ -106,13 +117,47 @@ impl<'m> Run<'m> {
         true
     }
 
-    /// When no delivery is left, time passes. Once the saga has ended, its deadlines change nothing.
+    /// When no delivery is left, questions are answered; then time passes. Once the saga has ended, its deadlines change nothing.
     fn wait(&mut self) -> bool {
-        let due = (0..).zip(&self.story.state().timers).find(|(_, due)| **due > 0).map(|(event, _)| event);
-        let Some(event) = due.filter(|_| self.ends.is_empty()) else { return false };
-        let heard = self.make(Move::Due(event));
+        if !self.ends.is_empty() {
+            return false;
+        }
+        let state = self.story.state();
+        let asked = (0..).zip(&self.model.actors).filter(|(_, actor)| actor.question.is_some());
+        let asked = asked
+            .map(|(entry, _)| entry)
+            .find(|entry| self.turn != Turn::Silence(*entry) && self.model.is_open(state, *entry));
+        // What ends the wait for the answer, else whatever comes.
+        let silent = if let Turn::Silence(entry) = self.turn {
+            self.model.actors[usize::from(entry)].expires_with()
+        } else {
+            None
+        };
+        let due = |event: &EventIx| state.timers[usize::from(*event)] > 0;
+        let event = silent.filter(due).or_else(|| (0..).take(state.timers.len()).find(due));
+        let by = match (asked, event) {
+            (Some(entry), _) => Move::Use(entry, self.reply(entry)),
+            (None, Some(event)) => Move::Due(event),
+            (None, None) => return false,
+        };
+        let heard = self.make(by);
         self.queue.extend(heard);
         true
+    }
+
+    /// The answer to a question: the good one, unless it deviates here.
+    fn reply(&mut self, entry: u16) -> u16 {
+        if let Turn::Reply(at, choice) = self.turn
+            && at == entry
+        {
+            return choice;
+        }
+        let actor = &self.model.actors[usize::from(entry)];
+        let choice = self.good(&self.choices(actor));
+        let others = (0..).take(actor.open.len()).filter(|other| *other != choice);
+        self.turns.extend(others.map(|other| Turn::Reply(entry, other)));
+        self.turns.extend(actor.expires_with().map(|_| Turn::Silence(entry)));
+        choice
     }
 
     /// Makes a move, and returns the reactions that get its events.
@@ -153,21 +198,30 @@ impl<'m> Run<'m> {
             return choice;
         }
         let answers = self.answers(slot);
-        let goes_on = |events: &[EventIx]| events.iter().any(|event| self.model.goes_on[usize::from(*event)]);
-        let good = answers.iter().find(|(_, events)| goes_on(events));
-        // An undo emits its event, if it may.
-        let most = answers.iter().rev().max_by_key(|(_, events)| events.len());
-        let choice = good.or(most).map_or(0, |(choice, _)| *choice);
+        let choice = self.good(&answers);
         if !matches!(arrival, Arrival::Undo(_)) {
             self.note_turns(slot, choice, &answers);
         }
         choice
     }
 
+    /// The answer by which the saga goes on.
+    fn good(&self, answers: &[(u16, &[EventIx])]) -> u16 {
+        let goes_on = |events: &[EventIx]| events.iter().any(|event| self.model.goes_on[usize::from(*event)]);
+        let good = answers.iter().find(|(_, events)| goes_on(events));
+        // An undo emits its event, if it may.
+        let most = answers.iter().rev().max_by_key(|(_, events)| events.len());
+        good.or(most).map_or(0, |(choice, _)| *choice)
+    }
+
     /// The possible answers of a reaction.
     fn answers(&self, slot: SlotIx) -> Vec<(u16, &'m [EventIx])> {
+        self.choices(self.model.actor_of(slot))
+    }
+
+    fn choices(&self, actor: &'m Actor) -> Vec<(u16, &'m [EventIx])> {
         let (model, state) = (self.model, self.story.state());
-        let answer = |choice| Some((choice, &model.answer(state, model.actor_of(slot), choice)?.emits[..]));
+        let answer = |choice| Some((choice, &model.answer(state, actor, choice)?.emits[..]));
         (0..).map_while(answer).collect()
     }
 
@@ -183,18 +237,29 @@ impl<'m> Run<'m> {
         self.turns.extend(turns);
     }
 
-    fn note_interrupts(&mut self) {
-        for (entry, actor) in (0..).zip(&self.model.actors).filter(|(_, actor)| actor.part == Part::Entry) {
+    /// What could come in between now.
+    fn interrupts(&self) -> Vec<Turn> {
+        let any_time = |actor: &Actor| actor.part == Part::Entry && actor.question.is_none();
+        let entries = (0..).zip(&self.model.actors).filter(|(_, actor)| any_time(actor));
+        let used = entries.flat_map(|(entry, actor)| {
             let answers = (0..).zip(&actor.open).filter(|(_, answer)| !answer.emits.is_empty());
-            self.turns.extend(answers.map(|(choice, _)| Turn::Interrupt(Move::Use(entry, choice))));
-        }
+            answers.map(move |(choice, _)| Turn::Interrupt(Move::Use(entry, choice)))
+        });
         let scheduled = (0..).zip(&self.story.state().timers).filter(|(_, due)| **due > 0);
-        self.turns.extend(scheduled.map(|(event, _)| Turn::Interrupt(Move::Due(event))));
+        used.chain(scheduled.map(|(event, _)| Turn::Interrupt(Move::Due(event)))).collect()
     }
 
     fn would_complete(&self, slot: SlotIx) -> bool {
         let completes = |events: &[EventIx]| events.iter().any(|event| self.model.completes[usize::from(*event)]);
-        self.answers(slot).iter().any(|(_, events)| completes(events))
+        let gathers = matches!(self.model.arrival(self.story.state(), slot), Arrival::Gather(_));
+        !gathers && self.answers(slot).iter().any(|(_, events)| completes(events))
+    }
+
+    /// What an actor answers.
+    fn said(&self, actor: &Actor, choice: u16) -> String {
+        let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|answer| &answer.emits);
+        let events: Vec<_> = events.map(|event| self.model.event(*event)).collect();
+        if events.is_empty() { "silence".to_owned() } else { events.join(" and ") }
     }
 
     fn into_path(self) -> Path {
@@ -204,11 +269,15 @@ impl<'m> Run<'m> {
         let title = match self.turn {
             Turn::None | Turn::Interrupt(Move::Deliver(..) | Move::Again(_) | Move::GiveUp(_) | Move::Never(_)) => end,
             Turn::Answer(slot, choice) => {
-                let actor = self.model.actor_of(slot);
-                let events = actor.open.get(usize::from(choice)).into_iter().flat_map(|answer| &answer.emits);
-                let events: Vec<_> = events.map(|event| self.model.event(*event)).collect();
-                let said = if events.is_empty() { "silence".to_owned() } else { events.join(" and ") };
-                format!("{end} after {said} from {}", label(slot))
+                format!("{end} after {} from {}", self.said(self.model.actor_of(slot), choice), label(slot))
+            }
+            Turn::Reply(entry, choice) => {
+                let actor = &self.model.actors[usize::from(entry)];
+                format!("{end} after {} from {}", self.said(actor, choice), self.model.label(usize::from(entry)))
+            }
+            Turn::Silence(entry) => {
+                let expired = self.model.actors[usize::from(entry)].expires_with().map(|event| self.model.event(event));
+                format!("{end} after {}", expired.unwrap_or_default())
             }
             Turn::GiveUp(slot) => format!("{end} after {} gave up", label(slot)),
             Turn::Interrupt(Move::Due(event)) => format!("{end} after {}", self.model.event(event)),

@@ -1,6 +1,6 @@
 //! Turns manifests and a saga into tables by index, which is what the search needs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use pavane_contract::EventRef;
 
@@ -9,7 +9,7 @@ use super::{
     state::{Delivery, EventIx, Row, SlotIx, State, Used},
 };
 use crate::{
-    Choreography, Emission, Saga,
+    Choreography, Emission, JoinPart, Manifest, Reaction, Saga,
     graph::{self, Graph},
     manifest,
 };
@@ -44,6 +44,12 @@ pub(crate) struct Model {
     pub(crate) aborts: Vec<bool>,
     /// Whether it leads to completion, by event.
     pub(crate) goes_on: Vec<bool>,
+    /// The entry points that answer an event, by event.
+    pub(crate) asks: Vec<Vec<u16>>,
+    /// The scheduled events that a service's outcome cancels, by service.
+    pub(crate) cancels: Vec<Vec<EventIx>>,
+    /// The entry points at which a service's outcome ends the wait for an answer, by service: where no scheduled event does.
+    pub(crate) closes: Vec<Vec<u16>>,
     pub(crate) rules: Rules,
     /// Whether reactions give up.
     pub(crate) give_ups: bool,
@@ -58,6 +64,8 @@ pub(crate) struct Model {
 pub(crate) struct Slot {
     pub(crate) event: EventIx,
     pub(crate) actor: usize,
+    /// Which part of a join it is. Zero without one.
+    pub(crate) part: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +73,14 @@ pub(crate) struct Actor {
     pub(crate) service: usize,
     pub(crate) name: String,
     pub(crate) part: Part,
+    /// The slots of each part of a join. Empty when it is none.
+    pub(crate) joins: Vec<Vec<SlotIx>>,
+    /// The events by which a step says no, and that a join takes in place of one that stands for it.
+    pub(crate) excuses: Vec<EventIx>,
+    /// The rows of the steps that must be undone or barred before this undo runs.
+    pub(crate) after: Vec<usize>,
+    /// What an entry point answers.
+    pub(crate) question: Option<Question>,
     pub(crate) effect: bool,
     pub(crate) gives_up_with: Option<EventIx>,
     /// It may give up without a word, and the saga must end all the same.
@@ -86,10 +102,17 @@ pub(crate) enum Part {
     Elsewhere,
     /// A reaction with nothing to undo.
     Plain,
-    /// A step, by its row. `done` are the events that stand for it; without an undo nothing guards it.
+    /// A step or a join, by its row. `done` are the events that stand for it. Without an undo nothing guards it, unless it is a join.
     Step { row: usize, done: Vec<EventIx>, has_undo: bool },
     /// The undo of a step.
     Undo { row: usize, undoes: EventIx },
+}
+
+/// What an entry point answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) asks: EventIx,
+    pub(crate) expires_with: Option<EventIx>,
 }
 
 /// One way in which a reaction may answer.
@@ -112,7 +135,7 @@ impl Model {
             rows: vec![Row::default(); self.steps.len()].into(),
             timers: vec![0; self.events.len()].into(),
             decided: vec![false; self.services.len()].into(),
-            used: vec![Used::NotYet; self.actors.len()].into(),
+            used: self.actors.iter().map(Actor::unused).collect(),
             completed: false,
             aborted: false,
             refused: vec![false; self.steps.len()].into(),
@@ -133,6 +156,7 @@ impl Model {
 }
 
 struct Compiler<'a> {
+    manifests: &'a [Manifest],
     graph: Graph<'a>,
     saga: &'a Saga,
     /// Events that start other sagas.
@@ -147,6 +171,9 @@ impl<'a> Compiler<'a> {
         let mut services: Vec<String> = Vec::new();
         let mut events: BTreeSet<&EventRef> = graph.emitted();
         events.extend(graph.reactions().flat_map(|(_, reaction)| &reaction.on));
+        events.extend(
+            graph.questions().flat_map(|(_, question)| iter::once(&question.asks).chain(&question.expires_with)),
+        );
         events.extend(saga.starts_with.iter().chain(saga.ends()));
         for manifest in choreography.manifests() {
             if !services.contains(&manifest.service) {
@@ -156,7 +183,7 @@ impl<'a> Compiler<'a> {
         let others = choreography.sagas().iter().filter_map(|saga| saga.starts_with.as_ref());
         let elsewhere = others.filter(|start| saga.starts_with.as_ref() != Some(*start)).collect();
         let events = events.into_iter().cloned().collect();
-        Self { graph, saga, elsewhere, services, events }
+        Self { manifests: choreography.manifests(), graph, saga, elsewhere, services, events }
     }
 
     fn compile(self, listeners: Listeners) -> Model {
@@ -167,7 +194,7 @@ impl<'a> Compiler<'a> {
                 self.graph.done_events(self.saga, *actor).iter().map(|event| self.event(event)).collect();
             let part = if actor.reaction().is_none() {
                 self.entry(*actor)
-            } else if done.is_empty() {
+            } else if done.is_empty() && !actor.is_join() {
                 Part::Plain
             } else {
                 steps.push(ix);
@@ -177,6 +204,11 @@ impl<'a> Compiler<'a> {
         }
         self.assign_undos(&mut actors, &steps);
         let slots = self.slots(&actors, listeners);
+        for (slot, Slot { actor, part, .. }) in (0..).zip(&slots) {
+            if let Some(part) = actors[*actor].joins.get_mut(*part) {
+                part.push(slot);
+            }
+        }
         let progress = self.graph.progress(self.saga);
         let goes_on = |event: &EventRef| progress.contains(event) || self.saga.completes_with.contains(event);
         let listeners = (0..self.events.len()).map(|event| {
@@ -188,6 +220,9 @@ impl<'a> Compiler<'a> {
             completes: self.events.iter().map(|event| self.saga.completes_with.contains(event)).collect(),
             aborts: self.events.iter().map(|event| self.saga.aborts_with.contains(event)).collect(),
             goes_on: self.events.iter().map(goes_on).collect(),
+            asks: self.asks(&actors),
+            cancels: self.cancels(),
+            closes: self.closes(&actors),
             rules: Rules::RUNTIME,
             give_ups: true,
             states_max: STATES_MAX,
@@ -215,11 +250,54 @@ impl<'a> Compiler<'a> {
         for (ix, undo) in self.graph.actors.iter().enumerate() {
             let Some(reaction) = undo.reaction() else { continue };
             let manifest::Part::Undo { step, undoes } = undo.manifest.part(reaction) else { continue };
-            let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name;
-            if let Some(row) = steps.iter().position(|step| ours(self.graph.actors[*step])) {
+            let row_of = |step: &Reaction| {
+                let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name;
+                steps.iter().position(|step| ours(self.graph.actors[*step]))
+            };
+            if let Some(row) = row_of(step) {
                 actors[ix].part = Part::Undo { row, undoes: self.event(undoes) };
+                let first = reaction.after_undo_of.iter().filter_map(|event| undo.manifest.step_that_emits(event));
+                actors[ix].after = first.filter_map(row_of).collect();
             }
         }
+    }
+
+    fn asks(&self, actors: &[Actor]) -> Vec<Vec<u16>> {
+        let mut asks = vec![Vec::new(); self.events.len()];
+        for (entry, actor) in (0..).zip(actors) {
+            if let Some(question) = actor.question {
+                asks[usize::from(question.asks)].push(entry);
+            }
+        }
+        asks
+    }
+
+    fn excuses(&self, actor: graph::Actor<'_>) -> Vec<EventIx> {
+        let done = self.graph.done_events(self.saga, actor);
+        let parts = self.graph.reactions().flat_map(|(_, join)| join.parts());
+        let ours = parts.filter(|part| part.events().iter().any(|event| done.contains(&event)));
+        ours.flat_map(JoinPart::events).filter(|event| !done.contains(event)).map(|event| self.event(event)).collect()
+    }
+
+    fn closes(&self, actors: &[Actor]) -> Vec<Vec<u16>> {
+        let mut closes = vec![Vec::new(); self.services.len()];
+        for (entry, actor) in (0..).zip(actors) {
+            if actor.question.is_some() && actor.expires_with().is_none() {
+                closes[actor.service].push(entry);
+            }
+        }
+        closes
+    }
+
+    /// What each service's outcome cancels.
+    fn cancels(&self) -> Vec<Vec<EventIx>> {
+        let of = |service: &String| {
+            let ours = self.manifests.iter().filter(|manifest| manifest.service == *service);
+            let names: BTreeSet<&str> = ours.flat_map(|manifest| manifest.cancelled_by_outcome()).collect();
+            let cancelled = (0..).zip(&self.events).filter(|(_, event)| names.contains(&*event.name));
+            cancelled.map(|(ix, _)| ix).collect()
+        };
+        self.services.iter().map(of).collect()
     }
 
     fn actor(&self, actor: graph::Actor<'_>, part: Part) -> Actor {
@@ -230,6 +308,13 @@ impl<'a> Compiler<'a> {
             service: self.services.iter().position(|service| service == actor.service()).unwrap_or_default(),
             name: actor.name().to_owned(),
             part,
+            joins: actor.reaction().map(|reaction| vec![Vec::new(); reaction.parts().len()]).unwrap_or_default(),
+            excuses: self.excuses(actor),
+            after: Vec::new(),
+            question: actor.question().map(|question| Question {
+                asks: self.event(&question.asks),
+                expires_with: question.expires_with.as_ref().map(|event| self.event(event)),
+            }),
             effect: actor.reaction().is_some_and(|reaction| reaction.effect),
             gives_up_with: actor.reaction().and_then(|reaction| Some(self.event(reaction.gives_up_with.as_ref()?))),
             may_be_lost: actor.is_forward() && goes_on && !aborts && !self.saga.aborts_with.is_empty(),
@@ -246,8 +331,12 @@ impl<'a> Compiler<'a> {
         };
         let mut slots = Vec::new();
         for (actor, declared) in self.graph.actors.iter().enumerate().filter(|(actor, _)| matters(*actor)) {
-            let on: BTreeSet<_> = declared.reaction().into_iter().flat_map(|reaction| &reaction.on).collect();
-            slots.extend(on.into_iter().map(|event| Slot { event: self.event(event), actor }));
+            let Some(reaction) = declared.reaction() else { continue };
+            let on: BTreeSet<_> = reaction.on.iter().collect();
+            slots.extend(on.into_iter().map(|event| {
+                let part = reaction.parts().iter().position(|part| part.events().contains(event));
+                Slot { event: self.event(event), actor, part: part.unwrap_or_default() }
+            }));
         }
         slots
     }
@@ -281,6 +370,26 @@ impl<'a> Compiler<'a> {
     fn event(&self, event: &EventRef) -> EventIx {
         let (found, _) = (0..).zip(&self.events).find(|(_, known)| *known == event).unwrap_or((0, event));
         found
+    }
+}
+
+impl Actor {
+    pub(crate) fn is_join(&self) -> bool {
+        !self.joins.is_empty()
+    }
+
+    /// Whether an undo may come while its effect is being called.
+    pub(crate) fn calls(&self) -> bool {
+        self.effect && matches!(self.part, Part::Step { has_undo: true, .. })
+    }
+
+    /// The scheduled event that ends the wait for an answer.
+    pub(crate) fn expires_with(&self) -> Option<EventIx> {
+        self.question.and_then(|question| question.expires_with)
+    }
+
+    fn unused(&self) -> Used {
+        if self.question.is_some() { Used::NotAsked } else { Used::NotYet }
     }
 }
 

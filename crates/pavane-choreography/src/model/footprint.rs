@@ -6,6 +6,7 @@
 
 use super::{
     compile::{Actor, Answer, Model, Part},
+    moves::Arrival,
     state::{EventIx, SlotIx, State, Used},
 };
 
@@ -50,6 +51,8 @@ pub(crate) enum Access {
     Add,
     /// One less. Where there is none, it waits for one.
     Take,
+    /// None is left.
+    Clear,
     /// The first one to come decides, by emitting this event and nothing else; the others do nothing.
     Decide(EventIx),
 }
@@ -59,10 +62,13 @@ impl Access {
     /// [`Footprint::takes`].
     pub(crate) fn conflicts(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Read, Self::Read) | (Self::Add, Self::Add | Self::Take) | (Self::Take, Self::Add) => false,
+            (Self::Read, Self::Read)
+            | (Self::Add, Self::Add | Self::Take)
+            | (Self::Take, Self::Add)
+            | (Self::Clear, Self::Clear) => false,
             // In either order the same event was emitted once, and both were handled.
             (Self::Decide(this), Self::Decide(that)) => this != that,
-            (Self::Read | Self::Write | Self::Add | Self::Take | Self::Decide(_), _) => true,
+            (Self::Read | Self::Write | Self::Add | Self::Take | Self::Clear | Self::Decide(_), _) => true,
         }
     }
 }
@@ -113,12 +119,46 @@ impl Model {
                 let actor = &self.actors[usize::from(ix)];
                 footprint.touch(Place::Once(ix), Access::Take);
                 if actor.part == Part::Entry {
+                    if let Some(expires) = actor.expires_with() {
+                        footprint.touch(Place::Timer(expires), Access::Take);
+                        footprint.touch(Place::Timer(expires), Access::Clear);
+                    }
                     self.touched_by_answering(actor, decided, &mut footprint);
-                    Self::touched_by_coming_too_late(actor, decided, &mut footprint);
+                    if actor.expires_with().is_none() {
+                        Self::touched_by_coming_too_late(actor, decided, &mut footprint);
+                    }
                 }
             }
         }
         footprint
+    }
+
+    /// Whether two agents conflict in nothing but which of them is the last event of their join: events of different parts.
+    /// Then one may come first, and the other one runs the join in its place.
+    pub(crate) fn may_swap(&self, one: Agent, other: Agent) -> bool {
+        let (Agent::Slot(one), Agent::Slot(other)) = (one, other) else { return false };
+        let (one, other) = (self.slot(one), self.slot(other));
+        let actor = &self.actors[one.actor];
+        // Without an answer the last one would wait for ever, and it makes a difference which one does.
+        one.actor == other.actor && one.part != other.part && actor.is_join() && !actor.may_never()
+    }
+
+    /// Whether an event of a join comes before others that it lacks.
+    pub(crate) fn only_gathers(&self, state: &State, agent: Agent) -> bool {
+        let Agent::Slot(slot) = agent else { return false };
+        let actor = self.actor_of(slot);
+        actor.is_join() && !actor.may_never() && matches!(self.arrival(state, slot), Arrival::Gather(_))
+    }
+
+    /// What it touches then, of all that it may touch.
+    pub(crate) fn touched_by_gathering(agent: Agent, touches: &[(Place, Access)]) -> Vec<(Place, Access)> {
+        let Agent::Slot(slot) = agent else { return Vec::new() };
+        let its_own = |place: &Place| match *place {
+            Place::Row(_) => true,
+            Place::Waiting(other) | Place::Emitted(other) => other == slot,
+            Place::Timer(_) | Place::Once(_) | Place::Decided(_) | Place::Outcome { .. } => false,
+        };
+        touches.iter().filter(|(place, _)| its_own(place)).copied().collect()
     }
 
     /// The service by whose decision an agent's footprint shrinks.
@@ -148,12 +188,16 @@ impl Model {
             Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => {}
             Part::Step { row, has_undo, .. } => {
                 footprint.touch(Place::Row(row), Access::Write);
-                if has_undo {
+                let may_tell_apart = if actor.is_join() { actor.calls() } else { has_undo };
+                if may_tell_apart {
                     // A second event is refused.
                     footprint.touch(Place::Emitted(slot), Access::Read);
                 }
             }
-            Part::Undo { row, .. } => footprint.touch(Place::Row(row), Access::Write),
+            Part::Undo { row, .. } => {
+                footprint.touch(Place::Row(row), Access::Write);
+                actor.after.iter().for_each(|row| footprint.touch(Place::Row(*row), Access::Read));
+            }
         }
         self.touched_by_answering(actor, decided, footprint);
         if let Some(event) = actor.gives_up_with.filter(|_| self.give_ups) {
@@ -167,6 +211,15 @@ impl Model {
     fn touched_by_answering(&self, actor: &Actor, decided: bool, footprint: &mut Footprint) {
         if !decided && actor.open != actor.decided {
             footprint.touch(Place::Decided(actor.service), actor.decides());
+            if actor.open.iter().any(|answer| answer.decides) {
+                let (timers, questions) = (&self.cancels[actor.service], &self.closes[actor.service]);
+                for event in timers {
+                    footprint.touch(Place::Timer(*event), Access::Clear);
+                }
+                for entry in questions {
+                    footprint.touch(Place::Once(*entry), Access::Clear);
+                }
+            }
         }
         let open = actor.open.iter().filter(|_| !decided);
         for answer in open.chain(&actor.decided) {
@@ -179,6 +232,9 @@ impl Model {
         for slot in &self.listeners[usize::from(event)] {
             footprint.touch(Place::Waiting(*slot), Access::Add);
             footprint.touch(Place::Emitted(*slot), Access::Add);
+        }
+        for entry in &self.asks[usize::from(event)] {
+            footprint.touch(Place::Once(*entry), Access::Add);
         }
         for (completes, ends) in [(true, &self.completes), (false, &self.aborts)] {
             if ends[usize::from(event)] {

@@ -16,13 +16,15 @@ pub(crate) enum Arrival {
     Step(usize),
     /// A step's effect is called.
     Call(usize),
+    /// A join keeps the event, and lacks others.
+    Gather(usize),
     /// An undo runs.
     Undo(usize),
     /// An undo finds nothing and bars its step.
     Bar(usize),
-    /// An undo can't tell yet.
+    /// An undo can't tell yet, or comes after another one.
     Wait,
-    /// A step is given a second event.
+    /// A step, or a part of a join, is given a second event.
     Refuse,
     /// Nothing is left to do.
     Skip,
@@ -58,7 +60,12 @@ impl Model {
                         Arrival::React | Arrival::Step(_) | Arrival::Undo(_) => {
                             choices(self.answers(state, self.actor_of(slot)))
                         }
-                        Arrival::Call(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => 1,
+                        Arrival::Call(_)
+                        | Arrival::Gather(_)
+                        | Arrival::Bar(_)
+                        | Arrival::Wait
+                        | Arrival::Refuse
+                        | Arrival::Skip => 1,
                     };
                     moves.extend((0..choices).map(|choice| Move::Deliver(slot, choice)));
                     moves.extend(self.give_ups.then_some(Move::GiveUp(slot)));
@@ -70,7 +77,7 @@ impl Model {
             }
             Agent::Once(entry) => {
                 let actor = &self.actors[usize::from(entry)];
-                if actor.part == Part::Entry && state.used[usize::from(entry)] == Used::NotYet {
+                if actor.part == Part::Entry && self.is_open(state, entry) {
                     moves.extend((0..choices(self.answers(state, actor))).map(|choice| Move::Use(entry, choice)));
                 }
             }
@@ -101,7 +108,14 @@ impl Model {
             Move::Use(entry, choice) => {
                 let actor = &self.actors[usize::from(entry)];
                 let answer = self.answers(state, actor).get(usize::from(choice))?;
+                if actor.part == Part::Entry && !self.is_open(state, entry) {
+                    return None;
+                }
                 let mut next = state.clone();
+                // An answer cancels what would have ended the wait for it.
+                if let Some(expires) = actor.expires_with() {
+                    next.timers[usize::from(expires)] = 0;
+                }
                 self.apply(&mut next, actor, answer);
                 // An entry point whose outcome came too late left no trace: it may as well not have been used.
                 if next == *state {
@@ -120,11 +134,19 @@ impl Model {
         }
     }
 
+    /// Whether an entry point can be used, which it can be once.
+    pub(crate) fn is_open(&self, state: &State, entry: u16) -> bool {
+        let waits = |expires: EventIx| state.timers[usize::from(expires)] > 0 || !self.rules.expires;
+        let actor = &self.actors[usize::from(entry)];
+        state.used[usize::from(entry)] == Used::NotYet && actor.expires_with().is_none_or(waits)
+    }
+
     /// What a reaction does with a delivery, by the ledger's rules.
     pub(crate) fn arrival(&self, state: &State, slot: SlotIx) -> Arrival {
         let actor = self.actor_of(slot);
         match actor.part {
             Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => Arrival::React,
+            Part::Step { row, .. } if actor.is_join() => self.arrival_at_join(state, slot, row),
             Part::Step { row, has_undo: false, .. } => Arrival::Step(row),
             Part::Step { row, .. } => {
                 let Row { state: found, by, .. } = state.rows[row];
@@ -141,10 +163,48 @@ impl Model {
                 match (self.rules.undo)(found) {
                     ledger::Undo::Bar => Arrival::Bar(row),
                     ledger::Undo::Wait => Arrival::Wait,
-                    ledger::Undo::Run if kept == Some(undoes) => Arrival::Undo(row),
+                    ledger::Undo::Run if kept == Some(undoes) => {
+                        if actor.after.iter().all(|row| is_over(state.rows[*row])) {
+                            Arrival::Undo(row)
+                        } else {
+                            Arrival::Wait
+                        }
+                    }
                     // Of a step with several events to undo, another one happened.
                     ledger::Undo::Run | ledger::Undo::Skip => Arrival::Skip,
                 }
+            }
+        }
+    }
+
+    fn arrival_at_join(&self, state: &State, slot: SlotIx, row: usize) -> Arrival {
+        let (actor, part) = (self.actor_of(slot), self.slot(slot).part);
+        let Row { state: found, by, .. } = state.rows[row];
+        let running = found == Some(ledger::State::Running);
+        let over = matches!(found, Some(ledger::State::Undone | ledger::State::Barred));
+        let is_answered = running && by == Some(slot) && state.deliveries[usize::from(slot)].waiting == 1;
+        if !over && !is_answered && Self::has_part(state, row, &actor.joins[part]) {
+            return Arrival::Refuse;
+        }
+        let mut others = (0..).zip(&actor.joins).filter(|(other, _)| *other != part);
+        match (self.rules.join)(found, others.all(|(_, other)| Self::has_part(state, row, other))) {
+            ledger::Join::Gather => Arrival::Gather(row),
+            ledger::Join::Run if actor.calls() && !running => Arrival::Call(row),
+            ledger::Join::Run => Arrival::Step(row),
+            ledger::Join::Skip => Arrival::Skip,
+        }
+    }
+
+    /// Whether a join has an event of a part.
+    pub(crate) fn has_part(state: &State, row: usize, part: &[SlotIx]) -> bool {
+        let handled = || part.iter().any(|slot| state.deliveries[usize::from(*slot)].handled > 0);
+        let Row { state: found, by, .. } = state.rows[row];
+        let by = by.is_some_and(|slot| part.contains(&slot));
+        match found {
+            None => false,
+            Some(ledger::State::Running) => by || handled(),
+            Some(ledger::State::Gathering | ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => {
+                handled()
             }
         }
     }
@@ -169,6 +229,9 @@ impl Model {
         if let (Arrival::Refuse, Part::Step { row, .. }) = (arrival, &actor.part) {
             next.refused[*row] = true;
         }
+        if let Arrival::Gather(row) = arrival {
+            next.rows[row].state = Some(ledger::State::Gathering);
+        }
         if let Arrival::Bar(row) = arrival {
             self.bar(&mut next, row);
         }
@@ -177,13 +240,19 @@ impl Model {
 
     /// Moves the row on, after a step or an undo ran.
     fn settle(&self, next: &mut State, slot: SlotIx, answer: &Answer) {
-        match &self.actor_of(slot).part {
+        let actor = self.actor_of(slot);
+        match &actor.part {
             Part::Start | Part::Entry | Part::Elsewhere | Part::Plain => {}
-            Part::Step { row, done, .. } => {
-                let kept = answer.emits.iter().copied().find(|event| done.contains(event));
+            Part::Step { row, done, has_undo } => {
+                let emitted = |events: &[EventIx]| answer.emits.iter().copied().find(|event| events.contains(event));
+                let kept = emitted(done);
+                let happened = kept.is_some() || (actor.is_join() && !has_undo);
+                let kept = kept.or_else(|| emitted(&actor.excuses));
+                // It is the same whichever event came last.
+                let by = (!actor.is_join()).then_some(slot);
                 // Without an undo there is no row that would keep it from happening again; what is done stays done.
                 if next.rows[*row].state != Some(ledger::State::Done) {
-                    next.rows[*row] = Row { state: Some((self.rules.settle)(kept.is_some())), kept, by: Some(slot) };
+                    next.rows[*row] = Row { state: Some((self.rules.settle)(happened)), kept, by };
                 }
             }
             Part::Undo { row, .. } => {
@@ -194,7 +263,11 @@ impl Model {
 
     /// Bars a step. If its effect was called, it may have happened: the row keeps that, whatever it says.
     fn bar(&self, next: &mut State, row: usize) {
-        let Row { state, kept, .. } = &mut next.rows[row];
+        let Row { state, kept, by } = &mut next.rows[row];
+        // Of a join that is over it makes no difference which event was the last.
+        if self.actors[self.steps[row]].is_join() {
+            *by = None;
+        }
         if let Part::Step { done, .. } = &self.actors[self.steps[row]].part
             && *state == Some(ledger::State::Running)
         {
@@ -213,7 +286,12 @@ impl Model {
         let row = match self.arrival(state, slot) {
             Arrival::React => None,
             Arrival::Step(row) | Arrival::Call(row) => Some(row),
-            Arrival::Undo(_) | Arrival::Bar(_) | Arrival::Wait | Arrival::Refuse | Arrival::Skip => return None,
+            Arrival::Gather(_)
+            | Arrival::Undo(_)
+            | Arrival::Bar(_)
+            | Arrival::Wait
+            | Arrival::Refuse
+            | Arrival::Skip => return None,
         };
         let running = row.is_some_and(|row| state.rows[row].state == Some(ledger::State::Running));
         let mut next = state.clone();
@@ -222,10 +300,17 @@ impl Model {
             (Some(event), row) => {
                 if let Some(row) = row {
                     self.bar(&mut next, row);
+                    if actor.excuses.contains(&event) {
+                        next.rows[row].kept = Some(event);
+                    }
                 }
                 self.emit(&mut next, event);
             }
             (None, _) if !actor.may_be_lost || running => return None,
+            // Whichever of its events was the last: the join is lost.
+            (None, Some(row)) if next.rows[row].state == Some(ledger::State::Gathering) => {
+                next.rows[row].by = actor.joins[0].first().copied();
+            }
             (None, _) => {}
         }
         Some(next)
@@ -241,7 +326,18 @@ impl Model {
     }
 
     fn apply(&self, next: &mut State, actor: &Actor, answer: &Answer) {
-        next.decided[actor.service] |= answer.decides;
+        if answer.decides {
+            next.decided[actor.service] = true;
+            for event in &self.cancels[actor.service] {
+                next.timers[usize::from(*event)] = 0;
+            }
+            for entry in &self.closes[actor.service] {
+                let used = &mut next.used[usize::from(*entry)];
+                if matches!(used, Used::NotYet | Used::Never) {
+                    *used = Used::Closed;
+                }
+            }
+        }
         for event in &answer.schedules {
             let timer = &mut next.timers[usize::from(*event)];
             *timer = timer.saturating_add(1);
@@ -253,12 +349,22 @@ impl Model {
 
     fn emit(&self, next: &mut State, event: EventIx) {
         let event = usize::from(event);
+        for entry in &self.asks[event] {
+            let used = &mut next.used[usize::from(*entry)];
+            if *used == Used::NotAsked {
+                *used = Used::NotYet;
+            }
+        }
         next.completed |= self.completes[event];
         next.aborted |= self.aborts[event];
         for slot in &self.listeners[event] {
             count(&mut next.deliveries[usize::from(*slot)].waiting);
         }
     }
+}
+
+fn is_over(row: Row) -> bool {
+    matches!(row.state, Some(ledger::State::Undone | ledger::State::Barred))
 }
 
 fn handled(next: &mut State, slot: SlotIx) {

@@ -1,8 +1,8 @@
 //! What must be true of every state, and of every end.
 
 use super::{
-    compile::Model,
-    state::{Row, State},
+    compile::{Model, Part},
+    state::{Row, SlotIx, State},
     violation::ViolationKind,
 };
 use crate::ledger;
@@ -32,14 +32,16 @@ impl Model {
             return Some(ViolationKind::WaitsForEver { waiting });
         }
         if !state.completed && !state.aborted {
-            return Some(ViolationKind::NoOutcome);
+            let gathers =
+                |row: &usize| state.rows[*row] == Row { state: Some(ledger::State::Gathering), ..Row::default() };
+            let gathering = (0..self.steps.len()).filter(gathers);
+            let lacks = |row| format!("{} waits for {}", self.label(self.steps[row]), self.missing(state, row));
+            return Some(ViolationKind::NoOutcome { gathering: gathering.map(lacks).collect() });
         }
-        let steps = self.steps_where(state, |row, asked| match row.state {
-            Some(ledger::State::Running) => true,
-            Some(ledger::State::Done) => state.aborted,
-            _ if state.aborted => row.kept.is_some(),
-            Some(ledger::State::Undone | ledger::State::Barred) | None => asked,
-        });
+        let steps: Vec<String> = (0..self.steps.len())
+            .filter(|row| self.is_wrong(state, *row))
+            .map(|row| format!("{} ({})", self.label(self.steps[row]), self.how(state, row)))
+            .collect();
         if steps.is_empty() {
             None
         } else if state.completed {
@@ -49,26 +51,61 @@ impl Model {
         }
     }
 
-    fn steps_where(&self, state: &State, wrong: impl Fn(Row, bool) -> bool) -> Vec<String> {
-        let rows = self.steps.iter().zip(&state.rows);
-        let asked = |actor: usize| {
-            let mut ours = self.slots.iter().zip(&state.deliveries).filter(|(slot, _)| slot.actor == actor);
-            ours.any(|(_, delivery)| delivery.emitted() > 0)
+    /// Whether a step has no place in a saga with this outcome.
+    fn is_wrong(&self, state: &State, row: usize) -> bool {
+        let Row { state: found, kept, .. } = state.rows[row];
+        let actor = &self.actors[self.steps[row]];
+        let Part::Step { done, has_undo, .. } = &actor.part else { return false };
+        let happened = kept.is_some_and(|kept| done.contains(&kept));
+        // Of a join that nothing undoes, and that others don't go on from, nothing has to be done or undone.
+        let free = actor.is_join() && !has_undo;
+        match found {
+            Some(ledger::State::Running) => true,
+            Some(ledger::State::Gathering) => state.completed,
+            Some(ledger::State::Done) if state.aborted => !free || happened,
+            Some(ledger::State::Done) => free && kept.is_none() && !done.is_empty(),
+            Some(ledger::State::Undone | ledger::State::Barred) | None if state.aborted => happened,
+            Some(ledger::State::Undone | ledger::State::Barred) | None => {
+                let is_excused = kept.is_some() && !happened;
+                !is_excused && !done.is_empty() && self.is_asked(state, self.steps[row])
+            }
+        }
+    }
+
+    /// Whether a reaction ever had something to run on.
+    fn is_asked(&self, state: &State, actor: usize) -> bool {
+        let mut ours = self.slots.iter().zip(&state.deliveries).filter(|(slot, _)| slot.actor == actor);
+        ours.any(|(_, delivery)| delivery.emitted() > 0)
+    }
+
+    /// The parts that a join lacks.
+    pub(crate) fn missing(&self, state: &State, row: usize) -> String {
+        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !Self::has_part(state, row, part));
+        let name = |part: &Vec<SlotIx>| {
+            let events: Vec<&str> = part.iter().map(|slot| self.event(self.slot(*slot).event)).collect();
+            events.join(" or ")
         };
-        let wrong = rows.filter(|(actor, row)| wrong(**row, asked(**actor)));
-        wrong.map(|(actor, row)| format!("{} ({})", self.label(*actor), name(*row))).collect()
+        parts.map(name).collect::<Vec<_>>().join(" and ")
+    }
+
+    fn how(&self, state: &State, row: usize) -> String {
+        match state.rows[row] {
+            Row { state: None, .. } => "never done".to_owned(),
+            Row { state: Some(ledger::State::Barred), kept: Some(_), .. } if state.aborted => {
+                "barred, but it may have happened".to_owned()
+            }
+            Row { state: Some(ledger::State::Gathering), by: None, .. } => {
+                format!("gathering, waits for {}", self.missing(state, row))
+            }
+            Row { state: Some(ledger::State::Done), kept: None, .. } if state.completed => {
+                "done, but it said no".to_owned()
+            }
+            Row { state: Some(found), .. } => found.as_str().to_owned(),
+        }
     }
 
     pub(crate) fn label(&self, actor: usize) -> String {
         let actor = &self.actors[actor];
         format!("{}/{}", self.services[actor.service], actor.name)
-    }
-}
-
-fn name(row: Row) -> &'static str {
-    match row {
-        Row { state: None, .. } => "never done",
-        Row { state: Some(ledger::State::Barred), kept: Some(_), .. } => "barred, but it may have happened",
-        Row { state: Some(state), .. } => state.as_str(),
     }
 }

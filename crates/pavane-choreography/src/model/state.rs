@@ -34,8 +34,8 @@ impl State {
     /// Grows with every move: nothing that happened unhappens. That is why runs can't go in circles.
     pub(crate) fn age(&self) -> (usize, Reverse<usize>) {
         let handled: usize = self.deliveries.iter().map(|one| usize::from(one.handled)).sum();
-        let begun = self.rows.iter().filter(|row| row.state.is_some()).count();
-        let used = self.used.iter().filter(|used| **used != Used::NotYet).count();
+        let begun = self.rows.iter().filter(|row| !matches!(row.state, None | Some(ledger::State::Gathering))).count();
+        let used = self.used.iter().filter(|used| matches!(used, Used::Yes | Used::Closed | Used::Never)).count();
         let timers = self.timers.iter().map(|timer| usize::from(*timer)).sum();
         (handled + begun + used, Reverse(timers))
     }
@@ -46,7 +46,11 @@ impl State {
 pub(crate) enum Used {
     #[default]
     NotYet,
+    /// It answers a question that was not asked.
+    NotAsked,
     Yes,
+    /// An outcome ended the wait for the answer.
+    Closed,
     /// It was said that it never will. Only a reduced search says so.
     Never,
 }
@@ -73,9 +77,9 @@ impl Delivery {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) state: Option<ledger::State>,
-    /// The event that stands for what is done, or may be.
+    /// The event that stands for what is done, or may be, or the one that a join takes instead.
     pub(crate) kept: Option<EventIx>,
-    /// What it runs or ran on.
+    /// What it runs or ran on. Of a join only as long as it runs; while it gathers, that its last event was lost.
     pub(crate) by: Option<SlotIx>,
 }
 

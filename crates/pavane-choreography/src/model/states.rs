@@ -19,7 +19,7 @@ const ROWS: [Option<ledger::State>; 6] = [
     Some(ledger::State::Barred),
     Some(ledger::State::Gathering),
 ];
-const USED: [Used; 3] = [Used::NotYet, Used::Yes, Used::Never];
+const USED: [Used; 5] = [Used::NotYet, Used::NotAsked, Used::Yes, Used::Closed, Used::Never];
 const REFUSED: u8 = 0x80;
 
 /// States of one model by number, in the order in which they were added.

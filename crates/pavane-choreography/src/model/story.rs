@@ -36,7 +36,7 @@ impl<'m> Story<'m> {
     pub(crate) fn play(&mut self, step: Move) -> bool {
         let Some(next) = self.model.next(&self.state, step) else { return false };
         match step {
-            Move::Deliver(slot, choice) => self.deliver(slot, choice),
+            Move::Deliver(slot, choice) => self.deliver(slot, choice, &next),
             Move::Again(_) | Move::Never(_) => {}
             Move::GiveUp(slot) => self.give_up(slot),
             Move::Due(event) => {
@@ -46,7 +46,8 @@ impl<'m> Story<'m> {
             Move::Use(entry, choice) => {
                 let actor = &self.model.actors[usize::from(entry)];
                 let answer = self.model.answer(&self.state, actor, choice);
-                let text = format!("{}: {}", actor.name, self.answer(answer));
+                let answers = actor.question.map(|question| format!(" answers {}", self.model.event(question.asks)));
+                let text = format!("{}{}: {}", actor.name, answers.unwrap_or_default(), self.answer(answer));
                 self.sequence.message(OUTSIDE, &self.model.services[actor.service], &text);
             }
         }
@@ -54,7 +55,7 @@ impl<'m> Story<'m> {
         true
     }
 
-    fn deliver(&mut self, slot: SlotIx, choice: u16) {
+    fn deliver(&mut self, slot: SlotIx, choice: u16, next: &State) {
         let actor = self.model.actor_of(slot);
         let answer = self.model.answer(&self.state, actor, choice);
         let what = match self.model.arrival(&self.state, slot) {
@@ -69,10 +70,15 @@ impl<'m> Story<'m> {
             }
             Arrival::React | Arrival::Step(_) => self.answer(answer),
             Arrival::Call(_) => "calls, and waits for the answer".to_owned(),
+            Arrival::Gather(row) => format!("keeps it, waits for {}", self.model.missing(next, row)),
             Arrival::Undo(_) => format!("undoes {}, {}", self.undone(slot), self.answer(answer)),
             Arrival::Bar(_) => format!("no {} to undo: bars the step", self.undone(slot)),
             Arrival::Wait => return,
+            Arrival::Refuse if actor.is_join() => {
+                "refuses it, has another event for the same part: a dead letter".to_owned()
+            }
             Arrival::Refuse => "refuses it, it ran on another event: a dead letter".to_owned(),
+            Arrival::Skip if actor.is_join() => format!("skips it, the join is {}", self.row(slot)),
             Arrival::Skip => format!("skips it, the step is {}", self.row(slot)),
         };
         self.arrives(slot, &what);

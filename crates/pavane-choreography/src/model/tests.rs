@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod any;
+mod joins;
 mod reach;
 mod reduced;
 

@@ -13,8 +13,11 @@ pub enum ViolationKind {
     #[error("it is completed and aborted, both")]
     BothOutcomes,
     /// Nothing happens any more, and the saga has no outcome.
-    #[error("it never ends: nothing happens any more, and nobody decided")]
-    NoOutcome,
+    #[error("it never ends: nothing happens any more, and nobody decided{}", lacking(gathering))]
+    NoOutcome {
+        /// The joins that have some of their parts, and what they wait for.
+        gathering: Vec<String>,
+    },
     /// The saga is completed, but not each step is done.
     #[error("it is completed, but not every step is done: {}", steps.join(", "))]
     CompletedWithout {
@@ -111,6 +114,10 @@ fn split(side_by_side: &[String]) -> String {
          off into sagas of their own",
         side_by_side.join(", ")
     )
+}
+
+fn lacking(gathering: &[String]) -> String {
+    gathering.iter().flat_map(|join| ["; ", join]).collect()
 }
 
 fn waits(waiting: &[String]) -> String {

@@ -5,5 +5,7 @@
 
 mod checks;
 mod diagrams;
+mod joins;
 mod shop;
 mod sound;
+mod travel;

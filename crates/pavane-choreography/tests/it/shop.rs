@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pavane_choreography::{Choreography, Emission, Entry, Manifest, Reaction, Role, Saga};
+use pavane_choreography::{Choreography, Emission, Entry, JoinPart, Manifest, Question, Reaction, Role, Saga};
 use pavane_contract::{Event, EventRef, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,27 @@ pub(crate) fn entry(name: &str, emits: Vec<Emission>) -> Entry {
 }
 
 pub(crate) fn react(name: &str, on: &[&str], emits: Vec<Emission>) -> Reaction {
-    Reaction { name: name.to_owned(), role: Role::React, on: events(on), emits, effect: false, gives_up_with: None }
+    Reaction {
+        name: name.to_owned(),
+        role: Role::React,
+        on: events(on),
+        emits,
+        effect: false,
+        gives_up_with: None,
+        after_undo_of: Vec::new(),
+    }
+}
+
+/// A join: each part is the names of its events.
+pub(crate) fn join(name: &str, parts: &[&[&str]], emits: Vec<Emission>) -> Reaction {
+    let of = parts.iter().map(|part| JoinPart::OneOf(events(part))).collect();
+    Reaction { role: Role::Join { of }, ..react(name, &parts.concat(), emits) }
+}
+
+/// An entry point that answers a question.
+pub(crate) fn answer(name: &str, asks: &str, expires_with: Option<&str>, emits: Vec<Emission>) -> Entry {
+    let answers = Question { asks: event(asks), expires_with: expires_with.map(event) };
+    Entry { answers: Some(answers), ..entry(name, emits) }
 }
 
 pub(crate) fn undo(name: &str, undoes: &str, on: &[&str], emits: Vec<Emission>) -> Reaction {

@@ -2,7 +2,7 @@
 
 use pavane_choreography::{Choreography, Emission, Manifest, Reaction};
 
-use super::shop::{all, decides, entry, events, manifest, one_of, react, saga, undo};
+use super::shop::{all, decides, entry, events, join, manifest, one_of, react, saga, undo};
 
 /// So many steps that follow one another, each with a "no" and an undo, and so many branches beside them, each a step with an
 /// undo that begins with the first one. There is a deadline.
@@ -25,8 +25,27 @@ pub(crate) fn wide(steps: usize, branches: usize) -> Choreography {
     Choreography::of(services).saga(saga)
 }
 
+/// So many steps side by side, each with a "no" and an undo, and a join of all of them. There is a deadline.
+pub(crate) fn joined(branches: usize) -> Choreography {
+    let names: Vec<String> = (0..branches).map(|branch| format!("step{branch}")).collect();
+    let fact = |fact: &str| names.iter().map(|name| format!("{name}.{fact}")).collect::<Vec<_>>();
+    let (done, refused, undone) = (fact("done"), fact("refused"), fact("undone"));
+    let parts: Vec<[&str; 1]> = done.iter().map(|name| [name.as_str()]).collect();
+    let parts: Vec<&[&str]> = parts.iter().map(|part| &part[..]).collect();
+    let failures: Vec<&str> = refused.iter().map(String::as_str).chain(["order.deadline-passed"]).collect();
+    let reactions = vec![
+        join("confirm", &parts, decides(&["order.confirmed"])),
+        react("cancel", &failures, decides(&["order.cancelled"])),
+    ];
+    let beside = names.iter().zip(done.iter().zip(&refused));
+    let beside = beside.map(|(name, (done, refused))| service(name, "order.placed", one_of(&[done, refused])));
+    let services: Vec<Manifest> = std::iter::once(placed(reactions)).chain(beside).collect();
+    let mut saga = saga();
+    saga.terminal = undone.iter().flat_map(|name| events(&[name])).chain(events(&["order.confirmed"])).collect();
+    Choreography::of(services).saga(saga)
+}
+
 fn order(steps: usize) -> Manifest {
-    let placed = [all(&["order.placed"]), vec![Emission::Scheduled(events(&["order.deadline-passed"]))]].concat();
     let last = format!("step{}.done", steps - 1);
     let refused = (0..steps).map(|step| format!("step{step}.refused"));
     let failures: Vec<String> = refused.chain(["order.deadline-passed".to_owned()]).collect();
@@ -35,6 +54,11 @@ fn order(steps: usize) -> Manifest {
         react("confirm", &[&last], decides(&["order.confirmed"])),
         react("cancel", &failures, decides(&["order.cancelled"])),
     ];
+    placed(reactions)
+}
+
+fn placed(reactions: Vec<Reaction>) -> Manifest {
+    let placed = [all(&["order.placed"]), vec![Emission::Scheduled(events(&["order.deadline-passed"]))]].concat();
     manifest("order", vec![entry("place-order", placed)], reactions)
 }
 

@@ -4,7 +4,7 @@ mod tell;
 
 use anyhow::bail;
 use clap::Args;
-use pavane_choreography::{Choreography, Emission, Manifest, Reaction, Role};
+use pavane_choreography::{Choreography, Emission, JoinPart, Manifest, Reaction, Role};
 use pavane_contract::EventRef;
 use serde::Serialize;
 
@@ -46,8 +46,11 @@ struct Emitter {
     /// The reaction or the entry point.
     name: String,
     entry: bool,
-    /// The events on which it emits it; none for an entry point.
+    /// The events on which it emits it, or the parts for all of which it waits; none for an entry point.
     on: Vec<String>,
+    /// Whether it waits for all of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
     /// What it emits beside or in place of this event: `or payment.declined`.
     how: String,
 }
@@ -60,6 +63,9 @@ struct Reacts {
     /// The event that it undoes, for an undo.
     undoes: Option<String>,
     effect: bool,
+    /// For what else it waits, if it is a join.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    with: Vec<String>,
     /// What comes next: each group of events that it may emit, in words.
     then: Vec<String>,
     /// Its failure event.
@@ -159,6 +165,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             name: entry.name.clone(),
             entry: true,
             on: Vec::new(),
+            join: false,
             how: how(manifest, group, event),
         })
     });
@@ -171,7 +178,8 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             service: manifest.service.clone(),
             name: reaction.name.clone(),
             entry: false,
-            on: names(&reaction.on),
+            on: if reaction.parts().is_empty() { names(&reaction.on) } else { parts(reaction.parts().iter()) },
+            join: !reaction.parts().is_empty(),
             how: how.into_iter().filter(|how| !how.is_empty()).collect::<Vec<_>>().join(", or "),
         })
     });
@@ -202,6 +210,7 @@ fn reactions<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<I
         reaction: reaction.name.clone(),
         undoes: reaction.undoes().map(|event| event.name.clone()),
         effect: reaction.effect,
+        with: parts(reaction.parts().iter().filter(|part| !part.events().contains(event))),
         then: then(reaction),
         gives_up_with: reaction.gives_up_with.as_ref().map(|event| event.name.clone()),
     })
@@ -241,6 +250,10 @@ fn then(reaction: &Reaction) -> Vec<String> {
         }
     };
     reaction.emits.iter().filter(|emission| !emission.events().is_empty()).map(group).collect()
+}
+
+fn parts<'a>(parts: impl Iterator<Item = &'a JoinPart>) -> Vec<String> {
+    parts.map(|part| if part.events().len() == 1 { part.name() } else { format!("({})", part.name()) }).collect()
 }
 
 fn names(events: &[EventRef]) -> Vec<String> {

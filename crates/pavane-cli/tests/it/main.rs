@@ -10,6 +10,7 @@ mod failing;
 mod live;
 mod migrations;
 mod outbox;
+mod questions;
 mod resolving;
 mod stage;
 mod tracing;

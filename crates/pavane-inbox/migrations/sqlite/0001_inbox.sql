@@ -74,8 +74,8 @@ create table pavane_dead_letter (
 create index pavane_dead_letter_waiting on pavane_dead_letter (attempts, id) where cut_at is null;
 create index pavane_dead_letter_cut on pavane_dead_letter (cut_at) where cut_at is not null;
 
--- Undos that came while their step was running. They wait here, as they were delivered, until it is known whether there is
--- something to undo. Never pruned.
+-- Undos that came while their step was running, or before another undo that comes first. They wait here, as they were
+-- delivered, until the step's row says that they may go on. Never pruned.
 create table pavane_waiting (
     reaction text not null,
     event_id text not null,
@@ -91,6 +91,8 @@ create table pavane_waiting (
     -- Not to be looked at before.
     next_at integer not null,
     taken integer not null default 0,
+    -- 1: it waits until the step is undone or barred, as its own undo comes after that one. 0: until it is no longer running.
+    after_undo integer not null default 0,
     primary key (reaction, event_id)
 );
 create index pavane_waiting_since on pavane_waiting (reaction, since);

@@ -4,7 +4,7 @@
 //! the provider. The step is `running` meanwhile; an undo that comes then waits until the answer is recorded.
 
 use pavane_bus::Bus;
-use pavane_choreography::ledger::{self, Forward, Undo};
+use pavane_choreography::ledger::{self, Forward, State, Undo};
 use pavane_contract::RawEnvelope;
 use pavane_outbox::{
     Correlation, Database, Emissions, Tx,
@@ -12,7 +12,7 @@ use pavane_outbox::{
 };
 use tracing::Instrument as _;
 
-use super::{Engine, Failure, check_same_event, failing};
+use super::{Engine, Failure, check_same_event, failing, join::Gathered};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
@@ -23,8 +23,8 @@ use crate::{
 
 /// What is to be done.
 struct Looked {
-    /// The event that the call is given.
-    given: RawEnvelope,
+    /// What the call is given: one event, or those of a join. The key is made from the last one.
+    given: Vec<RawEnvelope>,
     /// Whether this is known to be the first call.
     is_first: bool,
 }
@@ -33,10 +33,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
         let Some(Looked { given, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
-        let Some(Work::External(work)) = self.wired.work(&given) else {
-            return Err(HandlerError::reject(format!("no effect for {}", given.meta.event)).into());
+        let Some(last) = given.last() else { return Ok(()) };
+        let Some(Work::External(work)) = self.wired.work(last) else {
+            return Err(HandlerError::reject(format!("no effect for {}", last.meta.event)).into());
         };
-        let key = IdempotencyKey::new(&self.wired.durable(), given.meta.id);
+        let key = IdempotencyKey::new(&self.wired.durable(), last.meta.id);
         let calling = async {
             if !is_first && let Some(found) = keys::look_up(self, event, &given, &key).await? {
                 return self.record(event, &given, found).await;
@@ -50,17 +51,22 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             internal::crash_point(&self.db, CrashPoint::AfterCall).await;
             self.record(event, &given, answer).await
         };
-        let span = self.wired.span(&given, &event.as_cause());
+        let span = self.wired.span(last, &event.as_cause());
         failing(&span, calling.instrument(span.clone()).await)
     }
 
     /// An effect that is rejected did not happen and never will, so its step must not stay `running`: its undo would wait for
     /// ever. After any other failure nobody knows whether it happened, and the undo has to wait.
     async fn not_called(&self, event: &RawEnvelope, error: HandlerError) -> Failure {
-        if error.kind() == Kind::Reject && matches!(self.wired.part, Part::Step { .. }) {
+        let (name, saga) = (&self.wired.name, event.meta.cause.saga);
+        if error.kind() == Kind::Reject && self.wired.has_row() {
             let forgotten = async {
-                let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(&self.wired.name)).await?;
-                store::forget_running(&mut tx, &self.wired.name, event.meta.cause.saga).await?;
+                let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
+                if self.wired.is_join() {
+                    store::gather_again(&mut tx, name, saga).await?;
+                } else {
+                    store::forget_running(&mut tx, name, saga).await?;
+                }
                 tx.commit().await
             };
             if let Err(error) = self.db.within(forgotten).await {
@@ -76,27 +82,34 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Nearly every event needs one statement here, without a transaction around it.
     async fn look(&self, event: &RawEnvelope) -> Result<Option<Looked>, Failure> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
-        let is_step = matches!(self.wired.part, Part::Step { .. });
+        let is_join = self.wired.is_join();
+        let is_step = matches!(self.wired.part, Part::Step { .. }) && !is_join;
         let remembered = self.check_remembered(event);
         if is_step && remembered.is_ok() && store::start_running(&self.db, name, saga, id).await? {
-            return Ok(Some(Looked { given: event.clone(), is_first: true }));
+            return Ok(Some(Looked { given: vec![event.clone()], is_first: true }));
         }
         if store::is_handled(&self.db, name, id).await? {
             self.wired.count("duplicate", 1);
             return Ok(None);
         }
         remembered?;
-        if self.wired.part == Part::Plain {
-            return Ok(Some(Looked { given: event.clone(), is_first: false }));
+        if !is_join && self.wired.part == Part::Plain {
+            return Ok(Some(Looked { given: vec![event.clone()], is_first: false }));
         }
         let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
+        let mut result = "skipped";
         let given = match &self.wired.part {
-            Part::Undo { step } => self.look_back(&mut tx, step, event).await?,
-            Part::Step { .. } | Part::Plain => self.look_forward(&mut tx, event).await?,
+            _ if is_join => {
+                let Gathered { mut run, kept } = self.gather(&mut tx, vec![event], State::Running).await?;
+                result = if kept > 0 { "gathered" } else { result };
+                run.pop().map(|join| join.given.into_owned())
+            }
+            Part::Undo { step } => self.look_back(&mut tx, step, event).await?.map(|kept| vec![kept]),
+            Part::Step { .. } | Part::Plain => self.look_forward(&mut tx, event).await?.map(|event| vec![event]),
         };
         if given.is_none() {
             store::claim(&mut tx, name, &[id]).await?;
-            self.wired.count("skipped", 1);
+            self.wired.count(result, 1);
         }
         tx.commit().await?;
         Ok(given.map(|given| Looked { given, is_first: false }))
@@ -128,7 +141,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             Undo::Wait => Err(Failure::StepRunning),
             Undo::Skip => Ok(None),
             Undo::Run => match known.and_then(|step| step.kept) {
-                Some(kept) => Ok(Some(kept)),
+                Some(kept) => {
+                    self.check_order(tx, vec![saga]).await?;
+                    Ok(Some(kept))
+                }
                 // The step said no: there is nothing to undo.
                 None => self.bar(tx, step, trigger).await,
             },
@@ -147,12 +163,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// Records the answer and marks the event as handled.
-    async fn record(&self, event: &RawEnvelope, given: &RawEnvelope, answer: Answer) -> Result<(), Failure> {
+    async fn record(&self, event: &RawEnvelope, given: &[RawEnvelope], answer: Answer) -> Result<(), Failure> {
         let Some(mut tx) = self.db.within(self.claim_record(event)).await? else {
             self.wired.count("duplicate", 1);
             return Ok(());
         };
-        let Some(Work::External(work)) = self.wired.work(given) else { return Ok(()) };
+        let Some(Work::External(work)) = given.last().and_then(|last| self.wired.work(last)) else { return Ok(()) };
         let recording = self.timed(work.record(&self.state, &mut tx, given, answer));
         if let Err(error) = self.db.unless_gone(recording).await {
             return Err(self.blame(&mut tx, error).await.into());
@@ -167,7 +183,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             Ok("duplicate")
         };
         let settlement = self.db.within(finish).await?;
-        if matches!(self.wired.part, Part::Step { .. }) {
+        if self.wired.has_row() {
             self.wired.step_ended.notify_one();
         }
         self.wired.count(settlement, 1);
@@ -193,10 +209,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(store::undo(tx, step, &[saga]).await?.contains_key(&saga))
     }
 
-    /// Marks the step as done in the ledger. `false` when another delivery did.
+    /// Marks the step, or the join, as done in the ledger. `false` when another delivery did.
     async fn finish_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
-        let Part::Step { .. } = self.wired.part else { return Ok(true) };
+        if !self.wired.has_row() {
+            return Ok(true);
+        }
         let kept = self.wired.kept(tx);
-        Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, kept).await?)
+        // What has no undo can't say no.
+        let happened = kept.is_some() || !matches!(self.wired.part, Part::Step { .. });
+        Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, (ledger::settle(happened), kept)).await?)
     }
 }

@@ -26,8 +26,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         outages: u32,
     ) -> Settlement {
         match failure {
-            Failure::StepRunning => {
-                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, event)).await {
+            Failure::StepRunning | Failure::Early { .. } => {
+                let before = if let Failure::Early { before } = &failure { Some(before.as_str()) } else { None };
+                match self.db.within(waiting::wait_for_step(&self.db, &self.wired, arrived, (event, before))).await {
                     Ok(Some(waits)) => waits,
                     Ok(None) => {
                         // Soon, and later each time: the step that is running ends by itself.
@@ -128,7 +129,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         event: &RawEnvelope,
     ) -> Result<bool, pavane_outbox::Error> {
         let (name, message) = (&self.wired.name, dead_letter::identity(&arrived.delivery));
-        let Some((emits, key, body)) = self.failure_event(event) else {
+        let given = if self.wired.is_join() { self.complete_with(tx, event).await? } else { vec![event.clone()] };
+        let Some((emits, key, body)) = self.failure_event(&given) else {
             return store::give_up(tx, name, event.meta.id, Some(&message)).await;
         };
         if !store::give_up(tx, name, event.meta.id, None).await? {
@@ -136,19 +138,22 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         // A step with an effect can't give up, so nothing of this one is running, and it must not run any more. A step that has
         // a row was settled by another event, and there is no failure to emit.
-        let step = [(event.meta.cause.saga, event.meta.id)];
-        let tell = !matches!(self.wired.part, Part::Step { .. })
-            || !store::start(tx, name, &step, State::Barred).await?.is_empty();
+        let (saga, id) = (event.meta.cause.saga, event.meta.id);
+        let tell = match self.wired.part {
+            _ if self.wired.is_join() => store::bar_join(tx, name, saga, id).await?,
+            Part::Step { .. } => !store::start(tx, name, &[(saga, id)], State::Barred).await?.is_empty(),
+            Part::Plain | Part::Undo { .. } => true,
+        };
         if tell {
             internal::emit_raw(tx, emits, key, body).await?;
         }
         Ok(true)
     }
 
-    /// The failure event, if one is declared for this event.
-    fn failure_event(&self, event: &RawEnvelope) -> Option<(EventRef, Key, Vec<u8>)> {
-        let failure_event =
-            self.wired.reaction.failure_event.as_ref().filter(|failure_event| failure_event.on == event.meta.event)?;
+    /// The failure event, if one is declared for one of these events.
+    fn failure_event(&self, given: &[RawEnvelope]) -> Option<(EventRef, Key, Vec<u8>)> {
+        let failure_event = self.wired.reaction.failure_event.as_ref()?;
+        let event = given.iter().find(|event| event.meta.event == failure_event.on)?;
         match (failure_event.make)(event) {
             Ok((key, body)) => Some((failure_event.emits.clone(), key, body)),
             Err(error) => {

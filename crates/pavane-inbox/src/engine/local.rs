@@ -1,6 +1,6 @@
 //! Reactions without an effect: a batch of events in one transaction.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, slice};
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State, Undo};
@@ -8,14 +8,24 @@ use pavane_contract::{RawEnvelope, SagaId};
 use pavane_outbox::{Database, Tx, internal};
 use tracing::Instrument as _;
 
-use super::{Engine, Failure, Task, check_same_event, failing};
+use super::{Engine, Failure, Task, check_same_event, failing, join::Gathered};
 use crate::{handler::HandlerError, store, wiring::Part, work::Work};
+
+/// A transaction in which events are marked as handled, and what is to be done for them.
+struct Claimed<'e, DB: Database> {
+    tx: Tx<DB>,
+    tasks: Vec<Task<'e>>,
+    /// How many were handled before.
+    duplicates: usize,
+    /// How many were kept as parts of joins that lack others.
+    gathered: usize,
+}
 
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles events in one transaction: all of them or none.
     pub(super) async fn local(&self, events: &[&RawEnvelope]) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
-        let (mut tx, tasks, duplicates) = self.db.within(self.claim(first, events)).await?;
+        let Claimed { mut tx, tasks, duplicates, gathered } = self.db.within(self.claim(first, events)).await?;
         self.wired.count("duplicate", duplicates);
         let handled = tasks.len();
         let mut answers = Vec::new();
@@ -34,17 +44,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         self.db.within(end).await?;
         self.wired.count("handled", handled);
-        self.wired.count("skipped", events.len() - duplicates - handled);
+        self.wired.count("gathered", gathered);
+        self.wired.count("skipped", events.len() - duplicates - gathered - handled);
         Ok(())
     }
 
-    /// Begins a transaction and marks events as handled in it. Returns what is to be done for them, and how many were handled
-    /// before.
-    async fn claim<'e>(
-        &self,
-        first: &RawEnvelope,
-        events: &[&'e RawEnvelope],
-    ) -> Result<(Tx<DB>, Vec<Task<'e>>, usize), Failure> {
+    /// Begins a transaction and marks events as handled in it.
+    async fn claim<'e>(&self, first: &RawEnvelope, events: &[&'e RawEnvelope]) -> Result<Claimed<'e, DB>, Failure> {
         let mut tx = self.begin(first).await?;
         let ids: Vec<_> = events.iter().map(|event| event.meta.id).collect();
         let mut fresh = store::claim(&mut tx, &self.wired.name, &ids).await?;
@@ -54,20 +60,25 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             self.check_remembered(event)?;
         }
         let duplicates = events.len() - fresh.len();
+        if self.wired.is_join() {
+            let Gathered { run: tasks, kept } = self.gather(&mut tx, fresh, State::Done).await?;
+            return Ok(Claimed { tx, tasks, duplicates, gathered: kept });
+        }
         let tasks = match &self.wired.part {
             Part::Plain => fresh.into_iter().map(Task::on).collect(),
             Part::Step { .. } => self.start(&mut tx, fresh).await?,
             Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
         };
-        Ok((tx, tasks, duplicates))
+        Ok(Claimed { tx, tasks, duplicates, gathered: 0 })
     }
 
     async fn handle(&self, tx: &mut Tx<DB>, task: Task<'_>) -> Result<(), HandlerError> {
         internal::enter(tx, task.cause, self.wired.emissions.clone());
-        let Some(Work::Local(work)) = self.wired.work(&task.given) else {
-            return Err(HandlerError::reject(format!("no handler for {}", task.given.meta.event)));
+        let Some(event) = task.given.last() else { return Ok(()) };
+        let Some(Work::Local(work)) = self.wired.work(event) else {
+            return Err(HandlerError::reject(format!("no handler for {}", event.meta.event)));
         };
-        let span = self.wired.span(&task.given, tx.cause());
+        let span = self.wired.span(event, tx.cause());
         let handled = async {
             if let Err(error) = self.timed(work.handle(&self.state, tx, &task.given)).await {
                 return Err(self.blame(tx, error).await);
@@ -103,6 +114,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     ) -> Result<Vec<Task<'e>>, Failure> {
         let sagas: Vec<SagaId> = triggers.iter().map(|event| event.meta.cause.saga).collect();
         let mut changed = store::undo(tx, step, &sagas).await?;
+        let undone = changed.iter().filter(|(_, step)| step.state == State::Undone).map(|(saga, _)| *saga);
+        self.check_order(tx, undone.collect()).await?;
         let unchanged: Vec<_> = sagas.into_iter().filter(|saga| !changed.contains_key(saga)).collect();
         if !unchanged.is_empty() {
             let steps = store::look(tx, step, &unchanged).await?;
@@ -116,14 +129,29 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             .filter_map(|trigger| {
                 let step = changed.remove(&trigger.meta.cause.saga)?;
                 let kept = step.kept.filter(|_| step.state == State::Undone)?;
-                Some(Task { given: Cow::Owned(kept), cause: trigger.as_cause() })
+                Some(Task { given: Cow::Owned(vec![kept]), cause: trigger.as_cause() })
             })
             .collect())
     }
 }
 
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Fails where an undo comes after others that are not undone yet.
+    pub(super) async fn check_order(&self, tx: &mut Tx<DB>, sagas: Vec<SagaId>) -> Result<(), Failure> {
+        for before in self.wired.after.iter().filter(|_| !sagas.is_empty()) {
+            let steps = store::look(tx, before, &sagas).await?;
+            let is_over =
+                |saga: &SagaId| steps.get(saga).is_some_and(|step| matches!(step.state, State::Undone | State::Barred));
+            if !sagas.iter().all(is_over) {
+                return Err(Failure::Early { before: before.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<'e> Task<'e> {
     fn on(event: &'e RawEnvelope) -> Self {
-        Self { given: Cow::Borrowed(event), cause: event.as_cause() }
+        Self { given: Cow::Borrowed(slice::from_ref(event)), cause: event.as_cause() }
     }
 }

@@ -1,9 +1,10 @@
-use std::{future::Future, marker::PhantomData, sync::Arc};
+use std::{future::Future, marker::PhantomData, slice, sync::Arc};
 
 use pavane_contract::{Envelope, Event, RawEnvelope};
 
 use crate::{
     Handled, HandlerError, IdempotencyKey,
+    input::Single,
     work::{Pending, caught},
 };
 
@@ -58,8 +59,8 @@ where
 {
     fn run<'a>(&'a self, state: &'a S, key: &'a IdempotencyKey, event: &'a RawEnvelope) -> Pending<'a, ()> {
         Box::pin(async move {
-            let (body, event) = (&event.body, event.decode::<E>().map_err(HandlerError::reject)?);
-            caught::<E, _>(body, self.0.deliver(state, key, &event)).await
+            let decoded = event.decode::<E>().map_err(HandlerError::reject)?;
+            caught::<Single<E>, _>(slice::from_ref(event), self.0.deliver(state, key, &decoded)).await
         })
     }
 }

@@ -17,18 +17,18 @@ pub(crate) struct Row {
     pub(crate) taken: u64,
 }
 
-/// Inserts an undo that waits until its step has ended. If it is there already, nothing changes.
+/// Inserts an undo that waits until a step has ended, or is undone or barred. If it is there already, nothing changes.
 pub(crate) async fn keep<DB: Database>(
     tx: &mut Tx<DB>,
-    (reaction, step): (&str, &str),
-    event: &RawEnvelope,
-    delivery: &Delivery,
+    reaction: &str,
+    (step, after_undo): (&str, bool),
+    (event, delivery): (&RawEnvelope, &Delivery),
 ) -> Result<(), Error> {
     const KEEP: Statement = Statement {
-        postgres: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at) \
-                   values ($1, $2::uuid, $3::uuid, $4, $5, $6, $7, $8, $9, $9) on conflict (reaction, event_id) do nothing",
-        sqlite: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) on conflict (reaction, event_id) do nothing",
+        postgres: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at, \
+                   after_undo) values ($1, $2::uuid, $3::uuid, $4, $5, $6, $7, $8, $9, $9, $10) on conflict (reaction, event_id) do nothing",
+        sqlite: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at, \
+                 after_undo) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10) on conflict (reaction, event_id) do nothing",
     };
     let message = &delivery.message;
     let args = vec![
@@ -41,6 +41,7 @@ pub(crate) async fn keep<DB: Database>(
         message.payload.to_vec().into(),
         i64::try_from(delivery.sequence).unwrap_or(i64::MAX).into(),
         tx.db().now().into(),
+        i64::from(after_undo).into(),
     ];
     let sql = KEEP.on(tx.db().dialect());
     DB::execute(tx.conn(), sql, args).await?;
@@ -57,14 +58,18 @@ pub(crate) async fn take<DB: Database>(
 ) -> Result<Vec<Row>, Error> {
     const TAKE: Statement = Statement {
         postgres: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-                   select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and not exists \
+                   select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and case when after_undo = 0 then not exists \
                    (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.state = 'running') order by since limit $4 for update skip locked) \
+                   and ledger.item = '' and ledger.state = 'running') else exists \
+                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                   and ledger.item = '' and ledger.state in ('undone', 'barred')) end order by since limit $4 for update skip locked) \
                    returning event_id::text, subject, headers, body, sequence, taken, since",
         sqlite: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-                 select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and not exists \
+                 select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and case when after_undo = 0 then not exists \
                  (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.state = 'running') order by since limit $4) \
+                 and ledger.item = '' and ledger.state = 'running') else exists \
+                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                 and ledger.item = '' and ledger.state in ('undone', 'barred')) end order by since limit $4) \
                  returning event_id, subject, headers, body, sequence, taken, since",
     };
     let now = db.now();
@@ -87,12 +92,16 @@ pub(crate) async fn take<DB: Database>(
 /// When the next of a reaction's undos whose step is not running is due.
 pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<Option<i64>, Error> {
     const NEXT: Statement = Statement {
-        postgres: "select min(next_at) from pavane_waiting waiting where reaction = $1 and not exists \
+        postgres: "select min(next_at) from pavane_waiting waiting where reaction = $1 and case when after_undo = 0 then not exists \
                    (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.state = 'running')",
-        sqlite: "select min(next_at) from pavane_waiting waiting where reaction = $1 and not exists \
+                   and ledger.item = '' and ledger.state = 'running') else exists \
+                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                   and ledger.item = '' and ledger.state in ('undone', 'barred')) end",
+        sqlite: "select min(next_at) from pavane_waiting waiting where reaction = $1 and case when after_undo = 0 then not exists \
                  (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.state = 'running')",
+                 and ledger.item = '' and ledger.state = 'running') else exists \
+                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+                 and ledger.item = '' and ledger.state in ('undone', 'barred')) end",
     };
     let sql = NEXT.on(db.dialect());
     let rows = DB::fetch(&mut *db.reader().await?, sql, vec![reaction.into()]).await?;

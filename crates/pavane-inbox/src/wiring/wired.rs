@@ -28,6 +28,8 @@ pub struct Wired<S, DB: Database> {
     pub(crate) name: String,
     pub(crate) reaction: Reaction<S, DB>,
     pub(crate) part: Part,
+    /// The steps that must be undone, or barred, before this undo runs.
+    pub(crate) after: Vec<String>,
     pub(crate) emissions: Emissions,
     /// Notifies the service's publisher that a dead letter was written.
     pub(crate) letter_kept: Arc<Notify>,
@@ -86,6 +88,16 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
         2 * self.concurrency(dialect) * self.batch_max()
     }
 
+    /// Whether it waits for several events.
+    pub(crate) fn is_join(&self) -> bool {
+        !self.reaction.parts().is_empty()
+    }
+
+    /// Whether it has a row in the ledger, beside those of the steps that it undoes.
+    pub(crate) fn has_row(&self) -> bool {
+        self.is_join() || matches!(self.part, Part::Step { .. })
+    }
+
     /// Whether the reaction runs on an event.
     pub(crate) fn runs_on(&self, event: &RawEnvelope) -> bool {
         match self.part {
@@ -130,7 +142,7 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
         span
     }
 
-    /// Counts handled events. `result` is `handled`, `duplicate` or `skipped`.
+    /// Counts handled events. `result` is `handled`, `duplicate`, `gathered` or `skipped`.
     pub(crate) fn count(&self, result: &'static str, events: usize) {
         if events > 0 {
             let (service, reaction) = (self.service.clone(), self.name.clone());

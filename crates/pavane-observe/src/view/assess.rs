@@ -3,7 +3,7 @@
 use super::saga::{Saga, Wait, What};
 use crate::{
     report::Action,
-    rules::{Kind, Part, Rule, RuleId, Rules},
+    rules::{Kind, Rule, RuleId, Rules},
 };
 
 /// Works out outcome and waits of a saga from its events.
@@ -41,32 +41,58 @@ impl Assessment<'_> {
     fn forward(&self, waits: &mut Vec<Wait>) {
         for (position, event) in self.saga.events.iter().enumerate() {
             for (id, rule) in self.rules.on(event.kind) {
-                match rule.role {
-                    Part::Undo { .. } => {}
-                    _ if self.gave_up(rule, position) => {}
-                    // Its undo may have come first and barred it: it then emits nothing, and only its consumer shows that.
-                    Part::Step { undo, .. } if self.triggered(undo) => {
-                        if !self.answered(rule, position) {
-                            waits.push(self.wait(id, position, What::Handled, true));
-                        }
-                    }
-                    Part::Plain | Part::Step { .. } => self.answers(id, position, waits),
+                if !rule.is_undo() && !rule.is_join() {
+                    self.reaction(id, &[position], waits);
                 }
+            }
+        }
+        for (id, rule) in self.rules.joins() {
+            let (arrived, is_complete) = self.arrived(rule);
+            let Some(last) = arrived.last() else { continue };
+            if is_complete {
+                self.reaction(id, &arrived, waits);
+            } else if self.saga.outcome.is_none() {
+                waits.push(self.wait(id, *last, What::Parts, false));
             }
         }
     }
 
-    /// The answers of one reaction to one event that are not there yet.
-    fn answers(&self, id: RuleId, position: usize, waits: &mut Vec<Wait>) {
+    /// A reaction on an event, or a join on its events.
+    fn reaction(&self, id: RuleId, on: &[usize], waits: &mut Vec<Wait>) {
         let rule = self.rules.rule(id);
+        let Some(last) = on.last() else { return };
+        if self.gave_up(rule, on) {
+            return;
+        }
+        if !rule.undo.is_some_and(|undo| self.triggered(undo)) {
+            self.answers(id, on, waits);
+        } else if !self.answered(rule, on) {
+            // Its undo may have come first and barred it: it then emits nothing, and only its consumer shows that.
+            waits.push(self.wait(id, *last, What::Handled, true));
+        }
+    }
+
+    /// The events that a join has, in the order of the stream, and whether that is all of them.
+    fn arrived(&self, join: &Rule) -> (Vec<usize>, bool) {
+        let first = |part: &Vec<Kind>| self.saga.events.iter().position(|event| part.contains(&event.kind));
+        let mut arrived: Vec<usize> = join.parts.iter().filter_map(first).collect();
+        arrived.sort_unstable();
+        let is_complete = arrived.len() == join.parts.len();
+        (arrived, is_complete)
+    }
+
+    /// The answers of one reaction that are not there yet.
+    fn answers(&self, id: RuleId, on: &[usize], waits: &mut Vec<Wait>) {
+        let rule = self.rules.rule(id);
+        let Some(last) = on.last() else { return };
         for (number, group) in (0..).zip(&rule.must) {
             let decided = self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
-            if !decided && !self.saga.led_to(position, &group.awaits) {
-                waits.push(self.wait(id, position, What::Answer(number), false));
+            if !decided && !self.led_to(on, &group.awaits) {
+                waits.push(self.wait(id, *last, What::Answer(number), false));
             }
         }
         if rule.must.is_empty() {
-            waits.push(self.wait(id, position, What::Handled, false));
+            waits.push(self.wait(id, *last, What::Handled, false));
         }
     }
 
@@ -96,21 +122,30 @@ impl Assessment<'_> {
 
     /// Whether the step of an undo has an event to run on and has not answered.
     fn may_still_happen(&self, undo: RuleId) -> bool {
-        self.saga.events.iter().enumerate().any(|(position, event)| {
-            self.rules.on(event.kind).any(|(_, rule)| {
-                matches!(rule.role, Part::Step { undo: its, .. } if its == undo)
-                    && !self.answered(rule, position)
-                    && !self.gave_up(rule, position)
-            })
+        let open = |rule: &Rule, on: &[usize]| !self.answered(rule, on) && !self.gave_up(rule, on);
+        let mut steps = self.rules.reactions.iter().filter(|rule| rule.undo == Some(undo));
+        steps.any(|step| {
+            if step.is_join() {
+                let (arrived, is_complete) = self.arrived(step);
+                return is_complete && open(step, &arrived);
+            }
+            let on = |kind| self.rules.on(kind).any(|(_, rule)| std::ptr::eq(rule, step));
+            let mut events = self.saga.events.iter().enumerate();
+            events.any(|(position, event)| on(event.kind) && open(step, &[position]))
         })
     }
 
-    fn answered(&self, rule: &Rule, position: usize) -> bool {
-        self.saga.led_to(position, &rule.emitted)
+    fn answered(&self, rule: &Rule, on: &[usize]) -> bool {
+        self.led_to(on, &rule.emitted)
     }
 
-    fn gave_up(&self, rule: &Rule, position: usize) -> bool {
-        rule.gives_up.is_some_and(|event| self.saga.led_to(position, &[event]))
+    fn gave_up(&self, rule: &Rule, on: &[usize]) -> bool {
+        rule.gives_up.is_some_and(|event| self.led_to(on, &[event]))
+    }
+
+    /// Whether one of these events led to one of these kinds.
+    fn led_to(&self, on: &[usize], kinds: &[Kind]) -> bool {
+        on.iter().any(|position| self.saga.led_to(*position, kinds))
     }
 
     fn triggered(&self, undo: RuleId) -> bool {
@@ -147,7 +182,7 @@ impl Assessment<'_> {
         let rule = self.rules.rule(wait.rule);
         let event = self.saga.events[usize::from(wait.on)].id;
         // There is one thing to undo, on whatever trigger it failed.
-        let undo = matches!(rule.role, Part::Undo { .. });
+        let undo = rule.is_undo();
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard
                 && decision.service.as_deref() == Some(rule.service.as_str())

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     report::{Histogram, LetterFate, State},
-    rules::{Part, RuleId},
+    rules::RuleId,
 };
 
 /// A wait, judged.
@@ -44,7 +44,7 @@ impl View {
             }
         }
         for (rule, sequences) in self.rules.reactions.iter().zip(by_rule) {
-            if rule.must.is_empty() && rule.role == Part::Plain {
+            if rule.must.is_empty() && !rule.is_in_ledger() {
                 self.lag.open(&rule.durable, sequences);
             }
         }
@@ -65,7 +65,7 @@ impl View {
         let (state, undecided) = (self.state(saga), saga.rule.is_some() && saga.outcome.is_none());
         let unknown = |wait: &Wait| self.standing(wait) == Standing::Unknown && wait.what == What::Handled;
         let quiet = saga.waits.iter().all(|wait| wait.dead_letter.is_none() && unknown(wait));
-        let settled = (quiet && !undecided) || state == State::Resolved;
+        let settled = (quiet && !undecided && !self.is_asking(saga)) || state == State::Resolved;
         if !undecided {
             self.count_end(number, state);
         }
@@ -132,7 +132,7 @@ impl View {
         if saga.resolved() {
             return State::Resolved;
         }
-        let (mut review, mut overdue, mut awaits) = (false, self.too_late(saga), false);
+        let (mut review, mut overdue, mut awaits) = (false, self.too_late(saga), self.is_asking(saga));
         for wait in &saga.waits {
             let judged = self.judge(wait);
             review |= wait.dead_letter.is_some() && self.is_undo(wait.rule);
@@ -170,6 +170,10 @@ impl View {
         if wait.dead_letter.is_some() {
             return Judged { certain: true, overdue: true };
         }
+        // Those who owe the events are late, not the join.
+        if wait.what == What::Parts {
+            return Judged { certain: true, overdue: false };
+        }
         let rule = self.rules.rule(wait.rule);
         let late = |since: Micros, now: Micros| now - since > rule.stuck_after_ms.saturating_mul(1000);
         match (wait.what, self.standing(wait)) {
@@ -180,8 +184,12 @@ impl View {
                 Judged { certain: true, overdue: late(since, self.now()) }
             }
             // One event that is retried again and again must not make all later ones look unhandled.
-            (What::Handled, Standing::Given { since }) => Judged { certain: !late(since, self.now()), overdue: false },
-            (What::Handled, Standing::Handled | Standing::Unknown) => Judged { certain: false, overdue: false },
+            (What::Handled | What::Parts, Standing::Given { since }) => {
+                Judged { certain: !late(since, self.now()), overdue: false }
+            }
+            (What::Handled | What::Parts, Standing::Handled | Standing::Unknown) => {
+                Judged { certain: false, overdue: false }
+            }
         }
     }
 
@@ -190,7 +198,7 @@ impl View {
     }
 
     pub(super) fn is_undo(&self, rule: RuleId) -> bool {
-        matches!(self.rules.rule(rule).role, Part::Undo { .. })
+        self.rules.rule(rule).is_undo()
     }
 
     /// Marks waits that an undecided dead letter keeps from ending by themselves.
@@ -198,7 +206,7 @@ impl View {
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
         for letter in letters.filter(|letter| letter.fate == LetterFate::Open) {
             let Some((id, rule)) = self.rules.find(&letter.service, &letter.reaction) else { continue };
-            let undo = matches!(rule.role, Part::Undo { .. });
+            let undo = rule.is_undo();
             let on = letter.event_id.and_then(|event| saga.position(event));
             let mut same =
                 waits.iter_mut().filter(|wait| wait.rule == id && (undo || Some(usize::from(wait.on)) == on));

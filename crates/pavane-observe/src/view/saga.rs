@@ -97,6 +97,8 @@ pub(super) enum What {
     Answer(u8),
     /// That it has handled the event.
     Handled,
+    /// The events that a join lacks.
+    Parts,
 }
 
 /// The result of adding an event.

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     report::{
-        DeadLetter, Deviation, Effect, EventRole, Fate, LetterFate, Outstanding, SagaReport, SagaSummary, TimelineEvent,
+        DeadLetter, Deviation, Effect, EventRole, Fate, Gathered, LetterFate, Outstanding, SagaReport, SagaSummary,
+        TimelineEvent,
     },
-    rules::{Kind, Part, Rule},
+    rules::{Kind, Rule},
 };
 
 impl View {
@@ -30,6 +31,7 @@ impl View {
             timeline: (0..saga.events.len()).map(|at| self.timeline_event(saga, at)).collect(),
             events_dropped: saga.rare.as_ref().map_or(0, |rare| rare.dropped),
             outstanding: self.outstanding(saga),
+            questions: self.questions_of(saga).collect(),
             effects: self.effects(saga),
             dead_letters: letters.map(|letter| self.told(letter)).collect(),
             decisions: saga.decisions().to_vec(),
@@ -40,7 +42,7 @@ impl View {
     /// A dead letter as it is reported: the declarations say whether its reaction is an undo.
     pub(super) fn told(&self, letter: &DeadLetter) -> DeadLetter {
         let rule = self.rules.find(&letter.service, &letter.reaction);
-        let undo = rule.is_some_and(|(_, rule)| matches!(rule.role, Part::Undo { .. }));
+        let undo = rule.is_some_and(|(_, rule)| rule.is_undo());
         DeadLetter { undo, ..letter.clone() }
     }
 
@@ -54,13 +56,14 @@ impl View {
         waits_on.sort();
         waits_on.dedup();
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
+        let asks = self.questions_of(saga).map(|question| question.sentence);
         SagaSummary {
             saga: saga.id,
             name: saga.rule.map(|rule| self.rules.sagas[usize::from(rule)].name.clone()),
             key: saga.key.to_string(),
             state: self.state(saga),
             step: last.map(|last| self.name(last).to_owned()).unwrap_or_default(),
-            waits_for: outstanding.into_iter().next().map(|wait| wait.sentence),
+            waits_for: outstanding.into_iter().map(|wait| wait.sentence).chain(asks).next(),
             waits_on,
             started_at: time(first),
             last_at: time(last.map_or(0, |last| last.stored_at)),
@@ -88,9 +91,12 @@ impl View {
     fn wait(&self, saga: &Saga, wait: &Wait) -> Outstanding {
         let rule = self.rules.rule(wait.rule);
         let on = &saga.events[usize::from(wait.on)];
+        let is_missing = |part: &&Vec<Kind>| !saga.events.iter().any(|event| part.contains(&event.kind));
+        let missing: Vec<_> = rule.parts.iter().filter(is_missing).collect();
         let awaits = match wait.what {
             What::Answer(group) => self.rules.names(&rule.must[usize::from(group)].awaits),
             What::Handled => Vec::new(),
+            What::Parts => missing.iter().flat_map(|part| self.rules.names(part)).collect(),
         };
         let mut told = Outstanding {
             service: rule.service.clone(),
@@ -98,12 +104,14 @@ impl View {
             on: self.name(on).to_owned(),
             on_id: Some(on.id),
             awaits,
-            undo: matches!(rule.role, Part::Undo { .. }),
+            undo: rule.is_undo(),
             since: time(wait.since),
             waited_ms: unsigned((self.now() - wait.since) / 1000),
             stuck_after_ms: unsigned(rule.stuck_after_ms),
             overdue: self.judge(wait).overdue,
             dead_letter: wait.dead_letter,
+            gathered: (wait.what == What::Parts)
+                .then(|| Gathered { events: rule.parts.len() - missing.len(), of: rule.parts.len() }),
             sentence: String::new(),
         };
         told.sentence = sentence(&told);
@@ -127,6 +135,7 @@ impl View {
             stuck_after_ms: unsigned(within),
             overdue: true,
             dead_letter: None,
+            gathered: None,
             sentence: String::new(),
         };
         told.sentence = sentence(&told);
@@ -205,7 +214,7 @@ impl View {
         let mut effects = Vec::new();
         for (id, undo, undoes) in self.rules.undos() {
             let Some(done) = saga.first(undoes) else { continue };
-            let step = |rule: &&Rule| matches!(rule.role, Part::Step { undo, .. } if undo == id);
+            let step = |rule: &&Rule| rule.undo == Some(id);
             let Some(step) = self.rules.reactions.iter().find(step) else { continue };
             let waits = || saga.waits.iter().filter(|wait| wait.rule == id);
             let triggered = saga.events.iter().any(|event| self.rules.on(event.kind).any(|(rule, _)| rule == id));
@@ -264,6 +273,12 @@ impl View {
 /// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s`.
 fn sentence(wait: &Outstanding) -> String {
     let (waited, stuck_after) = (duration(wait.waited_ms), duration(wait.stuck_after_ms));
+    if let Some(Gathered { events, of }) = wait.gathered {
+        let from = |event: &String| format!("{event} from {}", event.split('.').next().unwrap_or_default());
+        let missing: Vec<_> = wait.awaits.iter().map(from).collect();
+        let reaction = &wait.reaction;
+        return format!("{reaction} has {events} of {of} events, waiting {waited} for {}", missing.join(", "));
+    }
     let what = match wait.awaits.as_slice() {
         [] => format!("{} to handle {} ({})", wait.service, wait.on, wait.reaction),
         awaits if wait.service.is_empty() => format!("{} from anybody", awaits.join(" or ")),
@@ -278,7 +293,7 @@ fn sentence(wait: &Outstanding) -> String {
 }
 
 /// Two digits or so are enough to act on.
-fn duration(millis: u64) -> String {
+pub(super) fn duration(millis: u64) -> String {
     match millis {
         0..1000 => format!("{millis} ms"),
         1000..120_000 => format!("{} s", millis / 1000),

@@ -59,6 +59,27 @@ create table pavane_outcome (
 );
 create index pavane_outcome_decided on pavane_outcome (decided_at);
 
+-- Questions to people, each with its answer. The primary key is the guarantee: a saga asks once at an entry point. An answer locks
+-- the row: of two at once, the second waits, and finds the first one's.
+create table pavane_question (
+    saga uuid not null,
+    -- The entry point that answers.
+    entry text not null,
+    -- The event that asks, as in the outbox.
+    event_id uuid not null,
+    headers text not null,
+    payload bytea not null,
+    asked_at bigint not null,
+    answered_at bigint,
+    -- A person, as the service names them.
+    answered_by text,
+    -- The name of the event that answers.
+    answer text,
+    primary key (saga, entry)
+);
+create index pavane_question_asked on pavane_question (asked_at);
+create index pavane_question_open on pavane_question (entry, asked_at) where answered_at is null;
+
 -- Which instance's relay is the one that publishes.
 create table pavane_relay_lease (
     id integer primary key check (id = 1),

@@ -13,7 +13,9 @@ create table pavane_entry (
     outbox_age bigint not null,
     -- Names of the events that the service schedules, wherever it does so; and of those among them that an outcome cancels.
     scheduled text[] not null,
-    cancelled_by_outcome text[] not null
+    cancelled_by_outcome text[] not null,
+    -- The question that is answered there, if one is.
+    answers text
 );
 
 -- What may be emitted there, and how.
@@ -27,6 +29,8 @@ create table pavane_entry_event (
     emits boolean not null,
     schedules boolean not null,
     decides boolean not null,
+    -- The entry point that answers the event, where it is a question.
+    asks text,
     primary key (entry, event, version)
 );
 
@@ -288,6 +292,8 @@ declare
     id uuid;
     saga uuid;
     started bigint;
+    headers text;
+    payload bytea;
 begin
     perform pavane_check_document(document);
     decides := coalesce((document ->> 'decides')::boolean, false);
@@ -297,6 +303,10 @@ begin
             'use zero or more seconds, or an interval that is not negative');
     end if;
     entry := pavane_entry_named(document ->> 'entry');
+    if entry.answers is not null then
+        perform pavane_refuse('22023', format('%s/%s answers %s, and an answer names who gives it', entry.service,
+            document ->> 'entry', entry.answers), 'let the service answer: docs/questions.md');
+    end if;
     declared := pavane_declared(document, entry, decides, due_in is not null);
     event := format('%s v%s', declared.event, declared.version);
     if octet_length(convert_to(document ->> 'key', 'UTF8')) > 256 then
@@ -326,17 +336,25 @@ begin
             perform pavane_cancel_timers(saga, entry.cancelled_by_outcome);
         end if;
     end if;
+    headers := pavane_headers(array[
+        ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)],
+        ['ce-source', pavane_percent(entry.service)], ['ce-subject', pavane_percent(document ->> 'key')],
+        ['ce-time', pavane_rfc3339(now)], ['ce-datacontenttype', 'application/json'],
+        ['ce-dataschema', pavane_percent(declared.schema)], ['ce-eventversion', declared.version::text],
+        ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
+        ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
+        ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]);
+    payload := convert_to(document ->> 'data', 'UTF8');
+    if declared.asks is not null and not decides and due_in is null then
+        insert into pavane_question (saga, entry, event_id, headers, payload, asked_at)
+        values (saga, declared.asks, id, headers, payload, now) on conflict do nothing;
+        if not found then
+            perform pavane_refuse('23505', format('the saga %s asked %s before, and a question is asked once', saga, declared.event),
+                'for another question, let it emit another event that an entry point of its own answers');
+        end if;
+    end if;
     insert into pavane_staged (event_id, saga, event, subject, headers, payload, due_at) values (
-        id, saga, declared.event, declared.subject || pavane_token(document ->> 'key'),
-        pavane_headers(array[
-            ['ce-specversion', '1.0'], ['ce-id', id::text], ['ce-type', pavane_percent(declared.event)],
-            ['ce-source', pavane_percent(entry.service)], ['ce-subject', pavane_percent(document ->> 'key')],
-            ['ce-time', pavane_rfc3339(now)], ['ce-datacontenttype', 'application/json'],
-            ['ce-dataschema', pavane_percent(declared.schema)], ['ce-eventversion', declared.version::text],
-            ['ce-correlationid', saga::text], ['ce-sagatime', pavane_rfc3339(started)],
-            ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
-            ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]),
-        convert_to(document ->> 'data', 'UTF8'), now + due_in);
+        id, saga, declared.event, declared.subject || pavane_token(document ->> 'key'), headers, payload, now + due_in);
     return jsonb_build_object('id', id, 'saga', saga, 'emitted', true);
 end
 $$;

@@ -57,6 +57,27 @@ create table pavane_outcome (
 );
 create index pavane_outcome_decided on pavane_outcome (decided_at);
 
+-- Questions to people, each with its answer. The primary key is the guarantee: a saga asks once at an entry point. Of two
+-- answers at once the second waits for the first, as for any writer, and finds it.
+create table pavane_question (
+    saga text not null,
+    -- The entry point that answers.
+    entry text not null,
+    -- The event that asks, as in the outbox.
+    event_id text not null,
+    headers text not null,
+    payload blob not null,
+    asked_at integer not null,
+    answered_at integer,
+    -- A person, as the service names them.
+    answered_by text,
+    -- The name of the event that answers.
+    answer text,
+    primary key (saga, entry)
+);
+create index pavane_question_asked on pavane_question (asked_at);
+create index pavane_question_open on pavane_question (entry, asked_at) where answered_at is null;
+
 -- Which instance's relay is the one that publishes.
 create table pavane_relay_lease (
     id integer primary key check (id = 1),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pavane_choreography::Manifest;
+use pavane_choreography::{Entry, Manifest};
 
 use super::{Limits, Row};
 use crate::{Arg, Database, Db, Error, Values};
@@ -14,14 +14,16 @@ pub(super) async fn replace<DB: Database>(db: &Db<DB>, manifest: &Manifest, rows
     const FORGET: &str = "delete from pavane_entry";
     const ENTRIES: &str = "insert into pavane_entry \
                            (name, service, memory, askable, schedulable, outbox_rows, outbox_age, scheduled, \
-                           cancelled_by_outcome) select name, $2, $3, $4, $5, $6, $7, $8::text[], $9::text[] \
-                           from unnest($1::text[]) as names (name)";
+                           cancelled_by_outcome, answers) \
+                           select name, $2, $3, $4, $5, $6, $7, $8::text[], $9::text[], nullif(answers, '') \
+                           from unnest($1::text[], $10::text[]) as entries (name, answers)";
     const EVENTS: &str = "insert into pavane_entry_event \
-                          (entry, event, version, subject, schema, emits, schedules, decides) \
-                          select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0 \
+                          (entry, event, version, subject, schema, emits, schedules, decides, asks) \
+                          select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0, \
+                          nullif(asks, '') \
                           from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], \
-                          $7::bigint[], $8::bigint[]) \
-                          as rows (entry, event, version, subject, schema, emits, schedules, decides)";
+                          $7::bigint[], $8::bigint[], $9::text[]) \
+                          as rows (entry, event, version, subject, schema, emits, schedules, decides, asks)";
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
@@ -32,6 +34,9 @@ pub(super) async fn replace<DB: Database>(db: &Db<DB>, manifest: &Manifest, rows
     let mut entries = vec![Values::Texts(names).into(), manifest.service.as_str().into()];
     entries.extend([memory, askable, schedulable, outbox_rows, outbox_age].map(Arg::Int));
     entries.extend(timers.map(|names| Arg::Set(Values::Texts(names.into_iter().map(str::to_owned).collect()))));
+    let answered =
+        |entry: &Entry| entry.answers.as_ref().map(|question| question.asks.name.clone()).unwrap_or_default();
+    entries.push(Values::Texts(manifest.entries.iter().map(answered).collect()).into());
     DB::execute(tx.conn(), ENTRIES, entries).await?;
     DB::execute(tx.conn(), EVENTS, vec![Arg::Rows(columns(rows))]).await?;
     tx.commit().await
@@ -49,5 +54,6 @@ fn columns(rows: &[Row<'_>]) -> Vec<Values> {
         ints(|row| row.emits.into()),
         ints(|row| row.schedules.into()),
         ints(|row| row.decides.into()),
+        texts(|row| row.asks.to_owned()),
     ]
 }

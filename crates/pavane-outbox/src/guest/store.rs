@@ -4,6 +4,7 @@ use pavane_contract::{RawEnvelope, SagaId};
 
 use crate::{
     Arg, Database, Error, Values,
+    question::NewQuestion,
     store::{NewRow, int},
 };
 
@@ -21,6 +22,17 @@ pub(super) async fn stage<DB: Database>(
     args.extend(due_in.map(Arg::from));
     DB::execute(conn, if due_in.is_some() { LATER } else { NOW }, args).await?;
     Ok(())
+}
+
+/// Writes a question. Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and asks
+/// in vain.
+pub(super) async fn ask<DB: Database>(conn: &mut DB::Connection, question: &NewQuestion) -> Result<(), Error> {
+    const ASK: &str = "insert into pavane_question (saga, entry, event_id, headers, payload, asked_at) \
+                       values ($1::uuid, $2, $3::uuid, $4, $5, pavane_now()) on conflict do nothing";
+    let NewRow { event_id, headers, payload, .. } = &question.row;
+    let (saga, entry, event_id) = (question.saga.to_string(), question.asked.entry.as_str(), event_id.to_string());
+    let args = vec![saga.into(), entry.into(), event_id.into(), headers.as_str().into(), payload.to_vec().into()];
+    if DB::execute(conn, ASK, args).await? == 1 { Ok(()) } else { Err(question.asked_twice()) }
 }
 
 /// Inserts the saga's outcome and its event, and deletes these timers of the saga: all or nothing. `false` when the saga has an

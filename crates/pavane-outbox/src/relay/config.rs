@@ -18,7 +18,7 @@ pub struct Config {
     /// Longest pause between two reads of an empty outbox, and between two tries of a standby to take the lease. A commit in
     /// this process ends the pause at once, and one in another instance does if the bus carries the wake. Default 500 ms.
     pub poll_max: Duration,
-    /// How long the outcome of a saga is kept. Default 45 days; no saga may take longer.
+    /// How long the outcome of a saga is kept, and its questions. Default 45 days; no saga may take longer.
     pub outcome_retention: Duration,
 }
 

@@ -7,7 +7,7 @@ use super::{
     Error, Relay, is_due,
     store::{self, Sent},
 };
-use crate::{Database, db::micros, metric, store as tables};
+use crate::{Database, Error as StoreError, db::micros, metric, question::store as questions, store as tables};
 
 impl<DB: Database, B: Bus> Relay<DB, B> {
     /// Verifies at the start, after each reconnection, and at intervals. Returns the stream that rows go to.
@@ -78,7 +78,7 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
     pub(super) async fn prune_if_due(&mut self, now: i64) -> Result<(), Error> {
         const EVERY: i64 = 1_000_000;
         const BATCHES: i64 = 4;
-        const OUTCOMES: i64 = 1000;
+        const ROWS: i64 = 1000;
         if !is_due(now, self.pruned_at, EVERY) {
             return Ok(());
         }
@@ -89,9 +89,13 @@ impl<DB: Database, B: Bus> Relay<DB, B> {
         // Several small deletes instead of a large one: each holds its locks only for a moment.
         for _ in 0..20 {
             let batches = self.db.within(store::prune(&self.db, self.config.durability_horizon, BATCHES)).await?;
-            let prune = tables::prune_outcomes(&self.db, self.config.outcome_retention, OUTCOMES);
-            let outcomes = self.db.within(prune).await?;
-            if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && outcomes < OUTCOMES.unsigned_abs() {
+            let memory = self.config.outcome_retention;
+            let prune = async {
+                let outcomes = tables::prune_outcomes(&self.db, memory, ROWS).await?;
+                Ok::<_, StoreError>(outcomes.max(questions::prune(&self.db, memory, ROWS).await?))
+            };
+            let rows = self.db.within(prune).await?;
+            if i64::try_from(batches).is_ok_and(|batches| batches < BATCHES) && rows < ROWS.unsigned_abs() {
                 break;
             }
         }

@@ -10,6 +10,7 @@ mod guest_killed;
 mod instances;
 mod memory;
 mod pressure;
+mod questions;
 mod relay;
 mod sets;
 mod shelf;

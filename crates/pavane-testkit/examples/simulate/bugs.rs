@@ -12,7 +12,7 @@ use std::{
 use pavane_testkit::{Simulation, System, simulate};
 use sqlx::Any;
 
-use crate::{books, shop};
+use crate::{books, shop, trip};
 
 /// Seeds that are tried before a mistake counts as not found.
 const MOST: u64 = 50;
@@ -59,6 +59,9 @@ pub(crate) fn find_all() -> Vec<Found> {
 impl Search {
     fn run(&self) -> Found {
         match *self {
+            Self::Framework(bug @ pavane_testkit::Bug::JoinNotBarred) => {
+                find(bug.to_string(), bug.sentence(), simulate(trip::system).planting(bug))
+            }
             Self::Framework(bug) => find(bug.to_string(), bug.sentence(), simulate(books::shop).planting(bug)),
             Self::Own(bug) => {
                 let simulation = simulate(move |system: &mut System| books::with_bug(system, Some(bug)));

@@ -1,4 +1,4 @@
-//! The command line of a simulation: `[seed] [--sagas N] [--seeds N | --total N] [--from SEED] [--bug NAME]`.
+//! The command line of a simulation: `[seed] [--sagas N] [--seeds N | --total N] [--from SEED] [--bug NAME] [--trip]`.
 //!
 //! With a seed, replays it and prints everything. Without, runs seeds from 0 on, tells every few seconds how far it is, and
 //! prints the first that goes wrong, shrunk. `--sagas` is for each seed, `--total` for all of them.
@@ -20,12 +20,14 @@ pub(crate) struct Arguments {
     bug: Option<Bug>,
     /// Print the table of planted mistakes.
     pub(crate) planted_bugs: bool,
+    /// Simulate the trip, which forks and joins.
+    pub(crate) trip: bool,
 }
 
 impl Arguments {
     /// Reads the command line; says what is wrong with it.
     pub(crate) fn read() -> Result<Self, String> {
-        let mut read = Self { seed: None, from: 0, sagas: 20, seeds: 100, bug: None, planted_bugs: false };
+        let mut read = Self { seed: None, from: 0, sagas: 20, seeds: 100, bug: None, planted_bugs: false, trip: false };
         let mut total = None;
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -42,6 +44,7 @@ impl Arguments {
                     read.bug = Some(bug.ok_or(format!("there is no mistake {name}"))?);
                 }
                 "--planted-bugs" => read.planted_bugs = true,
+                "--trip" => read.trip = true,
                 _ => read.seed = Some(number(argument)?),
             }
         }

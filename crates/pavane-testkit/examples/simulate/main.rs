@@ -1,4 +1,4 @@
-//! Simulates a small shop under faults.
+//! Simulates a small shop under faults, or a trip that forks and joins.
 //!
 //! `cargo run -p pavane-testkit --example simulate --` with what `cli.rs` says, or with `--planted-bugs` for the table of
 //! planted mistakes and the seeds that it takes to find each.
@@ -9,12 +9,14 @@ mod books;
 mod bugs;
 mod cli;
 mod shop;
+mod trip;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::Arguments::read() {
         Ok(arguments) if arguments.planted_bugs => planted_bugs(),
+        Ok(arguments) if arguments.trip => arguments.simulate(trip::system),
         Ok(arguments) => arguments.simulate(books::shop),
         Err(wrong) => {
             eprintln!("{wrong}");

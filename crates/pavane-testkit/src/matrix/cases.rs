@@ -1,6 +1,7 @@
 //! The faults, and what is expected under each.
 
 mod difference;
+mod joins;
 mod undos;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ struct Cell<'m, S, DB: Database> {
     step: Option<(&'m Reaction, &'m RawEnvelope)>,
     /// For a step: its undo.
     undo: Option<(&'m Reaction, &'m RawEnvelope)>,
+    /// For a join, and for the undo of one: what the join waits for beside its example.
+    others: Vec<&'m RawEnvelope>,
     cases: Vec<Case>,
 }
 
@@ -40,8 +43,14 @@ pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
     example: &RawEnvelope,
 ) -> Vec<Case> {
     let (step, undo) = (matrix.step(manifest, reaction), matrix.undo(manifest, reaction));
-    let mut cell = Cell { matrix, manifest, reaction, example, step, undo, cases: Vec::new() };
-    if let Err(failure) = cell.try_all().await {
+    let (join, event) = step.unwrap_or((reaction, example));
+    let (others, missing) = match matrix.others(join, &event.meta.event) {
+        Ok(others) => (others, None),
+        Err(missing) => (Vec::new(), Some(missing)),
+    };
+    let mut cell = Cell { matrix, manifest, reaction, example, step, undo, others, cases: Vec::new() };
+    let tried = if let Some(missing) = missing { Err(missing) } else { cell.try_all().await };
+    if let Err(failure) = tried {
         let case = cell.case("no fault").failed(failure);
         cell.cases.push(case);
     }
@@ -79,6 +88,9 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.crashes(&clean, &reached).await;
         self.database_errors(&clean, rows).await;
         self.unreadable(&before, &clean).await;
+        if !self.reaction.parts().is_empty() {
+            self.joined(&clean).await;
+        }
         if let Some(undo) = self.undo {
             self.emitted_once(undo.0, &clean);
             self.undone(undo, &reached).await;
@@ -180,7 +192,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         }
         let garbage = self.play(async |trial| {
             trial.deliver_garbage(self.example);
-            trial.rest(&[&self.reaction.name]).await
+            trial.rest_alone(&[&self.reaction.name]).await
         });
         let garbage = garbage.await;
         self.expect_dead("a message that is no event", before, garbage);
@@ -188,15 +200,24 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
             let mut event = trial.envelope(self.example);
             Arc::make_mut(&mut event.meta).event.version = u16::MAX;
             trial.deliver(&event);
-            trial.rest(&[&self.reaction.name]).await
+            trial.rest_alone(&[&self.reaction.name]).await
         });
         let version = version.await;
         self.expect_dead("an unknown version", before, version);
     }
 
-    /// Plays one trial: what must come before, the step when this is an undo, and then what `act` says.
+    /// Plays one trial: what must come before, the other events of a join, the step when this is an undo, and then what `act` says.
     async fn play<T>(
         &self,
+        act: impl AsyncFnOnce(&mut Trial<'m, S, DB>) -> Result<T, Failure>,
+    ) -> Result<(Contents, T), Failure> {
+        self.play_after(&self.others, act).await
+    }
+
+    /// As [`play`](Self::play), with these as the other events of a join.
+    async fn play_after<T>(
+        &self,
+        others: &[&RawEnvelope],
         act: impl AsyncFnOnce(&mut Trial<'m, S, DB>) -> Result<T, Failure>,
     ) -> Result<(Contents, T), Failure> {
         let mut trial = Trial::open(self.matrix).await?;
@@ -208,7 +229,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
             let handle = others.filter(|other| other.on.contains(&earlier.meta.event));
             trial.rest(&handle.map(|other| other.name.as_str()).collect::<Vec<_>>()).await?;
         }
-        if let Some((step, example)) = self.step {
+        let step = self.step.map_or(self.reaction, |(step, _)| step);
+        for example in others.iter().copied().chain(self.step.map(|(_, example)| example)) {
             let event = trial.envelope(example);
             trial.deliver(&event);
             trial.rest(&[&step.name]).await?;

@@ -10,11 +10,12 @@ use pavane_outbox::{Arg, Statement};
 use sqlx::Error;
 
 /// Everything in the database that a service or another service could see, one line each: rows, steps, parts of
-/// joins, outcomes, timers.
+/// joins, questions, outcomes, timers.
 pub(super) async fn contents<DB: Database>(db: &Db<DB>) -> Result<Vec<String>, Error> {
-    const SEEN: [(&str, Statement); 4] = [
+    const SEEN: [(&str, Statement); 5] = [
         ("step", Statement::same("select trim(step || ' ' || state || ' ' || item) from pavane_ledger")),
         ("part", Statement::same("select trim(step || ' ' || part || ' ' || item) from pavane_part")),
+        ("question", Statement::same("select trim(entry || ' ' || coalesce(answer, '')) from pavane_question")),
         ("outcome", Statement::same("select event from pavane_outcome")),
         (
             "timer",

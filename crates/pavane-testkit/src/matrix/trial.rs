@@ -16,6 +16,7 @@ use pavane_bus::{
     memory::Pending,
     topology::{DEAD_LETTERS, EVENTS},
 };
+use pavane_choreography::{Manifest, Reaction};
 use pavane_contract::{EventId, RawEnvelope, codec::Headers, subject};
 use pavane_inbox::{
     Consumer,
@@ -61,6 +62,8 @@ pub(super) struct Trial<'m, S, DB: Database> {
     bus_clock: VirtualClock,
     pub(super) script: Arc<Script>,
     consumers: BTreeMap<String, Consumer<S, DB, Memory>>,
+    /// The undos that come before an undo: it waits for them, so they work when it does.
+    earlier: BTreeMap<String, Vec<String>>,
     relay: Relay<DB, Memory>,
     dead_letters: Option<Publisher<DB, Memory>>,
     saga: SagaId,
@@ -78,7 +81,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let bus = Memory::new(Arc::new(bus_clock.clone()));
         let script = Arc::new(Script::default());
         let tables = (matrix.start)();
-        let service = tables.manifest().service;
+        let manifest = tables.manifest();
+        let service = manifest.service.clone();
         let settings = Settings {
             service: service.clone(),
             clock: Arc::new(clock.clone()),
@@ -91,6 +95,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let database = database.await.map_err(|error| format!("it can't start: {error}"))?;
         let db = database.db.clone();
         let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;
+        // It has started, so they don't wait in a circle.
+        let earlier = manifest.reactions.iter().map(|undo| (undo.name.clone(), earlier(&manifest, undo))).collect();
         let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
         if let Some(prepare) = &matrix.prepare {
             prepare(db.clone()).await;
@@ -106,6 +112,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             bus_clock,
             script,
             consumers,
+            earlier,
             relay,
             dead_letters,
             saga,
@@ -145,8 +152,16 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         self.bus.set_full(DEAD_LETTERS, waiting);
     }
 
-    /// Lets some reactions and the relay work until nothing is left to do. A crash on the way is followed by a restart.
+    /// Lets some reactions and the relay work until nothing is left to do, and with an undo those that come before it. A crash on
+    /// the way is followed by a restart.
     pub(super) async fn rest(&mut self, reactions: &[&str]) -> Result<(), Failure> {
+        let earlier = reactions.iter().filter_map(|undo| self.earlier.get(*undo)).flatten().cloned();
+        let earlier: Vec<String> = earlier.collect();
+        self.rest_alone(&[&earlier.iter().map(String::as_str).collect::<Vec<_>>()[..], reactions].concat()).await
+    }
+
+    /// As [`rest`](Self::rest), of these reactions only.
+    pub(super) async fn rest_alone(&mut self, reactions: &[&str]) -> Result<(), Failure> {
         const ROUNDS: usize = 1000;
         for _ in 0..ROUNDS {
             if self.round(reactions).await? {
@@ -282,6 +297,13 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         bus.close().await;
         matrix.databases.close(&database).await;
     }
+}
+
+/// The undos that come before an undo, the first ones first.
+fn earlier(manifest: &Manifest, undo: &Reaction) -> Vec<String> {
+    let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
+    let before = steps.filter_map(|step| manifest.undo_of(step));
+    before.flat_map(|before| [earlier(manifest, before), vec![before.name.clone()]].concat()).collect()
 }
 
 /// How many events one turn may handle: all that a trial has.

@@ -60,13 +60,15 @@ pub enum Bug {
     RunningIgnored,
     /// An undo that comes before its step does nothing.
     UndoFirstIgnored,
+    /// An undo that comes while a join lacks events does nothing.
+    JoinNotBarred,
     /// An outcome doesn't stand.
     OutcomeForgotten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -91,6 +93,7 @@ impl Bug {
         Self::FailedCountsAsDone,
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
+        Self::JoinNotBarred,
         Self::OutcomeForgotten,
     ];
 
@@ -121,6 +124,7 @@ impl Bug {
             Self::FailedCountsAsDone => "a failed handler counts as done",
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
+            Self::JoinNotBarred => "an undo that arrives while a join lacks events does nothing",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
         }
     }
@@ -161,6 +165,10 @@ impl Bug {
             Self::UndoFirstIgnored => {
                 "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
                  begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
+            }
+            Self::JoinNotBarred => {
+                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
+                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step; end"
             }
             Self::OutcomeForgotten => {
                 "create trigger planted after insert on pavane_outcome \

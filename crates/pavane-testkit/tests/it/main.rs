@@ -21,3 +21,5 @@ mod readme;
 mod shop;
 mod simulation;
 mod tools;
+#[path = "../../examples/simulate/trip.rs"]
+mod trip;

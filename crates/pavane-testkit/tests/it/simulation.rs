@@ -1,8 +1,9 @@
 //! The simulation holds what it promises: the same seed is the same run, and what is wrong is found.
 
+use pavane_choreography::Choreography;
 use pavane_testkit::{Bug, Fault, Plan, simulate};
 
-use crate::{books, bugs};
+use crate::{books, bugs, trip};
 
 #[test]
 fn the_same_plan_has_the_same_trace() {
@@ -17,6 +18,17 @@ fn the_same_plan_has_the_same_trace() {
 #[test]
 fn the_shop_holds_under_faults() {
     simulate(books::shop).sagas(15).seeds(0..60).assert();
+}
+
+/// What is written in its four wiring tables is sound, and holds.
+#[test]
+fn a_trip_that_forks_and_joins_holds_under_faults() {
+    let services = [trip::trip(), trip::flight(), trip::car()].map(|service| service.manifest());
+    let hotel = trip::hotel(trip::Hotel::default()).manifest();
+    let choreography = Choreography::of(services.into_iter().chain([hotel]));
+    choreography.saga(trip::saga()).assert_sound();
+    simulate(trip::system).sagas(15).seeds(0..60).assert();
+    simulate(trip::system).on_postgres().sagas(5).seeds(0..4).assert();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, Envelope, Handled, Saga,
+    Config, EntryPoint, Envelope, Handled, Saga,
     any::{Db, Service, Tx},
     database::Config as DbConfig,
     on, on_effect, undo,
@@ -11,9 +11,9 @@ use pavane::{
 use pavane_bus::Memory;
 use pavane_contract::SystemClock;
 
-use crate::stage::{Cancelled, Charged, Declined, Started, Stepped};
+use crate::stage::{Cancelled, Charged, Declined, Failed, Started, Stepped};
 
-const START: pavane::EntryPoint = pavane::EntryPoint::new("start");
+const START: EntryPoint = EntryPoint::new("start");
 
 async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
@@ -80,6 +80,44 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
         ),
     ] {
         let refused = refusal(service, fine).await;
+        assert!(refused.contains(expected), "{refused:?} should say {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_could_not_be_asked_or_answered_is_refused() {
+    for (service, expected) in [
+        (
+            stage().entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
+            "the entry point \"start\" answers stage.stepped v1, which no other line of this wiring table emits at once",
+        ),
+        (
+            stage()
+                .react("a", on(step).schedules::<Stepped>())
+                .entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
+            "which no other line of this wiring table emits at once",
+        ),
+        (
+            stage()
+                .react("a", on(step).emits::<Stepped>())
+                .entry(&START, |entry| entry.answers::<Stepped>().may_emit::<Started>()),
+            "the entry point \"start\" answers a question, and may emit nothing: add .emits_one_of::<(…)>()",
+        ),
+        (
+            stage()
+                .react("a", on(step).emits::<Stepped>())
+                .entry(&START, |entry| entry.answers::<Stepped>().expires_with::<Failed>().emits::<Started>()),
+            "\"a\" emits stage.stepped v1, which expires with stage.failed v1, and does not schedule that",
+        ),
+        (
+            stage()
+                .react("a", on(step).emits::<Stepped>())
+                .entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>())
+                .entry(&EntryPoint::new("again"), |entry| entry.answers::<Stepped>().emits::<Failed>()),
+            "stage.stepped v1 is answered by two entry points, \"start\" and \"again\"",
+        ),
+    ] {
+        let refused = refusal(service, |_| {}).await;
         assert!(refused.contains(expected), "{refused:?} should say {expected:?}");
     }
 }

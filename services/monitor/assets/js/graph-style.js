@@ -17,6 +17,7 @@ export function style(dark) {
     { selector: "node.event.flowing", style: { color: text, "border-width": 2 } },
     { selector: "node.event.outcome", style: { "border-style": "double", "border-width": 4, color: text } },
     { selector: "node.entry", style: { shape: "tag", "font-weight": 600 } },
+    { selector: "node.join", style: { shape: "cut-rectangle", "font-weight": 600 } },
     { selector: "node.undo", style: { "border-style": "dashed" } },
     { selector: "node.effect", style: { "border-width": 3 } },
     { selector: "node.busy", style: { height: 42 } },

@@ -48,7 +48,7 @@ const actorOf = (target) => {
   return target.hasClass("triggers") ? target.data("target") : target.data("source");
 };
 
-const ROOM = { event: 22, entry: 48, reaction: 26, undo: 26 };
+const ROOM = { event: 22, entry: 48, reaction: 26, join: 40, undo: 26 };
 const widthOf = (node) => Math.max(64, node.name.length * 7.1 + ROOM[node.kind]);
 
 function place({ nodes, links }) {

@@ -1,6 +1,6 @@
 // Small pieces that every page is made of.
 import { html, useState } from "./lib.js";
-import { count } from "./format.js";
+import { count, short } from "./format.js";
 import { hued } from "./palette.js";
 
 export const STATES = ["in-progress", "compensating", "stuck", "needs-review", "completed", "compensated", "resolved"];
@@ -68,3 +68,14 @@ export const Message = ({ message }) => html`<div class="message">
     <dl class="headers">${message.headers.map(([name, value]) => [html`<dt>${name}</dt>`, html`<dd>${value}</dd>`])}</dl>
   </details>
 </div>`;
+
+/** Questions that wait for a person; linked to their sagas where they are of several. */
+export const Questions = ({ questions, linked = false }) => html`<section class="panel waiting">
+  <h2>Open questions</h2>
+  <ul>${questions.map(
+    (question) => html`<li key=${question.event_id}>
+      <p><${Service} name=${question.service} /> ${linked && html`<a class="key" href=${`/sagas/${question.saga}`} title=${question.key}>${short(question.key)}</a> `}
+        <span class="event">${question.event}</span> <span class="sentence">${question.sentence}</span></p>
+    </li>`,
+  )}</ul>
+</section>`;

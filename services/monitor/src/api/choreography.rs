@@ -46,6 +46,8 @@ enum NodeKind {
     Entry,
     /// It runs on events.
     Reaction,
+    /// It runs when there is an event of each part.
+    Join,
     /// It is an undo.
     Undo,
     /// A fact.
@@ -118,7 +120,11 @@ impl Graph {
 
     fn reactions(&mut self, manifest: &Manifest) {
         for reaction in &manifest.reactions {
-            let kind = if matches!(reaction.role, Role::Undo { .. }) { NodeKind::Undo } else { NodeKind::Reaction };
+            let kind = match reaction.role {
+                Role::Undo { .. } => NodeKind::Undo,
+                Role::Join { .. } => NodeKind::Join,
+                Role::React | _ => NodeKind::Reaction,
+            };
             let id = self.actor(manifest, &reaction.name, kind, reaction.effect);
             for event in &reaction.on {
                 self.event(&event.name);

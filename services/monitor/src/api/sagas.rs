@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use pavane::{SagaId, contract::SystemClock};
-use pavane_observe::{Filter, Page, SagaReport, SagaSummary, View, audit, event_at, report::Decision};
+use pavane_observe::{
+    Filter, Page, SagaReport, SagaSummary, View, audit, event_at,
+    report::{Decision, Question},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{PROBLEM_JSON, Problem};
@@ -39,6 +42,14 @@ pub(super) async fn stuck(State(monitor): State<Monitor>) -> Json<Vec<SagaSummar
     let mut stuck = monitor.observer.view().await.stuck();
     stuck.truncate(PAGE_MAX);
     Json(stuck)
+}
+
+/// Lists the questions that wait for a person, the oldest first.
+#[utoipa::path(get, path = "/api/questions", responses((status = 200, body = Vec<Question>)))]
+pub(super) async fn questions(State(monitor): State<Monitor>) -> Json<Vec<Question>> {
+    let mut questions = monitor.observer.view().await.questions();
+    questions.truncate(PAGE_MAX);
+    Json(questions)
 }
 
 /// One saga, with everything that is known about it.

@@ -1,10 +1,11 @@
 //! Any choreography, however odd: nothing panics, and stateright agrees about it.
 
+use pavane_contract::EventRef;
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use stateright::{Checker as _, Model as _};
 
 use super::{Choreography, Listeners, Model, ViolationKind, search, shop};
-use crate::{Emission, Entry, Manifest, Reaction, Role, Saga};
+use crate::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Role, Saga};
 
 const EVENTS: [&str; 6] = ["a.started", "a.completed", "a.aborted", "a.due", "b.asked", "b.answered"];
 
@@ -24,25 +25,47 @@ fn emission(service: &'static str) -> impl Strategy<Value = Emission> {
     })
 }
 
+/// One or two parts, of one or two events each; the same event may be in both.
+fn join() -> impl Strategy<Value = Role> {
+    let part = subsequence(EVENTS.to_vec(), 1..=2).prop_map(|names| JoinPart::OneOf(shop::events(&names)));
+    vec(part, 1..=3).prop_map(|of| Role::Join { of })
+}
+
+fn role(service: &'static str) -> impl Strategy<Value = Role> {
+    let owned = prop::sample::select(owned_by(service)).prop_map(shop::event);
+    prop_oneof![
+        3 => Just(Role::React),
+        2 => join(),
+        3 => owned.prop_map(|undoes| Role::Undo { undoes }),
+    ]
+}
+
 fn reaction(service: &'static str) -> impl Strategy<Value = Reaction> {
     let owned = || prop::sample::select(owned_by(service)).prop_map(shop::event);
     let on = subsequence(EVENTS.to_vec(), 0..=2);
-    (on, vec(emission(service), 0..=2), option::of(owned()), any::<bool>(), option::weighted(0.2, owned())).prop_map(
-        |(on, emits, undoes, effect, gives_up_with)| Reaction {
-            role: undoes.map_or(Role::React, |undoes| Role::Undo { undoes }),
-            effect,
-            gives_up_with,
-            ..shop::react("", &on, emits)
+    let after = option::weighted(0.2, owned());
+    (on, vec(emission(service), 0..=2), role(service), any::<bool>(), option::weighted(0.2, owned()), after).prop_map(
+        |(on, emits, role, effect, gives_up_with, after)| {
+            let reaction = Reaction { role, effect, gives_up_with, ..shop::react("", &on, emits) };
+            let joined: Vec<EventRef> = reaction.parts().iter().flat_map(JoinPart::events).cloned().collect();
+            let on = if joined.is_empty() { reaction.on } else { joined };
+            Reaction { on, after_undo_of: after.into_iter().collect(), ..reaction }
         },
     )
 }
 
+fn question(service: &'static str) -> impl Strategy<Value = Question> {
+    let owned = || prop::sample::select(owned_by(service)).prop_map(shop::event);
+    (owned(), option::of(owned())).prop_map(|(asks, expires_with)| Question { asks, expires_with })
+}
+
 fn manifest(service: &'static str) -> impl Strategy<Value = Manifest> {
-    (vec(reaction(service), 0..=3), vec(emission(service), 0..=1)).prop_map(move |(mut reactions, entry)| {
+    let entry = (vec(emission(service), 0..=1), option::of(question(service)));
+    (vec(reaction(service), 0..=3), entry).prop_map(move |(mut reactions, (emits, answers))| {
         for (number, reaction) in reactions.iter_mut().enumerate() {
             reaction.name = format!("reaction-{number}");
         }
-        let entry = Entry { name: "entry".to_owned(), emits: entry, answers: None };
+        let entry = Entry { name: "entry".to_owned(), emits, answers };
         Manifest {
             service: service.to_owned(),
             entries: vec![entry],

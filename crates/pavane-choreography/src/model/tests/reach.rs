@@ -35,6 +35,12 @@ fn eight_branches_are_explored_to_the_end() {
 }
 
 #[test]
+fn steps_and_a_join_are_explored_to_the_end() {
+    assert_eq!(wide::joined(3).check(), []);
+    assert!(search::reduced(&model(&wide::joined(5))).unwrap().states < 50_000);
+}
+
+#[test]
 fn what_is_too_large_is_not_called_sound_and_names_what_to_split() {
     let wide = wide::wide(1, 4);
     let found = search::reduced(&Model { states_max: 50, ..model(&wide) }).unwrap_err();

@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::Index, strategy::Val
 
 use super::{Choreography, Listeners, Model, Move, Rules, State, ViolationKind, any, search, shop};
 use crate::{
-    Emission, Manifest, Reaction,
+    Emission, Entry, Manifest, Reaction,
     model::{
         Violation,
         footprint::{Access, Place},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// More states than most of these have. What is larger is left out.
-const STATES_MAX: usize = 20_000;
+const STATES_MAX: usize = 5_000;
 
 /// Everything that can be said about a choreography.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn findings(model: &Model, next: &Next<'_>) -> Option<Findings> {
         if !seen.insert(state.clone()) {
             continue;
         }
-        if seen.len() > STATES_MAX {
+        if seen.len() > model.states_max {
             return None;
         }
         if state.deliveries.iter().any(|delivery| delivery.emitted() > EMITTED_MAX) {
@@ -101,6 +101,10 @@ fn agree(model: &Model) -> Option<bool> {
 struct Plan {
     /// The events that it runs on: the start, and what steps before it emit.
     on: Vec<Index>,
+    /// Whether it waits for all of them. Then a part may also be the "no" of its step.
+    joins: bool,
+    /// Whether its undo waits for that of the step before it in its service.
+    ordered: bool,
     /// Whether it can say no.
     refuses: bool,
     effect: bool,
@@ -118,10 +122,18 @@ struct Undo {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let undo = (any::<bool>(), any::<bool>()).prop_map(|(effect, emits)| Undo { effect, emits });
-    let on = prop_oneof![5 => vec(any::<Index>(), 1), 1 => vec(any::<Index>(), 2)];
+    let on = prop_oneof![
+        5 => (vec(any::<Index>(), 1), Just(false)),
+        1 => (vec(any::<Index>(), 2), Just(false)),
+        4 => (vec(any::<Index>(), 2..=3), Just(true)),
+    ];
     let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.9));
-    (on, flags, option::weighted(0.85, undo)).prop_map(|(on, (refuses, effect, gives_up, heard), undo)| Plan {
+    let ordered = prop::bool::weighted(0.2);
+    let undo = (option::weighted(0.85, undo), ordered);
+    (on, flags, undo).prop_map(|((on, joins), (refuses, effect, gives_up, heard), (undo, ordered))| Plan {
         on,
+        joins,
+        ordered,
         refuses,
         effect,
         gives_up,
@@ -130,10 +142,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Steps in lines and forks, with undos, a deadline, a customer who cancels; often sound, often nearly.
+/// A question of the service that decides: what it is asked after, whether it expires, and whether a "no" is heard.
+fn asked() -> impl Strategy<Value = Option<(Index, bool, bool)>> {
+    option::weighted(0.4, (any::<Index>(), prop::bool::weighted(0.7), prop::bool::weighted(0.8)))
+}
+
+/// Steps in lines, forks and joins, with undos, a deadline, a question, a customer who cancels; often sound, often nearly.
 fn grown() -> impl Strategy<Value = Choreography> {
-    let ends = (any::<Index>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
-    (vec(plan(), 1..=4), ends).prop_map(|(plans, (confirm_on, deadline, cancel, undecided))| {
+    let ends = (any::<Index>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), asked());
+    (vec(plan(), 1..=4), ends).prop_map(|(plans, (confirm_on, deadline, cancel, undecided, asked))| {
         let mut services: Vec<Manifest> =
             ["b", "c"].map(|service| shop::manifest(service, Vec::new(), Vec::new())).into();
         let mut done = vec!["a.started".to_owned()];
@@ -148,13 +165,44 @@ fn grown() -> impl Strategy<Value = Choreography> {
         started.extend(deadline.then(|| Emission::Scheduled(shop::events(&["a.due"]))));
         let mut entries = vec![shop::entry("start", started)];
         entries.extend(cancel.then(|| shop::entry("cancel", shop::decides(&["a.aborted"]))));
+        let mut reactions = Vec::new();
+        if let Some((on, expires, heard)) = asked {
+            let (ask, answer) = question(on.get(&done).as_str(), expires);
+            reactions.push(ask);
+            entries.push(answer);
+            done.push("a.approved".to_owned());
+            failures.extend(expires.then(|| "a.expired".to_owned()));
+            failures.extend(heard.then(|| "a.disapproved".to_owned()));
+        }
         let failures: Vec<&str> = failures.iter().map(String::as_str).collect();
         let confirms = if undecided { shop::all(&["a.completed"]) } else { shop::decides(&["a.completed"]) };
         let confirm = shop::react("confirm", &[confirm_on.get(&done).as_str()], confirms);
-        let reactions = vec![confirm, shop::react("cancel-it", &failures, shop::decides(&["a.aborted"]))];
+        reactions.extend([confirm, shop::react("cancel-it", &failures, shop::decides(&["a.aborted"]))]);
         services.push(shop::manifest("a", entries, reactions));
         Choreography::of(services)
     })
+}
+
+fn question(on: &str, expires: bool) -> (Reaction, Entry) {
+    let mut asks = shop::all(&["a.asked"]);
+    asks.extend(expires.then(|| Emission::Scheduled(shop::events(&["a.expired"]))));
+    let answers = shop::one_of(&["a.approved", "a.disapproved"]);
+    (shop::react("ask", &[on], asks), shop::answer("answer", "a.asked", expires.then_some("a.expired"), answers))
+}
+
+/// A join of all of these. Of the last one, a "no" is enough.
+fn joined(name: &str, on: &[&str], emits: Vec<Emission>) -> Reaction {
+    let no = on.last().map(|last| last.replace("done", "refused")).unwrap_or_default();
+    let mut parts: Vec<Vec<&str>> = Vec::new();
+    for event in on {
+        let is_new = parts.iter().all(|part| !part.contains(event));
+        parts.extend(is_new.then(|| vec![*event]));
+    }
+    if let Some(last) = parts.last_mut().filter(|last| !last.contains(&&*no)) {
+        last.push(&no);
+    }
+    let parts: Vec<&[&str]> = parts.iter().map(Vec::as_slice).collect();
+    shop::join(name, &parts, emits)
 }
 
 fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Vec<Reaction> {
@@ -162,18 +210,21 @@ fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Ve
     let on: Vec<&str> = plan.on.iter().map(|on| on.get(before).as_str()).collect();
     let emits = if plan.refuses { shop::one_of(&[&done, &refused]) } else { shop::all(&[&done]) };
     let gives_up_with = plan.gives_up.then(|| shop::event(&refused));
-    let step = shop::react(&format!("do{number}"), &on, emits);
+    let name = format!("do{number}");
+    let step = if plan.joins { joined(&name, &on, emits) } else { shop::react(&name, &on, emits) };
     let mut reactions = vec![Reaction { effect: plan.effect, gives_up_with, ..step }];
     reactions.extend(plan.undo.as_ref().map(|undo| {
         let emits = if undo.emits { shop::maybe(&[&undone]) } else { Vec::new() };
         let reaction = shop::undo(&format!("undo{number}"), &done, &["a.aborted"], emits);
-        Reaction { effect: undo.effect, ..reaction }
+        let before = number.checked_sub(2).filter(|_| plan.ordered);
+        let after_undo_of = before.map(|before| shop::event(&format!("{service}.done{before}")));
+        Reaction { effect: undo.effect, after_undo_of: after_undo_of.into_iter().collect(), ..reaction }
     }));
     reactions
 }
 
 fn model(choreography: &Choreography) -> Model {
-    Model::of(choreography, &any::saga(), Listeners::ThatMatter)
+    Model { states_max: STATES_MAX, ..Model::of(choreography, &any::saga(), Listeners::ThatMatter) }
 }
 
 proptest! {
@@ -191,7 +242,7 @@ proptest! {
 
     #[test]
     fn a_counterexample_is_as_short_as_that_of_the_whole_search(choreography in grown()) {
-        let model = Model { states_max: STATES_MAX, ..model(&choreography) };
+        let model = model(&choreography);
         let (whole, reduced) = (search::whole(&model), search::reduced(&model));
         prop_assume!(!matches!(&whole, Err(found) if matches!(found.kind, ViolationKind::TooManyStates { .. })));
         match (whole, reduced) {
@@ -238,7 +289,7 @@ type Forgets = fn(Place, Access) -> bool;
 
 #[test]
 fn a_dependency_that_is_forgotten_is_noticed() {
-    let forgotten: [(&str, Forgets); 5] = [
+    let forgotten: [(&str, Forgets); 8] = [
         ("that step and undo share a row", |place, _| matches!(place, Place::Row(_))),
         ("that a delivery waits for its event", |place, access| {
             matches!(place, Place::Waiting(_)) && access == Access::Add
@@ -246,6 +297,13 @@ fn a_dependency_that_is_forgotten_is_noticed() {
         ("that services decide once", |place, _| matches!(place, Place::Decided(_))),
         ("that an event comes due after it was scheduled", |place, _| matches!(place, Place::Timer(_))),
         ("that what can't answer may give up or not", |place, _| matches!(place, Place::Once(_))),
+        ("that a question is open once it is asked", |place, access| {
+            matches!(place, Place::Once(_)) && access == Access::Add
+        }),
+        ("that an answer comes before its timer or not at all", |place, access| {
+            matches!(place, Place::Timer(_)) && access == Access::Take
+        }),
+        ("that an outcome cancels timers", |place, access| matches!(place, Place::Timer(_)) && access == Access::Clear),
     ];
     for (what, forgets) in forgotten {
         assert!(noticed_after(forgets).is_some(), "nobody notices if it is forgotten {what}");

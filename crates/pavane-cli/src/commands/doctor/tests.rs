@@ -30,6 +30,7 @@ fn bank() -> Declaration {
         emits: vec![Emission::All(vec![event("bank.paid")])],
         effect: true,
         gives_up_with: None,
+        after_undo_of: Vec::new(),
     };
     let manifest = Manifest {
         service: "bank".to_owned(),

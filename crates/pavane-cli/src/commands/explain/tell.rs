@@ -46,8 +46,9 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
 
 fn emitters(emitters: &[Emitter]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Emitter { service, name, entry, on, how } in emitters {
-        let when = if *entry { "from outside".to_owned() } else { format!("on {}", on.join(" or ")) };
+    for Emitter { service, name, entry, on, join, how } in emitters {
+        let between = if *join { " and " } else { " or " };
+        let when = if *entry { "from outside".to_owned() } else { format!("on {}", on.join(between)) };
         lines.row([&format!("{service}/{name}"), &when, &Styled(FAINT, how)]);
     }
     lines
@@ -55,10 +56,11 @@ fn emitters(emitters: &[Emitter]) -> Columns {
 
 fn reactions(reactions: &[Reacts]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Reacts { service, reaction, undoes, effect, then, gives_up_with } in reactions {
+    for Reacts { service, reaction, undoes, effect, with, then, gives_up_with } in reactions {
         let undoes = undoes.as_ref().map(|event| format!("undoes {event}"));
         let effect = effect.then(|| "an effect outside".to_owned());
-        let does = undoes.into_iter().chain(effect).collect::<Vec<_>>().join(", ");
+        let with = (!with.is_empty()).then(|| format!("with {}", with.join(" and ")));
+        let does = with.into_iter().chain(undoes).chain(effect).collect::<Vec<_>>().join(", ");
         lines.row([&format!("{service}/{reaction}"), &next(then), &does]);
         if let Some(event) = gives_up_with {
             lines.row([&"", &format!("─▶ {event}"), &"when it gives up"]);

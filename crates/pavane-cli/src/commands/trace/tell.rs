@@ -94,7 +94,9 @@ fn below(saga: &SagaReport, event: &TimelineEvent) -> Vec<String> {
         let style = if wait.overdue { BAD } else { CAREFUL };
         format!("⧗ {}", Styled(style, &wait.sentence))
     });
-    letters.chain(waits).collect()
+    let asks = saga.questions.iter().filter(|question| question.event_id == event.id);
+    let asks = asks.map(|question| format!("⧗ {}", Styled(CAREFUL, &question.sentence)));
+    letters.chain(waits).chain(asks).collect()
 }
 
 fn gave_up(letter: &DeadLetter) -> String {

@@ -46,7 +46,7 @@ function visiblePart(graph, show) {
   const answers = new Set(graph.links.filter((link) => link.kind !== "triggers").map((link) => link.from));
   const isShown = (node) => {
     if (node.kind === "undo") return show.undo;
-    return node.kind !== "reaction" || show.quiet || answers.has(node.id);
+    return (node.kind !== "reaction" && node.kind !== "join") || show.quiet || answers.has(node.id);
   };
   const actors = graph.nodes.filter((node) => node.kind !== "event" && isShown(node)).map((node) => node.id);
   const links = graph.links.filter((link) => actors.includes(link.from) || actors.includes(link.to));

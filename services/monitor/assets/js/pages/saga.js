@@ -3,7 +3,7 @@ import { html, useState } from "../lib.js";
 import { download, post, useApi } from "../api.js";
 import { useBeats } from "../live.js";
 import { counted, duration, time } from "../format.js";
-import { Copy, Empty, Failure, Service, State } from "../parts.js";
+import { Copy, Empty, Failure, Questions, Service, State } from "../parts.js";
 import { Timeline } from "../timeline.js";
 import { Sequence } from "../sequence.js";
 import { Decide, RetryUndo } from "../decide.js";
@@ -26,6 +26,7 @@ export function Saga({ id, access }) {
   return html`
     <${Head} data=${data} />
     ${report.outstanding.length > 0 && html`<${Waits} report=${report} />`}
+    ${report.questions.length > 0 && html`<${Questions} questions=${report.questions} />`}
     <div class="two">
       <div class="main">
         <section class="panel"><h2>Timeline</h2><${Timeline} report=${report} access=${access} /></section>

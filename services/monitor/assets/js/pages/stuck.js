@@ -3,18 +3,20 @@ import { html, useState } from "../lib.js";
 import { post, useApi } from "../api.js";
 import { useBeats } from "../live.js";
 import { counted, duration, short } from "../format.js";
-import { Failure, Service, State } from "../parts.js";
+import { Failure, Questions, Service, State } from "../parts.js";
 import { Decide, RetryUndo } from "../decide.js";
 
 export function Stuck({ access }) {
   const [acted, setActed] = useState(0);
   const beats = useBeats();
   const { data, error } = useApi("/api/stuck", `${beats}/${acted}`);
+  const { data: questions } = useApi("/api/questions", beats);
   return html`
     <h1>Stuck and needs review</h1>
     <p class="lead">Sagas that have waited for longer than <code>stuck_after</code>, and those whose undo failed. A stuck saga goes on by itself when the service that it waits for is back.</p>
     <${Failure} error=${error} />
     ${data && (data.length ? html`<${ByService} sagas=${data} access=${access} onDone=${() => setActed(acted + 1)} />` : html`<p class="fine big">Nothing is stuck.</p>`)}
+    ${questions?.length > 0 && html`<${Questions} questions=${questions} linked=${true} />`}
   `;
 }
 
