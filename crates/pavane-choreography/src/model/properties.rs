@@ -35,7 +35,7 @@ impl Model {
             return Some(ViolationKind::NoOutcome);
         }
         let steps = self.steps_where(state, |row, asked| match row.state {
-            Some(ledger::State::Running) => true,
+            Some(ledger::State::Running | ledger::State::Gathering) => true,
             Some(ledger::State::Done) => state.aborted,
             _ if state.aborted => row.kept.is_some(),
             Some(ledger::State::Undone | ledger::State::Barred) | None => asked,
