@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pavane_choreography::{Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Saga, manifest};
+use pavane_choreography::{
+    Choreography, Declaration, Emission, Manifest, Reaction, ReactionSettings, Saga, manifest::Part,
+};
 use pavane_contract::EventRef;
 
 /// An event's type as a small number.
@@ -33,7 +35,10 @@ pub(crate) struct Rule {
     pub(crate) durable: String,
     pub(crate) stuck_after_ms: i64,
     pub(crate) effect: bool,
-    pub(crate) role: Part,
+    /// What undoes it. `None` unless it is a step.
+    pub(crate) undo: Option<RuleId>,
+    /// The event of a step that it undoes. `None` unless it is an undo.
+    pub(crate) undoes: Option<Kind>,
     pub(crate) on: Vec<EventRef>,
     /// The groups of which it must emit; a reaction without one need not emit anything.
     pub(crate) must: Vec<Group>,
@@ -41,15 +46,15 @@ pub(crate) struct Rule {
     pub(crate) gives_up: Option<Kind>,
 }
 
-/// A reaction's part in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// It is never undone, and undoes nothing.
-    Plain,
-    /// A step; its undo, and the event that is undone.
-    Step { undo: RuleId, done: Kind },
-    /// Undoes the event of a step.
-    Undo { undoes: Kind },
+impl Rule {
+    pub(crate) fn is_undo(&self) -> bool {
+        self.undoes.is_some()
+    }
+
+    /// Whether it has a part in the ledger: a step and its undo wait for one another.
+    pub(crate) fn is_in_ledger(&self) -> bool {
+        self.undo.is_some() || self.undoes.is_some()
+    }
 }
 
 /// Events of which a reaction emits one.
@@ -139,10 +144,7 @@ impl Rules {
     }
 
     pub(crate) fn undos(&self) -> impl Iterator<Item = (RuleId, &Rule, Kind)> {
-        (0..).zip(&self.reactions).filter_map(|(id, rule)| match rule.role {
-            Part::Undo { undoes } => Some((id, rule, undoes)),
-            Part::Plain | Part::Step { .. } => None,
-        })
+        (0..).zip(&self.reactions).filter_map(|(id, rule)| Some((id, rule, rule.undoes?)))
     }
 
     pub(crate) fn find(&self, service: &str, reaction: &str) -> Option<(RuleId, &Rule)> {
@@ -182,14 +184,14 @@ impl Rules {
         let manifest = &declaration.manifest;
         let settings = declaration.settings.reactions.get(&reaction.name);
         let outcomes = self.kinds_of(&outcomes(manifest));
-        let role = match manifest.part(reaction) {
-            manifest::Part::Plain => Part::Plain,
-            manifest::Part::Step { undo, keeps } => {
-                let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
-                let undo = RuleId::try_from(first + position).unwrap_or(RuleId::MAX);
-                Part::Step { undo, done: self.kind(keeps) }
-            }
-            manifest::Part::Undo { undoes, .. } => Part::Undo { undoes: self.kind(undoes) },
+        let numbered = |undo: &Reaction| {
+            let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
+            RuleId::try_from(first + position).unwrap_or(RuleId::MAX)
+        };
+        let (undo, undoes) = match manifest.part(reaction) {
+            Part::Plain => (None, None),
+            Part::Step { undo, .. } => (Some(numbered(undo)), None),
+            Part::Undo { undoes, .. } => (None, Some(self.kind(undoes))),
         };
         let mut must = Vec::new();
         for group in &reaction.emits {
@@ -212,7 +214,8 @@ impl Rules {
                 .map_or_else(|| format!("{}_{}", manifest.service, reaction.name), |settings| settings.durable.clone()),
             stuck_after_ms: millis(settings.map_or(ReactionSettings::STUCK_AFTER, |settings| settings.stuck_after)),
             effect: reaction.effect,
-            role,
+            undo,
+            undoes,
             on: reaction.on.clone(),
             must,
             emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
@@ -241,10 +244,7 @@ impl Rules {
 
 /// An undo runs on a trigger of any version: only that it happened matters.
 fn rules_on(rules: &[Rule], event: &EventRef) -> Vec<RuleId> {
-    let runs = |rule: &Rule| match rule.role {
-        Part::Undo { .. } => rule.on.iter().any(|on| on.name == event.name),
-        Part::Plain | Part::Step { .. } => rule.on.contains(event),
-    };
+    let runs = |rule: &Rule| rule.on.iter().any(|on| on == event || (rule.is_undo() && on.name == event.name));
     (0..).zip(rules).filter(|(_, rule)| runs(rule)).map(|(id, _)| id).collect()
 }
 

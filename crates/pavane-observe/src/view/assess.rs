@@ -3,7 +3,7 @@
 use super::saga::{Saga, Wait, What};
 use crate::{
     report::Action,
-    rules::{Kind, Part, Rule, RuleId, Rules},
+    rules::{Kind, Rule, RuleId, Rules},
 };
 
 /// Works out outcome and waits of a saga from its events.
@@ -41,16 +41,14 @@ impl Assessment<'_> {
     fn forward(&self, waits: &mut Vec<Wait>) {
         for (position, event) in self.saga.events.iter().enumerate() {
             for (id, rule) in self.rules.on(event.kind) {
-                match rule.role {
-                    Part::Undo { .. } => {}
-                    _ if self.gave_up(rule, position) => {}
+                if rule.is_undo() || self.gave_up(rule, position) {
+                    continue;
+                }
+                if !rule.undo.is_some_and(|undo| self.triggered(undo)) {
+                    self.answers(id, position, waits);
+                } else if !self.answered(rule, position) {
                     // Its undo may have come first and barred it: it then emits nothing, and only its consumer shows that.
-                    Part::Step { undo, .. } if self.triggered(undo) => {
-                        if !self.answered(rule, position) {
-                            waits.push(self.wait(id, position, What::Handled, true));
-                        }
-                    }
-                    Part::Plain | Part::Step { .. } => self.answers(id, position, waits),
+                    waits.push(self.wait(id, position, What::Handled, true));
                 }
             }
         }
@@ -98,9 +96,7 @@ impl Assessment<'_> {
     fn may_still_happen(&self, undo: RuleId) -> bool {
         self.saga.events.iter().enumerate().any(|(position, event)| {
             self.rules.on(event.kind).any(|(_, rule)| {
-                matches!(rule.role, Part::Step { undo: its, .. } if its == undo)
-                    && !self.answered(rule, position)
-                    && !self.gave_up(rule, position)
+                rule.undo == Some(undo) && !self.answered(rule, position) && !self.gave_up(rule, position)
             })
         })
     }
@@ -147,7 +143,7 @@ impl Assessment<'_> {
         let rule = self.rules.rule(wait.rule);
         let event = self.saga.events[usize::from(wait.on)].id;
         // There is one thing to undo, on whatever trigger it failed.
-        let undo = matches!(rule.role, Part::Undo { .. });
+        let undo = rule.is_undo();
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard
                 && decision.service.as_deref() == Some(rule.service.as_str())

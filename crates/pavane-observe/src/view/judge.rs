@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     report::{Histogram, LetterFate, State},
-    rules::{Part, RuleId},
+    rules::RuleId,
 };
 
 /// A wait, judged.
@@ -44,7 +44,7 @@ impl View {
             }
         }
         for (rule, sequences) in self.rules.reactions.iter().zip(by_rule) {
-            if rule.must.is_empty() && rule.role == Part::Plain {
+            if rule.must.is_empty() && !rule.is_in_ledger() {
                 self.lag.open(&rule.durable, sequences);
             }
         }
@@ -190,7 +190,7 @@ impl View {
     }
 
     pub(super) fn is_undo(&self, rule: RuleId) -> bool {
-        matches!(self.rules.rule(rule).role, Part::Undo { .. })
+        self.rules.rule(rule).is_undo()
     }
 
     /// Marks waits that an undecided dead letter keeps from ending by themselves.
@@ -198,7 +198,7 @@ impl View {
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
         for letter in letters.filter(|letter| letter.fate == LetterFate::Open) {
             let Some((id, rule)) = self.rules.find(&letter.service, &letter.reaction) else { continue };
-            let undo = matches!(rule.role, Part::Undo { .. });
+            let undo = rule.is_undo();
             let on = letter.event_id.and_then(|event| saga.position(event));
             let mut same =
                 waits.iter_mut().filter(|wait| wait.rule == id && (undo || Some(usize::from(wait.on)) == on));

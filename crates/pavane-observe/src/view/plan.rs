@@ -13,7 +13,7 @@ use super::{
 use crate::{
     redrive::{Concern, Plan, Preflight},
     report::{DeadLetter, LetterFate, State},
-    rules::{Part, Rule},
+    rules::Rule,
 };
 
 impl View {
@@ -46,9 +46,7 @@ impl View {
         };
         concerns.extend(self.heard(letter, rule));
         concerns.extend(self.remembered(letter));
-        let runs = rule.on.iter().any(|on| {
-            on.name == letter.event && (on.version == letter.version || matches!(rule.role, Part::Undo { .. }))
-        });
+        let runs = rule.on.iter().any(|on| on.name == letter.event && (on.version == letter.version || rule.is_undo()));
         if !runs {
             concerns.push(Concern::NotForIt(format!("{who} does not run on {} v{}", letter.event, letter.version)));
         }
@@ -87,7 +85,7 @@ impl View {
 
     fn about_saga(&self, letter: &DeadLetter, rule: &Rule, saga: &Saga, concerns: &mut Vec<Concern>) {
         let on = letter.event_id.and_then(|event| saga.position(event));
-        let undo = matches!(rule.role, Part::Undo { .. });
+        let undo = rule.is_undo();
         let answer = saga
             .events
             .iter()
@@ -102,7 +100,7 @@ impl View {
             }
             None => {}
         }
-        if let Part::Step { undo, .. } = rule.role
+        if let Some(undo) = rule.undo
             && answer.is_none()
             && saga.events.iter().any(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
         {

@@ -15,7 +15,7 @@ use crate::{
     report::{
         ConsumerFlow, DeadLetter, DeadLetterGroup, EventFlow, Flow, Metrics, Overview, ReactionFlow, SagaSummary, State,
     },
-    rules::{Part, RuleId},
+    rules::RuleId,
 };
 
 /// Selects sagas: all given conditions must hold.
@@ -224,7 +224,7 @@ impl View {
         ReactionFlow {
             service: rule.service.clone(),
             reaction: rule.reaction.clone(),
-            undo: matches!(rule.role, Part::Undo { .. }),
+            undo: rule.is_undo(),
             effect: rule.effect,
             on: rule.on.iter().map(|event| event.name.clone()).collect(),
             emits: self.rules.names(&rule.emitted),

@@ -12,7 +12,7 @@ use crate::{
     report::{
         DeadLetter, Deviation, Effect, EventRole, Fate, LetterFate, Outstanding, SagaReport, SagaSummary, TimelineEvent,
     },
-    rules::{Kind, Part, Rule},
+    rules::{Kind, Rule},
 };
 
 impl View {
@@ -40,7 +40,7 @@ impl View {
     /// A dead letter as it is reported: the declarations say whether its reaction is an undo.
     pub(super) fn told(&self, letter: &DeadLetter) -> DeadLetter {
         let rule = self.rules.find(&letter.service, &letter.reaction);
-        let undo = rule.is_some_and(|(_, rule)| matches!(rule.role, Part::Undo { .. }));
+        let undo = rule.is_some_and(|(_, rule)| rule.is_undo());
         DeadLetter { undo, ..letter.clone() }
     }
 
@@ -98,7 +98,7 @@ impl View {
             on: self.name(on).to_owned(),
             on_id: Some(on.id),
             awaits,
-            undo: matches!(rule.role, Part::Undo { .. }),
+            undo: rule.is_undo(),
             since: time(wait.since),
             waited_ms: unsigned((self.now() - wait.since) / 1000),
             stuck_after_ms: unsigned(rule.stuck_after_ms),
@@ -205,7 +205,7 @@ impl View {
         let mut effects = Vec::new();
         for (id, undo, undoes) in self.rules.undos() {
             let Some(done) = saga.first(undoes) else { continue };
-            let step = |rule: &&Rule| matches!(rule.role, Part::Step { undo, .. } if undo == id);
+            let step = |rule: &&Rule| rule.undo == Some(id);
             let Some(step) = self.rules.reactions.iter().find(step) else { continue };
             let waits = || saga.waits.iter().filter(|wait| wait.rule == id);
             let triggered = saga.events.iter().any(|event| self.rules.on(event.kind).any(|(rule, _)| rule == id));
