@@ -29,3 +29,4 @@ mod swallowed;
 mod timers;
 mod tls;
 mod unread;
+mod wiring;
