@@ -220,10 +220,8 @@ impl<S: Send + Sync + 'static, DB: Database, K> Reaction<S, DB, K> {
     /// as the call's answer; `None` means that it wasn't carried out, and the call is made again.
     pub fn look_up<L>(mut self, look_up: L) -> Self
     where
-// The kind is a bound of each method, and not of the block: the compiler then says what the trait has to say about it.
-impl<S, DB: Database, K> Reaction<S, DB, K> {
-    /// Declares the failure event: what is emitted when the reaction gives up on an event, so that the saga doesn't hang. Of a join, `E`
-    /// is one of its parts; it gives up when all of them are there.
+        K: Calls,
+        L: for<'a> Effect<'a, S, DB, K::Input, Option<K::Answer>>,
     {
         self.look_up = Some(work::look_up(look_up));
         self

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pavane::postgres::{Call, Service, Tx};
-use pavane::{Envelope, Event, Handled, HandlerError, on, on_effect, undo, undo_effect};
+use pavane::{All, Envelope, Event, Handled, HandlerError, on, on_effect, undo, undo_effect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,10 @@ async fn notice(_: &Payment, _: &mut Tx, _: &Envelope<OrderCancelled>) -> Handle
     Ok(())
 }
 
+async fn both(_: &Payment, _: &mut Tx, _: All<(OrderPlaced, OrderCancelled)>) -> Handled {
+    Ok(())
+}
+
 fn failed(order: &Envelope<OrderPlaced>) -> OrderCancelled {
     OrderCancelled { id: order.id }
 }
@@ -51,6 +55,10 @@ fn an_undo_with_an_effect_without_a_trigger() -> Service<Payment> {
 
 fn a_trigger_of_a_step() {
     let _ = on(note).when::<OrderCancelled>();
+}
+
+fn another_handler_beside_a_join() {
+    let _ = on(both).or(notice);
 }
 
 fn another_handler_beside_an_effect() {
