@@ -189,6 +189,10 @@ fn kind_of(failure: Failure) -> Kind {
 /// a join: `async fn(&State, &mut Tx, All<(A, B)>) -> Handled`.
 ///
 /// Implemented for every such function; you never implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "a handler is `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`, or has `All<(A, B)>` in place of the envelope"
+)]
 pub trait Handler<'a, S, DB: Database, I: Input>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Handled> + Send + 'a;
@@ -232,6 +236,10 @@ where
 ///
 /// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
 /// function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an effect's call",
+    label = "a call is `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`, or has `All<(A, B)>` in place of the envelope"
+)]
 pub trait Effect<'a, S, DB: Database, I: Input, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<T, HandlerError>> + Send + 'a;
@@ -274,6 +282,10 @@ where
 /// place of the envelope.
 ///
 /// Implemented for every such function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not record the call's answer",
+    label = "a record is `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`, given what the call is given and what it returns"
+)]
 pub trait Record<'a, S, DB: Database, I: Input, T>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Handled> + Send + 'a;

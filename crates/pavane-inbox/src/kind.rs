@@ -1,74 +1,14 @@
 //! The kinds of a [`Reaction`](crate::Reaction), as types: a method that makes no sense for a kind does not compile.
 //!
-//! ```no_run
-//! # use pavane_contract::{Envelope, Event};
-//! # use pavane_inbox::{Handler, Reaction, input::Single, kind::{Effect, Local, Undo, Untriggered}};
-//! # type Db = sqlx::Any;
-//! fn sense<E: Event, H: for<'a> Handler<'a, (), Db, Single<E>>>(
-//!     handler: H,
-//!     local: Reaction<(), Db, Local>,
-//!     effect: Reaction<(), Db, Effect<Single<E>, ()>>,
-//!     undo: Reaction<(), Db, Untriggered<Local>>,
-//!     say: impl Fn(&Envelope<E>) -> E + Send + Sync + 'static,
-//! ) {
-//!     let _ = local.or(handler).complete();
-//!     let _ = effect.gives_up_with(say).complete();
-//!     let _ = undo.when::<E>().complete();
-//! }
-//! ```
+//! - An undo without a trigger can't be added to a service, as nothing would make it run. Only an undo has triggers: any other
+//!   reaction runs on the event in its handler's signature.
+//! - An undo has no failure event: one that fails needs a person.
+//! - An effect has no other handler beside it: its call and its record belong together.
+//! - Only a call to the outside has a provider that may forget its key, or that can be asked.
 //!
-//! An effect's call and record belong together, so there is no other handler beside them.
+//! What the compiler says about each of these mistakes is tested by [`wiring.rs`] in the tests of `pavane`.
 //!
-//! ```compile_fail
-//! # use pavane_contract::Event;
-//! # use pavane_inbox::{Handler, Reaction, input::Single, kind::Effect};
-//! # type Db = sqlx::Any;
-//! fn nonsense<E: Event, H: for<'a> Handler<'a, (), Db, Single<E>>>(handler: H, effect: Reaction<(), Db, Effect<Single<E>, ()>>) {
-//!     let _ = effect.or(handler);
-//! }
-//! ```
-//!
-//! A reaction runs on the event in its handler's signature. Only an undo has triggers.
-//!
-//! ```compile_fail
-//! # use pavane_contract::Event;
-//! # use pavane_inbox::{Reaction, kind::Local};
-//! # type Db = sqlx::Any;
-//! fn nonsense<E: Event>(local: Reaction<(), Db, Local>) {
-//!     let _ = local.when::<E>();
-//! }
-//! ```
-//!
-//! Only a call to the outside has a provider that may forget its key.
-//!
-//! ```compile_fail
-//! # use pavane_inbox::{Reaction, kind::Local};
-//! # type Db = sqlx::Any;
-//! fn nonsense(local: Reaction<(), Db, Local>) {
-//!     let _ = local.key_lives(std::time::Duration::from_hours(24));
-//! }
-//! ```
-//!
-//! An undo without a trigger can't be added to a service.
-//!
-//! ```compile_fail
-//! # use pavane_inbox::{Reaction, kind::{Local, Untriggered}};
-//! # type Db = sqlx::Any;
-//! fn nonsense(undo: Reaction<(), Db, Untriggered<Local>>) {
-//!     let _ = undo.complete();
-//! }
-//! ```
-//!
-//! An undo that fails needs a person, so it has no failure event.
-//!
-//! ```compile_fail
-//! # use pavane_contract::{Envelope, Event};
-//! # use pavane_inbox::{Reaction, kind::{Local, Undo}};
-//! # type Db = sqlx::Any;
-//! fn nonsense<E: Event>(undo: Reaction<(), Db, Undo<Local>>, say: impl Fn(&Envelope<E>) -> E + Send + Sync + 'static) {
-//!     let _ = undo.gives_up_with(say);
-//! }
-//! ```
+//! [`wiring.rs`]: https://github.com/pavane-rs/pavane/blob/main/crates/pavane/tests/ui/wiring.rs
 
 use std::{convert::Infallible, marker::PhantomData};
 
@@ -107,6 +47,10 @@ pub struct Any(Infallible);
 pub trait Complete {}
 
 /// A reaction that is no undo.
+#[diagnostic::on_unimplemented(
+    message = "an undo has no failure event: one that fails needs a person",
+    label = "only what `on` and `on_effect` make gives up with an event"
+)]
 pub trait Forward: Complete {}
 
 impl Complete for Local {}
@@ -119,6 +63,10 @@ impl Forward for Join {}
 impl<I, T> Forward for Effect<I, T> {}
 
 /// A reaction that calls something outside.
+#[diagnostic::on_unimplemented(
+    message = "a reaction that calls nothing outside has no provider that may forget its key",
+    label = "only what `on_effect` and `undo_effect` make has one"
+)]
 pub trait Calls {
     /// What the call is given.
     type Input: Input;

@@ -181,11 +181,13 @@ impl<S, DB: Database, W> Reaction<S, DB, Undo<W>> {
     }
 }
 
-impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
+// The kind is a bound of each method, and not of the block: the compiler then says what the trait has to say about it.
+impl<S, DB: Database, K> Reaction<S, DB, K> {
     /// Declares the failure event: what is emitted when the reaction gives up on an event, so that the saga doesn't hang. Of a join, `E`
     /// is one of its parts; it gives up when all of them are there.
     pub fn gives_up_with<E, G>(mut self, make: impl Fn(&Envelope<E>) -> G + Send + Sync + 'static) -> Self
     where
+        K: Forward,
         E: Event,
         G: Event,
     {
@@ -200,13 +202,16 @@ impl<S, DB: Database, K: Forward> Reaction<S, DB, K> {
     }
 }
 
-impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
+impl<S: Send + Sync + 'static, DB: Database, K> Reaction<S, DB, K> {
     /// Declares how long the provider remembers an idempotency key, counted from the first call under it. After that, a
     /// repetition would be a new call, so the call is not repeated. What [`look_up`](Self::look_up) finds is recorded; without a
     /// look-up, the event becomes a dead letter that asks a person.
     ///
     /// Stripe, for example, forgets a key after 24 hours, while a dead letter may be redriven after weeks.
-    pub fn key_lives(mut self, life: Duration) -> Self {
+    pub fn key_lives(mut self, life: Duration) -> Self
+    where
+        K: Calls,
+    {
         self.key_life = Some(life);
         self
     }
@@ -215,6 +220,7 @@ impl<S: Send + Sync + 'static, DB: Database, K: Calls> Reaction<S, DB, K> {
     /// as the call's answer; `None` means that it wasn't carried out, and the call is made again.
     pub fn look_up<L>(mut self, look_up: L) -> Self
     where
+        K: Calls,
         L: for<'a> Effect<'a, S, DB, K::Input, Option<K::Answer>>,
     {
         self.look_up = Some(work::look_up(look_up));

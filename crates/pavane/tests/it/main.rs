@@ -32,3 +32,4 @@ mod timers;
 mod tls;
 mod undo_order;
 mod unread;
+mod wiring;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pavane::{
-    Config, Correlation, Envelope, Handled, on,
+    Config, Correlation, Envelope, Handled,
+    database::Error,
+    on,
     postgres::{App, Db, Entry, Service, Tx},
     undo,
 };
@@ -188,6 +190,9 @@ async fn bounced(mode: PoolMode) -> (PgBouncer, PgPool, PgPool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_through_pgbouncer_in_transaction_mode_is_refused() {
     let (_bouncer, pool, _) = bounced(PoolMode::Transaction).await;
+    // It is looked for: what comes later, as migrations, would notice only if two statements happen to meet.
+    let checked = Db::from_pool("stage", pool.clone()).check().await;
+    assert!(matches!(checked, Err(Error::Pooler(_))), "{checked:?}");
     let refused = refusal(Db::from_pool("stage", pool)).await;
     let expected = "a connection pooler between here and PostgreSQL mixes up prepared statements";
     assert!(refused.starts_with(expected) && refused.contains("pool_mode = session"), "{refused}");
