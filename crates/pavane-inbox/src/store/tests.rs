@@ -97,13 +97,13 @@ async fn a_step_with_an_effect_and_its_items_are_in_each_others_way_nowhere() {
         assert_eq!(age_of_step(&db, STEP, saga).await.unwrap(), None, "an item that runs is not the step");
         let mut tx = begin(&db).await;
         forget_running(&mut tx, STEP, saga).await.unwrap();
-        assert!(!finish(&mut tx, STEP, saga, None).await.unwrap());
+        assert!(!finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap());
         tx.commit().await.unwrap();
         assert!(start_running(&db, STEP, saga, id).await.unwrap());
         assert!(age_of_step(&db, STEP, saga).await.unwrap().is_some());
         let mut tx = begin(&db).await;
         let kept = event(saga, b"{ \"key\":1.0e2 }");
-        assert!(finish(&mut tx, STEP, saga, Some(kept.clone())).await.unwrap());
+        assert!(finish(&mut tx, STEP, saga, (State::Done, Some(kept.clone()))).await.unwrap());
         let step = look(&mut tx, STEP, &[saga]).await.unwrap().remove(&saga).unwrap();
         assert_eq!((step.state, step.kept), (State::Done, Some(kept)));
         bar(&mut tx, STEP, &[saga]).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_step_that_said_no_keeps_nothing() {
         let saga = SagaId::new(&SystemClock);
         assert!(start_running(&db, STEP, saga, EventId::new(&SystemClock)).await.unwrap());
         let mut tx = begin(&db).await;
-        assert!(finish(&mut tx, STEP, saga, None).await.unwrap());
+        assert!(finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap());
         tx.commit().await.unwrap();
         let none: i64 = sqlx::query_scalar("select count(*) from pavane_ledger where kept is null")
             .fetch_one(db.readers())
@@ -141,8 +141,12 @@ async fn plans<DB: Database>() -> Vec<(String, String)> {
     look(&mut tx, STEP, &[saga]).await.unwrap();
     bar(&mut tx, STEP, &[saga]).await.unwrap();
     undo(&mut tx, STEP, &[saga]).await.unwrap();
-    finish(&mut tx, STEP, saga, None).await.unwrap();
+    finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap();
     forget_running(&mut tx, STEP, saga).await.unwrap();
+    gather(&mut tx, STEP, &[saga]).await.unwrap();
+    complete(&mut tx, STEP, &[(saga, id)], State::Running).await.unwrap();
+    gather_again(&mut tx, STEP, saga).await.unwrap();
+    bar_join(&mut tx, STEP, saga, id).await.unwrap();
     // A plan that is made once and for all, as it is after five runs.
     DB::execute(tx.conn(), "set local plan_cache_mode = force_generic_plan", Vec::new()).await.unwrap();
     let prepared = "select statement, 'explain execute ' || name || '(' \
@@ -162,7 +166,7 @@ async fn plans<DB: Database>() -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_about_steps_reads_a_whole_ledger_of_which_nothing_is_known_yet() {
     for plans in [plans::<sqlx::Postgres>().await, plans::<Any>().await] {
-        assert_eq!(plans.len(), 7);
+        assert_eq!(plans.len(), 11);
         for (statement, plan) in plans {
             assert!(!plan.contains("Seq Scan on pavane_ledger"), "{statement}\n{plan}");
             assert!(plan.contains("pavane_ledger_pkey") || statement.starts_with("insert"), "{statement}\n{plan}");
