@@ -211,6 +211,25 @@ impl Manifest {
         self.scheduled().map(|event| event.name.as_str()).filter(|name| !outlives(name)).collect()
     }
 
+    /// Where an event is emitted in a way that must not ask a question: the entry point or reaction, and the method of the wiring table.
+    ///
+    /// With a failure event that asks, giving up would fail again and again: the saga asked before, or no timer was set. An outcome
+    /// closes the questions of its saga. A timer that comes due asks nothing.
+    pub fn asked_wrongly(&self, question: &EventRef) -> Option<(&str, &'static str)> {
+        let how = |group: &Emission| match group {
+            Emission::Outcome(_) => Some("decides"),
+            Emission::Scheduled(_) => Some("schedules"),
+            Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) => None,
+        };
+        let entries = self.entries.iter().map(|entry| (&entry.name, &entry.emits, None));
+        let reactions = self.reactions.iter().map(|it| (&it.name, &it.emits, it.gives_up_with.as_ref()));
+        entries.chain(reactions).find_map(|(who, emits, failure_event)| {
+            let failure = (failure_event == Some(question)).then_some("gives_up_with");
+            let mut groups = emits.iter().filter(|group| group.events().contains(question));
+            Some((who.as_str(), failure.or_else(|| groups.find_map(how))?))
+        })
+    }
+
     fn emissions(&self) -> impl Iterator<Item = &Emission> {
         let entries = self.entries.iter().flat_map(|entry| &entry.emits);
         entries.chain(self.reactions.iter().flat_map(|reaction| &reaction.emits))

@@ -94,6 +94,21 @@ pub enum Error {
         /// The event that asks.
         event: EventRef,
     },
+    /// A failure event, an outcome and a scheduled event can't be questions.
+    #[error(
+        "{who:?} names {event} in .{method}, but the entry point {entry:?} answers it, and only .emits, .emits_one_of and .may_emit \
+         ask a question: name another event there, and let a reaction to it ask"
+    )]
+    AskedWrongly {
+        /// The reaction or entry point.
+        who: String,
+        /// The event that asks.
+        event: EventRef,
+        /// The method of the wiring table that names it.
+        method: &'static str,
+        /// The entry point that answers.
+        entry: String,
+    },
     /// A question whose time for an answer would never end.
     #[error(
         "{who:?} emits {event}, which expires with {expiry}, and does not schedule that: add .schedules::<…>() to its line, and call \
@@ -286,6 +301,10 @@ fn check_questions(manifest: &Manifest) -> Result<(), Error> {
         let always = |group: &Emission| matches!(group, Emission::All(_) | Emission::OneOf(_) | Emission::Outcome(_));
         if !entry.emits.iter().any(always) {
             return Err(Error::NoAnswer(entry.name.clone()));
+        }
+        if let Some((who, method)) = manifest.asked_wrongly(asks) {
+            let (who, entry) = (who.to_owned(), entry.name.clone());
+            return Err(Error::AskedWrongly { who, event: asks.clone(), method, entry });
         }
         let asking: Vec<_> = asking(manifest, asks).filter(|(who, _)| *who != entry.name).collect();
         if asking.is_empty() {

@@ -187,7 +187,7 @@ fn parts_that_exclude_one_another() {
 }
 
 #[test]
-fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
+fn a_question_that_nobody_asks_that_never_expires_and_whose_expiry_is_unused() {
     insta::assert_snapshot!(found(|trip| trip.entries[2].answers.as_mut().unwrap().asks = event("hotel.held")), @r"
     nobody consumes the event
       who:   trip/ask-price
@@ -205,8 +205,8 @@ fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
       event: trip.price-asked v1
       mend:  name the scheduled event that ends the wait for the answer: expires_with
     ");
-    let in_vain = |trip: &mut Manifest| trip.reactions[2].on.retain(|event| event.name != "trip.price-expired");
-    insta::assert_snapshot!(found(in_vain), @r"
+    let unused = |trip: &mut Manifest| trip.reactions[2].on.retain(|event| event.name != "trip.price-expired");
+    insta::assert_snapshot!(found(unused), @r"
     nobody consumes the event
       who:   trip/ask-price
       event: trip.price-expired v1
@@ -218,6 +218,28 @@ fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
       saga:  trip
       mend:  let a reaction that leads to trip.cancelled consume trip.price-expired, or to what the answer leads to
     ");
+}
+
+/// Giving up would ask it, and fail, again and again; an outcome closes it at once; a timer asks nothing.
+#[test]
+fn a_question_that_is_a_failure_event_an_outcome_or_scheduled() {
+    let question = event("trip.price-asked");
+    for (found, mend) in [
+        (
+            found(|trip| trip.reactions[1].gives_up_with = Some(question.clone())),
+            "let trip/confirm-trip name another event in .gives_up_with, and a reaction to that one ask",
+        ),
+        (
+            found(|trip| trip.entries[1].emits = decides(&["trip.cancelled", "trip.price-asked"])),
+            "let trip/cancel-trip name another event in .decides, and a reaction to that one ask",
+        ),
+        (
+            found(|trip| trip.reactions[2].emits.push(Emission::Scheduled(vec![question.clone()]))),
+            "let trip/cancel-trip name another event in .schedules, and a reaction to that one ask",
+        ),
+    ] {
+        assert!(found.contains("nobody can ever answer the question") && found.contains(mend), "{found}");
+    }
 }
 
 #[test]

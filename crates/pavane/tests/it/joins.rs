@@ -242,10 +242,10 @@ async fn an_undo_undoes_a_join_once() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_the_join_runs_once() {
-    let state = State::new(Trip { outages: AtomicU32::new(3), ..Trip::default() });
-    let mut stage = stage(&state).await;
+    let trip = State::new(Trip { outages: AtomicU32::new(3), ..Trip::default() });
+    let mut stage = stage(&trip).await;
     stage.receive(&FlightBooked::of("7")).await.receive(&HotelBooked::of("7")).await;
-    let calls = state.calls.lock().unwrap().clone();
+    let calls = trip.calls.lock().unwrap().clone();
     assert!(calls.len() == 4 && calls.iter().all(|key| *key == calls[0]), "{calls:?}");
     assert_eq!(stage.emitted::<Charged>(), [Charged::of("7")]);
 }
