@@ -26,7 +26,7 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(OUTBOX_AGE, "Seconds that the oldest of them has waited.");
     metrics::describe_gauge!(OUTBOX_REFUSED, "Events in the outbox that the NATS server refused for good.");
     metrics::describe_gauge!(TIMERS, "Scheduled events whose time has not come.");
-    metrics::describe_gauge!(UNDOS_WAITING, "Undos in the database that wait for their step to end, or for another undo.");
+    metrics::describe_gauge!(UNDOS_WAITING, "Undos in the database that wait for their step, or for another undo.");
     metrics::describe_gauge!(UNDOS_AGE, "Seconds that the oldest of them has waited.");
 }
 
