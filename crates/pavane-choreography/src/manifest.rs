@@ -273,4 +273,21 @@ impl Manifest {
     pub fn undo_of<'m>(&'m self, step: &'m Reaction) -> Option<&'m Reaction> {
         if let Part::Step { undo, .. } = self.part(step) { Some(undo) } else { None }
     }
+
+    /// The undos for which `undo` waits, and those for which they wait, and so on. `undo` itself is among them only if they wait in a
+    /// circle: then none of them ever runs.
+    pub fn undos_before<'m>(&'m self, undo: &'m Reaction) -> Vec<&'m Reaction> {
+        let mut before: Vec<&Reaction> = Vec::new();
+        let mut queue = vec![undo];
+        while let Some(undo) = queue.pop() {
+            let steps = undo.after_undo_of.iter().filter_map(|event| self.step_that_emits(event));
+            for next in steps.filter_map(|step| self.undo_of(step)) {
+                if !before.iter().any(|known| known.name == next.name) {
+                    before.push(next);
+                    queue.push(next);
+                }
+            }
+        }
+        before
+    }
 }

@@ -273,6 +273,32 @@ fn undos_that_wait_for_one_another_or_for_nothing() {
     ");
 }
 
+/// What leads to a circle, or away from it, isn't in it.
+#[test]
+fn only_undos_of_the_circle_are_named() {
+    let facts = ["a", "b", "c", "d"].map(|name| (name, format!("agency.{name}")));
+    let after: [&[&str]; 4] = [&[], &["agency.c"], &["agency.a", "agency.b"], &["agency.b"]];
+    let reactions = facts.iter().zip(after).flat_map(|((name, fact), after)| {
+        let mut undo = undo(name, fact, &["trip.cancelled"], vec![]);
+        undo.after_undo_of = events(after);
+        [react(&format!("do-{name}"), &["trip.requested"], all(&[fact])), undo]
+    });
+    let agency = manifest("agency", vec![], reactions.collect());
+    let findings = Choreography::of([agency.clone()]).check().into_iter();
+    let circles: Vec<_> = findings.filter(|finding| finding.rule == Rule::UndosInCircle).collect();
+    assert_eq!(circles.len(), 1, "{circles:?}");
+    insta::assert_snapshot!(circles[0], @r"
+    the undos wait for one another
+      who:   agency/b
+      mend:  leave .after_undo_of::<…>() out of one of b, c
+    ");
+    let before = |undo: usize| {
+        let before = agency.undos_before(&agency.reactions[undo]);
+        before.into_iter().map(|undo| undo.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((before(1), before(7)), (vec![], vec!["b", "c", "a"]));
+}
+
 /// A join runs once a saga.
 #[test]
 fn a_cycle_through_a_join_stops() {
