@@ -10,12 +10,12 @@ fn event(name: &str) -> Value {
     json!({ "name": name, "version": 1 })
 }
 
-fn declared(service: &str, entries: Value, reactions: Value, sagas: Value) -> Declaration {
+fn declared(service: &str, entries: &Value, reactions: &Value, sagas: &Value) -> Declaration {
     let manifest = json!({ "service": service, "entries": entries, "reactions": reactions });
     serde_json::from_value(json!({ "schema": 1, "manifest": manifest, "sagas": sagas })).unwrap()
 }
 
-fn reaction(name: &str, role: Value, on: &[&str], emits: Value) -> Value {
+fn reaction(name: &str, role: &Value, on: &[&str], emits: &Value) -> Value {
     let on: Vec<_> = on.iter().map(|name| event(name)).collect();
     json!({ "name": name, "role": role, "on": on, "emits": emits, "effect": false, "gives_up_with": null })
 }
@@ -27,12 +27,12 @@ fn trip() -> [Declaration; 3] {
         parts.iter().map(|part| json!({ "one-of": part.iter().map(|name| event(name)).collect::<Vec<_>>() })).collect();
     let confirm = reaction(
         "confirm",
-        json!({ "join": { "of": of } }),
+        &json!({ "join": { "of": of } }),
         &parts.concat(),
-        json!([{ "outcome": [event("trip.confirmed")] }]),
+        &json!([{ "outcome": [event("trip.confirmed")] }]),
     );
     let expire =
-        reaction("expire", json!("react"), &["trip.expired"], json!([{ "outcome": [event("trip.cancelled")] }]));
+        reaction("expire", &json!("react"), &["trip.expired"], &json!([{ "outcome": [event("trip.cancelled")] }]));
     let entry = json!([{ "name": "book", "emits": [{ "all": [event("trip.requested")] }, { "scheduled": [event("trip.expired")] }] }]);
     let saga = json!({
         "name": "trip", "starts_with": event("trip.requested"), "completes_with": [event("trip.confirmed")],
@@ -40,10 +40,10 @@ fn trip() -> [Declaration; 3] {
     });
     let books = |service: &str| {
         let answer = format!("{service}.booked");
-        let book = reaction("book", json!("react"), &["trip.requested"], json!([{ "all": [event(&answer)] }]));
-        declared(service, json!([]), json!([book]), json!([]))
+        let book = reaction("book", &json!("react"), &["trip.requested"], &json!([{ "all": [event(&answer)] }]));
+        declared(service, &json!([]), &json!([book]), &json!([]))
     };
-    [declared("trip", entry, json!([confirm, expire]), json!([saga])), books("flight"), books("hotel")]
+    [declared("trip", &entry, &json!([confirm, expire]), &json!([saga])), books("flight"), books("hotel")]
 }
 
 fn script() -> Script {
