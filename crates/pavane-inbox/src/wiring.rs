@@ -2,10 +2,7 @@
 
 mod wired;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use pavane_choreography::{Emission, Manifest, Question, Role, manifest};
 use pavane_contract::{EventRef, subject};
@@ -356,22 +353,11 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
 
 /// No undo may wait for itself.
 fn check_order(manifest: &Manifest) -> Result<(), Error> {
-    let before = |undo: &pavane_choreography::Reaction| {
-        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
-        steps.filter_map(|step| manifest.undo_of(step)).collect::<Vec<_>>()
+    let waits_for_itself = |undo: &&pavane_choreography::Reaction| {
+        manifest.undos_before(undo).iter().any(|before| before.name == undo.name)
     };
-    for undo in &manifest.reactions {
-        let (mut queue, mut seen) = (before(undo), HashSet::new());
-        while let Some(next) = queue.pop() {
-            if next.name == undo.name {
-                return Err(Error::UndosInCircle(undo.name.clone()));
-            }
-            if seen.insert(&next.name) {
-                queue.extend(before(next));
-            }
-        }
-    }
-    Ok(())
+    let undo = manifest.reactions.iter().find(waits_for_itself);
+    undo.map_or(Ok(()), |undo| Err(Error::UndosInCircle(undo.name.clone())))
 }
 
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {

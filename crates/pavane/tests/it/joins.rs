@@ -253,16 +253,16 @@ async fn a_lost_answer_is_asked_for_again_and_the_join_runs_once() {
 /// As if the event that completed it had not come: it is a dead letter.
 #[tokio::test]
 async fn an_effect_that_is_rejected_lets_the_join_gather_again() {
-    let state = State::default();
-    let mut stage = stage(&state).await;
+    let bank = State::default();
+    let mut stage = stage(&bank).await;
     stage.receive(&FlightBooked::of("impossible")).await.receive(&HotelBooked::of("impossible")).await;
-    assert_eq!((state.calls.lock().unwrap().len(), stage.dead_letters().len()), (1, 1));
+    assert_eq!((bank.calls.lock().unwrap().len(), stage.dead_letters().len()), (1, 1));
     let gathers =
         "select count(*) from pavane_ledger where step = 'charge' and state = 'gathering' and event_id is null";
     assert_eq!(stage.count(gathers).await, 1);
     assert_eq!(stage.count("select count(*) from pavane_part where step = 'charge'").await, 1, "that of the flight");
     stage.receive(&HotelBooked::of("8")).await;
-    assert_eq!(state.calls.lock().unwrap().len(), 2, "another event of that part may complete it");
+    assert_eq!(bank.calls.lock().unwrap().len(), 2, "another event of that part may complete it");
 }
 
 /// As it is deployed: what one version has kept, the next one finds.
