@@ -62,12 +62,13 @@ pub enum Rule {
     TwoDeciders,
     /// A join of two events of which only one can come.
     ExclusiveParts,
-    /// A question that its service does not ask, or of which the time to answer never begins.
+    /// A question that its service does not ask, or asks with a failure event, an outcome or a timer, or of which the time to answer
+    /// never begins.
     Unanswerable,
     /// A question that stays open for ever.
     NeverExpires,
     /// A question that expires, and nothing follows from that.
-    ExpiresInVain,
+    ExpiryUnused,
     /// An undo that waits for the undo of something that its service does not undo.
     AfterNothing,
     /// Undos that wait for one another.
@@ -101,7 +102,7 @@ impl Rule {
             Self::ExclusiveParts => "two parts of the join exclude one another",
             Self::Unanswerable => "nobody can ever answer the question",
             Self::NeverExpires => "nothing ends the wait for the answer",
-            Self::ExpiresInVain => "the question expires, and the saga does not end by that",
+            Self::ExpiryUnused => "the question expires, and the saga does not end by that",
             Self::AfterNothing => "the undo waits for the undo of something that its service does not undo",
             Self::UndosInCircle => "the undos wait for one another",
         }

@@ -211,6 +211,25 @@ impl Manifest {
         self.scheduled().map(|event| event.name.as_str()).filter(|name| !outlives(name)).collect()
     }
 
+    /// Where an event is emitted in a way that must not ask a question: the entry point or reaction, and the method of the wiring table.
+    ///
+    /// With a failure event that asks, giving up would fail again and again: the saga asked before, or no timer was set. An outcome
+    /// closes the questions of its saga. A timer that comes due asks nothing.
+    pub fn asked_wrongly(&self, question: &EventRef) -> Option<(&str, &'static str)> {
+        let how = |group: &Emission| match group {
+            Emission::Outcome(_) => Some("decides"),
+            Emission::Scheduled(_) => Some("schedules"),
+            Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) => None,
+        };
+        let entries = self.entries.iter().map(|entry| (&entry.name, &entry.emits, None));
+        let reactions = self.reactions.iter().map(|it| (&it.name, &it.emits, it.gives_up_with.as_ref()));
+        entries.chain(reactions).find_map(|(who, emits, failure_event)| {
+            let failure = (failure_event == Some(question)).then_some("gives_up_with");
+            let mut groups = emits.iter().filter(|group| group.events().contains(question));
+            Some((who.as_str(), failure.or_else(|| groups.find_map(how))?))
+        })
+    }
+
     fn emissions(&self) -> impl Iterator<Item = &Emission> {
         let entries = self.entries.iter().flat_map(|entry| &entry.emits);
         entries.chain(self.reactions.iter().flat_map(|reaction| &reaction.emits))
@@ -253,5 +272,22 @@ impl Manifest {
     /// The reaction that undoes what `step` did. `None` when `step` isn't a step.
     pub fn undo_of<'m>(&'m self, step: &'m Reaction) -> Option<&'m Reaction> {
         if let Part::Step { undo, .. } = self.part(step) { Some(undo) } else { None }
+    }
+
+    /// The undos for which `undo` waits, and those for which they wait, and so on. `undo` itself is among them only if they wait in a
+    /// circle: then none of them ever runs.
+    pub fn undos_before<'m>(&'m self, undo: &'m Reaction) -> Vec<&'m Reaction> {
+        let mut before: Vec<&Reaction> = Vec::new();
+        let mut queue = vec![undo];
+        while let Some(undo) = queue.pop() {
+            let steps = undo.after_undo_of.iter().filter_map(|event| self.step_that_emits(event));
+            for next in steps.filter_map(|step| self.undo_of(step)) {
+                if !before.iter().any(|known| known.name == next.name) {
+                    before.push(next);
+                    queue.push(next);
+                }
+            }
+        }
+        before
     }
 }

@@ -261,6 +261,9 @@ struct Task<'e> {
 /// Fails where a step is running or done for another event of the saga. That event would be skipped silently otherwise.
 fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerError> {
     match (step.state, step.event_id) {
+        (State::Gathering, _) => Err(HandlerError::reject(
+            "the saga has this step as a join that lacks events: let the sagas in flight end before a join becomes another reaction",
+        )),
         (State::Running | State::Done, Some(other)) if other != event => Err(HandlerError::reject(format!(
             "the saga has this step already, on the event {other}: a step runs once a saga"
         ))),

@@ -137,7 +137,7 @@ impl<P: Parts> Input for All<P> {
         P::fields()
     }
 
-    fn read<'a>(given: &[RawEnvelope], _: &'a mut ()) -> Result<Self, codec::Error> {
+    fn read(given: &[RawEnvelope], (): &mut ()) -> Result<Self, codec::Error> {
         Ok(Self(P::read(given)?))
     }
 

@@ -98,7 +98,7 @@ where
     I: Input,
     H: for<'a> Handler<'a, S, DB, I>,
 {
-    Reaction::new(I::role(), I::events(), work::local(handler))
+    Reaction::new(I::role(), I::events(), &work::local(handler))
 }
 
 /// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then `record`
@@ -112,7 +112,7 @@ where
     C: for<'a> Effect<'a, S, DB, I, T>,
     R: for<'a> Record<'a, S, DB, I, T>,
 {
-    Reaction::new(I::role(), I::events(), work::external(call, record))
+    Reaction::new(I::role(), I::events(), &work::external(call, record))
 }
 
 /// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; its triggers are
@@ -124,7 +124,7 @@ where
     E: Event,
     H: for<'a> Handler<'a, S, DB, Single<E>>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), work::local(handler))
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), &work::local(handler))
 }
 
 /// Undoes a step by an effect: [`undo`] and [`on_effect`] in one.
@@ -137,7 +137,7 @@ where
     C: for<'a> Effect<'a, S, DB, Single<E>, T>,
     R: for<'a> Record<'a, S, DB, Single<E>, T>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), work::external(call, record))
+    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), &work::external(call, record))
 }
 
 impl<S, DB> Reaction<S, DB, Local>
@@ -236,7 +236,7 @@ impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
 }
 
 impl<S, DB: Database, K> Reaction<S, DB, K> {
-    fn new(role: Role, events: Vec<EventRef>, work: Work<S, DB>) -> Self {
+    fn new(role: Role, events: Vec<EventRef>, work: &Work<S, DB>) -> Self {
         Self {
             role,
             work: events.into_iter().map(|event| (event, work.clone())).collect(),

@@ -10,7 +10,7 @@ use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Db, Dialect, Error, Statement, Tx, Values, migration::Schema};
 use serde::Serialize;
 
-pub(crate) use attempts::{Attempts, count_failure, forget_giving_up, give_up};
+pub(crate) use attempts::{Attempts, count_failure, forget_giving_up, give_up, give_up_for_good};
 pub(crate) use parts::{Parts, bar_join, complete, gather, gather_again, keep_parts, parts};
 
 /// The tables of the inbox.

@@ -21,7 +21,7 @@ use crate::{
 /// How often an instance looks for undos whose step ended in another instance.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The undos of a service that wait for a running step.
+/// The undos of a service that wait for a running step, or for another undo.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitingUndos {
@@ -31,7 +31,7 @@ pub struct WaitingUndos {
     pub longest: Duration,
 }
 
-/// Counts the undos that wait for their step in a service's database.
+/// Counts the undos that wait for their step, or for another undo, in a service's database.
 ///
 /// # Errors
 ///
@@ -115,6 +115,8 @@ pub(crate) async fn wait_for_step<S: Send + Sync + 'static, DB: Database>(
 ) -> Result<Option<Settlement>, pavane_outbox::Error> {
     let Part::Undo { step } = &wired.part else { return Ok(None) };
     if arrived.is_local {
+        // It waited for one thing, and now waits for another.
+        store::wait_for(db, &wired.name, event.meta.id, (before.unwrap_or(step), before.is_some())).await?;
         return Ok(None);
     }
     let mut tx = db.begin(Correlation::caused_by(event), Emissions::nothing(&wired.name)).await?;

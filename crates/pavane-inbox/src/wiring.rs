@@ -2,10 +2,7 @@
 
 mod wired;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use pavane_choreography::{Emission, Manifest, Question, Role, manifest};
 use pavane_contract::{EventRef, subject};
@@ -93,6 +90,21 @@ pub enum Error {
         entry: String,
         /// The event that asks.
         event: EventRef,
+    },
+    /// A failure event, an outcome and a scheduled event can't be questions.
+    #[error(
+        "{who:?} names {event} in .{method}, but the entry point {entry:?} answers it, and only .emits, .emits_one_of and .may_emit \
+         ask a question: name another event there, and let a reaction to it ask"
+    )]
+    AskedWrongly {
+        /// The reaction or entry point.
+        who: String,
+        /// The event that asks.
+        event: EventRef,
+        /// The method of the wiring table that names it.
+        method: &'static str,
+        /// The entry point that answers.
+        entry: String,
     },
     /// A question whose time for an answer would never end.
     #[error(
@@ -287,6 +299,10 @@ fn check_questions(manifest: &Manifest) -> Result<(), Error> {
         if !entry.emits.iter().any(always) {
             return Err(Error::NoAnswer(entry.name.clone()));
         }
+        if let Some((who, method)) = manifest.asked_wrongly(asks) {
+            let (who, entry) = (who.to_owned(), entry.name.clone());
+            return Err(Error::AskedWrongly { who, event: asks.clone(), method, entry });
+        }
         let asking: Vec<_> = asking(manifest, asks).filter(|(who, _)| *who != entry.name).collect();
         if asking.is_empty() {
             return Err(Error::NeverAsked { entry: entry.name.clone(), event: asks.clone() });
@@ -337,22 +353,11 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
 
 /// No undo may wait for itself.
 fn check_order(manifest: &Manifest) -> Result<(), Error> {
-    let before = |undo: &pavane_choreography::Reaction| {
-        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
-        steps.filter_map(|step| manifest.undo_of(step)).collect::<Vec<_>>()
+    let waits_for_itself = |undo: &&pavane_choreography::Reaction| {
+        manifest.undos_before(undo).iter().any(|before| before.name == undo.name)
     };
-    for undo in &manifest.reactions {
-        let (mut queue, mut seen) = (before(undo), HashSet::new());
-        while let Some(next) = queue.pop() {
-            if next.name == undo.name {
-                return Err(Error::UndosInCircle(undo.name.clone()));
-            }
-            if seen.insert(&next.name) {
-                queue.extend(before(next));
-            }
-        }
-    }
-    Ok(())
+    let undo = manifest.reactions.iter().find(waits_for_itself);
+    undo.map_or(Ok(()), |undo| Err(Error::UndosInCircle(undo.name.clone())))
 }
 
 fn check_reaction<S: Send + Sync + 'static, DB: Database>(name: &str, reaction: &Reaction<S, DB>) -> Result<(), Error> {

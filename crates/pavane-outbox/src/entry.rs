@@ -21,7 +21,7 @@ struct Row<'m> {
     schedules: bool,
     decides: bool,
     /// The entry point that answers the event; empty where it is no question.
-    asks: &'m str,
+    answer_entry: &'m str,
 }
 
 impl<DB: Database> Db<DB> {
@@ -53,8 +53,9 @@ fn rows<'m>(manifest: &'m Manifest, entry: &'m Entry) -> Vec<Row<'m>> {
         let emits = has(|group| !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_)));
         let subject = subject::filter(event).trim_end_matches('*').to_owned();
         let schema = codec::data_schema(event);
-        let asks = manifest.entries.iter().find(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event));
-        let asks = asks.map_or("", |entry| &entry.name);
+        let answer_entry =
+            manifest.entries.iter().find(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event));
+        let answer_entry = answer_entry.map_or("", |entry| &entry.name);
         Row {
             entry: name,
             event: &event.name,
@@ -64,7 +65,7 @@ fn rows<'m>(manifest: &'m Manifest, entry: &'m Entry) -> Vec<Row<'m>> {
             emits,
             schedules,
             decides,
-            asks,
+            answer_entry,
         }
     };
     events.into_iter().map(row).collect()

@@ -34,7 +34,7 @@ impl<DB: Database> Db<DB> {
     /// [`Error::NotAsked`], [`Error::Answered`], [`Error::Expired`], [`Error::Decided`] and [`Error::Forgotten`], by what became of
     /// the question; [`Error::AnswersNothing`]; and as [`begin`](Self::begin).
     pub async fn answer(&self, saga: SagaId, by: &str, emissions: Emissions) -> Result<Tx<DB>, Error> {
-        // Until the question is found, which says more.
+        // The event that asked replaces this cause once it is found: `Tx::answer`.
         let cause = Cause::new(saga, self.reference_now());
         let mut tx = Tx::begin(self.clone(), cause, emissions.clone()).await?;
         let question = take(self, tx.conn(), (saga, by), &emissions).await?;
@@ -75,7 +75,7 @@ fn answered_at(emissions: &Emissions) -> Result<&Asked, Error> {
     emissions.answers().map(AsRef::as_ref).ok_or_else(|| Error::AnswersNothing(emissions.who().to_owned()))
 }
 
-/// Fails at an entry point that answers a question, because nobody was named.
+/// Refuses `begin` at an entry point that answers a question: it names neither the question's saga nor the person who answers.
 pub(crate) fn check_begins(emissions: &Emissions) -> Result<(), Error> {
     let Some(asked) = emissions.answers() else { return Ok(()) };
     Err(Error::Answers { who: emissions.who().to_owned(), question: asked.question.asks.clone() })

@@ -12,7 +12,7 @@ const OUTBOX_REFUSED: &str = "pavane_outbox_refused";
 /// Gauge: events whose time has not come, by `service`.
 const TIMERS: &str = "pavane_timers";
 
-/// Gauge: undos that wait in the database for their step to end, by `service`.
+/// Gauge: undos that wait in the database for their step to end, or for another undo, by `service`.
 const UNDOS_WAITING: &str = "pavane_undos_waiting";
 /// Gauge: seconds that the oldest of them has waited, by `service`.
 const UNDOS_AGE: &str = "pavane_undos_oldest_seconds";
@@ -26,7 +26,7 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(OUTBOX_AGE, "Seconds that the oldest of them has waited.");
     metrics::describe_gauge!(OUTBOX_REFUSED, "Events in the outbox that the NATS server refused for good.");
     metrics::describe_gauge!(TIMERS, "Scheduled events whose time has not come.");
-    metrics::describe_gauge!(UNDOS_WAITING, "Undos in the database that wait for their step to end.");
+    metrics::describe_gauge!(UNDOS_WAITING, "Undos in the database that wait for their step, or for another undo.");
     metrics::describe_gauge!(UNDOS_AGE, "Seconds that the oldest of them has waited.");
 }
 

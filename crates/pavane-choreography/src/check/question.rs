@@ -14,6 +14,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
 
 /// Whether a service answers is known where its own transactions emit the question.
 fn unasked(entry: Actor<'_>, Question { asks, .. }: &Question) -> Option<Finding> {
+    if let Some((who, method)) = entry.manifest.asked_wrongly(asks) {
+        let mend =
+            format!("let {}/{who} name another event in .{method}, and a reaction to that one ask", entry.service());
+        return Some(Finding::new(Rule::Unanswerable, mend).at(entry).event(asks));
+    }
     let is_asked = entry.manifest.emitted().any(|event| event == asks);
     let mend = format!("let {} emit {}, or let the service that does have the entry point", entry.service(), asks.name);
     (!is_asked).then(|| Finding::new(Rule::Unanswerable, mend).at(entry).event(asks))
@@ -46,5 +51,5 @@ fn ends_nothing(
     let saga = ours.into_iter().find(|saga| !subject.graph.leads_to(expires, &ends(saga)))?;
     let end = saga.aborts_with.first().map_or("an end of the saga", |event| event.name.as_str());
     let mend = format!("let a reaction that leads to {end} consume {}, or to what the answer leads to", expires.name);
-    Some(Finding::new(Rule::ExpiresInVain, mend).saga(saga).at(entry).event(expires))
+    Some(Finding::new(Rule::ExpiryUnused, mend).saga(saga).at(entry).event(expires))
 }

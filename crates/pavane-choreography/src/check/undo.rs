@@ -1,7 +1,5 @@
 //! Steps and their undos: each needs the other.
 
-use std::collections::BTreeSet;
-
 use pavane_contract::EventRef;
 
 use super::{Finding, Rule, Subject};
@@ -107,17 +105,14 @@ fn after_nothing(actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
 /// Each of them waits for the next one. Told of the first by name.
 fn in_circle(actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
     let manifest = actor.manifest;
-    let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut queue = vec![undo];
-    while let Some(undo) = queue.pop() {
-        let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
-        queue.extend(steps.filter_map(|step| manifest.undo_of(step)).filter(|undo| reached.insert(&undo.name)));
-    }
+    let waits_for_it = |other: &&Reaction| manifest.undos_before(other).iter().any(|before| before.name == undo.name);
+    let circle = manifest.undos_before(undo).into_iter().filter(waits_for_it);
+    let mut circle: Vec<&str> = circle.map(|undo| undo.name.as_str()).collect();
+    circle.sort_unstable();
     // An undo that waits for itself was told of already.
-    let is_first = reached.len() > 1 && reached.first() == Some(&undo.name.as_str());
-    let names = reached.into_iter().collect::<Vec<_>>().join(", ");
-    let mend = format!("leave .after_undo_of::<…>() out of one of {names}");
-    (is_first).then(|| Finding::new(Rule::UndosInCircle, mend).at(actor))
+    let is_first = circle.len() > 1 && circle[0] == undo.name;
+    let mend = format!("leave .after_undo_of::<…>() out of one of {}", circle.join(", "));
+    is_first.then(|| Finding::new(Rule::UndosInCircle, mend).at(actor))
 }
 
 /// A failure event means that nothing happened. Of an effect nobody knows that, and of an undo it would be false.

@@ -187,7 +187,7 @@ fn parts_that_exclude_one_another() {
 }
 
 #[test]
-fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
+fn a_question_that_nobody_asks_that_never_expires_and_whose_expiry_is_unused() {
     insta::assert_snapshot!(found(|trip| trip.entries[2].answers.as_mut().unwrap().asks = event("hotel.held")), @r"
     nobody consumes the event
       who:   trip/ask-price
@@ -205,8 +205,8 @@ fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
       event: trip.price-asked v1
       mend:  name the scheduled event that ends the wait for the answer: expires_with
     ");
-    let in_vain = |trip: &mut Manifest| trip.reactions[2].on.retain(|event| event.name != "trip.price-expired");
-    insta::assert_snapshot!(found(in_vain), @r"
+    let unused = |trip: &mut Manifest| trip.reactions[2].on.retain(|event| event.name != "trip.price-expired");
+    insta::assert_snapshot!(found(unused), @r"
     nobody consumes the event
       who:   trip/ask-price
       event: trip.price-expired v1
@@ -218,6 +218,28 @@ fn a_question_that_nobody_asks_that_never_expires_and_that_expires_in_vain() {
       saga:  trip
       mend:  let a reaction that leads to trip.cancelled consume trip.price-expired, or to what the answer leads to
     ");
+}
+
+/// Giving up would ask it, and fail, again and again; an outcome closes it at once; a timer asks nothing.
+#[test]
+fn a_question_that_is_a_failure_event_an_outcome_or_scheduled() {
+    let question = event("trip.price-asked");
+    for (found, mend) in [
+        (
+            found(|trip| trip.reactions[1].gives_up_with = Some(question.clone())),
+            "let trip/confirm-trip name another event in .gives_up_with, and a reaction to that one ask",
+        ),
+        (
+            found(|trip| trip.entries[1].emits = decides(&["trip.cancelled", "trip.price-asked"])),
+            "let trip/cancel-trip name another event in .decides, and a reaction to that one ask",
+        ),
+        (
+            found(|trip| trip.reactions[2].emits.push(Emission::Scheduled(vec![question.clone()]))),
+            "let trip/cancel-trip name another event in .schedules, and a reaction to that one ask",
+        ),
+    ] {
+        assert!(found.contains("nobody can ever answer the question") && found.contains(mend), "{found}");
+    }
 }
 
 #[test]
@@ -249,6 +271,32 @@ fn undos_that_wait_for_one_another_or_for_nothing() {
       event: hotel.booked v1
       mend:  name an event of another step that agency undoes, or leave .after_undo_of::<…>() out
     ");
+}
+
+/// What leads to a circle, or away from it, isn't in it.
+#[test]
+fn only_undos_of_the_circle_are_named() {
+    let facts = ["a", "b", "c", "d"].map(|name| (name, format!("agency.{name}")));
+    let after: [&[&str]; 4] = [&[], &["agency.c"], &["agency.a", "agency.b"], &["agency.b"]];
+    let reactions = facts.iter().zip(after).flat_map(|((name, fact), after)| {
+        let mut undo = undo(name, fact, &["trip.cancelled"], vec![]);
+        undo.after_undo_of = events(after);
+        [react(&format!("do-{name}"), &["trip.requested"], all(&[fact])), undo]
+    });
+    let agency = manifest("agency", vec![], reactions.collect());
+    let findings = Choreography::of([agency.clone()]).check().into_iter();
+    let circles: Vec<_> = findings.filter(|finding| finding.rule == Rule::UndosInCircle).collect();
+    assert_eq!(circles.len(), 1, "{circles:?}");
+    insta::assert_snapshot!(circles[0], @r"
+    the undos wait for one another
+      who:   agency/b
+      mend:  leave .after_undo_of::<…>() out of one of b, c
+    ");
+    let before = |undo: usize| {
+        let before = agency.undos_before(&agency.reactions[undo]);
+        before.into_iter().map(|undo| undo.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((before(1), before(7)), (vec![], vec!["b", "c", "a"]));
 }
 
 /// A join runs once a saga.

@@ -35,7 +35,7 @@ create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 
 create table pavane_part (
     saga uuid not null,
     step text not null,
-    -- Which part of the join: the event's name; the names of all, where one of several is enough.
+    -- The event's name. Of which part of the join it is, the wiring table says.
     part text not null,
     -- Which item the event is about; empty when about none. Where a part is an event of every item, each counts.
     item text not null default '',
@@ -43,7 +43,7 @@ create table pavane_part (
     -- The event, as CloudEvents JSON.
     event bytea not null,
     arrived_at bigint not null,
-    -- A part counts once, however often its event is emitted.
+    -- An event counts once, however often it is emitted.
     primary key (saga, step, part, item)
 );
 create index pavane_part_arrived on pavane_part (arrived_at);

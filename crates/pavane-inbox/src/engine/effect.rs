@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             let forgotten = async {
                 let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
                 if self.wired.is_join() {
-                    store::gather_again(&mut tx, name, saga).await?;
+                    store::gather_again(&mut tx, name, saga, event.meta.id).await?;
                 } else {
                     store::forget_running(&mut tx, name, saga).await?;
                 }

@@ -1,6 +1,6 @@
 //! What happens to an event that wasn't handled: it is delivered again later, or kept as a dead letter.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::State;
@@ -129,8 +129,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         event: &RawEnvelope,
     ) -> Result<bool, pavane_outbox::Error> {
         let (name, message) = (&self.wired.name, dead_letter::identity(&arrived.delivery));
-        let given = if self.wired.is_join() { self.complete_with(tx, event).await? } else { vec![event.clone()] };
-        let Some((emits, key, body)) = self.failure_event(&given) else {
+        if self.wired.is_join() {
+            return self.mark_join_given_up(tx, &message, event).await;
+        }
+        let Some((emits, key, body)) = self.failure_event(slice::from_ref(event)) else {
             return store::give_up(tx, name, event.meta.id, Some(&message)).await;
         };
         if !store::give_up(tx, name, event.meta.id, None).await? {
@@ -138,13 +140,33 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         // A step with an effect can't give up, so nothing of this one is running, and it must not run any more. A step that has
         // a row was settled by another event, and there is no failure to emit.
-        let (saga, id) = (event.meta.cause.saga, event.meta.id);
-        let tell = match self.wired.part {
-            _ if self.wired.is_join() => store::bar_join(tx, name, saga, id).await?,
-            Part::Step { .. } => !store::start(tx, name, &[(saga, id)], State::Barred).await?.is_empty(),
-            Part::Plain | Part::Undo { .. } => true,
-        };
+        let step = [(event.meta.cause.saga, event.meta.id)];
+        let tell = !matches!(self.wired.part, Part::Step { .. })
+            || !store::start(tx, name, &step, State::Barred).await?.is_empty();
         if tell {
+            internal::emit_raw(tx, emits, key, body).await?;
+        }
+        Ok(true)
+    }
+
+    /// As [`mark_given_up`](Self::mark_given_up), of a join. It gives up as a whole only on the event that would complete it.
+    ///
+    /// The inbox comes first and the ledger second, as where an event is handled.
+    async fn mark_join_given_up(
+        &self,
+        tx: &mut Tx<DB>,
+        message: &str,
+        event: &RawEnvelope,
+    ) -> Result<bool, pavane_outbox::Error> {
+        let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
+        if !store::give_up(tx, name, id, Some(message)).await? {
+            return Ok(false);
+        }
+        let given = self.complete_with(tx, event).await?;
+        if let Some((emits, key, body)) = self.failure_event(&given)
+            && store::bar_join(tx, name, saga, id).await?
+        {
+            store::give_up_for_good(tx, name, id).await?;
             internal::emit_raw(tx, emits, key, body).await?;
         }
         Ok(true)

@@ -60,6 +60,21 @@ pub(crate) async fn give_up<DB: Database>(
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
 
+/// Says that not even a redrive of an event that was given up on may run the reaction: the saga goes on without it.
+pub(crate) async fn give_up_for_good<DB: Database>(
+    tx: &mut Tx<DB>,
+    reaction: &str,
+    event: EventId,
+) -> Result<(), Error> {
+    const FOR_GOOD: Statement = Statement {
+        postgres: "update pavane_inbox set given_up = null where reaction = $1 and event_id = $2::uuid",
+        sqlite: "update pavane_inbox set given_up = null where reaction = $1 and event_id = $2",
+    };
+    let sql = FOR_GOOD.on(tx.db().dialect());
+    DB::execute(tx.conn(), sql, vec![reaction.into(), event.to_string().into()]).await?;
+    Ok(())
+}
+
 /// Deletes that a reaction gave up on an event, and its attempts: a redrive starts again. Changes nothing when the reaction gave
 /// up on `message`, the redrive, itself.
 pub(crate) async fn forget_giving_up<DB: Database>(

@@ -6,10 +6,10 @@ use pavane_choreography::ledger::State;
 use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Error, Statement, Tx, Values};
 
-use super::{Step, parsed, set, step_row, text};
+use super::{Step, parsed, set, step_row};
 
-/// The events of a join, by part.
-pub(crate) type Parts = HashMap<String, RawEnvelope>;
+/// The events that a join has.
+pub(crate) type Parts = Vec<RawEnvelope>;
 
 /// Locks the rows of a join for some sagas, and returns them. Where there is none, the join is gathering from now on.
 ///
@@ -37,11 +37,12 @@ pub(crate) async fn gather<DB: Database>(
     rows.iter().map(step_row::<DB>).collect()
 }
 
-/// Keeps events as parts of their joins. A part that is there already stays as it is.
+/// Keeps events as parts of their joins, whose rows are locked. Of which part an event is, the wiring table says each time: one
+/// that waits for more alternatives than before finds what it has.
 pub(crate) async fn keep_parts<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    parts: &[(String, &RawEnvelope)],
+    events: &[&RawEnvelope],
 ) -> Result<(), Error> {
     const KEEP: Statement = Statement {
         postgres: "insert into pavane_part (saga, step, part, event_id, event, arrived_at) \
@@ -52,12 +53,11 @@ pub(crate) async fn keep_parts<DB: Database>(
                  select value ->> 0, $1, value ->> 1, value ->> 2, unhex(value ->> 3), $3 from json_each($2) where true \
                  on conflict do nothing",
     };
-    let sagas = parts.iter().map(|(_, event)| event.meta.cause.saga.as_uuid()).collect();
-    let names = parts.iter().map(|(part, _)| part.clone()).collect();
-    let ids = parts.iter().map(|(_, event)| event.meta.id.as_uuid()).collect();
-    let events =
-        parts.iter().map(|(_, event)| Ok(codec::to_json(event)?.into())).collect::<Result<_, codec::Error>>()?;
-    let rows = Arg::Rows(vec![Values::Ids(sagas), Values::Texts(names), Values::Ids(ids), Values::Bytes(events)]);
+    let sagas = events.iter().map(|event| event.meta.cause.saga.as_uuid()).collect();
+    let names = events.iter().map(|event| event.meta.event.name.clone()).collect();
+    let ids = events.iter().map(|event| event.meta.id.as_uuid()).collect();
+    let bodies = events.iter().map(|event| Ok(codec::to_json(event)?.into())).collect::<Result<_, codec::Error>>()?;
+    let rows = Arg::Rows(vec![Values::Ids(sagas), Values::Texts(names), Values::Ids(ids), Values::Bytes(bodies)]);
     let args = tx.db().timed(vec![step.into(), rows]);
     let sql = KEEP.on(tx.db().dialect());
     DB::execute(tx.conn(), sql, args).await?;
@@ -71,14 +71,14 @@ pub(crate) async fn parts<DB: Database>(
     sagas: &[SagaId],
 ) -> Result<HashMap<SagaId, Parts>, Error> {
     const PARTS: Statement = Statement {
-        postgres: "select saga::text, part, event from pavane_part where step = $1 and saga = any ($2::uuid[])",
-        sqlite: "select saga, part, event from pavane_part where step = $1 and saga in (select value from json_each($2))",
+        postgres: "select saga::text, event from pavane_part where step = $1 and saga = any ($2::uuid[])",
+        sqlite: "select saga, event from pavane_part where step = $1 and saga in (select value from json_each($2))",
     };
     let sql = PARTS.on(tx.db().dialect());
     let mut parts: HashMap<SagaId, Parts> = HashMap::new();
     for row in &DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await? {
-        let event = codec::from_json(&DB::bytes(row, 2)?.unwrap_or_default())?;
-        parts.entry(parsed::<DB, _>(row, 0)?).or_default().insert(text::<DB>(row, 1)?, event);
+        let event = codec::from_json(&DB::bytes(row, 1)?.unwrap_or_default())?;
+        parts.entry(parsed::<DB, _>(row, 0)?).or_default().push(event);
     }
     Ok(parts)
 }
@@ -90,7 +90,7 @@ pub(crate) async fn complete<DB: Database>(
     joins: &[(SagaId, EventId)],
     state: State,
 ) -> Result<(), Error> {
-    // The sagas are named twice, as where events are kept.
+    // The condition names the sagas although the join does: without statistics, the planner would read the whole table instead.
     const COMPLETE: Statement = Statement {
         postgres: "update pavane_ledger set state = $2, event_id = last.event_id, changed_at = pavane_now() \
                    from unnest($3::uuid[], $4::uuid[]) as last (saga, event_id) \
@@ -126,15 +126,28 @@ pub(crate) async fn bar_join<DB: Database>(
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
 
-/// Lets a join gather again whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
-pub(crate) async fn gather_again<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<(), Error> {
+/// Lets a join gather again whose effect is known not to have happened, as if the event that completed it had not come: its undo
+/// then bars the join, and a redrive of that event may run it.
+pub(crate) async fn gather_again<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    saga: SagaId,
+    event: EventId,
+) -> Result<(), Error> {
     const AGAIN: Statement = Statement {
         postgres: "update pavane_ledger set state = 'gathering', event_id = null \
                    where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
         sqlite: "update pavane_ledger set state = 'gathering', event_id = null \
                  where saga = $1 and step = $2 and item = '' and state = 'running'",
     };
-    let sql = AGAIN.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![saga.to_string().into(), step.into()]).await?;
+    const TAKE_BACK: Statement = Statement {
+        postgres: "delete from pavane_part where saga = $1::uuid and step = $2 and event_id = $3::uuid",
+        sqlite: "delete from pavane_part where saga = $1 and step = $2 and event_id = $3",
+    };
+    let dialect = tx.db().dialect();
+    let join = || vec![saga.to_string().into(), step.into()];
+    if DB::execute(tx.conn(), AGAIN.on(dialect), join()).await? == 1 {
+        DB::execute(tx.conn(), TAKE_BACK.on(dialect), [join(), vec![event.to_string().into()]].concat()).await?;
+    }
     Ok(())
 }

@@ -145,7 +145,7 @@ async fn plans<DB: Database>() -> Vec<(String, String)> {
     forget_running(&mut tx, STEP, saga).await.unwrap();
     gather(&mut tx, STEP, &[saga]).await.unwrap();
     complete(&mut tx, STEP, &[(saga, id)], State::Running).await.unwrap();
-    gather_again(&mut tx, STEP, saga).await.unwrap();
+    gather_again(&mut tx, STEP, saga, id).await.unwrap();
     bar_join(&mut tx, STEP, saga, id).await.unwrap();
     // A plan that is made once and for all, as it is after five runs.
     DB::execute(tx.conn(), "set local plan_cache_mode = force_generic_plan", Vec::new()).await.unwrap();

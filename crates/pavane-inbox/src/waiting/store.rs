@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pavane_bus::{Delivery, Message};
-use pavane_contract::RawEnvelope;
+use pavane_contract::{EventId, RawEnvelope};
 use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
 use crate::store::{decode, int, json, text};
@@ -124,6 +124,22 @@ pub(crate) async fn end<DB: Database>(db: &Db<DB>, reaction: &str, event: &str) 
     };
     let mut conn = db.writer().await?;
     DB::execute(&mut conn, END.on(db.dialect()), vec![reaction.into(), event.into()]).await?;
+    Ok(())
+}
+
+/// Says what a waiting undo waits for now.
+pub(crate) async fn wait_for<DB: Database>(
+    db: &Db<DB>,
+    reaction: &str,
+    event: EventId,
+    (step, after_undo): (&str, bool),
+) -> Result<(), Error> {
+    const FOR: Statement = Statement {
+        postgres: "update pavane_waiting set step = $3, after_undo = $4 where reaction = $1 and event_id = $2::uuid",
+        sqlite: "update pavane_waiting set step = $3, after_undo = $4 where reaction = $1 and event_id = $2",
+    };
+    let args = vec![reaction.into(), event.to_string().into(), step.into(), i64::from(after_undo).into()];
+    DB::execute(&mut *db.writer().await?, FOR.on(db.dialect()), args).await?;
     Ok(())
 }
 

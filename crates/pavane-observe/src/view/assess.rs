@@ -47,12 +47,11 @@ impl Assessment<'_> {
             }
         }
         for (id, rule) in self.rules.joins() {
-            let (arrived, is_complete) = self.arrived(rule);
-            let Some(last) = arrived.last() else { continue };
-            if is_complete {
+            let arrived = self.saga.arrived(rule);
+            if arrived.len() == rule.parts.len() {
                 self.reaction(id, &arrived, waits);
-            } else if self.saga.outcome.is_none() {
-                waits.push(self.wait(id, *last, What::Parts, false));
+            } else if !arrived.is_empty() && self.saga.outcome.is_none() {
+                waits.push(self.wait(id, &arrived, What::Parts, false));
             }
         }
     }
@@ -60,7 +59,6 @@ impl Assessment<'_> {
     /// A reaction on an event, or a join on its events.
     fn reaction(&self, id: RuleId, on: &[usize], waits: &mut Vec<Wait>) {
         let rule = self.rules.rule(id);
-        let Some(last) = on.last() else { return };
         if self.gave_up(rule, on) {
             return;
         }
@@ -68,31 +66,21 @@ impl Assessment<'_> {
             self.answers(id, on, waits);
         } else if !self.answered(rule, on) {
             // Its undo may have come first and barred it: it then emits nothing, and only its consumer shows that.
-            waits.push(self.wait(id, *last, What::Handled, true));
+            waits.push(self.wait(id, on, What::Handled, true));
         }
-    }
-
-    /// The events that a join has, in the order of the stream, and whether that is all of them.
-    fn arrived(&self, join: &Rule) -> (Vec<usize>, bool) {
-        let first = |part: &Vec<Kind>| self.saga.events.iter().position(|event| part.contains(&event.kind));
-        let mut arrived: Vec<usize> = join.parts.iter().filter_map(first).collect();
-        arrived.sort_unstable();
-        let is_complete = arrived.len() == join.parts.len();
-        (arrived, is_complete)
     }
 
     /// The answers of one reaction that are not there yet.
     fn answers(&self, id: RuleId, on: &[usize], waits: &mut Vec<Wait>) {
         let rule = self.rules.rule(id);
-        let Some(last) = on.last() else { return };
         for (number, group) in (0..).zip(&rule.must) {
             let decided = self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
             if !decided && !self.led_to(on, &group.awaits) {
-                waits.push(self.wait(id, *last, What::Answer(number), false));
+                waits.push(self.wait(id, on, What::Answer(number), false));
             }
         }
         if rule.must.is_empty() {
-            waits.push(self.wait(id, *last, What::Handled, false));
+            waits.push(self.wait(id, on, What::Handled, false));
         }
     }
 
@@ -102,19 +90,19 @@ impl Assessment<'_> {
             let Some(trigger) = self.trigger(id) else { continue };
             let Some(done) = self.saga.first(undoes) else {
                 if self.may_still_happen(id) {
-                    waits.push(self.wait(id, trigger, What::Handled, true));
+                    waits.push(self.wait(id, &[trigger], What::Handled, true));
                 }
                 continue;
             };
             if rule.must.is_empty() {
                 let said = self.saga.events.iter().any(|event| rule.emitted.contains(&event.kind));
                 if !said {
-                    waits.push(self.since(self.wait(id, trigger, What::Handled, true), done));
+                    waits.push(self.since(self.wait(id, &[trigger], What::Handled, true), done));
                 }
             }
             for (number, group) in (0..).zip(&rule.must) {
                 if !self.saga.events.iter().any(|event| group.awaits.contains(&event.kind)) {
-                    waits.push(self.since(self.wait(id, trigger, What::Answer(number), true), done));
+                    waits.push(self.since(self.wait(id, &[trigger], What::Answer(number), true), done));
                 }
             }
         }
@@ -126,8 +114,8 @@ impl Assessment<'_> {
         let mut steps = self.rules.reactions.iter().filter(|rule| rule.undo == Some(undo));
         steps.any(|step| {
             if step.is_join() {
-                let (arrived, is_complete) = self.arrived(step);
-                return is_complete && open(step, &arrived);
+                let arrived = self.saga.arrived(step);
+                return arrived.len() == step.parts.len() && open(step, &arrived);
             }
             let on = |kind| self.rules.on(kind).any(|(_, rule)| std::ptr::eq(rule, step));
             let mut events = self.saga.events.iter().enumerate();
@@ -157,9 +145,12 @@ impl Assessment<'_> {
         self.saga.events.iter().position(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
     }
 
-    fn wait(&self, id: RuleId, position: usize, what: What, compensates: bool) -> Wait {
-        let (rule, event) = (self.rules.rule(id), &self.saga.events[position]);
-        let again = self.saga.redriven(&rule.service, &rule.reaction, position);
+    /// A wait of a reaction since the last of its events, or since a later redrive of any of them.
+    fn wait(&self, id: RuleId, on: &[usize], what: What, compensates: bool) -> Wait {
+        let (rule, position) = (self.rules.rule(id), on[on.len() - 1]);
+        let event = &self.saga.events[position];
+        let redrives = on.iter().filter_map(|on| self.saga.redriven(&rule.service, &rule.reaction, *on));
+        let again = redrives.max_by_key(|redrive| redrive.sequence).filter(|again| again.sequence > event.sequence);
         Wait {
             rule: id,
             on: u16::try_from(position).unwrap_or(u16::MAX),
@@ -180,14 +171,11 @@ impl Assessment<'_> {
     /// Whether an operator discarded the dead letter because of which the answer never comes.
     fn given_up_by_hand(&self, wait: &Wait) -> bool {
         let rule = self.rules.rule(wait.rule);
-        let event = self.saga.events[usize::from(wait.on)].id;
-        // There is one thing to undo, on whatever trigger it failed.
-        let undo = rule.is_undo();
         self.saga.decisions().iter().any(|decision| {
             decision.action == Action::Discard
                 && decision.service.as_deref() == Some(rule.service.as_str())
                 && decision.reaction.as_deref() == Some(rule.reaction.as_str())
-                && (undo || decision.event_id == Some(event))
+                && self.saga.is_held_up(wait, rule, decision.event_id)
         })
     }
 }

@@ -206,14 +206,8 @@ impl View {
         let letters = saga.letters().iter().filter_map(|letter| self.letters.get(*letter));
         for letter in letters.filter(|letter| letter.fate == LetterFate::Open) {
             let Some((id, rule)) = self.rules.find(&letter.service, &letter.reaction) else { continue };
-            let undo = rule.is_undo();
-            let on = letter.event_id.and_then(|event| saga.position(event));
-            let mut same =
-                waits.iter_mut().filter(|wait| wait.rule == id && (undo || Some(usize::from(wait.on)) == on));
-            if let Some(wait) = same.next() {
-                wait.dead_letter = Some(letter.sequence);
-                same.for_each(|wait| wait.dead_letter = Some(letter.sequence));
-            }
+            let its = waits.iter_mut().filter(|wait| wait.rule == id && saga.is_held_up(wait, rule, letter.event_id));
+            its.for_each(|wait| wait.dead_letter = Some(letter.sequence));
         }
     }
 }

@@ -84,12 +84,9 @@ impl View {
     }
 
     fn about_saga(&self, letter: &DeadLetter, rule: &Rule, saga: &Saga, concerns: &mut Vec<Concern>) {
-        let on = letter.event_id.and_then(|event| saga.position(event));
-        let undo = rule.is_undo();
-        let answer = saga
-            .events
-            .iter()
-            .find(|event| rule.emitted.contains(&event.kind) && (undo || (on.is_some() && event.cause() == on)));
+        let on = saga.run_on(rule, letter.event_id);
+        let by_it = |cause: Option<usize>| rule.is_undo() || cause.is_some_and(|cause| on.contains(&cause));
+        let answer = saga.events.iter().find(|event| rule.emitted.contains(&event.kind) && by_it(event.cause()));
         match answer {
             Some(answer) if rule.gives_up == Some(answer.kind) => concerns.push(Concern::SagaWasTold(format!(
                 "the reaction gave up and emitted {}: the event counts as handled",

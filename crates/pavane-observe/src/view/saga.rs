@@ -4,7 +4,7 @@ use pavane_contract::{EventId, SagaId, Timestamp};
 
 use crate::{
     report::{Action, Decision},
-    rules::{Kind, RuleId},
+    rules::{Kind, Rule, RuleId},
 };
 
 /// Microseconds since the Unix epoch.
@@ -210,6 +210,27 @@ impl Saga {
     /// Whether an event caused one of these kinds.
     pub(super) fn led_to(&self, position: usize, kinds: &[Kind]) -> bool {
         self.events.iter().any(|event| event.cause() == Some(position) && kinds.contains(&event.kind))
+    }
+
+    /// The events that a join has, in the order of the stream: the first of each part.
+    pub(super) fn arrived(&self, join: &Rule) -> Vec<usize> {
+        let first = |part: &Vec<Kind>| self.events.iter().position(|event| part.contains(&event.kind));
+        let mut arrived: Vec<usize> = join.parts.iter().filter_map(first).collect();
+        arrived.sort_unstable();
+        arrived
+    }
+
+    /// The events that a reaction runs on together with this one: for a join all that it has, as it may fail on any of them.
+    pub(super) fn run_on(&self, rule: &Rule, event: Option<EventId>) -> Vec<usize> {
+        let Some(event) = event.and_then(|event| self.position(event)) else { return Vec::new() };
+        let arrived = self.arrived(rule);
+        if arrived.contains(&event) { arrived } else { vec![event] }
+    }
+
+    /// Whether a reaction's dead letter of an event keeps this wait of the reaction from ending.
+    pub(super) fn is_held_up(&self, wait: &Wait, rule: &Rule, event: Option<EventId>) -> bool {
+        // There is one thing to undo, on whatever trigger it failed.
+        rule.is_undo() || self.run_on(rule, event).contains(&usize::from(wait.on))
     }
 
     pub(super) fn letters(&self) -> &[u64] {

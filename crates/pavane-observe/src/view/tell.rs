@@ -114,8 +114,15 @@ impl View {
                 .then(|| Gathered { events: rule.parts.len() - missing.len(), of: rule.parts.len() }),
             sentence: String::new(),
         };
-        told.sentence = sentence(&told);
+        told.sentence = sentence(&told, &missing.iter().map(|part| self.told_part(part)).collect::<Vec<_>>());
         told
+    }
+
+    /// For example: `car.booked or car.unavailable from car`.
+    fn told_part(&self, part: &[Kind]) -> String {
+        let mut owners: Vec<_> = part.iter().map(|kind| self.rules.event(*kind).owner()).collect();
+        owners.dedup();
+        format!("{} from {}", self.rules.names(part).join(" or "), owners.join(" or "))
     }
 
     /// The saga waits for no answer, and yet has no outcome within its time.
@@ -138,7 +145,7 @@ impl View {
             gathered: None,
             sentence: String::new(),
         };
-        told.sentence = sentence(&told);
+        told.sentence = sentence(&told, &[]);
         Some(told)
     }
 
@@ -271,25 +278,21 @@ impl View {
 }
 
 /// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s`.
-fn sentence(wait: &Outstanding) -> String {
+fn sentence(wait: &Outstanding, missing: &[String]) -> String {
     let (waited, stuck_after) = (duration(wait.waited_ms), duration(wait.stuck_after_ms));
-    if let Some(Gathered { events, of }) = wait.gathered {
-        let from = |event: &String| format!("{event} from {}", event.split('.').next().unwrap_or_default());
-        let missing: Vec<_> = wait.awaits.iter().map(from).collect();
-        let reaction = &wait.reaction;
-        return format!("{reaction} has {events} of {of} events, waiting {waited} for {}", missing.join(", "));
-    }
     let what = match wait.awaits.as_slice() {
         [] => format!("{} to handle {} ({})", wait.service, wait.on, wait.reaction),
         awaits if wait.service.is_empty() => format!("{} from anybody", awaits.join(" or ")),
         awaits => format!("{} from {}", awaits.join(" or "), wait.service),
     };
-    match wait.dead_letter {
-        None => format!("waiting {waited} for {what}; stuck after {stuck_after}"),
-        Some(letter) => {
-            format!("waiting {waited} for {what}, in vain: {} gave up (dead letter {letter})", wait.reaction)
-        }
+    let in_vain = |letter: u64| format!(", in vain: {} gave up (dead letter {letter})", wait.reaction);
+    let in_vain = wait.dead_letter.map(in_vain);
+    if let Some(Gathered { events, of }) = wait.gathered {
+        let (reaction, missing, in_vain) = (&wait.reaction, missing.join(" and "), in_vain.unwrap_or_default());
+        return format!("{reaction} has {events} of {of} events, waiting {waited} for {missing}{in_vain}");
     }
+    let then = in_vain.unwrap_or_else(|| format!("; stuck after {stuck_after}"));
+    format!("waiting {waited} for {what}{then}")
 }
 
 /// Two digits or so are enough to act on.

@@ -30,7 +30,7 @@ create table pavane_entry_event (
     schedules boolean not null,
     decides boolean not null,
     -- The entry point that answers the event, where it is a question.
-    asks text,
+    answer_entry text,
     primary key (entry, event, version)
 );
 
@@ -345,9 +345,9 @@ begin
         ['ce-causationid', (document ->> 'caused_by')::uuid::text], ['traceparent', document ->> 'traceparent'],
         ['tracestate', case when document ->> 'traceparent' is not null then document ->> 'tracestate' end]]);
     payload := convert_to(document ->> 'data', 'UTF8');
-    if declared.asks is not null and not decides and due_in is null then
+    if declared.answer_entry is not null and not decides and due_in is null then
         insert into pavane_question (saga, entry, event_id, headers, payload, asked_at)
-        values (saga, declared.asks, id, headers, payload, now) on conflict do nothing;
+        values (saga, declared.answer_entry, id, headers, payload, now) on conflict do nothing;
         if not found then
             perform pavane_refuse('23505', format('the saga %s asked %s before, and a question is asked once', saga, declared.event),
                 'for another question, let it emit another event that an entry point of its own answers');

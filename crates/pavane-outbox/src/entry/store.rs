@@ -18,12 +18,12 @@ pub(super) async fn replace<DB: Database>(db: &Db<DB>, manifest: &Manifest, rows
                            select name, $2, $3, $4, $5, $6, $7, $8::text[], $9::text[], nullif(answers, '') \
                            from unnest($1::text[], $10::text[]) as entries (name, answers)";
     const EVENTS: &str = "insert into pavane_entry_event \
-                          (entry, event, version, subject, schema, emits, schedules, decides, asks) \
+                          (entry, event, version, subject, schema, emits, schedules, decides, answer_entry) \
                           select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0, \
-                          nullif(asks, '') \
+                          nullif(answer_entry, '') \
                           from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], \
                           $7::bigint[], $8::bigint[], $9::text[]) \
-                          as rows (entry, event, version, subject, schema, emits, schedules, decides, asks)";
+                          as rows (entry, event, version, subject, schema, emits, schedules, decides, answer_entry)";
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
@@ -54,6 +54,6 @@ fn columns(rows: &[Row<'_>]) -> Vec<Values> {
         ints(|row| row.emits.into()),
         ints(|row| row.schedules.into()),
         ints(|row| row.decides.into()),
-        texts(|row| row.asks.to_owned()),
+        texts(|row| row.answer_entry.to_owned()),
     ]
 }

@@ -24,8 +24,8 @@ pub(super) async fn stage<DB: Database>(
     Ok(())
 }
 
-/// Writes a question. Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and asks
-/// in vain.
+/// Writes a question. Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and
+/// writes no row.
 pub(super) async fn ask<DB: Database>(conn: &mut DB::Connection, question: &NewQuestion) -> Result<(), Error> {
     const ASK: &str = "insert into pavane_question (saga, entry, event_id, headers, payload, asked_at) \
                        values ($1::uuid, $2, $3::uuid, $4, $5, pavane_now()) on conflict do nothing";

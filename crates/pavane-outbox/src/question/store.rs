@@ -27,7 +27,7 @@ pub(super) struct Kept {
 /// Writes questions, if the transaction is the one that [`begin`](crate::store::begin) began. Returns the ids of those that the saga had
 /// not asked before, and that expire if they are to.
 ///
-/// Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and asks in vain.
+/// Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and writes no row.
 pub(super) async fn ask<DB: Database>(
     db: &Db<DB>,
     conn: &mut DB::Connection,

@@ -78,8 +78,15 @@ async fn withdraw(_: &State, tx: &mut Tx, confirmed: &Envelope<Confirmed>) -> Ha
     Ok(())
 }
 
-async fn charge(trip: &State, call: &Call<'_>, All(_): All<(FlightBooked, HotelBooked)>) -> Result<(), HandlerError> {
+async fn charge(
+    trip: &State,
+    call: &Call<'_>,
+    All((flight, _)): All<(FlightBooked, HotelBooked)>,
+) -> Result<(), HandlerError> {
     trip.calls.lock().unwrap().push(call.key().to_string());
+    if flight.trip == "impossible" {
+        return Err(HandlerError::reject("the bank has no such account"));
+    }
     if trip.outages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
         return Err(HandlerError::unavailable("the bank is away"));
     }
@@ -235,12 +242,57 @@ async fn an_undo_undoes_a_join_once() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_the_join_runs_once() {
-    let state = State::new(Trip { outages: AtomicU32::new(3), ..Trip::default() });
-    let mut stage = stage(&state).await;
+    let trip = State::new(Trip { outages: AtomicU32::new(3), ..Trip::default() });
+    let mut stage = stage(&trip).await;
     stage.receive(&FlightBooked::of("7")).await.receive(&HotelBooked::of("7")).await;
-    let calls = state.calls.lock().unwrap().clone();
+    let calls = trip.calls.lock().unwrap().clone();
     assert!(calls.len() == 4 && calls.iter().all(|key| *key == calls[0]), "{calls:?}");
     assert_eq!(stage.emitted::<Charged>(), [Charged::of("7")]);
+}
+
+/// As if the event that completed it had not come: it is a dead letter.
+#[tokio::test]
+async fn an_effect_that_is_rejected_lets_the_join_gather_again() {
+    let bank = State::default();
+    let mut stage = stage(&bank).await;
+    stage.receive(&FlightBooked::of("impossible")).await.receive(&HotelBooked::of("impossible")).await;
+    assert_eq!((bank.calls.lock().unwrap().len(), stage.dead_letters().len()), (1, 1));
+    let gathers =
+        "select count(*) from pavane_ledger where step = 'charge' and state = 'gathering' and event_id is null";
+    assert_eq!(stage.count(gathers).await, 1);
+    assert_eq!(stage.count("select count(*) from pavane_part where step = 'charge'").await, 1, "that of the flight");
+    stage.receive(&HotelBooked::of("8")).await;
+    assert_eq!(bank.calls.lock().unwrap().len(), 2, "another event of that part may complete it");
+}
+
+/// As it is deployed: what one version has kept, the next one finds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_takes_one_more_alternative_has_what_it_had() {
+    async fn before((): &(), tx: &mut Tx, All((flight, _, _)): All<(FlightBooked, CarBooked, HotelBooked)>) -> Handled {
+        tx.emit(&Noted::of(&flight.trip)).await?;
+        Ok(())
+    }
+    async fn after((): &(), tx: &mut Tx, All((flight, _, _)): Booked) -> Handled {
+        tx.emit(&Noted::of(&flight.trip)).await?;
+        Ok(())
+    }
+    for database in FreshDatabase::of_each_kind().await {
+        let saga = SagaId::new(&SystemClock);
+        let old = || Service::new("trip", ()).react("note", on(before).emits::<Noted>());
+        let mut old = Instances::one(&database, old).await;
+        old.publish(saga, &FlightBooked::of("7"));
+        old.publish(saga, &CarBooked::of("7"));
+        old.settle().await;
+        old.stop().await;
+        let new = || Service::new("trip", ()).react("note", on(after).emits::<Noted>());
+        let mut new = Instances::one(&database, new).await;
+        new.publish(saga, &CarUnavailable::of("7"));
+        new.publish(saga, &HotelBooked::of("7"));
+        new.settle().await;
+        assert_eq!(new.emitted::<Noted>(saga), [Noted::of("7")]);
+        assert_eq!(new.dead_letters().len(), 1, "it has the car already");
+        new.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -167,7 +167,9 @@ async fn of_two_instances_one_takes_the_answer() {
 async fn a_question_is_asked_once_under_every_fault() {
     let approved = PriceApproved { trip: "7".to_owned() };
     let (refused, expired) = (PriceRefused { trip: "7".to_owned() }, ApprovalExpired { trip: "7".to_owned() });
-    fault_matrix(trip).event(&raised()).event(&approved).event(&refused).event(&expired).assert().await;
+    for matrix in [fault_matrix(trip), fault_matrix(trip).on_postgres()] {
+        matrix.event(&raised()).event(&approved).event(&refused).event(&expired).assert().await;
+    }
 }
 
 #[tokio::test]

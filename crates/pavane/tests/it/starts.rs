@@ -95,7 +95,21 @@ async fn a_question_that_could_not_be_asked_or_answered_is_refused() {
             stage()
                 .react("a", on(step).schedules::<Stepped>())
                 .entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
-            "which no other line of this wiring table emits at once",
+            "\"a\" names stage.stepped v1 in .schedules, but the entry point \"start\" answers it",
+        ),
+        (
+            stage()
+                .react("a", on(step).emits::<Stepped>())
+                .react("b", on(step).decides::<Stepped>())
+                .entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
+            "\"b\" names stage.stepped v1 in .decides",
+        ),
+        (
+            stage()
+                .react("a", on(step).emits::<Stepped>())
+                .react("b", on(step).gives_up_with(|started: &Envelope<Started>| Stepped { key: started.key.clone() }))
+                .entry(&START, |entry| entry.answers::<Stepped>().emits::<Started>()),
+            "\"b\" names stage.stepped v1 in .gives_up_with",
         ),
         (
             stage()

@@ -112,6 +112,26 @@ async fn an_undo_waits_for_those_that_come_before_it() {
     assert!(stage.dead_letters().is_empty());
 }
 
+/// It waits for one of them first, and then for the other.
+#[tokio::test]
+async fn an_undo_may_come_after_several() {
+    let carrier = Carrier::new(AtomicU32::new(3));
+    let end = undo_effect(end, ended).when::<Cancelled>().after_undo_of::<(Reserved, Announced)>();
+    let release = undo(release).when::<Cancelled>();
+    let service = Service::new("depot", Arc::clone(&carrier))
+        .react("end", end.emits::<Ended>())
+        .react("release", release.emits::<Released>())
+        .react("insure", on(insure).emits::<Insured>())
+        .react("reserve", on(reserve).emits::<Reserved>())
+        .react("announce", on(announce).emits::<Announced>())
+        .react("withdraw", undo_effect(withdraw, withdrawn).when::<Cancelled>().emits::<Withdrawn>());
+    let mut stage = given(service).await;
+    stage.receive(&Ordered { key: key() }).await.receive(&Packed { key: key() }).await;
+    stage.receive(&Cancelled { key: key() }).await;
+    assert_eq!(stage.emitted_names(), ["depot.released", "depot.withdrawn", "depot.insurance-ended"]);
+    assert_eq!(stage.count("select count(*) from pavane_waiting").await, 0);
+}
+
 #[tokio::test]
 async fn what_was_never_done_keeps_no_undo_waiting() {
     let mut stage = stage(&Carrier::default()).await;

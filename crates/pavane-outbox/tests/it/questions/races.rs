@@ -76,7 +76,7 @@ async fn of_many_answers_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn who_answers_while_the_time_runs_out_waits_for_the_relay_and_learns_whether_it_did() {
+async fn an_answer_while_the_relay_moves_the_timer_waits_for_the_relay() {
     for is_moved in [true, false] {
         let shelf = Shelf::on_postgres().await;
         let saga = asked(&shelf).await;
@@ -96,7 +96,7 @@ async fn who_answers_while_the_time_runs_out_waits_for_the_relay_and_learns_whet
 }
 
 #[tokio::test]
-async fn who_answers_while_the_saga_is_decided_waits_for_the_outcome() {
+async fn an_answer_while_the_saga_is_decided_waits_for_the_outcome() {
     let shelf = Shelf::on_postgres().await;
     let saga = asked(&shelf).await;
     let mut deciding = order(&shelf.db, saga).await;
