@@ -6,7 +6,6 @@
 
 use super::{
     compile::{Actor, Answer, Model, Part},
-    moves::Arrival,
     state::{EventIx, SlotIx, State, Used},
 };
 
@@ -131,34 +130,6 @@ impl Model {
             }
         }
         footprint
-    }
-
-    /// Whether two agents conflict in nothing but which of them is the last event of their join: events of different parts.
-    /// Then one may come first, and the other one runs the join in its place.
-    pub(crate) fn may_swap(&self, one: Agent, other: Agent) -> bool {
-        let (Agent::Slot(one), Agent::Slot(other)) = (one, other) else { return false };
-        let (one, other) = (self.slot(one), self.slot(other));
-        let actor = &self.actors[one.actor];
-        // Without an answer the last one would wait for ever, and it makes a difference which one does.
-        one.actor == other.actor && one.part != other.part && actor.is_join() && !actor.may_never()
-    }
-
-    /// Whether an event of a join comes before others that it lacks.
-    pub(crate) fn only_gathers(&self, state: &State, agent: Agent) -> bool {
-        let Agent::Slot(slot) = agent else { return false };
-        let actor = self.actor_of(slot);
-        actor.is_join() && !actor.may_never() && matches!(self.arrival(state, slot), Arrival::Gather(_))
-    }
-
-    /// What it touches then, of all that it may touch.
-    pub(crate) fn touched_by_gathering(agent: Agent, touches: &[(Place, Access)]) -> Vec<(Place, Access)> {
-        let Agent::Slot(slot) = agent else { return Vec::new() };
-        let its_own = |place: &Place| match *place {
-            Place::Row(_) => true,
-            Place::Waiting(other) | Place::Emitted(other) => other == slot,
-            Place::Timer(_) | Place::Once(_) | Place::Decided(_) | Place::Outcome { .. } => false,
-        };
-        touches.iter().filter(|(place, _)| its_own(place)).copied().collect()
     }
 
     /// The service by whose decision an agent's footprint shrinks.

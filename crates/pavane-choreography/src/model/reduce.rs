@@ -15,11 +15,6 @@
 //! once, and leads to the same end. There is such a move in the run: an agent in the set can make a move now, and agents
 //! outside the set neither make it nor prevent it. So the search follows a run to the same end that is a reordering of the first one.
 //!
-//! *The events of a join.* Two of different parts conflict only in which is the last one. Where a run has the one first and the set the
-//! other, let the other come at once, and each of the join's events before it in the run take the place of the next one: the last of them
-//! runs the join where the other did, and leaves the same row ([`Model::may_swap`]). So where the other does not complete the join in the state itself, it never has to: what the
-//! join does then is left to the last one, and only who touches its row conflicts ([`Model::touched_by_gathering`]).
-//!
 //! *Every state is found in which something is wrong for good.* What is wrong with a state whatever happens next
 //! ([`Model::wrong_now`]) stays wrong. From there, the same argument leads to a wrong state, or puts moves before it, one for each
 //! state that the search visits; as runs end, it can't go on putting them off for ever. (Where an event is emitted over and
@@ -56,8 +51,6 @@ struct Known {
     takes: Vec<Place>,
     /// Who conflicts with it: as long as its service did not decide, and then.
     conflicts: [Vec<Other>; 2],
-    /// Who conflicts with it where it is an event of a join that lacks others: it only keeps it then.
-    gathers: Vec<Other>,
 }
 
 /// Another agent, by number.
@@ -93,16 +86,11 @@ impl<'m> Reduction<'m> {
                 touched.entry(*place).or_default().push((other, *access));
             }
         }
-        let conflicts_of = |ix, agent, footprint: &[(Place, Access)]| -> Vec<Other> {
-            let all = conflicts(ix, footprint, &touched).into_iter();
-            all.filter(|other| !model.may_swap(agent, agents[other.agent])).collect()
-        };
         let known = |(ix, (agent, footprint)): (usize, (&Agent, &Touches))| Known {
             agent: *agent,
             service: model.service_of(*agent),
             takes: model.footprint(*agent, false).takes().collect(),
-            conflicts: [0, 1].map(|decided| conflicts_of(ix, *agent, &footprint[decided])),
-            gathers: conflicts_of(ix, *agent, &Model::touched_by_gathering(*agent, &footprint[0])),
+            conflicts: [0, 1].map(|decided| conflicts(ix, &footprint[decided], &touched)),
         };
         let known = agents.iter().zip(&footprints).enumerate().map(known).collect();
         let givers = |(place, touches): (&Place, &Vec<(Other, Access)>)| {
@@ -144,7 +132,6 @@ impl<'m> Reduction<'m> {
             let known = &self.agents[ix];
             let others = match Self::missing(state, known) {
                 Some(place) => self.givers.get(&place).map_or(&[][..], Vec::as_slice),
-                None if self.model.only_gathers(state, known.agent) => &known.gathers,
                 None => &known.conflicts[usize::from(self.decided(state, known))],
             };
             let still =
