@@ -105,7 +105,7 @@ impl JoinPart {
         }
     }
 
-    /// Its name in the table of parts: the names of its events.
+    /// Its name in messages: the names of its events.
     pub fn name(&self) -> String {
         self.events().iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(" or ")
     }

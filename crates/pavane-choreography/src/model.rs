@@ -59,6 +59,7 @@
 
 mod compile;
 mod footprint;
+mod join;
 mod moves;
 mod properties;
 mod reduce;

@@ -7,8 +7,8 @@ use pavane_contract::{Envelope, Event, EventRef, EventSet, RawEnvelope, codec, p
 
 use crate::kind;
 
-/// What a handler is given. Implemented for [`Single`] and [`All`]; you never implement it.
-pub trait Input: 'static {
+/// What a handler is given. Sealed: [`Single`] and [`All`].
+pub trait Input: sealed::Sealed + 'static {
     /// The kind of a reaction without an effect.
     type Local: kind::Forward;
 
@@ -103,7 +103,7 @@ impl<E: Event> Input for Single<E> {
 pub struct All<P: Parts>(pub P::Events);
 
 /// The parts of a join: a tuple of two to eight, each an event or [`OneOf`] several.
-pub trait Parts: 'static {
+pub trait Parts: sealed::Sealed + 'static {
     /// What a handler gets: a tuple with an envelope for each part.
     type Events: fmt::Debug + Send;
 
@@ -231,6 +231,8 @@ impl<C: Choice> Part for OneOf<C> {
 
 macro_rules! tuples {
     ($($name:ident)+) => {
+        impl<$($name: Part),+> sealed::Sealed for ($($name,)+) {}
+
         impl<$($name: Part),+> Parts for ($($name,)+) {
             type Events = ($($name::Event,)+);
 
@@ -274,6 +276,14 @@ tuples!(A B C D E);
 tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
+
+impl<E> sealed::Sealed for Single<E> {}
+impl<P: Parts> sealed::Sealed for All<P> {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+}
 
 /// The event among those that a reaction is given. The engine gives a reaction nothing but its events, one of each part.
 fn find<'a>(given: &'a [RawEnvelope], wanted: &[EventRef]) -> Result<&'a RawEnvelope, codec::Error> {

@@ -57,7 +57,7 @@ impl<DB: Database> Db<DB> {
     /// [`Error::NoTransaction`] when sqlx has begun none on this connection: the event would be committed apart from its state
     /// change. [`Error::NoGuest`] on SQLite. [`Error::OutboxFull`]. [`Error::StartUnknown`] when the saga's start
     /// [isn't known](Correlation::of).
-    pub fn join<'c>(
+    pub fn guest<'c>(
         &self,
         conn: &'c mut DB::Connection,
         correlation: Correlation,
@@ -96,7 +96,7 @@ impl<DB: Database> Guest<'_, DB> {
         self.cause.saga
     }
 
-    /// The question that it [answers](Db::answer_in): the event that asked. `None` in any other transaction.
+    /// The question that it [answers](Db::answering_guest): the event that asked. `None` in any other transaction.
     pub const fn question(&self) -> Option<&RawEnvelope> {
         self.question.as_ref()
     }

@@ -46,9 +46,9 @@ impl<DB: Database> Db<DB> {
     ///
     /// # Errors
     ///
-    /// As [`answer`](Self::answer) and [`join`](Self::join). In a transaction that is repeatable read or serializable, to come second is a
+    /// As [`answer`](Self::answer) and [`guest`](Self::guest). In a transaction that is repeatable read or serializable, to come second is a
     /// serialization failure (40001).
-    pub async fn answer_in<'c>(
+    pub async fn answering_guest<'c>(
         &self,
         conn: &'c mut DB::Connection,
         (saga, by): (SagaId, &str),

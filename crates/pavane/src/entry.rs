@@ -112,7 +112,7 @@ impl<DB: Database> Entry<DB> {
         saga: SagaId,
         by: &str,
     ) -> Result<Guest<'c, DB>, Error> {
-        self.db.answer_in(conn, (saga, by), self.emissions.clone()).await
+        self.db.answering_guest(conn, (saga, by), self.emissions.clone()).await
     }
 
     /// The questions that may be answered here, the oldest first, `limit` at most.
@@ -150,7 +150,7 @@ impl<DB: Database> Entry<DB> {
     /// }
     /// ```
     pub fn within<'c>(&self, conn: &'c mut DB::Connection, correlation: Correlation) -> Result<Guest<'c, DB>, Error> {
-        self.db.join(conn, correlation, self.emissions.clone())
+        self.db.guest(conn, correlation, self.emissions.clone())
     }
 
     /// Wakes the relay, in this process or in the instance that publishes, after a commit that the framework did not make: your

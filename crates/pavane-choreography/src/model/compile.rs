@@ -1,5 +1,7 @@
 //! Turns manifests and a saga into tables by index, which is what the search needs.
 
+mod waits;
+
 use std::{collections::BTreeSet, iter};
 
 use pavane_contract::EventRef;
@@ -262,42 +264,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn asks(&self, actors: &[Actor]) -> Vec<Vec<u16>> {
-        let mut asks = vec![Vec::new(); self.events.len()];
-        for (entry, actor) in (0..).zip(actors) {
-            if let Some(question) = actor.question {
-                asks[usize::from(question.asks)].push(entry);
-            }
-        }
-        asks
-    }
-
     fn excuses(&self, actor: graph::Actor<'_>) -> Vec<EventIx> {
         let done = self.graph.done_events(self.saga, actor);
         let parts = self.graph.reactions().flat_map(|(_, join)| join.parts());
         let ours = parts.filter(|part| part.events().iter().any(|event| done.contains(&event)));
         ours.flat_map(JoinPart::events).filter(|event| !done.contains(event)).map(|event| self.event(event)).collect()
-    }
-
-    fn closes(&self, actors: &[Actor]) -> Vec<Vec<u16>> {
-        let mut closes = vec![Vec::new(); self.services.len()];
-        for (entry, actor) in (0..).zip(actors) {
-            if actor.question.is_some() && actor.expires_with().is_none() {
-                closes[actor.service].push(entry);
-            }
-        }
-        closes
-    }
-
-    /// What each service's outcome cancels.
-    fn cancels(&self) -> Vec<Vec<EventIx>> {
-        let of = |service: &String| {
-            let ours = self.manifests.iter().filter(|manifest| manifest.service == *service);
-            let names: BTreeSet<&str> = ours.flat_map(|manifest| manifest.cancelled_by_outcome()).collect();
-            let cancelled = (0..).zip(&self.events).filter(|(_, event)| names.contains(&*event.name));
-            cancelled.map(|(ix, _)| ix).collect()
-        };
-        self.services.iter().map(of).collect()
     }
 
     fn actor(&self, actor: graph::Actor<'_>, part: Part) -> Actor {

@@ -177,38 +177,6 @@ impl Model {
         }
     }
 
-    fn arrival_at_join(&self, state: &State, slot: SlotIx, row: usize) -> Arrival {
-        let (actor, part) = (self.actor_of(slot), self.slot(slot).part);
-        let Row { state: found, by, .. } = state.rows[row];
-        let running = found == Some(ledger::State::Running);
-        let over = matches!(found, Some(ledger::State::Undone | ledger::State::Barred));
-        let is_answered = running && by == Some(slot) && state.deliveries[usize::from(slot)].waiting == 1;
-        if !over && !is_answered && Self::has_part(state, row, &actor.joins[part]) {
-            return Arrival::Refuse;
-        }
-        let mut others = (0..).zip(&actor.joins).filter(|(other, _)| *other != part);
-        match (self.rules.join)(found, others.all(|(_, other)| Self::has_part(state, row, other))) {
-            ledger::Join::Gather => Arrival::Gather(row),
-            ledger::Join::Run if actor.calls() && !running => Arrival::Call(row),
-            ledger::Join::Run => Arrival::Step(row),
-            ledger::Join::Skip => Arrival::Skip,
-        }
-    }
-
-    /// Whether a join has an event of a part.
-    pub(crate) fn has_part(state: &State, row: usize, part: &[SlotIx]) -> bool {
-        let handled = || part.iter().any(|slot| state.deliveries[usize::from(*slot)].handled > 0);
-        let Row { state: found, by, .. } = state.rows[row];
-        let by = by.is_some_and(|slot| part.contains(&slot));
-        match found {
-            None => false,
-            Some(ledger::State::Running) => by || handled(),
-            Some(ledger::State::Gathering | ledger::State::Done | ledger::State::Undone | ledger::State::Barred) => {
-                handled()
-            }
-        }
-    }
-
     fn deliver(&self, state: &State, slot: SlotIx, choice: u16) -> Option<State> {
         let actor = self.actor_of(slot);
         let arrival = self.arrival(state, slot);

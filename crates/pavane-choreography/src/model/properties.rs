@@ -2,7 +2,7 @@
 
 use super::{
     compile::{Model, Part},
-    state::{Row, SlotIx, State},
+    state::{Row, State},
     violation::ViolationKind,
 };
 use crate::ledger;
@@ -76,16 +76,6 @@ impl Model {
     fn is_asked(&self, state: &State, actor: usize) -> bool {
         let mut ours = self.slots.iter().zip(&state.deliveries).filter(|(slot, _)| slot.actor == actor);
         ours.any(|(_, delivery)| delivery.emitted() > 0)
-    }
-
-    /// The parts that a join lacks.
-    pub(crate) fn missing(&self, state: &State, row: usize) -> String {
-        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !Self::has_part(state, row, part));
-        let name = |part: &Vec<SlotIx>| {
-            let events: Vec<&str> = part.iter().map(|slot| self.event(self.slot(*slot).event)).collect();
-            events.join(" or ")
-        };
-        parts.map(name).collect::<Vec<_>>().join(" and ")
     }
 
     fn how(&self, state: &State, row: usize) -> String {

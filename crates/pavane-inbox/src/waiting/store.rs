@@ -1,4 +1,4 @@
-//! The SQL of undos that wait for their step.
+//! The SQL of undos that wait for their step, or for another undo.
 
 use std::time::Duration;
 
@@ -7,6 +7,17 @@ use pavane_contract::{EventId, RawEnvelope};
 use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
 use crate::store::{decode, int, json, text};
+
+/// Whether what an undo waits for is over: that its step runs, or that another step is neither undone nor barred.
+macro_rules! may_go {
+    () => {
+        "case when after_undo = 0 then not exists \
+         (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+         and ledger.item = '' and ledger.state = 'running') else exists \
+         (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
+         and ledger.item = '' and ledger.state in ('undone', 'barred')) end"
+    };
+}
 
 /// A waiting undo, as it was delivered.
 pub(crate) struct Row {
@@ -48,7 +59,7 @@ pub(crate) async fn keep<DB: Database>(
     Ok(())
 }
 
-/// Takes undos that are due and whose step is not running, the oldest first. If they are not settled, they are due again after
+/// Takes undos that are due and have nothing to wait for any more, the oldest first. If they are not settled, they are due again after
 /// `wait`. Of two instances that look at once, one skips what the other locks, and finds it not due afterwards.
 pub(crate) async fn take<DB: Database>(
     db: &Db<DB>,
@@ -57,20 +68,19 @@ pub(crate) async fn take<DB: Database>(
     limit: usize,
 ) -> Result<Vec<Row>, Error> {
     const TAKE: Statement = Statement {
-        postgres: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-                   select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and case when after_undo = 0 then not exists \
-                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.item = '' and ledger.state = 'running') else exists \
-                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.item = '' and ledger.state in ('undone', 'barred')) end order by since limit $4 for update skip locked) \
-                   returning event_id::text, subject, headers, body, sequence, taken, since",
-        sqlite: "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-                 select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and case when after_undo = 0 then not exists \
-                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.item = '' and ledger.state = 'running') else exists \
-                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.item = '' and ledger.state in ('undone', 'barred')) end order by since limit $4) \
-                 returning event_id, subject, headers, body, sequence, taken, since",
+        postgres: concat!(
+            "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
+             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and ",
+            may_go!(),
+            " order by since limit $4 for update skip locked) \
+             returning event_id::text, subject, headers, body, sequence, taken, since"
+        ),
+        sqlite: concat!(
+            "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
+             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and ",
+            may_go!(),
+            " order by since limit $4) returning event_id, subject, headers, body, sequence, taken, since"
+        ),
     };
     let now = db.now();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -89,20 +99,10 @@ pub(crate) async fn take<DB: Database>(
     Ok(taken.into_iter().map(|(_, row)| row).collect())
 }
 
-/// When the next of a reaction's undos whose step is not running is due.
+/// When the next of a reaction's undos is due that has nothing to wait for any more.
 pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<Option<i64>, Error> {
-    const NEXT: Statement = Statement {
-        postgres: "select min(next_at) from pavane_waiting waiting where reaction = $1 and case when after_undo = 0 then not exists \
-                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.item = '' and ledger.state = 'running') else exists \
-                   (select from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                   and ledger.item = '' and ledger.state in ('undone', 'barred')) end",
-        sqlite: "select min(next_at) from pavane_waiting waiting where reaction = $1 and case when after_undo = 0 then not exists \
-                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.item = '' and ledger.state = 'running') else exists \
-                 (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-                 and ledger.item = '' and ledger.state in ('undone', 'barred')) end",
-    };
+    const NEXT: Statement =
+        Statement::same(concat!("select min(next_at) from pavane_waiting waiting where reaction = $1 and ", may_go!()));
     let sql = NEXT.on(db.dialect());
     let rows = DB::fetch(&mut *db.reader().await?, sql, vec![reaction.into()]).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())

@@ -59,7 +59,7 @@ async fn a_timer_has_its_saga_its_event_and_its_body_however_it_is_written() {
         if in_postgres {
             let mut tx = shelf.db.writers().begin().await.unwrap();
             let emissions = Emissions::new("shelf/test", everything());
-            let mut guest = shelf.db.join(&mut *tx, Correlation::of(saga), emissions).unwrap();
+            let mut guest = shelf.db.guest(&mut *tx, Correlation::of(saga), emissions).unwrap();
             guest.emit_after(Duration::from_secs(2), &odd).await.unwrap();
             tx.commit().await.unwrap();
             crate::emit::declare(&shelf).await;
@@ -91,7 +91,7 @@ async fn what_its_transaction_deletes_before_the_commit_is_neither_scheduled_nor
     let shelf = Shelf::on_postgres().await;
     let mut tx = shelf.db.writers().begin().await.unwrap();
     let emissions = Emissions::new("shelf/test", everything());
-    let mut guest = shelf.db.join(&mut *tx, Correlation::start(), emissions).unwrap();
+    let mut guest = shelf.db.guest(&mut *tx, Correlation::start(), emissions).unwrap();
     guest.emit_after(Duration::from_secs(1), &noted("a", "cancelled")).await.unwrap();
     guest.emit(&noted("a", "kept")).await.unwrap();
     sqlx::query("delete from pavane_staged where due_at is not null").execute(&mut *tx).await.unwrap();

@@ -175,7 +175,7 @@ async fn subjects_and_headers_are_the_same_from_sql_and_from_rust_byte_for_byte(
         shelf.set_database_clock(shelf.clock.now()).await;
         let mut tx = shelf.db.writers().begin().await.unwrap();
         let emissions = Emissions::new("shelf/test", everything());
-        let mut guest = shelf.db.join(&mut *tx, of_cause(cause), emissions).unwrap();
+        let mut guest = shelf.db.guest(&mut *tx, of_cause(cause), emissions).unwrap();
         guest.emit(&noted(&key, "same")).await.unwrap();
         tx.commit().await.unwrap();
         let answer = emit(&shelf.db, &document(&key, "same", &more)).await.unwrap();

@@ -31,7 +31,7 @@ fn join<'c>(shelf: &Shelf, tx: &'c mut Transaction<'static, Any>) -> Guest<'c, A
 }
 
 fn join_saga<'c>(shelf: &Shelf, tx: &'c mut Transaction<'static, Any>, saga: Correlation) -> Guest<'c, Any> {
-    shelf.db.join(&mut **tx, saga, emissions()).unwrap()
+    shelf.db.guest(&mut **tx, saga, emissions()).unwrap()
 }
 
 async fn set(tx: &mut Transaction<'static, Any>, state: &'static str) {
@@ -82,12 +82,12 @@ async fn a_savepoint_that_is_rolled_back_takes_its_events_with_it() {
     let mut guest = join(&shelf, &mut tx);
     guest.emit(&noted("a", "before")).await.unwrap();
     let mut savepoint = guest.conn().begin().await.unwrap();
-    let mut inner = shelf.db.join(&mut *savepoint, Correlation::start(), emissions()).unwrap();
+    let mut inner = shelf.db.guest(&mut *savepoint, Correlation::start(), emissions()).unwrap();
     inner.emit(&noted("a", "undone")).await.unwrap();
     assert_eq!(inner.decide(&noted("a", "undone")).await.unwrap(), Decision::Won);
     savepoint.rollback().await.unwrap();
     let mut savepoint = tx.begin().await.unwrap();
-    let mut inner = shelf.db.join(&mut *savepoint, Correlation::start(), emissions()).unwrap();
+    let mut inner = shelf.db.guest(&mut *savepoint, Correlation::start(), emissions()).unwrap();
     inner.emit(&noted("a", "kept")).await.unwrap();
     savepoint.commit().await.unwrap();
     join(&shelf, &mut tx).emit(&noted("a", "after")).await.unwrap();
@@ -129,7 +129,7 @@ async fn what_a_guest_may_not_emit_is_refused_and_the_transaction_goes_on() {
     let mut tx = begin(&shelf).await;
     set(&mut tx, "kept").await;
     let nothing = Emissions::new("shelf/pay", Vec::new());
-    let mut guest = shelf.db.join(&mut *tx, Correlation::start(), nothing).unwrap();
+    let mut guest = shelf.db.guest(&mut *tx, Correlation::start(), nothing).unwrap();
     let refused = [
         guest.emit(&noted("a", "x")).await.unwrap_err(),
         guest.emit_after(DAY, &noted("a", "x")).await.unwrap_err(),
@@ -162,19 +162,19 @@ fn guest_time(shelf: &Shelf, days_ago: u32) -> pavane_contract::Timestamp {
 async fn there_is_no_guest_without_a_transaction_nor_on_sqlite_nor_where_the_outbox_is_full() {
     let [sqlite, shelf] = Shelf::each().await;
     let mut conn = shelf.db.writers().acquire().await.unwrap();
-    let refused = shelf.db.join(&mut *conn, Correlation::start(), emissions()).unwrap_err();
+    let refused = shelf.db.guest(&mut *conn, Correlation::start(), emissions()).unwrap_err();
     assert!(matches!(refused, Error::NoTransaction), "{refused}");
     let mut tx = sqlite.db.writers().begin().await.unwrap();
-    let refused = sqlite.db.join(&mut *tx, Correlation::start(), emissions()).unwrap_err();
+    let refused = sqlite.db.guest(&mut *tx, Correlation::start(), emissions()).unwrap_err();
     assert!(matches!(refused, Error::NoGuest), "{refused}");
     let mut tx = begin(&shelf).await;
     let stranger: SagaId = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6".parse().unwrap();
-    let refused = shelf.db.join(&mut *tx, Correlation::of(stranger), emissions()).unwrap_err();
+    let refused = shelf.db.guest(&mut *tx, Correlation::of(stranger), emissions()).unwrap_err();
     assert!(matches!(refused, Error::StartUnknown(_)), "{refused}");
     shelf.db.keep_to(Bounds { outbox_rows: 1, ..Bounds::default() });
     shelf.note("a", "waits").await;
     shelf.db.measure_outbox().await.unwrap();
-    let refused = shelf.db.join(&mut *tx, Correlation::start(), emissions()).unwrap_err();
+    let refused = shelf.db.guest(&mut *tx, Correlation::start(), emissions()).unwrap_err();
     assert!(matches!(refused, Error::OutboxFull { .. }), "{refused}");
 }
 
@@ -188,7 +188,7 @@ async fn of_two_guests_who_decide_at_once_the_second_waits_for_the_first_and_los
         assert_eq!(won, Decision::Won);
         let db = shelf.db.clone();
         let deciding = tokio::spawn(async move {
-            let mut guest = db.join(&mut *second, Correlation::of(saga), emissions()).unwrap();
+            let mut guest = db.guest(&mut *second, Correlation::of(saga), emissions()).unwrap();
             let outcome = guest.decide(&noted("a", "second")).await.unwrap();
             second.commit().await.unwrap();
             outcome
@@ -268,7 +268,7 @@ async fn the_declared_ways_to_emit_are_told_apart() {
     };
     let mut tx = begin(&shelf).await;
     let mut decides =
-        shelf.db.join(&mut *tx, Correlation::start(), of(pavane_choreography::Emission::Outcome)).unwrap();
+        shelf.db.guest(&mut *tx, Correlation::start(), of(pavane_choreography::Emission::Outcome)).unwrap();
     assert!(matches!(decides.emit(&noted("a", "x")).await, Err(Error::Undeclared { method: "emits", .. })));
     assert_eq!(decides.decide(&noted("a", "decided")).await.unwrap(), Decision::Won);
     assert_eq!(decides.decide(&noted("a", "again")).await.unwrap(), Decision::Lost);

@@ -146,7 +146,7 @@ async fn insert(tx: &mut PgConnection, id: i64) -> Result<(), pavane_outbox::Err
 /// Every other event as a guest does, and the rest as anybody does who has SQL.
 async fn emit(db: &Db<Postgres>, tx: &mut PgConnection, id: i64) -> Result<(), pavane_outbox::Error> {
     if id % 2 == 0 {
-        let mut guest = db.join(tx, Correlation::start(), Emissions::new("shelf/pay", everything()))?;
+        let mut guest = db.guest(tx, Correlation::start(), Emissions::new("shelf/pay", everything()))?;
         return guest.emit(&noted(&id.to_string(), "paid")).await;
     }
     emit_from_sql(tx, id).await

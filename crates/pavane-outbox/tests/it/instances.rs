@@ -120,7 +120,7 @@ async fn a_standby_takes_over_however_much_is_committed() {
 async fn commit_as_guest(shelf: &Shelf, text: &str) {
     let mut tx = shelf.db.writers().begin().await.unwrap();
     let emissions = Emissions::new("shelf/test", everything());
-    let mut guest = shelf.db.join(&mut *tx, Correlation::start(), emissions).unwrap();
+    let mut guest = shelf.db.guest(&mut *tx, Correlation::start(), emissions).unwrap();
     guest.emit(&noted("a", text)).await.unwrap();
     tx.commit().await.unwrap();
 }

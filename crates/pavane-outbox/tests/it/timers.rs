@@ -227,7 +227,7 @@ async fn in_a_users_transaction_timers_are_cancelled_with_the_users_commit() {
     for commits in [false, true] {
         let saga = scheduled(&shelf, "early", HOUR).await;
         let mut tx = shelf.db.writers().begin().await.unwrap();
-        let mut guest = shelf.db.join(&mut *tx, Correlation::of(saga), emissions()).unwrap();
+        let mut guest = shelf.db.guest(&mut *tx, Correlation::of(saga), emissions()).unwrap();
         guest.emit_after(HOUR, &due("same")).await.unwrap();
         assert!(guest.cancel::<Due>().await.unwrap());
         assert!(!guest.cancel::<Due>().await.unwrap());

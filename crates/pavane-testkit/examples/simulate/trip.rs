@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -69,14 +72,21 @@ fn is_every(nth: usize, trip: &str) -> bool {
     trip.parse().is_ok_and(|number: usize| number % nth == nth - 1)
 }
 
-async fn add_points((): &(), tx: &mut Tx, All((seat, _)): All<(SeatHeld, RoomHeld)>) -> Handled {
+/// The programme of points. Every so many trips it can't count, until somebody repairs it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Points(Arc<AtomicBool>);
+
+async fn add_points(points: &Points, tx: &mut Tx, All((seat, _)): All<(SeatHeld, RoomHeld)>) -> Handled {
     let trip = seat.trip.clone();
+    if is_every(4, &trip) && !points.0.load(Ordering::SeqCst) {
+        return Err(HandlerError::transient("the points can't be counted"));
+    }
     hold(tx, &trip).await?;
     tx.emit(&PointsAdded { trip }).await?;
     Ok(())
 }
 
-async fn remove_points((): &(), tx: &mut Tx, added: &Envelope<PointsAdded>) -> Handled {
+async fn remove_points(_: &Points, tx: &mut Tx, added: &Envelope<PointsAdded>) -> Handled {
     let trip = added.trip.clone();
     release(tx, &trip).await?;
     tx.emit(&PointsRemoved { trip }).await?;
@@ -85,7 +95,7 @@ async fn remove_points((): &(), tx: &mut Tx, added: &Envelope<PointsAdded>) -> H
 
 type Ready = All<(PointsAdded, OneOf<(CarHeld, CarUnavailable)>)>;
 
-async fn confirm((): &(), tx: &mut Tx, All((points, _)): Ready) -> Handled {
+async fn confirm(_: &Points, tx: &mut Tx, All((points, _)): Ready) -> Handled {
     let _outcome = tx.decide(&TripConfirmed { trip: points.trip.clone() }).await?;
     Ok(())
 }
@@ -95,15 +105,15 @@ async fn cancel(tx: &mut Tx, trip: &str) -> Handled {
     Ok(())
 }
 
-async fn no_seat((): &(), tx: &mut Tx, refused: &Envelope<SeatRefused>) -> Handled {
+async fn no_seat(_: &Points, tx: &mut Tx, refused: &Envelope<SeatRefused>) -> Handled {
     cancel(tx, &refused.trip).await
 }
 
-async fn no_room((): &(), tx: &mut Tx, refused: &Envelope<RoomRefused>) -> Handled {
+async fn no_room(_: &Points, tx: &mut Tx, refused: &Envelope<RoomRefused>) -> Handled {
     cancel(tx, &refused.trip).await
 }
 
-async fn too_late((): &(), tx: &mut Tx, passed: &Envelope<DeadlinePassed>) -> Handled {
+async fn too_late(_: &Points, tx: &mut Tx, passed: &Envelope<DeadlinePassed>) -> Handled {
     cancel(tx, &passed.trip).await
 }
 
@@ -118,8 +128,8 @@ pub(crate) fn saga() -> Saga {
 }
 
 /// Decides about the trip, and keeps the customer's points.
-pub(crate) fn trip() -> Service<()> {
-    Service::new("trip", ())
+pub(crate) fn trip(points: Points) -> Service<Points> {
+    Service::new("trip", points)
         .migrations(tables())
         .saga(saga())
         .entry(&BOOK, |entry| entry.emits::<TripRequested>().schedules::<DeadlinePassed>())
@@ -253,7 +263,11 @@ fn tables() -> Migrator {
 /// The four services, their customers, and what must be true in the end.
 pub(crate) fn system(system: &mut System) {
     let rooms = Hotel { network: system.network(), book: Arc::default() };
-    system.service(trip);
+    let points = Points::default();
+    system.service({
+        let points = points.clone();
+        move || trip(points.clone())
+    });
     system.service(flight);
     system.service({
         let rooms = rooms.clone();
@@ -265,6 +279,18 @@ pub(crate) fn system(system: &mut System) {
         let mut tx = world.entry("trip", &CANCEL).begin(Correlation::of(saga.id)).await?;
         let _outcome = tx.decide(&TripCancelled { trip: saga.number.to_string() }).await?;
         Ok(tx.commit().await?)
+    });
+    // What a join gave up on is redriven, which completes it or finds it barred.
+    system.repair(move |world| {
+        let points = points.clone();
+        async move {
+            points.0.store(true, Ordering::SeqCst);
+            let given_up = world.given_up().await?;
+            for letter in &given_up {
+                world.redrive(letter);
+            }
+            Ok(!given_up.is_empty())
+        }
     });
     system.invariant("all or nothing", move |world| balance(world, rooms.clone()));
 }

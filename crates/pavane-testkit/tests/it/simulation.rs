@@ -23,9 +23,9 @@ fn the_shop_holds_under_faults() {
 /// What is written in its four wiring tables is sound, and holds.
 #[test]
 fn a_trip_that_forks_and_joins_holds_under_faults() {
-    let services = [trip::trip(), trip::flight(), trip::car()].map(|service| service.manifest());
-    let hotel = trip::hotel(trip::Hotel::default()).manifest();
-    let choreography = Choreography::of(services.into_iter().chain([hotel]));
+    let (trips, hotel) =
+        (trip::trip(trip::Points::default()).manifest(), trip::hotel(trip::Hotel::default()).manifest());
+    let choreography = Choreography::of([trips, trip::flight().manifest(), hotel, trip::car().manifest()]);
     choreography.saga(trip::saga()).assert_sound();
     simulate(trip::system).sagas(15).seeds(0..60).assert();
     simulate(trip::system).on_postgres().sagas(5).seeds(0..4).assert();

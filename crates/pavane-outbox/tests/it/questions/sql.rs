@@ -15,7 +15,7 @@ async fn in_a_users_transaction_a_question_is_asked_with_the_users_commit() {
     let saga = SagaId::new(&shelf.clock);
     for commits in [false, true] {
         let mut tx = shelf.db.writers().begin().await.unwrap();
-        let mut guest = shelf.db.join(&mut *tx, Correlation::of(saga), emissions("order")).unwrap();
+        let mut guest = shelf.db.guest(&mut *tx, Correlation::of(saga), emissions("order")).unwrap();
         guest.emit(&PriceAsked::a()).await.unwrap();
         guest.emit_after(DAY, &ApprovalExpired::a()).await.unwrap();
         assert!(matches!(guest.emit(&PriceAsked::a()).await, Err(Error::AskedTwice { .. })));
@@ -38,7 +38,7 @@ async fn in_a_users_transaction_a_question_is_answered_with_the_users_commit() {
     let saga = asked(&shelf).await;
     for commits in [false, true] {
         let mut tx = shelf.db.writers().begin().await.unwrap();
-        let mut guest = shelf.db.answer_in(&mut *tx, (saga, "clerk-7"), emissions("approve")).await.unwrap();
+        let mut guest = shelf.db.answering_guest(&mut *tx, (saga, "clerk-7"), emissions("approve")).await.unwrap();
         assert_eq!(guest.saga(), saga);
         guest.emit(&PriceApproved::a()).await.unwrap();
         if commits {
@@ -50,14 +50,14 @@ async fn in_a_users_transaction_a_question_is_answered_with_the_users_commit() {
     }
     assert_eq!(kept(&shelf).await, ["approve clerk-7 shelf.price-approved"]);
     let mut tx = shelf.db.writers().begin().await.unwrap();
-    let again = shelf.db.answer_in(&mut *tx, (saga, "clerk-8"), emissions("approve")).await.unwrap_err();
+    let again = shelf.db.answering_guest(&mut *tx, (saga, "clerk-8"), emissions("approve")).await.unwrap_err();
     assert!(matches!(again, Error::Answered { .. }), "{again}");
-    let joined = shelf.db.join(&mut *tx, Correlation::of(saga), emissions("approve")).unwrap_err();
+    let joined = shelf.db.guest(&mut *tx, Correlation::of(saga), emissions("approve")).unwrap_err();
     assert!(matches!(joined, Error::Answers { .. }), "{joined}");
     drop(tx);
     assert_eq!(shelf.count("select count(*) from pavane_timer").await, 0);
     let mut conn = shelf.db.writer().await.unwrap();
-    let nowhere = shelf.db.answer_in(&mut conn, (saga, "clerk-8"), emissions("approve")).await.unwrap_err();
+    let nowhere = shelf.db.answering_guest(&mut conn, (saga, "clerk-8"), emissions("approve")).await.unwrap_err();
     assert!(matches!(nowhere, Error::NoTransaction), "{nowhere}");
     drop(conn);
     let events = published(&shelf).await;
@@ -67,7 +67,10 @@ async fn in_a_users_transaction_a_question_is_answered_with_the_users_commit() {
     );
     let [sqlite, _] = Shelf::each().await;
     let mut tx = sqlite.db.writers().begin().await.unwrap();
-    assert!(matches!(sqlite.db.answer_in(&mut *tx, (saga, "x"), emissions("approve")).await, Err(Error::NoGuest)));
+    assert!(matches!(
+        sqlite.db.answering_guest(&mut *tx, (saga, "x"), emissions("approve")).await,
+        Err(Error::NoGuest)
+    ));
 }
 
 /// Runs a statement; or why it was refused.
