@@ -1,6 +1,6 @@
 //! A service's part of the choreography, as plain data.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use pavane_contract::{
     EventRef,
@@ -75,6 +75,9 @@ pub struct Reaction {
 pub enum Role {
     /// Goes forward. It is a *step* when a reaction of the same service undoes one of the events it emits.
     React,
+    /// Goes forward, once for each item of the saga. Otherwise as [`React`](Self::React): as a step it has a row for each item, and its undo
+    /// undoes every one.
+    Each,
     /// Goes forward, once in a saga: when there is an event of each part. Otherwise as [`React`](Self::React). A reader of an older
     /// version refuses the manifest, as it would take *all of* for *any of*.
     Join {
@@ -95,6 +98,8 @@ pub enum Role {
 pub enum JoinPart {
     /// One of these events, once.
     OneOf(Vec<EventRef>),
+    /// This event, of every item.
+    Every(EventRef),
 }
 
 impl JoinPart {
@@ -102,11 +107,15 @@ impl JoinPart {
     pub fn events(&self) -> &[EventRef] {
         match self {
             Self::OneOf(events) => events,
+            Self::Every(event) => slice::from_ref(event),
         }
     }
 
     /// Its name in messages: the names of its events.
     pub fn name(&self) -> String {
+        if let Self::Every(event) = self {
+            return format!("every {}", event.name);
+        }
         self.events().iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(" or ")
     }
 }
@@ -140,6 +149,8 @@ pub enum Part<'m> {
 pub enum Emission {
     /// All of them, each time.
     All(Vec<EventRef>),
+    /// The first, once for each item of a list. Where the list is empty: the second, if there is one; without it, the list must not be empty.
+    Each(Vec<EventRef>),
     /// Exactly one of them, each time.
     OneOf(Vec<EventRef>),
     /// Any of them, or none.
@@ -155,6 +166,7 @@ impl Emission {
     pub fn events(&self) -> &[EventRef] {
         match self {
             Self::All(events)
+            | Self::Each(events)
             | Self::OneOf(events)
             | Self::Maybe(events)
             | Self::Outcome(events)
@@ -172,9 +184,14 @@ impl Reaction {
     /// The event that it undoes. `None` when it goes forward.
     pub fn undoes(&self) -> Option<&EventRef> {
         match &self.role {
-            Role::React | Role::Join { .. } => None,
+            Role::React | Role::Each | Role::Join { .. } => None,
             Role::Undo { undoes } => Some(undoes),
         }
+    }
+
+    /// Whether it runs once for each item of the saga.
+    pub fn is_per_item(&self) -> bool {
+        matches!(self.role, Role::Each)
     }
 
     /// Whether it goes forward: it is no undo.
@@ -219,7 +236,7 @@ impl Manifest {
         let how = |group: &Emission| match group {
             Emission::Outcome(_) => Some("decides"),
             Emission::Scheduled(_) => Some("schedules"),
-            Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) => None,
+            Emission::All(_) | Emission::Each(_) | Emission::OneOf(_) | Emission::Maybe(_) => None,
         };
         let entries = self.entries.iter().map(|entry| (&entry.name, &entry.emits, None));
         let reactions = self.reactions.iter().map(|it| (&it.name, &it.emits, it.gives_up_with.as_ref()));
@@ -250,7 +267,7 @@ impl Manifest {
         };
         match &reaction.role {
             Role::Undo { undoes } => step_of(undoes).map_or(Part::Plain, |step| Part::Undo { step, undoes }),
-            Role::React | Role::Join { .. } => {
+            Role::React | Role::Each | Role::Join { .. } => {
                 let mut undos = self.reactions.iter().filter_map(|undo| Some((undo, undo.undoes()?)));
                 let undo = undos.find(|(_, undoes)| step_of(undoes).is_some_and(|step| step.name == reaction.name));
                 undo.map_or(Part::Plain, |(undo, keeps)| Part::Step { undo, keeps })

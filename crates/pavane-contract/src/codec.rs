@@ -16,7 +16,7 @@ pub use headers::Headers;
 pub use misfit::Misfit;
 pub use structured::{from_json, to_json};
 
-use crate::{Cause, Envelope, EventRef, Key, Meta, RawEnvelope, TraceContext};
+use crate::{Cause, Envelope, EventRef, Item, Key, Meta, RawEnvelope, TraceContext};
 
 /// `CloudEvents` version that we write and accept.
 pub const SPEC_VERSION: &str = "1.0";
@@ -50,6 +50,10 @@ pub mod header {
     pub const CAUSATION_ID: &str = "ce-causationid";
     /// Extension: the version of the event's contract.
     pub const EVENT_VERSION: &str = "ce-eventversion";
+    /// Extension: which of the saga's items it is about, a number from 1. Only together with [`ITEM_COUNT`].
+    pub const ITEM: &str = "ce-item";
+    /// Extension: how many items there are.
+    pub const ITEM_COUNT: &str = "ce-itemcount";
     /// W3C trace context.
     pub const TRACE_PARENT: &str = "traceparent";
     /// W3C trace context.
@@ -63,7 +67,7 @@ pub mod header {
     pub(super) const USUAL_BYTES: usize = 416;
 
     /// All of them.
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 17] = [
         SPEC_VERSION,
         ID,
         TYPE,
@@ -76,6 +80,8 @@ pub mod header {
         CORRELATION_ID,
         SAGA_TIME,
         CAUSATION_ID,
+        ITEM,
+        ITEM_COUNT,
         TRACE_PARENT,
         TRACE_STATE,
         CONTENT_TYPE,
@@ -174,6 +180,10 @@ pub fn encode<T>(envelope: &Envelope<T>) -> Headers {
     if let Some(event) = cause.event {
         headers.push(header::CAUSATION_ID, event);
     }
+    if let Some(item) = cause.item {
+        headers.push(header::ITEM, item.number());
+        headers.push(header::ITEM_COUNT, item.count());
+    }
     if let Some(trace) = &cause.trace {
         headers.push_str(header::TRACE_PARENT, &trace.parent);
         if let Some(state) = &trace.state {
@@ -217,6 +227,7 @@ pub fn decode(headers: &Headers, payload: Bytes, limit: usize) -> Result<RawEnve
             parent: parent.to_owned(),
             state: headers.get(header::TRACE_STATE).map(str::to_owned),
         }),
+        item: item(optional(headers, header::ITEM)?, optional(headers, header::ITEM_COUNT)?)?,
     };
     let meta = Meta {
         id: parsed(headers, header::ID)?,
@@ -246,6 +257,19 @@ pub fn decode_on(subject: &str, headers: &Headers, payload: Bytes, limit: usize)
 /// The schema's name of one version of an event, as a URN.
 pub fn data_schema(event: &EventRef) -> String {
     format!("urn:pavane:{}:{}", event.name, event.version)
+}
+
+/// The item of an event, from its number and how many there are.
+fn item(number: Option<u32>, count: Option<u32>) -> Result<Option<Item>, Error> {
+    let wrong = |value: String, why| bad(header::ITEM, &value, why);
+    match (number, count) {
+        (None, None) => Ok(None),
+        (Some(number), Some(count)) => Item::new(number, count)
+            .map(Some)
+            .ok_or_else(|| wrong(format!("{number} of {count}"), "items are numbered from 1 to their count, at most 1000")),
+        (Some(number), None) => Err(wrong(number.to_string(), "ce-itemcount is missing: nothing says how many there are")),
+        (None, Some(count)) => Err(bad(header::ITEM_COUNT, &count.to_string(), "ce-item is missing: nothing says which it is")),
+    }
 }
 
 fn is_json(kind: &str) -> bool {

@@ -1,4 +1,4 @@
-use std::{ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -34,12 +34,48 @@ pub struct Cause {
     pub event: Option<EventId>,
     /// The trace it continues.
     pub trace: Option<TraceContext>,
+    /// Which of the saga's items it is about. `None` for what is about the saga as a whole.
+    pub item: Option<Item>,
+}
+
+/// One of several things of a kind that a saga has: a line of an order, a passenger. Items are numbered in the order in which they were
+/// emitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Item {
+    number: u32,
+    count: u32,
+}
+
+impl Item {
+    /// Most items of a kind that a saga has.
+    pub const MAX: u32 = 1000;
+
+    /// The item of this number, of so many. `None` unless `1 <= number <= count <= MAX`.
+    pub const fn new(number: u32, count: u32) -> Option<Self> {
+        if 1 <= number && number <= count && count <= Self::MAX { Some(Self { number, count }) } else { None }
+    }
+
+    /// Its number; the first has the number 1.
+    pub const fn number(self) -> u32 {
+        self.number
+    }
+
+    /// How many there are.
+    pub const fn count(self) -> u32 {
+        self.count
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {} of {}", self.number, self.count)
+    }
 }
 
 impl Cause {
     /// The cause of a saga's first event. The saga started at the time in its id, or at `at` where the id has none.
     pub fn new(saga: SagaId, at: Timestamp) -> Self {
-        Self { saga, started: saga.time().unwrap_or(at), event: None, trace: None }
+        Self { saga, started: saga.time().unwrap_or(at), event: None, trace: None, item: None }
     }
 }
 
@@ -83,9 +119,9 @@ impl<E> Deref for Envelope<E> {
 }
 
 impl<E> Envelope<E> {
-    /// The cause of an event that is emitted on this one.
+    /// The cause of an event that is emitted on this one, and that is about the saga as a whole.
     pub fn as_cause(&self) -> Cause {
-        Cause { event: Some(self.meta.id), ..self.meta.cause.clone() }
+        Cause { event: Some(self.meta.id), item: None, ..self.meta.cause.clone() }
     }
 }
 

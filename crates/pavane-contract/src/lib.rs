@@ -21,7 +21,7 @@ pub mod subject;
 extern crate self as pavane_contract;
 
 pub use clock::{Clock, SystemClock};
-pub use envelope::{Cause, Envelope, Meta, RawEnvelope, TraceContext};
+pub use envelope::{Cause, Envelope, Item, Meta, RawEnvelope, TraceContext};
 pub use event::{Event, EventRef, EventSet};
 pub use id::{EventId, SagaId};
 pub use jiff::Timestamp;

@@ -35,7 +35,7 @@ impl Correlation {
 
     /// Continues the saga of an event.
     pub fn caused_by<E>(event: &Envelope<E>) -> Self {
-        let Cause { saga, started, event, trace } = event.as_cause();
+        let Cause { saga, started, event, trace, item: _ } = event.as_cause();
         Self { saga: Some(saga), started: Some(started), event, trace }
     }
 
@@ -51,6 +51,6 @@ impl Correlation {
             Some(saga) => (saga, started(saga, self.started)?),
             None => (SagaId::new(db.clock()), self.started.unwrap_or_else(|| db.reference_now())),
         };
-        Ok(Cause { saga, started, event: self.event, trace: self.trace })
+        Ok(Cause { saga, started, event: self.event, trace: self.trace, item: None })
     }
 }

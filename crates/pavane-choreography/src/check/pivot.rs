@@ -51,9 +51,12 @@ fn says_no(saga: &Saga, actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
     let undoes = actor.manifest.undo_of(step)?.undoes()?;
     let no = step.emits.iter().find_map(|group| match group {
         Emission::OneOf(events) if events.contains(undoes) => events.iter().find(|event| *event != undoes),
-        Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) | Emission::Outcome(_) | Emission::Scheduled(_) => {
-            None
-        }
+        Emission::All(_)
+        | Emission::Each(_)
+        | Emission::OneOf(_)
+        | Emission::Maybe(_)
+        | Emission::Outcome(_)
+        | Emission::Scheduled(_) => None,
     })?;
     let mend = format!(
         "let it succeed always, by trying again as long as it takes; or let it run before {}, where the saga can still abort",

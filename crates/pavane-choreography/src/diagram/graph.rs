@@ -124,6 +124,7 @@ fn word(group: &Emission) -> &'static str {
         Emission::All(_) => "",
         Emission::OneOf(events) if events.len() == 1 => "",
         Emission::OneOf(_) => "or",
+        Emission::Each(_) => "each",
         Emission::Maybe(_) => "perhaps",
         Emission::Outcome(_) => "decides",
         Emission::Scheduled(_) => LATER,

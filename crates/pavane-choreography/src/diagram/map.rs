@@ -73,6 +73,7 @@ fn on(reaction: &Reaction) -> String {
 fn group(group: &Emission) -> String {
     match group {
         Emission::All(events) => names(events.iter(), " and "),
+        Emission::Each(events) => format!("each {}", names(events.iter(), " or else ")),
         Emission::OneOf(events) => names(events.iter(), " or "),
         Emission::Maybe(events) => format!("perhaps {}", names(events.iter(), ", ")),
         Emission::Outcome(events) => format!("decides {}", names(events.iter(), " or ")),

@@ -326,7 +326,7 @@ impl<'a> Compiler<'a> {
         let one = |event: EventIx| Answer { emits: vec![event], ..Answer::default() };
         match group {
             Emission::All(_) => vec![Answer { emits: events, ..Answer::default() }],
-            Emission::OneOf(_) => events.into_iter().map(one).collect(),
+            Emission::Each(_) | Emission::OneOf(_) => events.into_iter().map(one).collect(),
             Emission::Maybe(_) => events.into_iter().fold(vec![Answer::default()], |subsets, event| {
                 let with: Vec<_> = subsets.iter().map(|subset| subset.and(&one(event))).collect();
                 [with, subsets].concat()

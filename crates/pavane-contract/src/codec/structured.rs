@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Error, SPEC_VERSION, data_schema, is_json};
-use crate::{Cause, Envelope, EventId, EventRef, Key, Meta, RawEnvelope, SagaId, TraceContext};
+use crate::{Cause, Envelope, EventId, EventRef, Item, Key, Meta, RawEnvelope, SagaId, TraceContext};
 
 /// The `CloudEvents` JSON format: structured mode's, and ours where one text must hold an event.
 #[derive(Serialize, Deserialize)]
@@ -26,6 +26,10 @@ struct Json<'a> {
     sagatime: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     causationid: Option<EventId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    itemcount: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +66,8 @@ pub fn to_json(envelope: &RawEnvelope) -> Result<String, Error> {
         correlationid: cause.saga,
         sagatime: Some(cause.started),
         causationid: cause.event,
+        item: cause.item.map(Item::number),
+        itemcount: cause.item.map(Item::count),
         traceparent: cause.trace.as_ref().map(|trace| trace.parent.clone()),
         tracestate: cause.trace.as_ref().and_then(|trace| trace.state.clone()),
         data: serde_json::from_slice(&envelope.body)?,
@@ -98,6 +104,7 @@ pub fn from_json(json: &[u8]) -> Result<RawEnvelope, Error> {
             saga: json.correlationid,
             event: json.causationid,
             trace,
+            item: super::item(json.item, json.itemcount)?,
         },
     };
     Ok(Envelope { meta: meta.into(), body: Bytes::copy_from_slice(json.data.get().as_bytes()) })

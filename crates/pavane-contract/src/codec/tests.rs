@@ -12,6 +12,7 @@ fn envelope(key: &str, source: &str) -> RawEnvelope {
             parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             state: None,
         }),
+        item: Item::new(2, 3),
     };
     let meta = Meta {
         id: EventId::new(&SystemClock),

@@ -122,7 +122,7 @@ fn causes(clock: &dyn pavane_contract::Clock) -> Vec<(Cause, Value)> {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let trace = |state: Option<&str>| Some(TraceContext { parent: parent.to_owned(), state: state.map(str::to_owned) });
-    let cause = |saga: SagaId, started, event, trace| Cause { saga, started, event, trace };
+    let cause = |saga: SagaId, started, event, trace| Cause { saga, started, event, trace, item: None };
     let own = saga.time().unwrap();
     vec![
         (cause(saga, own, None, None), json!({ "saga": saga })),
@@ -150,10 +150,10 @@ fn causes(clock: &dyn pavane_contract::Clock) -> Vec<(Cause, Value)> {
 
 /// An event that had a cause, so that what comes of it has the same.
 fn of_cause(cause: Cause) -> Correlation {
-    let Cause { saga, started, event, trace } = cause;
+    let Cause { saga, started, event, trace, .. } = cause;
     let Some(id) = event else { return Correlation::of(saga).started_at(started).traced(trace) };
     let event = EventRef { name: "other.thing".to_owned(), version: 1 };
-    let cause = Cause { saga, started, event: None, trace };
+    let cause = Cause { saga, started, event: None, trace, item: None };
     let meta = Meta { id, event, key: "x".into(), source: "other".to_owned(), time: started, cause };
     Correlation::caused_by(&Envelope { meta: meta.into(), body: () })
 }
