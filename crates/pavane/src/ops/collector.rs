@@ -154,6 +154,7 @@ fn connector(speaks_tls: bool) -> io::Result<Connector> {
 }
 
 #[cfg(not(feature = "tls"))]
+#[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
 fn connector(_: bool) -> io::Result<Connector> {
     Ok(HttpConnector::new())
 }
