@@ -2,6 +2,8 @@
 //!
 //! `(saga, step) -> gathering | running | done | undone | barred`. The inbox keeps the state in a row, in the handler's own
 //! transaction; the model checker explores every interleaving of the same functions.
+//!
+//! A step with items has a row for each of them, and one for the step as a whole: see [`of_item`].
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +93,16 @@ pub const fn settle(happened: bool) -> State {
     if happened { State::Done } else { State::Barred }
 }
 
+/// The state of one item of a step, for the rules above: `own` is its row, `whole` the row of the step as a whole. The undo bars the
+/// whole before it undoes the items that are done, so an item without a row meets the bar, however late it comes.
+pub const fn of_item(whole: Option<State>, own: Option<State>) -> Option<State> {
+    match (own, whole) {
+        (Some(_), _) => own,
+        (None, Some(State::Barred | State::Undone)) => Some(State::Barred),
+        (None, None | Some(State::Running | State::Done | State::Gathering)) => None,
+    }
+}
+
 impl State {
     /// The state as it is stored.
     pub const fn as_str(self) -> &'static str {
@@ -107,5 +119,39 @@ impl State {
     pub fn parse(text: &str) -> Option<Self> {
         let states = [Self::Running, Self::Done, Self::Undone, Self::Barred, Self::Gathering];
         states.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [State; 5] = [State::Running, State::Done, State::Undone, State::Barred, State::Gathering];
+
+    #[test]
+    fn an_item_without_a_row_is_barred_where_the_whole_is_over() {
+        let of_whole = |whole| of_item(whole, None);
+        assert_eq!(of_whole(None), None);
+        let expected = [None, None, Some(State::Barred), Some(State::Barred), None];
+        assert_eq!(STATES.map(|whole| of_whole(Some(whole))), expected);
+    }
+
+    #[test]
+    fn an_item_with_a_row_has_the_state_of_its_row() {
+        for own in STATES {
+            assert_eq!(of_item(None, Some(own)), Some(own));
+            assert_eq!(STATES.map(|whole| of_item(Some(whole), Some(own))), [Some(own); 5]);
+        }
+    }
+
+    /// An item is done or undone whatever happens to the others, and one that comes after the undo does not start.
+    #[test]
+    fn the_rules_of_a_step_hold_for_an_item() {
+        let done = of_item(Some(State::Barred), Some(State::Done));
+        assert_eq!((forward(done), undo(done)), (Forward::Skip, Undo::Run));
+        let late = of_item(Some(State::Barred), None);
+        assert_eq!((forward(late), undo(late)), (Forward::Skip, Undo::Skip));
+        let early = of_item(Some(State::Gathering), None);
+        assert_eq!((forward(early), undo(early)), (Forward::Run, Undo::Bar));
     }
 }
