@@ -275,6 +275,11 @@ impl Manifest {
         }
     }
 
+    /// Whether a reaction is about one item of the saga each time: it runs for each, or undoes a step that does.
+    pub fn is_about_item(&self, reaction: &Reaction) -> bool {
+        reaction.is_per_item() || self.step_of(reaction).is_some_and(Reaction::is_per_item)
+    }
+
     /// The reaction that `undo` undoes: the forward reaction of this service that emits the event it undoes.
     pub fn step_of<'m>(&'m self, undo: &'m Reaction) -> Option<&'m Reaction> {
         if let Part::Undo { step, .. } = self.part(undo) { Some(step) } else { None }

@@ -264,11 +264,15 @@ fn item(number: Option<u32>, count: Option<u32>) -> Result<Option<Item>, Error> 
     let wrong = |value: String, why| bad(header::ITEM, &value, why);
     match (number, count) {
         (None, None) => Ok(None),
-        (Some(number), Some(count)) => Item::new(number, count)
-            .map(Some)
-            .ok_or_else(|| wrong(format!("{number} of {count}"), "items are numbered from 1 to their count, at most 1000")),
-        (Some(number), None) => Err(wrong(number.to_string(), "ce-itemcount is missing: nothing says how many there are")),
-        (None, Some(count)) => Err(bad(header::ITEM_COUNT, &count.to_string(), "ce-item is missing: nothing says which it is")),
+        (Some(number), Some(count)) => Item::new(number, count).map(Some).ok_or_else(|| {
+            wrong(format!("{number} of {count}"), "items are numbered from 1 to their count, at most 1000")
+        }),
+        (Some(number), None) => {
+            Err(wrong(number.to_string(), "ce-itemcount is missing: nothing says how many there are"))
+        }
+        (None, Some(count)) => {
+            Err(bad(header::ITEM_COUNT, &count.to_string(), "ce-item is missing: nothing says which it is"))
+        }
     }
 }
 

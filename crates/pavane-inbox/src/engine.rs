@@ -6,6 +6,7 @@
 mod arrived;
 mod effect;
 mod failed;
+mod item;
 mod join;
 mod local;
 mod redrive;
@@ -228,7 +229,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
-        self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await
+        let mut tx = self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await?;
+        internal::enter(&mut tx, self.cause_of(event), self.wired.emissions.clone());
+        Ok(tx)
     }
 
     pub(crate) async fn timed<T>(
@@ -265,7 +268,7 @@ fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerErr
             "the saga has this step as a join that lacks events: let the sagas in flight end before a join becomes another reaction",
         )),
         (State::Running | State::Done, Some(other)) if other != event => Err(HandlerError::reject(format!(
-            "the saga has this step already, on the event {other}: a step runs once a saga"
+            "the saga has this step already, on the event {other}: a step runs once a saga, or once for each item"
         ))),
         _ => Ok(()),
     }

@@ -4,7 +4,7 @@ use pavane_contract::{Envelope, Event, RawEnvelope, personal::EventFields};
 use pavane_outbox::{Database, Failure, Tx};
 
 use crate::{
-    All, Call, dedupe,
+    All, Call, Each, Every, dedupe,
     input::{Input, Parts, Single},
 };
 
@@ -185,13 +185,13 @@ fn kind_of(failure: Failure) -> Kind {
     }
 }
 
-/// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`; or the events of
-/// a join: `async fn(&State, &mut Tx, All<(A, B)>) -> Handled`.
+/// A function that handles an event in a local transaction: `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`; with `Each<E>` in place of
+/// the envelope the event of an item, with `All<(A, B)>` or `Every<E>` the events of a join.
 ///
 /// Implemented for every such function; you never implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "a handler is `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`, or has `All<(A, B)>` in place of the envelope"
+    label = "a handler is `async fn(&State, &mut Tx, &Envelope<E>) -> Handled`, or has `Each<E>`, `Every<E>` or `All<(A, B)>` in place of the envelope"
 )]
 pub trait Handler<'a, S, DB: Database, I: Input>: Send + Sync + 'static {
     /// What the function returns.
@@ -216,29 +216,14 @@ where
     }
 }
 
-impl<'a, S, DB, P, F, Fut> Handler<'a, S, DB, All<P>> for F
-where
-    S: 'a,
-    DB: Database,
-    P: Parts,
-    F: Fn(&'a S, &'a mut Tx<DB>, All<P>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Handled> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, events: All<P>) -> Fut {
-        self(state, tx, events)
-    }
-}
-
-/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`; of a join, with
-/// `All<(A, B)>` in place of the envelope.
+/// A function that calls something outside: `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`; with `Each<E>`, `Every<E>` or
+/// `All<(A, B)>` in place of the envelope, as a [`Handler`].
 ///
 /// It runs outside any transaction, and again under the same key until it has an answer. Implemented for every such
 /// function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an effect's call",
-    label = "a call is `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`, or has `All<(A, B)>` in place of the envelope"
+    label = "a call is `async fn(&State, &Call<'_>, &Envelope<E>) -> Result<T, HandlerError>`, or has `Each<E>`, `Every<E>` or `All<(A, B)>` in place of the envelope"
 )]
 pub trait Effect<'a, S, DB: Database, I: Input, T>: Send + Sync + 'static {
     /// What the function returns.
@@ -263,23 +248,7 @@ where
     }
 }
 
-impl<'a, S, DB, P, T, F, Fut> Effect<'a, S, DB, All<P>, T> for F
-where
-    S: 'a,
-    DB: Database,
-    P: Parts,
-    F: Fn(&'a S, &'a Call<'a, DB>, All<P>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, state: &'a S, call: &'a Call<'a, DB>, events: All<P>) -> Fut {
-        self(state, call, events)
-    }
-}
-
-/// A function that records an effect's answer: `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`; of a join, with `All<(A, B)>` in
-/// place of the envelope.
+/// A function that records an effect's answer: `async fn(&State, &mut Tx, &Envelope<E>, T) -> Handled`, given what the call is given.
 ///
 /// Implemented for every such function.
 #[diagnostic::on_unimplemented(
@@ -309,20 +278,59 @@ where
     }
 }
 
-impl<'a, S, DB, P, T, F, Fut> Record<'a, S, DB, All<P>, T> for F
-where
-    S: 'a,
-    DB: Database,
-    P: Parts,
-    F: Fn(&'a S, &'a mut Tx<DB>, All<P>, T) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Handled> + Send + 'a,
-{
-    type Future = Fut;
+/// Functions that take their argument by value.
+macro_rules! by_value {
+    ($input:ident<$of:ident: $bound:ident>) => {
+        impl<'a, S, DB, $of, F, Fut> Handler<'a, S, DB, $input<$of>> for F
+        where
+            S: 'a,
+            DB: Database,
+            $of: $bound,
+            F: Fn(&'a S, &'a mut Tx<DB>, $input<$of>) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Handled> + Send + 'a,
+        {
+            type Future = Fut;
 
-    fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, events: All<P>, answer: T) -> Fut {
-        self(state, tx, events, answer)
-    }
+            fn handle(&self, state: &'a S, tx: &'a mut Tx<DB>, given: $input<$of>) -> Fut {
+                self(state, tx, given)
+            }
+        }
+
+        impl<'a, S, DB, $of, T, F, Fut> Effect<'a, S, DB, $input<$of>, T> for F
+        where
+            S: 'a,
+            DB: Database,
+            $of: $bound,
+            F: Fn(&'a S, &'a Call<'a, DB>, $input<$of>) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<T, HandlerError>> + Send + 'a,
+        {
+            type Future = Fut;
+
+            fn call(&self, state: &'a S, call: &'a Call<'a, DB>, given: $input<$of>) -> Fut {
+                self(state, call, given)
+            }
+        }
+
+        impl<'a, S, DB, $of, T, F, Fut> Record<'a, S, DB, $input<$of>, T> for F
+        where
+            S: 'a,
+            DB: Database,
+            $of: $bound,
+            F: Fn(&'a S, &'a mut Tx<DB>, $input<$of>, T) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Handled> + Send + 'a,
+        {
+            type Future = Fut;
+
+            fn record(&self, state: &'a S, tx: &'a mut Tx<DB>, given: $input<$of>, answer: T) -> Fut {
+                self(state, tx, given, answer)
+            }
+        }
+    };
 }
+
+by_value!(All<P: Parts>);
+by_value!(Each<E: Event>);
+by_value!(Every<E: Event>);
 
 #[cfg(test)]
 mod tests {

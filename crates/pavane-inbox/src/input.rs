@@ -1,13 +1,17 @@
-//! What a handler is given, by the type of its argument: one event, or the events of a join.
+//! What a handler is given, by the type of its argument: one event, that of an item, or the events of a join.
+
+mod item;
 
 use std::{any::Any, fmt, marker::PhantomData, slice};
 
 use pavane_choreography::{JoinPart, Role};
 use pavane_contract::{Envelope, Event, EventRef, EventSet, RawEnvelope, codec, personal::EventFields};
 
+pub use item::{Each, Every};
+
 use crate::kind;
 
-/// What a handler is given. Sealed: [`Single`] and [`All`].
+/// What a handler is given. Sealed: [`Single`], [`Each`], [`All`] and [`Every`].
 pub trait Input: sealed::Sealed + 'static {
     /// The kind of a reaction without an effect.
     type Local: kind::Forward;
@@ -78,7 +82,7 @@ impl<E: Event> Input for Single<E> {
 
 /// The argument of a join: an event of each part. The handler runs once in a saga, when all are there.
 ///
-/// A part is an event, or [`OneOf`] several. The events come as envelopes, in the order of the parts.
+/// A part is an event, [`OneOf`] several, or [`Every`] item's. The events come as envelopes, in the order of the parts.
 ///
 /// # Examples
 ///
@@ -102,7 +106,7 @@ impl<E: Event> Input for Single<E> {
 #[expect(clippy::exhaustive_structs, reason = "a pattern in a handler's signature")]
 pub struct All<P: Parts>(pub P::Events);
 
-/// The parts of a join: a tuple of two to eight, each an event or [`OneOf`] several.
+/// The parts of a join: a tuple of two to eight, each an event, [`OneOf`] several or [`Every`] item's.
 pub trait Parts: sealed::Sealed + 'static {
     /// What a handler gets: a tuple with an envelope for each part.
     type Events: fmt::Debug + Send;
@@ -146,13 +150,23 @@ impl<P: Parts> Input for All<P> {
     }
 }
 
-/// One part of a join: an event, or [`OneOf`] several.
+/// What an undo undoes, as its handler is given it: [`Single`] or [`Each`].
+pub trait Undone: Input {
+    /// The step's event.
+    type Event: Event;
+}
+
+impl<E: Event> Undone for Single<E> {
+    type Event = E;
+}
+
+/// One part of a join: an event, [`OneOf`] several, or [`Every`] item's.
 pub trait Part: 'static {
     /// What a handler gets.
     type Event: fmt::Debug + Send;
 
     #[doc(hidden)]
-    fn events() -> Vec<EventRef>;
+    fn part() -> JoinPart;
 
     #[doc(hidden)]
     fn fields() -> Vec<EventFields>;
@@ -164,8 +178,8 @@ pub trait Part: 'static {
 impl<E: Event> Part for E {
     type Event = Envelope<E>;
 
-    fn events() -> Vec<EventRef> {
-        E::refs()
+    fn part() -> JoinPart {
+        JoinPart::OneOf(E::refs())
     }
 
     fn fields() -> Vec<EventFields> {
@@ -215,8 +229,8 @@ impl<C: Choice> fmt::Debug for OneOf<C> {
 impl<C: Choice> Part for OneOf<C> {
     type Event = Self;
 
-    fn events() -> Vec<EventRef> {
-        C::refs()
+    fn part() -> JoinPart {
+        JoinPart::OneOf(C::refs())
     }
 
     fn fields() -> Vec<EventFields> {
@@ -237,7 +251,7 @@ macro_rules! tuples {
             type Events = ($($name::Event,)+);
 
             fn parts() -> Vec<JoinPart> {
-                vec![$(JoinPart::OneOf($name::events())),+]
+                vec![$($name::part()),+]
             }
 
             fn fields() -> Vec<EventFields> {
@@ -249,7 +263,7 @@ macro_rules! tuples {
             }
 
             fn check(event: &RawEnvelope) -> Result<(), codec::Error> {
-                $(if $name::events().contains(&event.meta.event) {
+                $(if $name::part().events().contains(&event.meta.event) {
                     return $name::read(slice::from_ref(event)).map(drop);
                 })+
                 Ok(())

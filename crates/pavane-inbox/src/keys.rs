@@ -53,7 +53,8 @@ async fn age<S: Send + Sync + 'static, DB: Database, B: Bus>(
 ) -> Result<i64, Error> {
     let (db, name) = (&engine.db, &engine.wired.name);
     if let Part::Step { .. } = engine.wired.part {
-        let age = db.within(store::age_of_step(db, name, event.meta.cause.saga)).await?;
+        let Some(row) = engine.row_of(event) else { return Ok(0) };
+        let age = db.within(store::age_of_step(db, name, row)).await?;
         // Settled by another delivery meanwhile. The record finds that out, and no look-up is needed.
         return Ok(age.unwrap_or(0));
     }

@@ -18,8 +18,12 @@ use crate::input::Input;
 #[derive(Debug)]
 pub struct Local(Infallible);
 
+/// A handler of the event of each item, in a local transaction: made by [`on`](crate::on) with an argument [`Each`](crate::Each).
+#[derive(Debug)]
+pub struct Item(Infallible);
+
 /// A handler of several events, when all are there, in a local transaction: made by [`on`](crate::on) with an argument
-/// [`All`](crate::All).
+/// [`All`](crate::All) or [`Every`](crate::Every).
 #[derive(Debug)]
 pub struct Join(Infallible);
 
@@ -54,11 +58,13 @@ pub trait Complete {}
 pub trait Forward: Complete {}
 
 impl Complete for Local {}
+impl Complete for Item {}
 impl Complete for Join {}
 impl<I, T> Complete for Effect<I, T> {}
 impl<W> Complete for Undo<W> {}
 impl Complete for Any {}
 impl Forward for Local {}
+impl Forward for Item {}
 impl Forward for Join {}
 impl<I, T> Forward for Effect<I, T> {}
 

@@ -30,7 +30,7 @@ mod work;
 pub use call::{Call, IdempotencyKey};
 pub use consumer::Consumer;
 pub use handler::{Effect, Handled, Handler, HandlerError, Record};
-pub use input::{All, OneOf};
+pub use input::{All, Each, Every, OneOf};
 pub use reaction::{Reaction, Tuning, on, on_effect, undo, undo_effect};
 pub use retention::{forget, keep_partitions};
 pub use store::INBOX;

@@ -6,7 +6,7 @@ use pavane_outbox::Database;
 
 use crate::{
     handler::{Effect, Handler, Record},
-    input::{Input, Single},
+    input::{Input, Single, Undone},
     kind::{self, Calls, Complete, Forward, Local, Undo, Untriggered},
     work::{self, LookUp, Work},
 };
@@ -74,6 +74,8 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     pub(crate) role: Role,
     /// The handlers, by the event that they are given. A join has one, for each of its events.
     pub(crate) work: Vec<(EventRef, Work<S, DB>)>,
+    /// Whether its handler is given the event of an item.
+    pub(crate) takes_item: bool,
     /// The triggers of an undo.
     pub(crate) triggers: Vec<EventRef>,
     /// What must be undone before an undo runs.
@@ -89,8 +91,8 @@ pub struct Reaction<S, DB: Database, K = kind::Any> {
     kind: PhantomData<fn() -> K>,
 }
 
-/// Runs a handler on an event, in one local transaction. If its argument is [`All`](crate::All), it is a join: it runs once in a saga,
-/// when there is an event of each part.
+/// Runs a handler on an event, in one local transaction. If its argument is [`Each`](crate::Each), it runs once for each item; if it is
+/// [`All`](crate::All) or [`Every`](crate::Every), it is a join: it runs once in a saga, when all is there.
 pub fn on<S, DB, I, H>(handler: H) -> Reaction<S, DB, I::Local>
 where
     S: Send + Sync + 'static,
@@ -98,11 +100,11 @@ where
     I: Input,
     H: for<'a> Handler<'a, S, DB, I>,
 {
-    Reaction::new(I::role(), I::events(), &work::local(handler))
+    Reaction::new::<I>(I::role(), &work::local(handler))
 }
 
 /// Runs an effect on an event: `call` outside any transaction, under an idempotency key, until there is an answer; then `record`
-/// with the answer, in one local transaction. If the argument of both is [`All`](crate::All), it is a join.
+/// with the answer, in one local transaction. The argument of both chooses, as with [`on`].
 pub fn on_effect<S, DB, I, T, C, R>(call: C, record: R) -> Reaction<S, DB, kind::Effect<I, T>>
 where
     S: Send + Sync + 'static,
@@ -112,32 +114,34 @@ where
     C: for<'a> Effect<'a, S, DB, I, T>,
     R: for<'a> Record<'a, S, DB, I, T>,
 {
-    Reaction::new(I::role(), I::events(), &work::external(call, record))
+    Reaction::new::<I>(I::role(), &work::external(call, record))
 }
 
 /// Undoes the step that emitted the event in the handler's signature. The handler is given that very event; its triggers are
 /// declared with [`when`](Reaction::when).
-pub fn undo<S, DB, E, H>(handler: H) -> Reaction<S, DB, Untriggered<Local>>
+///
+/// If the argument is [`Each`](crate::Each), the step has items: it runs once for each that is done.
+pub fn undo<S, DB, I, H>(handler: H) -> Reaction<S, DB, Untriggered<I::Local>>
 where
     S: Send + Sync + 'static,
     DB: Database,
-    E: Event,
-    H: for<'a> Handler<'a, S, DB, Single<E>>,
+    I: Undone,
+    H: for<'a> Handler<'a, S, DB, I>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), &work::local(handler))
+    Reaction::new::<I>(Role::Undo { undoes: EventRef::of::<I::Event>() }, &work::local(handler))
 }
 
 /// Undoes a step by an effect: [`undo`] and [`on_effect`] in one.
-pub fn undo_effect<S, DB, E, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<Single<E>, T>>>
+pub fn undo_effect<S, DB, I, T, C, R>(call: C, record: R) -> Reaction<S, DB, Untriggered<kind::Effect<I, T>>>
 where
     S: Send + Sync + 'static,
     DB: Database,
-    E: Event,
+    I: Undone,
     T: Send + 'static,
-    C: for<'a> Effect<'a, S, DB, Single<E>, T>,
-    R: for<'a> Record<'a, S, DB, Single<E>, T>,
+    C: for<'a> Effect<'a, S, DB, I, T>,
+    R: for<'a> Record<'a, S, DB, I, T>,
 {
-    Reaction::new(Role::Undo { undoes: EventRef::of::<E>() }, E::refs(), &work::external(call, record))
+    Reaction::new::<I>(Role::Undo { undoes: EventRef::of::<I::Event>() }, &work::external(call, record))
 }
 
 impl<S, DB> Reaction<S, DB, Local>
@@ -236,10 +240,11 @@ impl<S, DB: Database, K: Complete> Reaction<S, DB, K> {
 }
 
 impl<S, DB: Database, K> Reaction<S, DB, K> {
-    fn new(role: Role, events: Vec<EventRef>, work: &Work<S, DB>) -> Self {
+    fn new<I: Input>(role: Role, work: &Work<S, DB>) -> Self {
         Self {
             role,
-            work: events.into_iter().map(|event| (event, work.clone())).collect(),
+            takes_item: matches!(I::role(), Role::Each),
+            work: I::events().into_iter().map(|event| (event, work.clone())).collect(),
             triggers: Vec::new(),
             after_undo_of: Vec::new(),
             emits: Vec::new(),
@@ -256,6 +261,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
         let Self {
             role,
             work,
+            takes_item,
             triggers,
             after_undo_of,
             emits,
@@ -266,8 +272,20 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
             look_up,
             kind: _,
         } = self;
-        let kind = PhantomData;
-        Reaction { role, work, triggers, after_undo_of, emits, fields, failure_event, tuning, key_life, look_up, kind }
+        Reaction {
+            role,
+            work,
+            takes_item,
+            triggers,
+            after_undo_of,
+            emits,
+            fields,
+            failure_event,
+            tuning,
+            key_life,
+            look_up,
+            kind: PhantomData,
+        }
     }
 
     /// Declares that each run emits all of these events.
@@ -281,6 +299,25 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
     pub fn emits_one_of<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::OneOf(Set::refs()));
         self.fields.extend(Set::fields());
+        self
+    }
+
+    /// Declares that each run [emits](pavane_outbox::Tx::emit_each) this event for each item of a list. The list must not be empty, unless
+    /// [`or_if_none`](Self::or_if_none) says what is emitted then.
+    pub fn emits_each<E: Event>(mut self) -> Self {
+        self.emits.push(Emission::Each(E::refs()));
+        self.fields.push(EventFields::of::<E>());
+        self
+    }
+
+    /// Declares what is emitted where the list of the [`emits_each`](Self::emits_each) before it is empty.
+    pub fn or_if_none<E: Event>(mut self) -> Self {
+        match self.emits.last_mut() {
+            Some(Emission::Each(events)) if events.len() == 1 => events.push(EventRef::of::<E>()),
+            // Of no list: this is refused when the service starts.
+            _ => self.emits.push(Emission::Each(Vec::new())),
+        }
+        self.fields.push(EventFields::of::<E>());
         self
     }
 

@@ -1,17 +1,19 @@
 //! All SQL of the inbox and the step ledger, and the tables of both and of [claims](crate::dedupe).
 
 mod attempts;
+mod items;
 mod parts;
 
 use std::collections::{HashMap, HashSet};
 
 use pavane_choreography::ledger::State;
-use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
+use pavane_contract::{EventId, Item, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Db, Dialect, Error, Statement, Tx, Values, migration::Schema};
 use serde::Serialize;
 
 pub(crate) use attempts::{Attempts, count_failure, forget_giving_up, give_up, give_up_for_good};
-pub(crate) use parts::{Parts, bar_join, complete, gather, gather_again, keep_parts, parts};
+pub(crate) use items::{bar_whole, items, over, undo_item, undo_items, whole};
+pub(crate) use parts::{Part, bar_join, complete, gather, gather_again, keep_parts, part_events, parts};
 
 /// The tables of the inbox.
 pub const INBOX: Schema = Schema {
@@ -41,7 +43,30 @@ pub const INBOX: Schema = Schema {
     ],
 };
 
-/// A step of a saga, from the ledger. The statements here are about steps; items have rows of their own.
+/// Which row of a step: that of a saga, or of one of its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RowKey {
+    pub(crate) saga: SagaId,
+    /// The item's number. `None`: the step has no items, or all of them are meant.
+    pub(crate) item: Option<u32>,
+}
+
+impl RowKey {
+    pub(crate) const fn whole(saga: SagaId) -> Self {
+        Self { saga, item: None }
+    }
+
+    pub(crate) fn of(saga: SagaId, item: Item) -> Self {
+        Self { saga, item: Some(item.number()) }
+    }
+
+    /// The item as it is stored.
+    pub(crate) fn item(&self) -> String {
+        self.item.map(|number| number.to_string()).unwrap_or_default()
+    }
+}
+
+/// A row of a step, from the ledger.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) state: State,
@@ -125,47 +150,49 @@ pub(crate) async fn start_running<DB: Database>(
 pub(crate) async fn start<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    events: &[(SagaId, EventId)],
+    events: &[(RowKey, EventId)],
     state: State,
 ) -> Result<HashSet<EventId>, Error> {
     const START: Statement = Statement {
-        postgres: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                   select saga, $1, $2, event_id, (select pavane_now()) \
-                   from unnest($3::uuid[], $4::uuid[]) as events (saga, event_id) order by saga \
+        postgres: "insert into pavane_ledger (saga, step, item, state, event_id, changed_at) \
+                   select saga, $1, item, $2, event_id, (select pavane_now()) \
+                   from unnest($3::uuid[], $4::text[], $5::uuid[]) as events (saga, item, event_id) order by saga, item \
                    on conflict do nothing returning event_id::text",
-        sqlite: "insert into pavane_ledger (saga, step, state, event_id, changed_at) \
-                 select value ->> 0, $1, $2, value ->> 1, $4 from json_each($3) where true order by value ->> 0 \
-                 on conflict do nothing returning event_id",
+        sqlite: "insert into pavane_ledger (saga, step, item, state, event_id, changed_at) \
+                 select value ->> 0, $1, value ->> 1, $2, value ->> 2, $4 from json_each($3) where true \
+                 order by value ->> 0, value ->> 1 on conflict do nothing returning event_id",
     };
-    let sagas = Values::Ids(events.iter().map(|(saga, _)| saga.as_uuid()).collect());
+    let [sagas, items] = columns(events.iter().map(|(row, _)| row));
     let ids = Values::Ids(events.iter().map(|(_, event)| event.as_uuid()).collect());
-    let args = tx.db().timed(vec![step.into(), state.as_str().into(), Arg::Rows(vec![sagas, ids])]);
+    let args = tx.db().timed(vec![step.into(), state.as_str().into(), Arg::Rows(vec![sagas, items, ids])]);
     let sql = START.on(tx.db().dialect());
     let rows = DB::fetch(tx.conn(), sql, args).await?;
     rows.iter().map(|row| parsed::<DB, _>(row, 0)).collect()
 }
 
 /// Bars steps that said no, or gave up: there is nothing to undo, and they must not run any more.
-pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
+pub(crate) async fn bar<DB: Database>(tx: &mut Tx<DB>, step: &str, rows: &[RowKey]) -> Result<(), Error> {
     const BAR: Statement = Statement {
-        postgres: "update pavane_ledger set state = 'barred' where step = $1 and item = '' and state = 'done' \
-                   and saga = any ($2::uuid[])",
-        sqlite: "update pavane_ledger set state = 'barred' where step = $1 and item = '' and state = 'done' \
-                 and saga in (select value from json_each($2))",
+        postgres: "update pavane_ledger set state = 'barred' from unnest($2::uuid[], $3::text[]) as barred (saga, item) \
+                   where step = $1 and state = 'done' and pavane_ledger.saga = any ($2::uuid[]) \
+                   and pavane_ledger.saga = barred.saga and pavane_ledger.item = barred.item",
+        sqlite: "update pavane_ledger set state = 'barred' \
+                 from (select value ->> 0 as saga, value ->> 1 as item from json_each($2)) as barred \
+                 where step = $1 and state = 'done' and pavane_ledger.saga = barred.saga and pavane_ledger.item = barred.item",
     };
     let sql = BAR.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![step.into(), set(sagas)]).await?;
+    DB::execute(tx.conn(), sql, vec![step.into(), Arg::Rows(columns(rows.iter()).into())]).await?;
     Ok(())
 }
 
 /// Deletes a step whose effect is known not to have happened: its undo then bars it, and a redrive may run it.
-pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, saga: SagaId) -> Result<(), Error> {
+pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, row: RowKey) -> Result<(), Error> {
     const FORGET: Statement = Statement {
-        postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
-        sqlite: "delete from pavane_ledger where saga = $1 and step = $2 and item = '' and state = 'running'",
+        postgres: "delete from pavane_ledger where saga = $1::uuid and step = $2 and item = $3 and state = 'running'",
+        sqlite: "delete from pavane_ledger where saga = $1 and step = $2 and item = $3 and state = 'running'",
     };
     let sql = FORGET.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![saga.to_string().into(), step.into()]).await?;
+    DB::execute(tx.conn(), sql, vec![row.saga.to_string().into(), step.into(), row.item().into()]).await?;
     Ok(())
 }
 
@@ -173,17 +200,18 @@ pub(crate) async fn forget_running<DB: Database>(tx: &mut Tx<DB>, step: &str, sa
 pub(crate) async fn finish<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    saga: SagaId,
+    row: RowKey,
     (state, kept): (State, Option<RawEnvelope>),
 ) -> Result<bool, Error> {
     const FINISH: Statement = Statement {
-        postgres: "update pavane_ledger set state = $3, kept = nullif($4, ''), changed_at = pavane_now() \
-                   where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
-        sqlite: "update pavane_ledger set state = $3, kept = nullif($4, x''), changed_at = $5 \
-                 where saga = $1 and step = $2 and item = '' and state = 'running'",
+        postgres: "update pavane_ledger set state = $4, kept = nullif($5, ''), changed_at = pavane_now() \
+                   where saga = $1::uuid and step = $2 and item = $3 and state = 'running'",
+        sqlite: "update pavane_ledger set state = $4, kept = nullif($5, x''), changed_at = $6 \
+                 where saga = $1 and step = $2 and item = $3 and state = 'running'",
     };
     let kept = kept.map(|event| codec::to_json(&event)).transpose()?.unwrap_or_default().into_bytes();
-    let args = tx.db().timed(vec![saga.to_string().into(), step.into(), state.as_str().into(), kept.into()]);
+    let (saga, item) = (row.saga.to_string(), row.item());
+    let args = tx.db().timed(vec![saga.into(), step.into(), item.into(), state.as_str().into(), kept.into()]);
     let sql = FINISH.on(tx.db().dialect());
     Ok(DB::execute(tx.conn(), sql, args).await? == 1)
 }
@@ -192,23 +220,23 @@ pub(crate) async fn finish<DB: Database>(
 pub(crate) async fn keep<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    kept: &[(SagaId, RawEnvelope)],
+    kept: &[(RowKey, RawEnvelope)],
 ) -> Result<(), Error> {
     // The sagas are named twice on PostgreSQL: without statistics, the planner would read the whole table instead.
     const KEEP: Statement = Statement {
         postgres: "update pavane_ledger set kept = kept_rows.event \
-                   from unnest($2::uuid[], $3::bytea[]) as kept_rows (saga, event) \
-                   where step = $1 and item = '' and pavane_ledger.saga = any ($2::uuid[]) \
-                   and pavane_ledger.saga = kept_rows.saga",
+                   from unnest($2::uuid[], $3::text[], $4::bytea[]) as kept_rows (saga, item, event) \
+                   where step = $1 and pavane_ledger.saga = any ($2::uuid[]) \
+                   and pavane_ledger.saga = kept_rows.saga and pavane_ledger.item = kept_rows.item",
         sqlite: "update pavane_ledger set kept = kept_rows.event \
-                 from (select value ->> 0 as saga, unhex(value ->> 1) as event from json_each($2)) as kept_rows \
-                 where step = $1 and item = '' and pavane_ledger.saga = kept_rows.saga",
+                 from (select value ->> 0 as saga, value ->> 1 as item, unhex(value ->> 2) as event from json_each($2)) as kept_rows \
+                 where step = $1 and pavane_ledger.saga = kept_rows.saga and pavane_ledger.item = kept_rows.item",
     };
-    let sagas = kept.iter().map(|(saga, _)| saga.as_uuid()).collect();
+    let [sagas, items] = columns(kept.iter().map(|(row, _)| row));
     let events =
         kept.iter().map(|(_, event)| Ok(codec::to_json(event)?.into())).collect::<Result<_, codec::Error>>()?;
     let sql = KEEP.on(tx.db().dialect());
-    DB::execute(tx.conn(), sql, vec![step.into(), Arg::Rows(vec![Values::Ids(sagas), Values::Bytes(events)])]).await?;
+    DB::execute(tx.conn(), sql, vec![step.into(), Arg::Rows(vec![sagas, items, Values::Bytes(events)])]).await?;
     Ok(())
 }
 
@@ -239,21 +267,27 @@ pub(crate) async fn undo<DB: Database>(
     rows.iter().map(step_row::<DB>).collect()
 }
 
-/// The ledger's rows of a step, for some sagas.
+/// Some of the ledger's rows of a step.
 pub(crate) async fn look<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    sagas: &[SagaId],
-) -> Result<HashMap<SagaId, Step>, Error> {
+    rows: &[RowKey],
+) -> Result<HashMap<RowKey, Step>, Error> {
     const LOOK: Statement = Statement {
-        postgres: "select saga::text, state, event_id::text, kept from pavane_ledger \
-                   where step = $1 and item = '' and saga = any ($2::uuid[])",
-        sqlite: "select saga, state, event_id, kept from pavane_ledger \
-                 where step = $1 and item = '' and saga in (select value from json_each($2))",
+        postgres: "select saga::text, state, event_id::text, kept, item from pavane_ledger \
+                   where step = $1 and saga = any ($2::uuid[]) and (saga, item) in (select * from unnest($2::uuid[], $3::text[]))",
+        sqlite: "select saga, state, event_id, kept, item from pavane_ledger where step = $1 \
+                 and (saga, item) in (select value ->> 0, value ->> 1 from json_each($2))",
     };
     let sql = LOOK.on(tx.db().dialect());
-    let rows = DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await?;
-    rows.iter().map(step_row::<DB>).collect()
+    let rows = DB::fetch(tx.conn(), sql, vec![step.into(), Arg::Rows(columns(rows.iter()).into())]).await?;
+    rows.iter().map(item_row::<DB>).collect()
+}
+
+/// The sagas and the items of rows.
+fn columns<'r>(rows: impl Iterator<Item = &'r RowKey> + Clone) -> [Values; 2] {
+    let sagas = rows.clone().map(|row| row.saga.as_uuid()).collect();
+    [Values::Ids(sagas), Values::Texts(rows.map(RowKey::item).collect())]
 }
 
 fn set(sagas: &[SagaId]) -> Arg {
@@ -266,6 +300,14 @@ fn step_row<DB: Database>(row: &DB::Row) -> Result<(SagaId, Step), Error> {
     let event_id = DB::text(row, 2)?.map(|id| id.parse().map_err(decode)).transpose()?;
     let kept = DB::bytes(row, 3)?.map(|kept| codec::from_json(&kept)).transpose()?;
     Ok((parsed::<DB, _>(row, 0)?, Step { state, event_id, kept }))
+}
+
+/// A row with its item.
+fn item_row<DB: Database>(row: &DB::Row) -> Result<(RowKey, Step), Error> {
+    let (saga, step) = step_row::<DB>(row)?;
+    let item = text::<DB>(row, 4)?;
+    let item = if item.is_empty() { None } else { Some(item.parse().map_err(decode)?) };
+    Ok((RowKey { saga, item }, step))
 }
 
 pub(crate) fn text<DB: Database>(row: &DB::Row, index: usize) -> Result<String, Error> {

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use crate::{
     engine::{Arrived, Engine, Settlement},
+    store as ledger,
     wiring::{Part, Wired},
 };
 
@@ -120,6 +121,10 @@ pub(crate) async fn wait_for_step<S: Send + Sync + 'static, DB: Database>(
         return Ok(None);
     }
     let mut tx = db.begin(Correlation::caused_by(event), Emissions::nothing(&wired.name)).await?;
+    if wired.is_per_item() {
+        // Or new items would start as long as it waits.
+        ledger::bar_whole(&mut tx, step, &[event.meta.cause.saga]).await?;
+    }
     store::keep(&mut tx, &wired.name, (before.unwrap_or(step), before.is_some()), (event, &arrived.delivery)).await?;
     tx.commit().await?;
     debug!(event_id = %event.meta.id, reaction = wired.name, step, before, "the undo waits for a step");

@@ -76,7 +76,23 @@ impl Emissions {
     }
 
     pub(crate) fn allow_now(&self, event: &EventRef) -> bool {
-        self.any(event, |group| !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_)))
+        self.groups.iter().any(|group| match group {
+            Emission::Outcome(_) | Emission::Scheduled(_) => false,
+            Emission::Each(events) => events.iter().skip(1).any(|or_else| or_else == event),
+            other => other.events().contains(event),
+        })
+    }
+
+    pub(crate) fn allow_each(&self, event: &EventRef) -> bool {
+        self.groups.iter().any(|group| matches!(group, Emission::Each(events) if events.first() == Some(event)))
+    }
+
+    /// What is emitted where the list of an event is empty.
+    pub(crate) fn or_if_none(&self, event: &EventRef) -> Option<&EventRef> {
+        self.groups.iter().find_map(|group| match group {
+            Emission::Each(events) if events.first() == Some(event) => events.get(1),
+            _ => None,
+        })
     }
 
     pub(crate) fn allow_outcome(&self, event: &EventRef) -> bool {
@@ -115,6 +131,14 @@ impl Emissions {
             if let Emission::All(events) = group {
                 let missing = events.iter().find(|event| count(event) == 0)?;
                 return Some(format!("it declares that it emits {missing} each time, and did not"));
+            }
+            if let Emission::Each(events) = group {
+                let (items, others) = events.split_at_checked(1)?;
+                let listed = items.iter().map(count).any(|times| times > 0);
+                let others: usize = others.iter().map(count).sum();
+                return (usize::from(listed) + others != 1).then(|| {
+                    format!("it declares that it emits either a list or one event for an empty one, exactly one of {}, and did not", of(events))
+                });
             }
             let Emission::OneOf(events) = group else { return None };
             let total: usize = events.iter().map(count).sum();

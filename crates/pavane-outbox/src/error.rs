@@ -84,6 +84,35 @@ pub enum Error {
         /// The method that declares it.
         method: &'static str,
     },
+    /// A list of items is empty: what waits for every item would wait for ever.
+    #[error("{who} emits {event} for each item of an empty list: {instead}")]
+    NoItems {
+        /// The reaction or entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+        /// What to do instead.
+        instead: String,
+    },
+    /// A list of items is too long.
+    #[error(
+        "{who} emits {event} for more than {} items: split the saga, or let one event carry several",
+        pavane_contract::Item::MAX
+    )]
+    TooManyItems {
+        /// The reaction or entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+    },
+    /// A transaction emits two lists of one event.
+    #[error("{who} emits a second list of {event}: items are numbered, so emit all of them in one list")]
+    SecondList {
+        /// The reaction or entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+    },
     /// The event is cancelled, and nothing schedules it.
     #[error(
         "{who} cancels {event}, which its service never schedules: add .schedules::<…>() to the line of the wiring table that \

@@ -120,6 +120,19 @@ impl<DB: Database> Guest<'_, DB> {
         self.answer_with(&event).await
     }
 
+    /// Emits an event for each item of a list, as a [`Tx`](crate::Tx::emit_each) does. Of one event, a saga has one list: emit all of them at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit); [`Error::NoItems`] and [`Error::TooManyItems`].
+    pub async fn emit_each<E: Event>(&mut self, events: impl IntoIterator<Item = E> + Send) -> Result<(), Error> {
+        let events = draft::items(&self.db, &self.cause, &self.emissions, events)?;
+        store::stage_all::<DB>(self.conn, &events).await?;
+        let Some(first) = events.first() else { return Ok(()) };
+        self.answer_with(first).await
+    }
+
     /// Emits an event after a delay, counted from now: sets a timer. As with a [`Tx`](crate::Tx::emit_after), the saga's outcome
     /// cancels it.
     ///

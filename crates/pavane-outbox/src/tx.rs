@@ -101,7 +101,22 @@ impl<DB: Database> Tx<DB> {
     /// When the event isn't declared, its key is too long, or it can't be written as JSON.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         self.declared::<E>(Emissions::allow_now, "emits")?;
-        self.leave(event).await
+        self.leave(draft::envelope(&self.db, &self.cause, event)?).await
+    }
+
+    /// Emits an event for each item of a list. They are numbered in the order of the list, and each says how many there are; see
+    /// [`Item`](pavane_contract::Item).
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit); [`Error::NoItems`] when the list is empty, [`Error::TooManyItems`] when it is longer than
+    /// [`Item::MAX`](pavane_contract::Item::MAX), and [`Error::SecondList`] when this transaction has emitted a list of the event.
+    pub async fn emit_each<E: Event>(&mut self, events: impl IntoIterator<Item = E> + Send) -> Result<(), Error> {
+        draft::check_first_list::<E>(&self.emissions, &self.emitted)?;
+        for event in draft::items(&self.db, &self.cause, &self.emissions, events)? {
+            self.leave(event).await?;
+        }
+        Ok(())
     }
 
     /// Emits an event after a delay, counted from now: sets a timer.
@@ -116,7 +131,7 @@ impl<DB: Database> Tx<DB> {
         self.declared::<E>(Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
         self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
-        let envelope = self.envelope(event)?;
+        let envelope = draft::of_saga(&self.db, &self.cause, event)?;
         self.timers.push(NewTimer::of(&envelope, delay)?);
         self.flush_if_large().await
     }
@@ -153,7 +168,7 @@ impl<DB: Database> Tx<DB> {
             return Ok(Decision::Lost);
         }
         self.timers.retain(|timer| !timer.is_of(saga, timers));
-        self.leave(event).await?;
+        self.leave(draft::of_saga(&self.db, &self.cause, event)?).await?;
         Ok(Decision::Won)
     }
 
@@ -241,8 +256,7 @@ impl<DB: Database> Tx<DB> {
         self.flush_if_large().await
     }
 
-    async fn leave<E: Event>(&mut self, event: &E) -> Result<(), Error> {
-        let envelope = self.envelope(event)?;
+    async fn leave(&mut self, envelope: RawEnvelope) -> Result<(), Error> {
         if let Some(question) = &self.question {
             question::store::answer_with(&self.db, self.inner.conn(), &envelope, question).await?;
         }
@@ -269,10 +283,6 @@ impl<DB: Database> Tx<DB> {
         self.emitted.push(envelope);
         self.wakes_relay = true;
         Ok(())
-    }
-
-    fn envelope<E: Event>(&self, event: &E) -> Result<RawEnvelope, Error> {
-        draft::envelope(&self.db, &self.cause, event)
     }
 
     fn declared<E: Event>(

@@ -227,6 +227,25 @@ impl<const ANSWERS: bool> Declared<ANSWERS> {
         self
     }
 
+    /// Each transaction [emits](crate::database::Tx::emit_each) this event for each item of a list. The list must not be empty, unless
+    /// [`or_if_none`](Self::or_if_none) says what is emitted then.
+    pub fn emits_each<E: Event>(mut self) -> Self {
+        self.emits.push(Emission::Each(E::refs()));
+        self.fields.push(EventFields::of::<E>());
+        self
+    }
+
+    /// What is emitted where the list of the [`emits_each`](Self::emits_each) before it is empty.
+    pub fn or_if_none<E: Event>(mut self) -> Self {
+        match self.emits.last_mut() {
+            Some(Emission::Each(events)) if events.len() == 1 => events.push(EventRef::of::<E>()),
+            // Of no list: this is refused when the service starts.
+            _ => self.emits.push(Emission::Each(Vec::new())),
+        }
+        self.fields.push(EventFields::of::<E>());
+        self
+    }
+
     /// A transaction may emit any of these events, or none.
     pub fn may_emit<Set: EventSet>(mut self) -> Self {
         self.emits.push(Emission::Maybe(Set::refs()));

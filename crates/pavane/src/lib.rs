@@ -73,7 +73,7 @@ pub use pavane_contract::{Envelope, Key, SagaId, Timestamp, event::Event};
 /// ```
 pub use pavane_contract_derive::PavaneEvent as Event;
 pub use pavane_inbox::{
-    All, Handled, HandlerError, IdempotencyKey, OneOf, Tuning, dedupe, on, on_effect, undo, undo_effect,
+    All, Each, Every, Handled, HandlerError, IdempotencyKey, OneOf, Tuning, dedupe, on, on_effect, undo, undo_effect,
 };
 pub use pavane_outbox::{Correlation, Decision, OpenQuestion};
 pub use service::Error;

@@ -13,7 +13,8 @@ create table pavane_inbox (
 );
 create index pavane_inbox_handled on pavane_inbox (handled_at);
 
--- Where each step of each saga stands, and each item of a step that a saga has several of.
+-- Where each step of each saga stands. A step that has items has a row for each, and one for itself: gathering while items may come,
+-- barred after an undo.
 create table pavane_ledger (
     saga uuid not null,
     step text not null,
@@ -37,7 +38,7 @@ create table pavane_part (
     step text not null,
     -- The event's name. Of which part of the join it is, the wiring table says.
     part text not null,
-    -- Which item the event is about; empty when about none. Where a part is an event of every item, each counts.
+    -- Where a part is an event of every item: which item this one is about, and of how many: 2/5. Empty otherwise.
     item text not null default '',
     event_id uuid not null,
     -- The event, as CloudEvents JSON.

@@ -5,7 +5,7 @@
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, Forward, State, Undo};
-use pavane_contract::RawEnvelope;
+use pavane_contract::{Cause, RawEnvelope};
 use pavane_outbox::{
     Correlation, Database, Emissions, Tx,
     internal::{self, CrashPoint},
@@ -16,15 +16,17 @@ use super::{Engine, Failure, check_same_event, failing, join::Gathered};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
-    keys, store,
+    keys,
+    store::{self, RowKey},
     wiring::Part,
     work::{Answer, Work},
 };
 
 /// What is to be done.
 struct Looked {
-    /// What the call is given: one event, or those of a join. The key is made from the last one.
-    given: Vec<RawEnvelope>,
+    /// What each call is given: one event, or those of a join. The key is made from the last one. Only an undo of several items has
+    /// several calls.
+    calls: Vec<Vec<RawEnvelope>>,
     /// Whether this is known to be the first call.
     is_first: bool,
 }
@@ -32,24 +34,37 @@ struct Looked {
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
-        let Some(Looked { given, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
+        let Some(Looked { calls, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
+        for (after, given) in (0..calls.len()).rev().zip(&calls) {
+            self.call(event, given, (is_first, after == 0)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes one call, and records its answer. With the last one's, the event is marked as handled.
+    async fn call(
+        &self,
+        event: &RawEnvelope,
+        given: &[RawEnvelope],
+        (is_first, is_last): (bool, bool),
+    ) -> Result<(), Failure> {
         let Some(last) = given.last() else { return Ok(()) };
         let Some(Work::External(work)) = self.wired.work(last) else {
             return Err(HandlerError::reject(format!("no effect for {}", last.meta.event)).into());
         };
         let key = IdempotencyKey::new(&self.wired.durable(), last.meta.id);
         let calling = async {
-            if !is_first && let Some(found) = keys::look_up(self, event, &given, &key).await? {
-                return self.record(event, &given, found).await;
+            if !is_first && let Some(found) = keys::look_up(self, event, given, &key).await? {
+                return self.record(event, (given, found), is_last).await;
             }
             internal::crash_point(&self.db, CrashPoint::BeforeCall).await;
             let call = Call::new(&key, &self.db, self.wired.reaction.tuning.timeout);
-            let answer = match self.timed(work.call(&self.state, &call, &given)).await {
+            let answer = match self.timed(work.call(&self.state, &call, given)).await {
                 Ok(answer) => answer,
                 Err(error) => return Err(self.not_called(event, error).await),
             };
             internal::crash_point(&self.db, CrashPoint::AfterCall).await;
-            self.record(event, &given, answer).await
+            self.record(event, (given, answer), is_last).await
         };
         let span = self.wired.span(last, &event.as_cause());
         failing(&span, calling.instrument(span.clone()).await)
@@ -64,8 +79,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
                 if self.wired.is_join() {
                     store::gather_again(&mut tx, name, saga, event.meta.id).await?;
-                } else {
-                    store::forget_running(&mut tx, name, saga).await?;
+                } else if let Some(row) = self.row_of(event) {
+                    store::forget_running(&mut tx, name, row).await?;
                 }
                 tx.commit().await
             };
@@ -83,10 +98,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     async fn look(&self, event: &RawEnvelope) -> Result<Option<Looked>, Failure> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_join = self.wired.is_join();
-        let is_step = matches!(self.wired.part, Part::Step { .. }) && !is_join;
+        let is_step = matches!(self.wired.part, Part::Step { .. }) && !is_join && !self.wired.is_per_item();
         let remembered = self.check_remembered(event);
         if is_step && remembered.is_ok() && store::start_running(&self.db, name, saga, id).await? {
-            return Ok(Some(Looked { given: vec![event.clone()], is_first: true }));
+            return Ok(Some(Looked { calls: vec![vec![event.clone()]], is_first: true }));
         }
         if store::is_handled(&self.db, name, id).await? {
             self.wired.count("duplicate", 1);
@@ -94,32 +109,46 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         remembered?;
         if !is_join && self.wired.part == Part::Plain {
-            return Ok(Some(Looked { given: vec![event.clone()], is_first: false }));
+            return Ok(Some(Looked { calls: vec![vec![event.clone()]], is_first: false }));
         }
         let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
-        let mut result = "skipped";
-        let given = match &self.wired.part {
+        let (mut result, mut is_first) = ("skipped", false);
+        let calls = match &self.wired.part {
             _ if is_join => {
                 let Gathered { mut run, kept } = self.gather(&mut tx, vec![event], State::Running).await?;
                 result = if kept > 0 { "gathered" } else { result };
-                run.pop().map(|join| join.given.into_owned())
+                run.pop().map(|join| join.given.into_owned()).into_iter().collect()
             }
-            Part::Undo { step } => self.look_back(&mut tx, step, event).await?.map(|kept| vec![kept]),
-            Part::Step { .. } | Part::Plain => self.look_forward(&mut tx, event).await?.map(|event| vec![event]),
+            Part::Undo { step } if self.wired.is_per_item() => {
+                let done = self.done_items(&mut tx, step, &[saga]).await?;
+                done.into_iter().map(|kept| vec![kept]).collect()
+            }
+            Part::Undo { step } => {
+                self.look_back(&mut tx, step, event).await?.map(|kept| vec![kept]).into_iter().collect()
+            }
+            Part::Step { .. } if self.wired.is_per_item() => {
+                let call = self.start_item(&mut tx, event).await?;
+                is_first = call.as_ref().is_some_and(|call| call.is_first);
+                call.map(|_| vec![event.clone()]).into_iter().collect()
+            }
+            Part::Step { .. } | Part::Plain => {
+                self.look_forward(&mut tx, event).await?.map(|event| vec![event]).into_iter().collect()
+            }
         };
-        if given.is_none() {
+        let calls: Vec<Vec<RawEnvelope>> = calls;
+        if calls.is_empty() {
             store::claim(&mut tx, name, &[id]).await?;
             self.wired.count(result, 1);
         }
         tx.commit().await?;
-        Ok(given.map(|given| Looked { given, is_first: false }))
+        Ok((!calls.is_empty()).then_some(Looked { calls, is_first }))
     }
 
     async fn look_forward(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<RawEnvelope>, Failure> {
         let (saga, id) = (event.meta.cause.saga, event.meta.id);
-        let steps = store::look(tx, &self.wired.name, &[saga]).await?;
+        let steps = store::look(tx, &self.wired.name, &[RowKey::whole(saga)]).await?;
         // Deleted in between, because the effect was rejected: it was not done, so the event must not be marked as handled.
-        let Some(step) = steps.get(&saga) else { return Err(Failure::StepRunning) };
+        let Some(step) = steps.get(&RowKey::whole(saga)) else { return Err(Failure::StepRunning) };
         check_same_event(step, id)?;
         Ok(match ledger::forward(Some(step.state)) {
             Forward::Run => Some(event.clone()),
@@ -136,7 +165,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         trigger: &RawEnvelope,
     ) -> Result<Option<RawEnvelope>, Failure> {
         let saga = trigger.meta.cause.saga;
-        let known = store::look(tx, step, &[saga]).await?.remove(&saga);
+        let row = RowKey::whole(saga);
+        let known = store::look(tx, step, &[row]).await?.remove(&row);
         match ledger::undo(known.as_ref().map(|step| step.state)) {
             Undo::Wait => Err(Failure::StepRunning),
             Undo::Skip => Ok(None),
@@ -162,9 +192,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
     }
 
-    /// Records the answer and marks the event as handled.
-    async fn record(&self, event: &RawEnvelope, given: &[RawEnvelope], answer: Answer) -> Result<(), Failure> {
-        let Some(mut tx) = self.db.within(self.claim_record(event)).await? else {
+    /// Records the answer and, where it `is_last`, marks the event as handled.
+    async fn record(
+        &self,
+        event: &RawEnvelope,
+        (given, answer): (&[RawEnvelope], Answer),
+        is_last: bool,
+    ) -> Result<(), Failure> {
+        let Some(mut tx) = self.db.within(self.claim_record(event, given, is_last)).await? else {
             self.wired.count("duplicate", 1);
             return Ok(());
         };
@@ -192,20 +227,36 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// Marks the event as handled, in the transaction that records the answer. `None` when another delivery of the event, or
     /// another trigger, recorded it meanwhile.
-    async fn claim_record(&self, event: &RawEnvelope) -> Result<Option<Tx<DB>>, HandlerError> {
+    async fn claim_record(
+        &self,
+        event: &RawEnvelope,
+        given: &[RawEnvelope],
+        is_last: bool,
+    ) -> Result<Option<Tx<DB>>, HandlerError> {
         let mut tx = self.begin(event).await?;
-        let fresh = store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?;
-        if !fresh.is_empty() && self.undo_step(&mut tx, event).await? {
+        let is_fresh = !is_last || !store::claim(&mut tx, &self.wired.name, &[event.meta.id]).await?.is_empty();
+        if is_fresh && self.undo_step(&mut tx, event, given).await? {
             return Ok(Some(tx));
         }
         tx.commit().await?;
         Ok(None)
     }
 
-    /// Marks the step as undone in the ledger. `false` when another trigger did.
-    async fn undo_step(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, HandlerError> {
+    /// Marks the step, or the item, as undone in the ledger. `false` when another trigger did.
+    async fn undo_step(
+        &self,
+        tx: &mut Tx<DB>,
+        event: &RawEnvelope,
+        given: &[RawEnvelope],
+    ) -> Result<bool, HandlerError> {
         let Part::Undo { step } = &self.wired.part else { return Ok(true) };
         let saga = event.meta.cause.saga;
+        if self.wired.is_per_item() {
+            let Some(item) = given.last().and_then(|kept| kept.meta.cause.item) else { return Ok(true) };
+            let cause = Cause { item: Some(item), ..event.as_cause() };
+            internal::enter(tx, cause, self.wired.emissions.clone());
+            return Ok(store::undo_item(tx, step, RowKey::of(saga, item)).await?);
+        }
         Ok(store::undo(tx, step, &[saga]).await?.contains_key(&saga))
     }
 
@@ -214,9 +265,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !self.wired.has_row() {
             return Ok(true);
         }
+        let Some(row) = self.row_of(event) else { return Ok(true) };
         let kept = self.wired.kept(tx);
         // What has no undo can't say no.
         let happened = kept.is_some() || !matches!(self.wired.part, Part::Step { .. });
-        Ok(store::finish(tx, &self.wired.name, event.meta.cause.saga, (ledger::settle(happened), kept)).await?)
+        Ok(store::finish(tx, &self.wired.name, row, (ledger::settle(happened), kept)).await?)
     }
 }

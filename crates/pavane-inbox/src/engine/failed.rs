@@ -3,7 +3,7 @@
 use std::{slice, time::Duration};
 
 use pavane_bus::Bus;
-use pavane_choreography::ledger::State;
+use pavane_choreography::ledger::{self, Forward, State};
 use pavane_contract::{Clock, EventRef, Key, RawEnvelope};
 use pavane_outbox::{Correlation, Database, Emissions, Tx, chain, internal};
 use tracing::{debug, error, warn};
@@ -138,15 +138,24 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !store::give_up(tx, name, event.meta.id, None).await? {
             return Ok(false);
         }
-        // A step with an effect can't give up, so nothing of this one is running, and it must not run any more. A step that has
-        // a row was settled by another event, and there is no failure to emit.
-        let step = [(event.meta.cause.saga, event.meta.id)];
-        let tell = !matches!(self.wired.part, Part::Step { .. })
-            || !store::start(tx, name, &step, State::Barred).await?.is_empty();
-        if tell {
+        if !matches!(self.wired.part, Part::Step { .. }) || self.bar_given_up(tx, event).await? {
             internal::emit_raw(tx, emits, key, body).await?;
         }
         Ok(true)
+    }
+
+    /// Bars a step that gives up. A step with an effect can't, so nothing of this one is running, and it must not run any more. `false` for one
+    /// that was settled by another event, and for an item that came too late: there is no failure to emit.
+    async fn bar_given_up(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<bool, pavane_outbox::Error> {
+        let (name, saga) = (&self.wired.name, event.meta.cause.saga);
+        let Some(row) = self.row_of(event) else { return Ok(false) };
+        if self.wired.is_per_item() {
+            let whole = store::whole(tx, name, &[saga]).await?.remove(&saga);
+            if ledger::forward(ledger::of_item(whole, None)) == Forward::Skip {
+                return Ok(false);
+            }
+        }
+        Ok(!store::start(tx, name, &[(row, event.meta.id)], State::Barred).await?.is_empty())
     }
 
     /// As [`mark_given_up`](Self::mark_given_up), of a join. It gives up as a whole only on the event that would complete it.

@@ -7,13 +7,13 @@ use pavane_choreography::{
     JoinPart,
     ledger::{self, Join, State},
 };
-use pavane_contract::{RawEnvelope, SagaId, codec};
+use pavane_contract::{Item, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Database, Error, Tx};
 
 use super::{Engine, Task};
 use crate::{
     handler::HandlerError,
-    store::{self, Parts},
+    store::{self, Part},
 };
 
 /// What became of the events of a join.
@@ -49,15 +49,16 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             let saga = event.meta.cause.saga;
             let state = rows.get(&saga).map(|row| row.state);
             let kept = parts.entry(saga).or_default();
-            if self.is_new(state, kept, event)? {
-                kept.push((*event).clone());
-                new.push(*event);
+            if let Some(part) = self.is_new(state, kept, event)? {
+                kept.push(part.clone());
+                new.push((part, *event));
             }
         }
         if !new.is_empty() {
             store::keep_parts(tx, name, &new).await?;
         }
         let mut complete = Vec::new();
+        let mut runs: Vec<&RawEnvelope> = Vec::new();
         // The last one first: of several of one saga, it is the one that completes the join.
         for event in events.into_iter().rev() {
             let saga = event.meta.cause.saga;
@@ -67,12 +68,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 Join::Gather => gathered.kept += 1,
                 // Only the event that it runs on runs it again.
                 Join::Run if row.event_id.is_none_or(|ran_on| ran_on == event.meta.id) => {
-                    // Taken: the others of this saga find nothing to run.
-                    let Some(parts) = parts.remove(&saga) else { continue };
+                    // Removed: the others of this saga find nothing to run.
+                    if parts.remove(&saga).is_none() {
+                        continue;
+                    }
                     if row.state == State::Gathering {
                         complete.push((saga, event.meta.id));
                     }
-                    gathered.run.push(Task::of_join(parts, event));
+                    runs.push(event);
                 }
                 Join::Run | Join::Skip => {}
             }
@@ -80,25 +83,56 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         if !complete.is_empty() {
             store::complete(tx, name, &complete, ran).await?;
         }
-        gathered.run.reverse();
+        gathered.run = self.joined(tx, runs.into_iter().rev()).await?;
         Ok(gathered)
     }
 
-    /// Whether an event is to be kept. Fails where the join has another event of its part, which would be ignored silently otherwise.
-    fn is_new(&self, state: Option<State>, kept: &Parts, event: &RawEnvelope) -> Result<bool, HandlerError> {
+    /// The joins that run, each on the event that completes it.
+    async fn joined<'e>(
+        &self,
+        tx: &mut Tx<DB>,
+        runs: impl ExactSizeIterator<Item = &'e RawEnvelope>,
+    ) -> Result<Vec<Task<'e>>, Error> {
+        if runs.len() == 0 {
+            return Ok(Vec::new());
+        }
+        let runs: Vec<_> = runs.collect();
+        let sagas: Vec<SagaId> = runs.iter().map(|event| event.meta.cause.saga).collect();
+        let mut events = store::part_events(tx, &self.wired.name, &sagas).await?;
+        let join = |last: &'e RawEnvelope| {
+            let events = events.remove(&last.meta.cause.saga).unwrap_or_default();
+            Task::of_join(events, last)
+        };
+        Ok(runs.into_iter().map(join).collect())
+    }
+
+    /// The part as which an event is to be kept; `None` when it isn't. Fails where the join has another event of its part, which would be
+    /// ignored silently otherwise.
+    fn is_new(&self, state: Option<State>, kept: &[Part], event: &RawEnvelope) -> Result<Option<Part>, HandlerError> {
         let (Some(state @ (State::Gathering | State::Running | State::Done)), Some(part)) =
             (state, self.part_of(event))
         else {
-            return Ok(false);
+            return Ok(None);
         };
-        match kept.iter().find(|kept| part.events().contains(&kept.meta.event)) {
-            Some(other) if other.meta.id != event.meta.id => Err(HandlerError::reject(format!(
+        let item = event.meta.cause.item.filter(|_| matches!(part, JoinPart::Every(_)));
+        let of_part = || kept.iter().filter(|kept| kept.is_of(part));
+        if let (Some(item), Some(other)) = (item, of_part().find_map(|kept| kept.item))
+            && item.count() != other.count()
+        {
+            return Err(HandlerError::reject(format!(
+                "the join has {} of {} items, and this one is {item}: all of them have one count",
+                part.name(),
+                other.count()
+            )));
+        }
+        match of_part().find(|kept| kept.item == item) {
+            Some(other) if other.event_id != event.meta.id => Err(HandlerError::reject(format!(
                 "the join has {} already, by the event {}: it takes one event of each part in a saga",
                 part.name(),
-                other.meta.id
+                other.event_id
             ))),
-            Some(_) => Ok(false),
-            None => Ok(state == State::Gathering),
+            Some(_) => Ok(None),
+            None => Ok((state == State::Gathering).then(|| Part::of(event, item))),
         }
     }
 
@@ -111,12 +145,17 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         let state = store::gather(tx, name, &[saga]).await?.get(&saga).map(|row| row.state);
         let mut parts = store::parts(tx, name, &[saga]).await?.remove(&saga).unwrap_or_default();
-        match self.is_new(state, &parts, event) {
-            Ok(true) => parts.push(event.clone()),
-            Ok(false) => {}
-            Err(_) => return Ok(Vec::new()),
+        let Ok(new) = self.is_new(state, &parts, event) else { return Ok(Vec::new()) };
+        let is_new = new.is_some();
+        parts.extend(new);
+        if self.missing(&parts).next().is_some() {
+            return Ok(Vec::new());
         }
-        Ok(if self.missing(&parts).next().is_none() { parts } else { Vec::new() })
+        let mut events = store::part_events(tx, name, &[saga]).await?.remove(&saga).unwrap_or_default();
+        if is_new {
+            events.push(event.clone());
+        }
+        Ok(events)
     }
 
     fn check_fits(&self, event: &RawEnvelope) -> Result<(), codec::Error> {
@@ -129,16 +168,22 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 
     /// The parts of which there is no event.
-    fn missing<'p>(&'p self, parts: &'p Parts) -> impl Iterator<Item = &'p JoinPart> {
-        let is_there = |part: &&JoinPart| parts.iter().any(|event| part.events().contains(&event.meta.event));
+    fn missing<'p>(&'p self, kept: &'p [Part]) -> impl Iterator<Item = &'p JoinPart> {
+        let is_there = |part: &&JoinPart| {
+            let mut of_part = kept.iter().filter(|kept| kept.is_of(part));
+            let first = of_part.next();
+            // Of how many items there are, each event says.
+            let wanted = first.and_then(|kept| kept.item).map_or(1, Item::count);
+            first.is_some() && u32::try_from(1 + of_part.count()).is_ok_and(|there| there >= wanted)
+        };
         self.wired.reaction.parts().iter().filter(move |part| !is_there(part))
     }
 }
 
 impl<'e> Task<'e> {
     /// The join's events, the one that completes it last: it is the cause of what is emitted.
-    fn of_join(parts: Parts, last: &'e RawEnvelope) -> Self {
-        let mut given: Vec<_> = parts.into_iter().filter(|event| event.meta.id != last.meta.id).collect();
+    fn of_join(events: Vec<RawEnvelope>, last: &'e RawEnvelope) -> Self {
+        let mut given: Vec<_> = events.into_iter().filter(|event| event.meta.id != last.meta.id).collect();
         given.push(last.clone());
         Self { given: Cow::Owned(given), cause: last.as_cause() }
     }

@@ -4,12 +4,17 @@ use std::{borrow::Cow, slice};
 
 use pavane_bus::Bus;
 use pavane_choreography::ledger::{self, State, Undo};
-use pavane_contract::{RawEnvelope, SagaId};
+use pavane_contract::{Item, RawEnvelope, SagaId};
 use pavane_outbox::{Database, Tx, internal};
 use tracing::Instrument as _;
 
 use super::{Engine, Failure, Task, check_same_event, failing, join::Gathered};
-use crate::{handler::HandlerError, store, wiring::Part, work::Work};
+use crate::{
+    handler::HandlerError,
+    store::{self, RowKey},
+    wiring::Part,
+    work::Work,
+};
 
 /// A transaction in which events are marked as handled, and what is to be done for them.
 struct Claimed<'e, DB: Database> {
@@ -31,9 +36,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let mut answers = Vec::new();
         let handling = async {
             for task in tasks {
-                let saga = task.cause.saga;
+                let row = RowKey { saga: task.cause.saga, item: task.cause.item.map(Item::number) };
                 self.handle(&mut tx, task).await?;
-                answers.push((saga, self.wired.kept(&tx)));
+                answers.push((row, self.wired.kept(&tx)));
             }
             Ok::<_, Failure>(())
         };
@@ -45,7 +50,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         self.db.within(end).await?;
         self.wired.count("handled", handled);
         self.wired.count("gathered", gathered);
-        self.wired.count("skipped", events.len() - duplicates - gathered - handled);
+        // An undo may handle several items on one event.
+        self.wired.count("skipped", (events.len() - duplicates - gathered).saturating_sub(handled));
         Ok(())
     }
 
@@ -65,8 +71,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Ok(Claimed { tx, tasks, duplicates, gathered: kept });
         }
         let tasks = match &self.wired.part {
-            Part::Plain => fresh.into_iter().map(Task::on).collect(),
+            Part::Plain => fresh.into_iter().map(|event| self.on(event)).collect(),
             Part::Step { .. } => self.start(&mut tx, fresh).await?,
+            Part::Undo { step } if self.wired.is_per_item() => self.undo_items(&mut tx, step, fresh).await?,
             Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
         };
         Ok(Claimed { tx, tasks, duplicates, gathered: 0 })
@@ -88,21 +95,27 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         failing(&span, handled.instrument(span.clone()).await)
     }
 
+    fn on<'e>(&self, event: &'e RawEnvelope) -> Task<'e> {
+        Task { given: Cow::Borrowed(slice::from_ref(event)), cause: self.cause_of(event) }
+    }
+
     /// Inserts steps into the ledger, and returns those that are to run.
     async fn start<'e>(&self, tx: &mut Tx<DB>, events: Vec<&'e RawEnvelope>) -> Result<Vec<Task<'e>>, HandlerError> {
-        let wanted: Vec<_> = events.iter().map(|event| (event.meta.cause.saga, event.meta.id)).collect();
+        let events = self.unless_barred(tx, events).await?;
+        let wanted: Vec<_> = events.iter().map(|(row, event)| (*row, event.meta.id)).collect();
         let started = store::start(tx, &self.wired.name, &wanted, State::Done).await?;
-        let (run, known): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| started.contains(&event.meta.id));
+        let (run, known): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|(_, event)| started.contains(&event.meta.id));
         if !known.is_empty() {
-            let sagas: Vec<_> = known.iter().map(|event| event.meta.cause.saga).collect();
-            let steps = store::look(tx, &self.wired.name, &sagas).await?;
-            for event in known {
-                if let Some(step) = steps.get(&event.meta.cause.saga) {
+            let rows: Vec<_> = known.iter().map(|(row, _)| *row).collect();
+            let steps = store::look(tx, &self.wired.name, &rows).await?;
+            for (row, event) in known {
+                if let Some(step) = steps.get(&row) {
                     check_same_event(step, event.meta.id)?;
                 }
             }
         }
-        Ok(run.into_iter().map(Task::on).collect())
+        Ok(run.into_iter().map(|(_, event)| self.on(event)).collect())
     }
 
     /// Undoes or bars steps in the ledger, and returns the undos that are to run.
@@ -116,7 +129,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let mut changed = store::undo(tx, step, &sagas).await?;
         let undone = changed.iter().filter(|(_, step)| step.state == State::Undone).map(|(saga, _)| *saga);
         self.check_order(tx, undone.collect()).await?;
-        let unchanged: Vec<_> = sagas.into_iter().filter(|saga| !changed.contains_key(saga)).collect();
+        let unchanged: Vec<_> =
+            sagas.into_iter().filter(|saga| !changed.contains_key(saga)).map(RowKey::whole).collect();
         if !unchanged.is_empty() {
             let steps = store::look(tx, step, &unchanged).await?;
             if steps.values().any(|step| ledger::undo(Some(step.state)) == Undo::Wait) {
@@ -139,19 +153,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Fails where an undo comes after others that are not undone yet.
     pub(super) async fn check_order(&self, tx: &mut Tx<DB>, sagas: Vec<SagaId>) -> Result<(), Failure> {
         for before in self.wired.after.iter().filter(|_| !sagas.is_empty()) {
-            let steps = store::look(tx, before, &sagas).await?;
-            let is_over =
-                |saga: &SagaId| steps.get(saga).is_some_and(|step| matches!(step.state, State::Undone | State::Barred));
-            if !sagas.iter().all(is_over) {
+            let over = store::over(tx, before, &sagas).await?;
+            if !sagas.iter().all(|saga| over.contains(saga)) {
                 return Err(Failure::Early { before: before.clone() });
             }
         }
         Ok(())
-    }
-}
-
-impl<'e> Task<'e> {
-    fn on(event: &'e RawEnvelope) -> Self {
-        Self { given: Cow::Borrowed(slice::from_ref(event)), cause: event.as_cause() }
     }
 }

@@ -1,17 +1,19 @@
 //! The SQL of calls' ages, in microseconds. On PostgreSQL by the database's clock, as instances' may differ.
 
-use pavane_contract::{EventId, SagaId};
+use pavane_contract::EventId;
 use pavane_outbox::{Database, Db, Error, Statement};
 
+use crate::store::RowKey;
+
 /// How long ago a running step was first called; `None` when it isn't running any more.
-pub(crate) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, saga: SagaId) -> Result<Option<i64>, Error> {
+pub(crate) async fn age_of_step<DB: Database>(db: &Db<DB>, step: &str, row: RowKey) -> Result<Option<i64>, Error> {
     const AGE: Statement = Statement {
         postgres: "select pavane_now() - changed_at from pavane_ledger \
-                   where saga = $1::uuid and step = $2 and item = '' and state = 'running'",
-        sqlite: "select $3 - changed_at from pavane_ledger \
-                 where saga = $1 and step = $2 and item = '' and state = 'running'",
+                   where saga = $1::uuid and step = $2 and item = $3 and state = 'running'",
+        sqlite: "select $4 - changed_at from pavane_ledger \
+                 where saga = $1 and step = $2 and item = $3 and state = 'running'",
     };
-    let args = db.timed(vec![saga.to_string().into(), step.into()]);
+    let args = db.timed(vec![row.saga.to_string().into(), step.into(), row.item().into()]);
     let rows = DB::fetch(&mut *db.writer().await?, AGE.on(db.dialect()), args).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }

@@ -2,14 +2,37 @@
 
 use std::collections::HashMap;
 
-use pavane_choreography::ledger::State;
-use pavane_contract::{EventId, RawEnvelope, SagaId, codec};
+use pavane_choreography::{JoinPart, ledger::State};
+use pavane_contract::{EventId, Item, RawEnvelope, SagaId, codec};
 use pavane_outbox::{Arg, Database, Error, Statement, Tx, Values};
 
-use super::{Step, parsed, set, step_row};
+use super::{Step, decode, parsed, set, step_row, text};
 
-/// The events that a join has.
-pub(crate) type Parts = Vec<RawEnvelope>;
+/// An event that a join has, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The event's name.
+    event: String,
+    /// Which item it is about, where the join waits for the event of every item.
+    pub(crate) item: Option<Item>,
+    pub(crate) event_id: EventId,
+}
+
+impl Part {
+    pub(crate) fn of(event: &RawEnvelope, item: Option<Item>) -> Self {
+        Self { event: event.meta.event.name.clone(), item, event_id: event.meta.id }
+    }
+
+    /// Whether it is an event of a part.
+    pub(crate) fn is_of(&self, part: &JoinPart) -> bool {
+        part.events().iter().any(|event| event.name == self.event)
+    }
+
+    /// The item as it is stored: with how many there are, so that a join knows when it has all without reading the events.
+    fn item(&self) -> String {
+        self.item.map(|item| format!("{}/{}", item.number(), item.count())).unwrap_or_default()
+    }
+}
 
 /// Locks the rows of a join for some sagas, and returns them. Where there is none, the join is gathering from now on.
 ///
@@ -42,45 +65,78 @@ pub(crate) async fn gather<DB: Database>(
 pub(crate) async fn keep_parts<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
-    events: &[&RawEnvelope],
+    parts: &[(Part, &RawEnvelope)],
 ) -> Result<(), Error> {
     const KEEP: Statement = Statement {
-        postgres: "insert into pavane_part (saga, step, part, event_id, event, arrived_at) \
-                   select saga, $1, part, event_id, event, (select pavane_now()) \
-                   from unnest($2::uuid[], $3::text[], $4::uuid[], $5::bytea[]) as parts (saga, part, event_id, event) \
-                   order by saga, part on conflict do nothing",
-        sqlite: "insert into pavane_part (saga, step, part, event_id, event, arrived_at) \
-                 select value ->> 0, $1, value ->> 1, value ->> 2, unhex(value ->> 3), $3 from json_each($2) where true \
+        postgres: "insert into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
+                   select saga, $1, part, item, event_id, event, (select pavane_now()) \
+                   from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::bytea[]) \
+                   as parts (saga, part, item, event_id, event) order by saga, part, item on conflict do nothing",
+        sqlite: "insert into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
+                 select value ->> 0, $1, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), $3 from json_each($2) where true \
                  on conflict do nothing",
     };
-    let sagas = events.iter().map(|event| event.meta.cause.saga.as_uuid()).collect();
-    let names = events.iter().map(|event| event.meta.event.name.clone()).collect();
-    let ids = events.iter().map(|event| event.meta.id.as_uuid()).collect();
-    let bodies = events.iter().map(|event| Ok(codec::to_json(event)?.into())).collect::<Result<_, codec::Error>>()?;
-    let rows = Arg::Rows(vec![Values::Ids(sagas), Values::Texts(names), Values::Ids(ids), Values::Bytes(bodies)]);
-    let args = tx.db().timed(vec![step.into(), rows]);
+    let sagas = parts.iter().map(|(_, event)| event.meta.cause.saga.as_uuid()).collect();
+    let names = parts.iter().map(|(part, _)| part.event.clone()).collect();
+    let items = parts.iter().map(|(part, _)| part.item()).collect();
+    let ids = parts.iter().map(|(part, _)| part.event_id.as_uuid()).collect();
+    let json = |event: &RawEnvelope| Ok(codec::to_json(event)?.into());
+    let bodies = parts.iter().map(|(_, event)| json(event)).collect::<Result<_, codec::Error>>()?;
+    let columns =
+        vec![Values::Ids(sagas), Values::Texts(names), Values::Texts(items), Values::Ids(ids), Values::Bytes(bodies)];
+    let args = tx.db().timed(vec![step.into(), Arg::Rows(columns)]);
     let sql = KEEP.on(tx.db().dialect());
     DB::execute(tx.conn(), sql, args).await?;
     Ok(())
 }
 
-/// The events that a join has, by saga.
+/// Which events joins have, by saga.
 pub(crate) async fn parts<DB: Database>(
     tx: &mut Tx<DB>,
     step: &str,
     sagas: &[SagaId],
-) -> Result<HashMap<SagaId, Parts>, Error> {
+) -> Result<HashMap<SagaId, Vec<Part>>, Error> {
     const PARTS: Statement = Statement {
+        postgres: "select saga::text, part, item, event_id::text from pavane_part where step = $1 and saga = any ($2::uuid[])",
+        sqlite: "select saga, part, item, event_id from pavane_part \
+                 where step = $1 and saga in (select value from json_each($2))",
+    };
+    let sql = PARTS.on(tx.db().dialect());
+    let mut parts: HashMap<SagaId, Vec<Part>> = HashMap::new();
+    for row in &DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await? {
+        let item = text::<DB>(row, 2)?;
+        let part = Part { event: text::<DB>(row, 1)?, item: read_item(&item)?, event_id: parsed::<DB, _>(row, 3)? };
+        parts.entry(parsed::<DB, _>(row, 0)?).or_default().push(part);
+    }
+    Ok(parts)
+}
+
+fn read_item(stored: &str) -> Result<Option<Item>, Error> {
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    let numbers = stored.split_once('/').and_then(|(number, count)| Some((number.parse().ok()?, count.parse().ok()?)));
+    let item = numbers.and_then(|(number, count)| Item::new(number, count));
+    item.map(Some).ok_or_else(|| decode(format!("unknown item {stored:?}")))
+}
+
+/// The events that joins have, by saga.
+pub(crate) async fn part_events<DB: Database>(
+    tx: &mut Tx<DB>,
+    step: &str,
+    sagas: &[SagaId],
+) -> Result<HashMap<SagaId, Vec<RawEnvelope>>, Error> {
+    const EVENTS: Statement = Statement {
         postgres: "select saga::text, event from pavane_part where step = $1 and saga = any ($2::uuid[])",
         sqlite: "select saga, event from pavane_part where step = $1 and saga in (select value from json_each($2))",
     };
-    let sql = PARTS.on(tx.db().dialect());
-    let mut parts: HashMap<SagaId, Parts> = HashMap::new();
+    let sql = EVENTS.on(tx.db().dialect());
+    let mut events: HashMap<SagaId, Vec<RawEnvelope>> = HashMap::new();
     for row in &DB::fetch(tx.conn(), sql, vec![step.into(), set(sagas)]).await? {
         let event = codec::from_json(&DB::bytes(row, 1)?.unwrap_or_default())?;
-        parts.entry(parsed::<DB, _>(row, 0)?).or_default().push(event);
+        events.entry(parsed::<DB, _>(row, 0)?).or_default().push(event);
     }
-    Ok(parts)
+    Ok(events)
 }
 
 /// Moves joins on of which nothing is missing any more, each with the event that came last.

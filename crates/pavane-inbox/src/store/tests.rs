@@ -58,7 +58,7 @@ fn event(saga: SagaId, body: &'static [u8]) -> RawEnvelope {
 }
 
 async fn state(tx: &mut Tx<Any>, saga: SagaId) -> Option<State> {
-    look(tx, STEP, &[saga]).await.unwrap().remove(&saga).map(|step| step.state)
+    look(tx, STEP, &[RowKey::whole(saga)]).await.unwrap().remove(&RowKey::whole(saga)).map(|step| step.state)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,13 +73,13 @@ async fn a_step_and_its_items_are_in_each_others_way_nowhere() {
         let mut tx = begin(&db).await;
         assert_eq!(state(&mut tx, saga).await, None, "items are not the step");
         // A plain step: it runs, keeps what it emitted, is undone.
-        assert_eq!(start(&mut tx, STEP, &[(saga, id)], State::Done).await.unwrap(), HashSet::from([id]));
+        assert_eq!(start(&mut tx, STEP, &[(RowKey::whole(saga), id)], State::Done).await.unwrap(), HashSet::from([id]));
         let kept = event(saga, b"{\"key\" :\n\"\\u00e9 \\\\ \\\" ' {}\"  }");
-        keep(&mut tx, STEP, &[(saga, kept.clone())]).await.unwrap();
-        let step = look(&mut tx, STEP, &[saga]).await.unwrap().remove(&saga).unwrap();
+        keep(&mut tx, STEP, &[(RowKey::whole(saga), kept.clone())]).await.unwrap();
+        let step = look(&mut tx, STEP, &[RowKey::whole(saga)]).await.unwrap().remove(&RowKey::whole(saga)).unwrap();
         assert_eq!((step.state, step.event_id), (State::Done, Some(id)));
         assert_eq!(step.kept, Some(kept));
-        bar(&mut tx, STEP, &[other]).await.unwrap();
+        bar(&mut tx, STEP, &[RowKey::whole(other)]).await.unwrap();
         assert_eq!(undo(&mut tx, STEP, &[saga, other]).await.unwrap().len(), 2, "one is undone, the other barred");
         assert_eq!(state(&mut tx, saga).await, Some(State::Undone));
         assert_eq!(state(&mut tx, other).await, Some(State::Barred));
@@ -94,19 +94,23 @@ async fn a_step_with_an_effect_and_its_items_are_in_each_others_way_nowhere() {
         let saga = SagaId::new(&SystemClock);
         add_items(&db, saga).await;
         let id = EventId::new(&SystemClock);
-        assert_eq!(age_of_step(&db, STEP, saga).await.unwrap(), None, "an item that runs is not the step");
+        assert_eq!(
+            age_of_step(&db, STEP, RowKey::whole(saga)).await.unwrap(),
+            None,
+            "an item that runs is not the step"
+        );
         let mut tx = begin(&db).await;
-        forget_running(&mut tx, STEP, saga).await.unwrap();
-        assert!(!finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap());
+        forget_running(&mut tx, STEP, RowKey::whole(saga)).await.unwrap();
+        assert!(!finish(&mut tx, STEP, RowKey::whole(saga), (State::Barred, None)).await.unwrap());
         tx.commit().await.unwrap();
         assert!(start_running(&db, STEP, saga, id).await.unwrap());
-        assert!(age_of_step(&db, STEP, saga).await.unwrap().is_some());
+        assert!(age_of_step(&db, STEP, RowKey::whole(saga)).await.unwrap().is_some());
         let mut tx = begin(&db).await;
         let kept = event(saga, b"{ \"key\":1.0e2 }");
-        assert!(finish(&mut tx, STEP, saga, (State::Done, Some(kept.clone()))).await.unwrap());
-        let step = look(&mut tx, STEP, &[saga]).await.unwrap().remove(&saga).unwrap();
+        assert!(finish(&mut tx, STEP, RowKey::whole(saga), (State::Done, Some(kept.clone()))).await.unwrap());
+        let step = look(&mut tx, STEP, &[RowKey::whole(saga)]).await.unwrap().remove(&RowKey::whole(saga)).unwrap();
         assert_eq!((step.state, step.kept), (State::Done, Some(kept)));
-        bar(&mut tx, STEP, &[saga]).await.unwrap();
+        bar(&mut tx, STEP, &[RowKey::whole(saga)]).await.unwrap();
         assert_eq!(state(&mut tx, saga).await, Some(State::Barred));
         tx.commit().await.unwrap();
         assert_eq!(untouched_items(&db).await, 5, "{:?}", db.dialect());
@@ -119,7 +123,7 @@ async fn a_step_that_said_no_keeps_nothing() {
         let saga = SagaId::new(&SystemClock);
         assert!(start_running(&db, STEP, saga, EventId::new(&SystemClock)).await.unwrap());
         let mut tx = begin(&db).await;
-        assert!(finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap());
+        assert!(finish(&mut tx, STEP, RowKey::whole(saga), (State::Barred, None)).await.unwrap());
         tx.commit().await.unwrap();
         let none: i64 = sqlx::query_scalar("select count(*) from pavane_ledger where kept is null")
             .fetch_one(db.readers())
@@ -136,17 +140,23 @@ async fn plans<DB: Database>() -> Vec<(String, String)> {
     db.migrate(&INBOX).await.unwrap();
     let (saga, id) = (SagaId::new(&SystemClock), EventId::new(&SystemClock));
     let mut tx = db.begin(Correlation::start(), Emissions::new("flight/test", Vec::new())).await.unwrap();
-    start(&mut tx, STEP, &[(saga, id)], State::Done).await.unwrap();
-    keep(&mut tx, STEP, &[(saga, event(saga, b"{}"))]).await.unwrap();
-    look(&mut tx, STEP, &[saga]).await.unwrap();
-    bar(&mut tx, STEP, &[saga]).await.unwrap();
+    start(&mut tx, STEP, &[(RowKey::whole(saga), id)], State::Done).await.unwrap();
+    keep(&mut tx, STEP, &[(RowKey::whole(saga), event(saga, b"{}"))]).await.unwrap();
+    look(&mut tx, STEP, &[RowKey::whole(saga)]).await.unwrap();
+    bar(&mut tx, STEP, &[RowKey::whole(saga)]).await.unwrap();
     undo(&mut tx, STEP, &[saga]).await.unwrap();
-    finish(&mut tx, STEP, saga, (State::Barred, None)).await.unwrap();
-    forget_running(&mut tx, STEP, saga).await.unwrap();
+    finish(&mut tx, STEP, RowKey::whole(saga), (State::Barred, None)).await.unwrap();
+    forget_running(&mut tx, STEP, RowKey::whole(saga)).await.unwrap();
     gather(&mut tx, STEP, &[saga]).await.unwrap();
     complete(&mut tx, STEP, &[(saga, id)], State::Running).await.unwrap();
     gather_again(&mut tx, STEP, saga, id).await.unwrap();
     bar_join(&mut tx, STEP, saga, id).await.unwrap();
+    whole(&mut tx, STEP, &[saga]).await.unwrap();
+    items(&mut tx, STEP, &[saga]).await.unwrap();
+    undo_items(&mut tx, STEP, &[saga]).await.unwrap();
+    undo_item(&mut tx, STEP, RowKey { saga, item: Some(1) }).await.unwrap();
+    bar_whole(&mut tx, STEP, &[saga]).await.unwrap();
+    over(&mut tx, STEP, &[saga]).await.unwrap();
     // A plan that is made once and for all, as it is after five runs.
     DB::execute(tx.conn(), "set local plan_cache_mode = force_generic_plan", Vec::new()).await.unwrap();
     let prepared = "select statement, 'explain execute ' || name || '(' \
@@ -166,7 +176,7 @@ async fn plans<DB: Database>() -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_about_steps_reads_a_whole_ledger_of_which_nothing_is_known_yet() {
     for plans in [plans::<sqlx::Postgres>().await, plans::<Any>().await] {
-        assert_eq!(plans.len(), 11);
+        assert_eq!(plans.len(), 18);
         for (statement, plan) in plans {
             assert!(!plan.contains("Seq Scan on pavane_ledger"), "{statement}\n{plan}");
             assert!(plan.contains("pavane_ledger_pkey") || statement.starts_with("insert"), "{statement}\n{plan}");

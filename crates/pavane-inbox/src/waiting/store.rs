@@ -8,14 +8,16 @@ use pavane_outbox::{Database, Db, Error, Statement, Tx};
 
 use crate::store::{decode, int, json, text};
 
-/// Whether what an undo waits for is over: that its step runs, or that another step is neither undone nor barred.
+/// Whether what an undo waits for is over: that its step runs, or that another step is neither undone nor barred. Of a step that has items,
+/// that any of them is.
 macro_rules! may_go {
     () => {
         "case when after_undo = 0 then not exists \
          (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-         and ledger.item = '' and ledger.state = 'running') else exists \
+         and ledger.state = 'running') else exists \
+         (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step) and not exists \
          (select 1 from pavane_ledger ledger where ledger.saga = waiting.saga and ledger.step = waiting.step \
-         and ledger.item = '' and ledger.state in ('undone', 'barred')) end"
+         and ledger.state not in ('undone', 'barred')) end"
     };
 }
 

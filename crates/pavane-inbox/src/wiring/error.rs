@@ -128,6 +128,34 @@ pub enum Error {
         "{0} outlives the outcome, but nothing schedules it: add .schedules::<…>() where its timer is set, or leave it out"
     )]
     NeverScheduled(EventRef),
+    /// Nothing is emitted in place of a list that isn't declared.
+    #[error(
+        "{0:?} says .or_if_none::<…>() without a list: write it directly after the .emits_each::<…>() that may be empty"
+    )]
+    OrIfNone(String),
+    /// An item has no items, no timers and no questions.
+    #[error(
+        "{name:?} runs for each item and names {event} in .{method}: a saga has one list, timer and question of a name. Let a reaction \
+         that takes &Envelope<…> or Every<…> do that"
+    )]
+    PerItem {
+        /// The reaction.
+        name: String,
+        /// The event.
+        event: EventRef,
+        /// The method of the wiring table that names it.
+        method: &'static str,
+    },
+    /// The undo's argument doesn't fit its step.
+    #[error("the undo {undo:?} must take {wanted}, as its step {step:?} does")]
+    UndoOfItems {
+        /// The undo.
+        undo: String,
+        /// The step.
+        step: String,
+        /// What the undo's handler takes.
+        wanted: &'static str,
+    },
     /// An undo can wait for another undo of its service only.
     #[error(
         "the undo {undo:?} comes after the undo of {event}, but no other step of this service that emits it has an undo: name the \

@@ -2,13 +2,19 @@ use std::sync::Arc;
 
 use pavane_bus::ConsumerConfig;
 use pavane_choreography::ledger::{self, State};
-use pavane_contract::{Cause, EventRef, RawEnvelope, SagaId, subject};
+use pavane_contract::{Cause, EventRef, RawEnvelope, subject};
 use pavane_outbox::{Database, Dialect, Emissions, Tx, internal, trace};
 use tokio::sync::Notify;
 use tracing::{Span, field::Empty, info_span};
 
 use super::{durable, redrive_filter};
-use crate::{handler::HandlerError, metric, reaction::Reaction, store, work::Work};
+use crate::{
+    handler::HandlerError,
+    metric,
+    reaction::Reaction,
+    store::{self, RowKey},
+    work::Work,
+};
 
 /// A reaction's part in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +92,11 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
     /// How many events may be in hand: those of the active runs, and as many for the next batches.
     pub(crate) fn credits(&self, dialect: Dialect) -> usize {
         2 * self.concurrency(dialect) * self.batch_max()
+    }
+
+    /// Whether it is about one item of the saga each time: it runs for each, or undoes each.
+    pub(crate) fn is_per_item(&self) -> bool {
+        self.reaction.takes_item
     }
 
     /// Whether it waits for several events.
@@ -182,16 +193,16 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
     pub(crate) async fn keep(
         &self,
         tx: &mut Tx<DB>,
-        answers: Vec<(SagaId, Option<RawEnvelope>)>,
+        answers: Vec<(RowKey, Option<RawEnvelope>)>,
     ) -> Result<(), pavane_outbox::Error> {
         if !matches!(self.part, Part::Step { .. }) {
             return Ok(());
         }
         let (mut kept, mut barred) = (Vec::new(), Vec::new());
-        for (saga, event) in answers {
+        for (row, event) in answers {
             match (ledger::settle(event.is_some()), event) {
-                (State::Done, Some(event)) => kept.push((saga, event)),
-                _ => barred.push(saga),
+                (State::Done, Some(event)) => kept.push((row, event)),
+                _ => barred.push(row),
             }
         }
         if !kept.is_empty() {

@@ -24,6 +24,25 @@ pub(super) async fn stage<DB: Database>(
     Ok(())
 }
 
+/// Writes events that the commit moves to the outbox, in this order.
+pub(super) async fn stage_all<DB: Database>(conn: &mut DB::Connection, events: &[RawEnvelope]) -> Result<(), Error> {
+    const STAGE: &str = "insert into pavane_staged (event_id, saga, event, subject, headers, payload) \
+                         select event_id, saga, event, subject, headers, payload \
+                         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[]) \
+                         with ordinality as events (event_id, saga, event, subject, headers, payload, place) order by place";
+    let rows = events.iter().map(NewRow::of).collect::<Result<Vec<_>, _>>()?;
+    let columns = vec![
+        Values::Ids(events.iter().map(|event| event.meta.id.as_uuid()).collect()),
+        Values::Ids(events.iter().map(|event| event.meta.cause.saga.as_uuid()).collect()),
+        Values::Texts(events.iter().map(|event| event.meta.event.name.clone()).collect()),
+        Values::Texts(rows.iter().map(|row| row.subject.clone()).collect()),
+        Values::Texts(rows.iter().map(|row| row.headers.clone()).collect()),
+        Values::Bytes(rows.iter().map(|row| row.payload.clone()).collect()),
+    ];
+    DB::execute(conn, STAGE, vec![Arg::Rows(columns)]).await?;
+    Ok(())
+}
+
 /// Writes a question. Two transactions that ask the same meet at the primary key: the second waits for the first to commit, and
 /// writes no row.
 pub(super) async fn ask<DB: Database>(conn: &mut DB::Connection, question: &NewQuestion) -> Result<(), Error> {
