@@ -1,8 +1,10 @@
 //! Events as others emit them, and what came of them.
 
+use std::sync::Arc;
+
 use pavane::{Envelope, Event, SagaId};
 use pavane_bus::{Memory, Outgoing, memory::Stored, topology::DEAD_LETTERS};
-use pavane_contract::{Cause, Clock, EventId, EventRef, Meta, RawEnvelope, SystemClock, codec, subject};
+use pavane_contract::{Cause, Clock, EventId, EventRef, Item, Meta, RawEnvelope, SystemClock, codec, subject};
 
 use crate::DeadLetter;
 
@@ -15,6 +17,15 @@ use crate::DeadLetter;
 /// When the event can't be encoded.
 pub fn envelope<E: Event>(saga: SagaId, event: &E) -> RawEnvelope {
     envelope_by(&SystemClock, saga, event)
+}
+
+/// Events as their owner emits them for the items of a list, in their order.
+///
+/// # Panics
+///
+/// When one can't be encoded, and when there are more than a saga may have.
+pub fn envelope_each<E: Event>(saga: SagaId, events: &[E]) -> Vec<RawEnvelope> {
+    envelope_each_by(&SystemClock, saga, events)
 }
 
 /// An event as its owner's relay publishes it. The message gets an id of its own each time, so that the broker takes none for a
@@ -36,6 +47,22 @@ pub(crate) fn envelope_by<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) 
     Envelope { meta: meta.into(), body: event }
         .into_raw()
         .unwrap_or_else(|error| panic!("failed to encode the event: {error}"))
+}
+
+/// As [`envelope_each`], by the clock of the test.
+pub(crate) fn envelope_each_by<E: Event>(clock: &dyn Clock, saga: SagaId, events: &[E]) -> Vec<RawEnvelope> {
+    let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+    let of_item = |(number, event): (u32, &E)| {
+        let item = Item::new(number, count).unwrap_or_else(|| panic!("a saga has at most {} items", Item::MAX));
+        with_item(envelope_by(clock, saga, event), item)
+    };
+    (1..).zip(events).map(of_item).collect()
+}
+
+/// An event that is about an item.
+pub(crate) fn with_item(mut event: RawEnvelope, item: Item) -> RawEnvelope {
+    Arc::make_mut(&mut event.meta).cause.item = Some(item);
+    event
 }
 
 pub(crate) fn publish(bus: &Memory, messages: Vec<Outgoing>) {

@@ -28,7 +28,7 @@ mod until;
 
 pub use clock::VirtualClock;
 pub use dead_letter::DeadLetter;
-pub use events::{envelope, outgoing};
+pub use events::{envelope, envelope_each, outgoing};
 pub use fresh_database::FreshDatabase;
 pub use instances::Instances;
 pub use matrix::{Case, FaultMatrix, Report, fault_matrix};

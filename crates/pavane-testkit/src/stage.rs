@@ -18,7 +18,7 @@ use crate::{
     DeadLetter, VirtualClock,
     actor::Actor,
     database::{Place, Settings, TestDatabase, count},
-    events::{bodies, dead_letters, envelope_by, names, outgoing_as, publish, read},
+    events::{bodies, dead_letters, envelope_by, envelope_each_by, names, outgoing_as, publish, read},
 };
 
 /// Puts a service on a stage: a database of its own, a bus in memory and a clock that only moves when told to.
@@ -145,6 +145,16 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
         self.deliver(&envelope).await
     }
 
+    /// Gives the service an event for each item of a list, all at once.
+    ///
+    /// # Panics
+    ///
+    /// As [`receive`](Self::receive), and when the list is longer than a saga's may be.
+    pub async fn receive_each<E: Event>(&mut self, events: &[E]) -> &mut Self {
+        let events = self.envelope_each(events);
+        self.deliver_all(&events).await
+    }
+
     /// Gives the service an event as it is: of another saga, for the second time, or not even readable.
     ///
     /// # Panics
@@ -179,6 +189,15 @@ impl<S: Send + Sync + 'static, DB: Database> Stage<S, DB> {
     /// When it can't be encoded.
     pub fn envelope<E: Event>(&self, event: &E) -> RawEnvelope {
         envelope_by(&self.clock, self.saga, event)
+    }
+
+    /// As [`envelope`](Self::envelope), for the items of a list.
+    ///
+    /// # Panics
+    ///
+    /// When one can't be encoded, or there are more than a saga may have.
+    pub fn envelope_each<E: Event>(&self, events: &[E]) -> Vec<RawEnvelope> {
+        envelope_each_by(&self.clock, self.saga, events)
     }
 
     /// Lets the service work until it rests, for example after a request at an [`entry`](Self::entry).

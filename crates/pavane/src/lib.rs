@@ -52,7 +52,7 @@ pub use config::Config;
 pub use entry::{Declared, EntryPoint};
 pub use pavane_bus::Bus;
 pub use pavane_choreography::Saga;
-pub use pavane_contract::{Envelope, Key, SagaId, Timestamp, event::Event};
+pub use pavane_contract::{Envelope, Item, Key, SagaId, Timestamp, event::Event};
 /// Declares an event: its name, its version and its key.
 ///
 /// ```
