@@ -55,6 +55,8 @@ pub(crate) struct Model {
     pub(crate) rules: Rules,
     /// Whether reactions give up.
     pub(crate) give_ups: bool,
+    /// Whether one of its outcomes may be out of reach.
+    pub(crate) one_outcome_is_enough: bool,
     /// How many states the search looks at before it gives up itself.
     pub(crate) states_max: usize,
     /// What starts the saga.
@@ -227,6 +229,7 @@ impl<'a> Compiler<'a> {
             closes: self.closes(&actors),
             rules: Rules::RUNTIME,
             give_ups: true,
+            one_outcome_is_enough: false,
             states_max: STATES_MAX,
             start: self.saga.starts_with.as_ref().map(|event| self.event(event)),
             services: self.services,
