@@ -30,7 +30,7 @@ fn without_items(subject: &Subject<'_>, actor: Actor<'_>, reaction: &Reaction) -
         Finding::new(Rule::NoItems, mend).at(actor).event(event)
     };
     // Where an item's reaction has no items itself, that is what has to change.
-    let is_root = |emitter: Actor<'_>| emitter.reaction().is_none_or(|it| !emitter.manifest.has_items(it));
+    let is_root = |emitter: Actor<'_>| !emitter.has_items();
     let has_none = |event: &&EventRef| !subject.items.has(event) && subject.graph.emitters(event).any(is_root);
     let each = reaction.on.iter().filter(|_| reaction.is_per_item()).filter(has_none);
     let every = reaction.parts().iter().filter_map(every).filter(has_none);
@@ -101,8 +101,7 @@ fn of_an_item(subject: &Subject<'_>, actor: Actor<'_>) -> Vec<Finding> {
     };
     let asked = asked.filter(|asks| subject.items.has(asks));
     let asked = asked.map(|event| finding(event, "ask once for all of them: let a reaction on Every<…> ask"));
-    let is_per_item = actor.reaction().is_some_and(|reaction| actor.manifest.has_items(reaction));
-    let groups = actor.emits().iter().filter(|_| is_per_item);
+    let groups = actor.emits().iter().filter(|_| actor.has_items());
     let emitted = groups.filter_map(|group| match group {
         Emission::Each(_) => Some((group, "emit all of it as one list, numbered through")),
         Emission::Scheduled(_) => {

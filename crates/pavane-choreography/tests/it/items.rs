@@ -221,3 +221,30 @@ fn an_empty_list_may_have_one_outcome() {
     let exploration = seats().explore(&seats().sagas()[0]).unwrap();
     assert_eq!(exploration.lists[0].sizes, [0, 1, 2]);
 }
+
+#[test]
+fn the_seats_drawn() {
+    let seats = seats();
+    insta::assert_snapshot!("seats_as_a_map", seats.map());
+    insta::assert_snapshot!("seats_for_mermaid", seats.mermaid());
+    insta::assert_snapshot!("seats_for_graphviz", seats.dot());
+    let paths = seats.paths(&seats.sagas()[0]).into_iter();
+    let told = paths.map(|path| format!("# {}\n\n{}\n", path.title, path.sequence.text()));
+    insta::assert_snapshot!("paths_of_the_seats", told.collect::<String>());
+}
+
+/// A path says what it waits for.
+#[test]
+fn a_join_of_every_seat_and_a_hotel_drawn() {
+    let trip = seats_and_hotel();
+    let path = trip.paths(&trip.sagas()[0]).swap_remove(0);
+    insta::assert_snapshot!(path.sequence.text(), @r"
+       outside   trip      flight    hotel
+    1  ├────────▶│         │         │         request: emits trip.requested, schedules trip.overdue
+    2  │         ├────────▶│         │         trip.requested → split: emits each flight.seat-wanted
+    3  │         ├─────────┼────────▶│         trip.requested → hold-room: emits hotel.held
+    4  │         │         ●         │         flight.seat-wanted → reserve-seat, for each item: emits flight.seat-reserved
+    5  │         │◀────────┼─────────┤         hotel.held → confirm: keeps it, waits for every flight.seat-reserved
+    6  │         │◀────────┤         │         every flight.seat-reserved → confirm: decides trip.confirmed
+    ");
+}
