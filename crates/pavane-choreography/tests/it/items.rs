@@ -6,6 +6,7 @@ use crate::{
     mutants::noticed,
     seats::{seats, seats_and_bags, seats_and_hotel},
     shop::{all, each, entry, event, events, every, join, list, one_of, react, undo, with_effect},
+    travel,
 };
 
 #[test]
@@ -31,6 +32,13 @@ fn two_lists() {
     let trip = seats_and_bags();
     trip.assert_sound();
     insta::assert_snapshot!(trip.explore(&trip.sagas()[0]).unwrap(), @"saga trip: 7474 states by 12407 moves, up to 19 moves deep, stand for every interleaving; all of its 306 ends are sound (12 completed, 294 aborted), with no, 1 and 2 items of bags.bag-found and with no, 1 and 2 items of flight.seat-wanted");
+}
+
+#[test]
+fn a_travel_with_a_seat_for_every_passenger() {
+    let travel = travel::with_seats();
+    assert_eq!(travel.check(), []);
+    insta::assert_snapshot!(travel.explore(&travel.sagas()[0]).unwrap(), @"saga trip: 102758 states by 176175 moves, up to 24 moves deep, stand for every interleaving; all of its 1328 ends are sound (8 completed, 1320 aborted), with no, 1 and 2 items of flight.seat-wanted");
 }
 
 /// It is noticed whatever else the saga joins.
@@ -172,6 +180,14 @@ fn a_list_a_timer_and_a_question_of_an_item() {
       event: flight.seat-reserved v1
       mend:  ask once for all of them: let a reaction on Every<…> ask
     ");
+}
+
+/// A list is empty, or it isn't.
+#[test]
+fn a_join_of_a_list_and_of_what_is_emitted_in_place_of_it() {
+    let both = every("both", "flight.seat-wanted", &["flight.no-seats"], vec![]);
+    let findings = changed(|_, flight| flight.reactions.push(both)).check();
+    assert_eq!(findings[0].rule, Rule::ExclusiveParts, "{findings:?}");
 }
 
 /// A list is never a question.

@@ -21,7 +21,7 @@ fn trip(confirm: Reaction, failures: &[&str]) -> Manifest {
 }
 
 /// A seat for every passenger. Without one there is no trip.
-fn flight() -> Manifest {
+pub(crate) fn flight() -> Manifest {
     let seats = vec![
         react("split", &["trip.requested"], list(&["flight.seat-wanted", "flight.no-seats"])),
         each("reserve-seat", "flight.seat-wanted", one_of(&["flight.seat-reserved", "flight.seat-refused"])),
