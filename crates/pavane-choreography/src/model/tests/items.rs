@@ -6,10 +6,10 @@ use super::{
     Choreography, Listeners, Model, Rules, ViolationKind,
     search::{self, Found},
     seats::seats,
-    shop::{self, all, decides, each, entry, list, manifest, react, undo},
+    shop::{self, all, decides, each, entry, event, events, every, list, manifest, one_of, react, undo},
 };
 use crate::{
-    Saga,
+    Emission, Reaction, Saga,
     items::{self, Sizes},
     ledger::{self, Forward, Undo},
     model::COMBINATIONS_MAX,
@@ -31,6 +31,35 @@ pub(super) fn model(choreography: &Choreography, sizes: &[usize]) -> Model {
 #[test]
 fn two_seats_are_two_copies() {
     insta::assert_snapshot!(expanded(&seats(), &[2]).0.map());
+}
+
+/// Two lines of an order, which itself begins with them: each is packed and then labelled, or the order is cancelled.
+fn order() -> Choreography {
+    let placed = [list(&["order.placed"]), vec![Emission::Scheduled(events(&["order.overdue"]))]].concat();
+    let pack = each("pack", "order.placed", one_of(&["packs.packed", "packs.refused"]));
+    let unpack = undo("unpack", "packs.packed", &["order.cancelled"], vec![]);
+    let packs = vec![
+        Reaction { gives_up_with: Some(event("packs.refused")), ..pack },
+        Reaction { after_undo_of: events(&["packs.labelled"]), ..unpack },
+        each("label", "packs.packed", all(&["packs.labelled"])),
+        undo("unlabel", "packs.labelled", &["order.cancelled"], vec![]),
+    ];
+    let reactions = vec![
+        every("confirm", "packs.labelled", &[], decides(&["order.confirmed"])),
+        react("cancel", &["packs.refused", "order.overdue"], decides(&["order.cancelled"])),
+    ];
+    let services = [manifest("order", vec![entry("place", placed)], reactions), manifest("packs", vec![], packs)];
+    Choreography::of(services).saga(shop::saga())
+}
+
+#[test]
+fn two_lines_of_an_order_that_begins_with_them() {
+    order().explore(&shop::saga()).unwrap();
+    let (two, saga) = expanded(&order(), &[2]);
+    assert_eq!(saga.starts_with, Some(event("order.placed (item 1 of 2)")));
+    let reactions = &two.manifests()[1].reactions;
+    assert_eq!(reactions[1].gives_up_with, Some(event("packs.refused (item 2 of 2)")));
+    assert_eq!(reactions[3].after_undo_of, events(&["packs.labelled (item 1 of 2)", "packs.labelled (item 2 of 2)"]));
 }
 
 #[test]
