@@ -198,11 +198,18 @@ impl View {
     fn waiting(&self) -> HashMap<RuleId, (u64, u64)> {
         let mut waiting: HashMap<RuleId, (u64, u64)> = HashMap::new();
         for saga in self.sagas.open_ones().map(|number| self.sagas.get(number)) {
+            // A saga waits for a reaction once, for however many items.
+            let mut here: HashMap<RuleId, (bool, bool)> = HashMap::new();
             for wait in &saga.waits {
                 let judged = self.judge(wait);
-                let (count, overdue) = waiting.entry(wait.rule).or_default();
-                *count += u64::from(judged.certain);
-                *overdue += u64::from(judged.overdue);
+                let (certain, overdue) = here.entry(wait.rule).or_default();
+                *certain |= judged.certain;
+                *overdue |= judged.overdue;
+            }
+            for (rule, (certain, late)) in here {
+                let (count, overdue) = waiting.entry(rule).or_default();
+                *count += u64::from(certain);
+                *overdue += u64::from(late);
             }
         }
         waiting
