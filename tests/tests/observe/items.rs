@@ -266,6 +266,18 @@ fn an_item_that_was_given_up_on_is_told_apart_from_those_that_are_awaited() {
 }
 
 #[test]
+fn an_item_that_failed_is_told_apart_from_those_that_are_late() {
+    let mut script = script();
+    script.wanted(&[1, 2, 3], 3);
+    script.dead_letter(1, ("flight", "reserve-seat"), "flight.seat-wanted 2/3", "no such seat");
+    script.pass(31);
+    assert_eq!(script.seats(), "2 of 3 late (1 and 3), 1 failed (2)");
+    let waits = script.waits(1);
+    assert!(waits[0].contains("of item 2 of 3 from flight, in vain"), "{waits:?}");
+    assert!(waits.len() == 2 && waits[1].contains("of items 1 and 3 of 3 from flight; stuck"), "{waits:?}");
+}
+
+#[test]
 fn an_undo_that_gave_up_is_needed_until_every_item_is_undone() {
     let mut script = script();
     script.wanted(&[1, 2, 3], 3);

@@ -43,21 +43,17 @@ impl View {
     fn fate(&self, saga: &Saga, id: RuleId, done: usize) -> Fate {
         let undo = self.rules.rule(id);
         let about = saga.events[done].about(undo.each);
-        let waits = || {
-            let its = saga.waits.iter().filter(|wait| wait.rule == id);
-            its.filter(|wait| wait.item.map(|item| item.number()) == about)
-        };
+        // Whatever of it is owed is owed on the same trigger.
+        let waits = || saga.waits.iter().filter(|wait| wait.rule == id);
         let triggered = || saga.events.iter().any(|event| self.rules.on(event.kind).any(|(rule, _)| rule == id));
         let mut events = saga.events.iter().filter(|event| undo.emitted.contains(&event.kind));
         match saga.outcome {
             _ if events.any(|event| event.about(undo.each) == about) => Fate::Undone,
             _ if waits().any(|wait| wait.dead_letter.is_some()) => Fate::Failed,
-            _ if !triggered() => match saga.outcome {
-                Some((_, true)) => Fate::Kept,
-                _ => Fate::Armed,
-            },
-            _ if waits().any(|wait| self.judge(wait).certain) => Fate::Undoing,
-            _ => Fate::Presumed,
+            _ if triggered() && waits().any(|wait| self.judge(wait).certain) => Fate::Undoing,
+            _ if triggered() => Fate::Presumed,
+            Some((_, true)) => Fate::Kept,
+            _ => Fate::Armed,
         }
     }
 

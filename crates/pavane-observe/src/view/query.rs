@@ -226,6 +226,7 @@ impl View {
             paused: report.paused,
             active: report.settled.active,
         });
+        let every = rule.parts.iter().filter(|part| part.every).flat_map(|part| &part.kinds);
         let number = RuleId::try_from(id).unwrap_or(RuleId::MAX);
         let (waits, overdue) = waiting.get(&number).copied().unwrap_or_default();
         ReactionFlow {
@@ -233,7 +234,9 @@ impl View {
             reaction: rule.reaction.clone(),
             undo: rule.is_undo(),
             effect: rule.effect,
+            each: rule.each,
             on: rule.on.iter().map(|event| event.name.clone()).collect(),
+            every: self.rules.names(&every.copied().collect::<Vec<_>>()),
             emits: self.rules.names(&rule.emitted),
             durable: rule.durable.clone(),
             consumer,
