@@ -186,10 +186,11 @@ impl<'a> Assessment<'a> {
     }
 
     /// An undo waits for both its trigger and the event that it undoes.
-    fn undo_of(&self, done: usize, wait: Wait) -> Wait {
+    fn undo_of(&self, done: usize, mut wait: Wait) -> Wait {
         let done = &self.saga.events[done];
-        let item = done.item.filter(|_| self.rules.rule(wait.rule).each);
-        Wait { item, since: wait.since.max(done.stored_at), ..wait }
+        wait.item = done.item.filter(|_| self.rules.rule(wait.rule).each);
+        wait.since = wait.since.max(done.stored_at);
+        wait
     }
 
     /// Whether an operator discarded the dead letter because of which the answer never comes.

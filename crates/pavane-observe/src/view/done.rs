@@ -76,7 +76,9 @@ impl View {
             if !missing.is_empty() {
                 items.insert(ItemState::Missing, missing);
             }
-            items.values_mut().for_each(|numbers| numbers.sort_unstable());
+            for numbers in items.values_mut() {
+                numbers.sort_unstable();
+            }
             (of > 0).then(|| ItemStep::new(&rule.service, &rule.reaction, of, items))
         })
         .collect()
