@@ -186,10 +186,14 @@ fn check_items(manifest: &Manifest) -> Result<(), Error> {
         let asks = |event: &EventRef| {
             manifest.entries.iter().any(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event))
         };
-        let wrong = reaction.emits.iter().find_map(|group| match group {
-            Emission::Each(events) => Some((events.first()?, "emits_each")),
-            Emission::Scheduled(events) => Some((events.first()?, "schedules")),
-            other => other.events().iter().find(|event| asks(event)).map(|event| (event, "emits")),
+        let wrong = reaction.emits.iter().find_map(|group| {
+            let method = match group {
+                Emission::Each(_) => Some("emits_each"),
+                Emission::Scheduled(_) => Some("schedules"),
+                Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) | Emission::Outcome(_) | _ => None,
+            };
+            let event = group.events().iter().find(|event| method.is_some() || asks(event))?;
+            Some((event, method.unwrap_or("emits")))
         });
         if let Some((event, method)) = wrong {
             return Err(Error::PerItem { name: reaction.name.clone(), event: event.clone(), method });

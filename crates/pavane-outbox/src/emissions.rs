@@ -76,10 +76,11 @@ impl Emissions {
     }
 
     pub(crate) fn allow_now(&self, event: &EventRef) -> bool {
-        self.groups.iter().any(|group| match group {
-            Emission::Outcome(_) | Emission::Scheduled(_) => false,
-            Emission::Each(events) => events.iter().skip(1).any(|or_else| or_else == event),
-            other => other.events().contains(event),
+        self.groups.iter().any(|group| {
+            // The items themselves are emitted as a list.
+            let list = usize::from(matches!(group, Emission::Each(_)));
+            let now = !matches!(group, Emission::Outcome(_) | Emission::Scheduled(_));
+            now && group.events().iter().skip(list).any(|allowed| allowed == event)
         })
     }
 
@@ -89,10 +90,8 @@ impl Emissions {
 
     /// What is emitted where the list of an event is empty.
     pub(crate) fn or_if_none(&self, event: &EventRef) -> Option<&EventRef> {
-        self.groups.iter().find_map(|group| match group {
-            Emission::Each(events) if events.first() == Some(event) => events.get(1),
-            _ => None,
-        })
+        let list = |group: &&Emission| matches!(group, Emission::Each(events) if events.first() == Some(event));
+        self.groups.iter().find(list)?.events().get(1)
     }
 
     pub(crate) fn allow_outcome(&self, event: &EventRef) -> bool {

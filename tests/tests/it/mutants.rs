@@ -95,6 +95,7 @@ fn without(group: Emission, name: &str) -> Emission {
     let rest: Vec<_> = group.events().iter().filter(|event| event.name != name).cloned().collect();
     match group {
         Emission::All(_) => Emission::All(rest),
+        Emission::Each(_) => Emission::Each(rest),
         Emission::OneOf(_) => Emission::OneOf(rest),
         Emission::Maybe(_) => Emission::Maybe(rest),
         Emission::Outcome(_) => Emission::Outcome(rest),
