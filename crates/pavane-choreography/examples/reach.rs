@@ -1,6 +1,6 @@
 //! How large a saga the model checker can explore: `cargo run --release -p pavane-choreography --example reach -- 40 0` for a
-//! line of forty steps, `… -- 3 4` for three steps and four branches beside them, `… -- join 6` for six steps side by side and a join, `… -- trip` for a trip with joins and a question. With `whole` behind it,
-//! every interleaving.
+//! line of forty steps, `… -- 3 4` for three steps and four branches beside them, `… -- join 6` for six steps side by side and a join, `… -- trip` for a trip with joins and a question,
+//! `… -- seats` for one with items, too. With `whole` behind it, every interleaving.
 //!
 //! It says how many states that takes; the time and the memory are the shell's to say (`/usr/bin/time -v`).
 
@@ -10,6 +10,9 @@ use std::{env, process::ExitCode};
 
 use pavane_choreography::model::explore_every_interleaving;
 
+#[path = "../tests/it/seats.rs"]
+#[expect(dead_code, reason = "the smaller ones are for the tests")]
+mod seats;
 #[path = "../tests/it/shop.rs"]
 #[expect(dead_code, reason = "the shop itself is for the tests")]
 mod shop;
@@ -25,8 +28,9 @@ fn main() -> ExitCode {
         (Some(steps @ 1..), Some(branches)) => wide::wide(steps, branches),
         (None, Some(branches @ 1..)) => wide::joined(branches),
         _ if arguments.first().is_some_and(|word| word == "trip") => travel::choreography(),
+        _ if arguments.first().is_some_and(|word| word == "seats") => travel::with_seats(),
         _ => {
-            println!("steps, at least one, and branches: `-- 40 0`; or `-- join 6`; or `-- trip`");
+            println!("steps, at least one, and branches: `-- 40 0`; or `-- join 6`; or `-- trip`, `-- seats`");
             return ExitCode::FAILURE;
         }
     };

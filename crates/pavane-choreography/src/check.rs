@@ -2,6 +2,7 @@
 
 mod ends;
 mod flow;
+mod items;
 mod join;
 mod pivot;
 mod question;
@@ -14,6 +15,7 @@ use pavane_contract::EventRef;
 use crate::{
     Choreography, Saga,
     graph::{Actor, Graph, Way},
+    items::Items,
 };
 
 /// A rule of the static checks.
@@ -73,6 +75,14 @@ pub enum Rule {
     AfterNothing,
     /// Undos that wait for one another.
     UndosInCircle,
+    /// A reaction for each item, or a wait for every one, on an event that has no items.
+    NoItems,
+    /// A step, an effect, an undo or a part of a join that takes one item of several.
+    ItemAsOne,
+    /// An event that is emitted with items here, and without them or with those of another list there.
+    ItemsHereAndThere,
+    /// A list, a timer or a question of an item.
+    OfAnItem,
 }
 
 impl Rule {
@@ -105,6 +115,10 @@ impl Rule {
             Self::ExpiryUnused => "the question expires, and the saga does not end by that",
             Self::AfterNothing => "the undo waits for the undo of something that its service does not undo",
             Self::UndosInCircle => "the undos wait for one another",
+            Self::NoItems => "the reaction waits for items of an event that has none",
+            Self::ItemAsOne => "the event has items, and all but the first would be refused",
+            Self::ItemsHereAndThere => "the event does not have the same items wherever it is emitted",
+            Self::OfAnItem => "an item can't have a list, a timer or a question of its own",
         }
     }
 }
@@ -188,6 +202,7 @@ impl Finding {
 /// The input of every check.
 struct Subject<'a> {
     graph: Graph<'a>,
+    items: Items<'a>,
     sagas: &'a [Saga],
 }
 
@@ -200,13 +215,15 @@ impl Subject<'_> {
 }
 
 pub(crate) fn all(choreography: &Choreography) -> Vec<Finding> {
-    let subject = Subject { graph: choreography.graph(), sagas: choreography.sagas() };
+    let items = Items::of(choreography.manifests());
+    let subject = Subject { graph: choreography.graph(), items, sagas: choreography.sagas() };
     let mut findings = ends::check(&subject, choreography.manifests());
     findings.extend(undo::check(&subject));
     findings.extend(flow::check(&subject));
     findings.extend(pivot::check(&subject));
     findings.extend(join::check(&subject));
     findings.extend(question::check(&subject));
+    findings.extend(items::check(&subject));
     findings.sort();
     findings.dedup();
     findings

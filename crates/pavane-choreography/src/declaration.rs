@@ -168,6 +168,45 @@ mod tests {
         assert!(serde_json::from_str::<Role>(r#""react""#).is_ok());
     }
 
+    /// It would take what happens for each item for what happens once.
+    #[test]
+    fn items_are_refused_by_a_reader_that_does_not_know_them() {
+        /// The words as they were before there were items.
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(dead_code, reason = "read only")]
+        enum Role {
+            React,
+            Join { of: Vec<JoinPart> },
+            Undo { undoes: EventRef },
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(dead_code, reason = "read only")]
+        enum JoinPart {
+            OneOf(Vec<EventRef>),
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(dead_code, reason = "read only")]
+        enum Emission {
+            All(Vec<EventRef>),
+        }
+        let event = || EventRef { name: "a.b".to_owned(), version: 1 };
+        let each = serde_json::to_string(&crate::Role::Each).unwrap();
+        let every = crate::Role::Join { of: vec![crate::JoinPart::Every(event())] };
+        let every = serde_json::to_string(&every).unwrap();
+        let list = serde_json::to_string(&crate::Emission::Each(vec![event(), event()])).unwrap();
+        assert_eq!(each, r#""each""#);
+        assert_eq!(every, r#"{"join":{"of":[{"every":{"name":"a.b","version":1}}]}}"#);
+        assert_eq!(list, r#"{"each":[{"name":"a.b","version":1},{"name":"a.b","version":1}]}"#);
+        let role = |text: &str| serde_json::from_str::<Role>(text).unwrap_err().to_string();
+        assert!(role(&each).contains("unknown variant `each`"), "{}", role(&each));
+        assert!(role(&every).contains("unknown variant `every`"), "{}", role(&every));
+        let refused = serde_json::from_str::<Emission>(&list).unwrap_err();
+        assert!(refused.to_string().contains("unknown variant `each`"), "{refused}");
+    }
+
     #[test]
     fn what_a_newer_service_adds_is_ignored_and_what_an_older_one_leaves_out_is_empty() {
         let newer = GOLDEN.replacen("\"schema\": 1,", "\"schema\": 1, \"colour\": \"red\",", 1);

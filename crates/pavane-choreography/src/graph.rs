@@ -88,6 +88,11 @@ impl<'a> Actor<'a> {
         self.reaction().is_some_and(|step| self.manifest.undo_of(step).is_some())
     }
 
+    /// Whether it runs once for each item.
+    pub(crate) fn has_items(&self) -> bool {
+        self.reaction().is_some_and(|reaction| self.manifest.has_items(reaction))
+    }
+
     /// `service/name`.
     pub(crate) fn label(&self) -> String {
         format!("{}/{}", self.service(), self.name())

@@ -13,6 +13,7 @@ mod choreography;
 mod declaration;
 mod diagram;
 mod graph;
+mod items;
 pub mod ledger;
 pub mod manifest;
 pub mod model;

@@ -231,11 +231,12 @@ impl Manifest {
     /// Where an event is emitted in a way that must not ask a question: the entry point or reaction, and the method of the wiring table.
     ///
     /// With a failure event that asks, giving up would fail again and again: the saga asked before, or no timer was set. An outcome
-    /// closes the questions of its saga. A timer that comes due asks nothing.
+    /// closes the questions of its saga. A timer that comes due asks nothing. A saga asks a question once, so no list is one.
     pub fn asked_wrongly(&self, question: &EventRef) -> Option<(&str, &'static str)> {
         let how = |group: &Emission| match group {
             Emission::Outcome(_) => Some("decides"),
             Emission::Scheduled(_) => Some("schedules"),
+            Emission::Each(events) if events.first() == Some(question) => Some("emits_each"),
             Emission::All(_) | Emission::Each(_) | Emission::OneOf(_) | Emission::Maybe(_) => None,
         };
         let entries = self.entries.iter().map(|entry| (&entry.name, &entry.emits, None));
@@ -247,7 +248,7 @@ impl Manifest {
         })
     }
 
-    fn emissions(&self) -> impl Iterator<Item = &Emission> {
+    pub(crate) fn emissions(&self) -> impl Iterator<Item = &Emission> {
         let entries = self.entries.iter().flat_map(|entry| &entry.emits);
         entries.chain(self.reactions.iter().flat_map(|reaction| &reaction.emits))
     }
@@ -275,8 +276,8 @@ impl Manifest {
         }
     }
 
-    /// Whether a reaction is about one item of the saga each time: it runs for each, or undoes a step that does.
-    pub fn is_about_item(&self, reaction: &Reaction) -> bool {
+    /// Whether a reaction of this service runs once for each item: one [for each item](Role::Each), and the undo of one.
+    pub fn has_items(&self, reaction: &Reaction) -> bool {
         reaction.is_per_item() || self.step_of(reaction).is_some_and(Reaction::is_per_item)
     }
 

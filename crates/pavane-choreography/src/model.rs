@@ -50,6 +50,12 @@
 //! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays. A join has a row in any case; if it is
 //! neither, an aborted saga may leave it done, or gathering.
 //!
+//! # Items
+//!
+//! A saga with items is explored with one and with two items of each list, and with none where its emitter declares what it emits then, in
+//! every combination. Each is a saga of its own, with a copy of each event, reaction and undo for each item, and all of the above must be true
+//! of it. Only where a list is empty may one of the outcomes be out of reach.
+//!
 //! # What is looked at
 //!
 //! Not every interleaving is made, only those that make a difference: two undos that touch nothing of one another are tried in one
@@ -71,16 +77,26 @@ mod states;
 mod story;
 mod violation;
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub(crate) use compile::{Actor, Listeners, Model, Part};
 pub(crate) use moves::Arrival;
+use pavane_contract::EventRef;
 pub(crate) use state::{EventIx, Move, SlotIx};
 pub(crate) use story::Story;
 pub use violation::{Violation, ViolationKind};
 
 use self::search::{Found, Seen};
-use crate::{Choreography, Saga};
+use crate::{
+    Choreography, Saga,
+    items::{self, Sizes},
+};
+
+/// More combinations of lists than this aren't looked at: three lists that may be empty, or four that may not.
+const COMBINATIONS_MAX: usize = 27;
 
 /// A saga that was explored without finding a violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,17 +114,46 @@ pub struct Exploration {
     pub aborted: usize,
     /// Moves of the longest of the shortest runs to a state.
     pub depth: usize,
+    /// Its lists, and how many items they had. All numbers are those of all combinations together.
+    pub lists: Vec<List>,
+}
+
+/// A list of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct List {
+    /// The event that it is a list of.
+    pub event: EventRef,
+    /// How many items it had, sorted.
+    pub sizes: Vec<usize>,
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> =
+            self.sizes.iter().map(|size| if *size == 0 { "no".to_owned() } else { size.to_string() }).collect();
+        let (last, before) = words.split_last().map_or(("no", &[][..]), |(last, before)| (last.as_str(), before));
+        let and = if before.is_empty() { "" } else { " and " };
+        let plural = if self.sizes == [1] { "" } else { "s" };
+        write!(f, "{}{and}{last} item{plural} of {}", before.join(", "), self.event.name)
+    }
+}
+
+/// Lists in a sentence.
+fn names(lists: &[List]) -> String {
+    lists.iter().map(List::to_string).collect::<Vec<_>>().join(" and with ")
 }
 
 impl fmt::Display for Exploration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { saga, states, moves, completed, aborted, depth } = self;
+        let Self { saga, states, moves, completed, aborted, depth, lists } = self;
         let ends = completed + aborted;
         write!(
             f,
             "saga {saga}: {states} states by {moves} moves, up to {depth} moves deep, stand for every interleaving; \
              all of its {ends} ends are sound ({completed} completed, {aborted} aborted)"
-        )
+        )?;
+        if lists.is_empty() { Ok(()) } else { write!(f, ", with {}", names(lists)) }
     }
 }
 
@@ -127,24 +172,53 @@ fn explored_by(
     choreography: &Choreography,
     saga: &Saga,
 ) -> Result<Exploration, Violation> {
-    let mut model = Model::of(choreography, saga, Listeners::ThatMatter);
+    let combinations = items::combinations(choreography, saga, COMBINATIONS_MAX)
+        .map_err(|lists| Violation::of_too_many_lists(&saga.name, COMBINATIONS_MAX, &lists))?;
+    let model = |sizes: &Sizes| {
+        let (choreography, saga) = items::expand(choreography, saga, sizes);
+        let model = Model::of(&choreography, &saga, Listeners::ThatMatter);
+        Model { one_outcome_is_enough: sizes.has_none(), ..model }
+    };
     // What goes wrong without anybody giving up is easier to follow, if a little longer.
-    model.give_ups = false;
-    if let Err(found) = search(&model)
-        && (!found.moves.is_empty() || matches!(found.kind, ViolationKind::TooManyStates { .. }))
-    {
-        return Err(Violation::of(&model, &saga.name, found));
+    for sizes in &combinations {
+        let model = Model { give_ups: false, ..model(sizes) };
+        if let Err(found) = search(&model)
+            && (!found.moves.is_empty() || matches!(found.kind, ViolationKind::TooManyStates { .. }))
+        {
+            return Err(Violation::of(&model, &saga.name, found).with(sizes));
+        }
     }
-    model.give_ups = true;
-    let seen = search(&model).map_err(|found| Violation::of(&model, &saga.name, found))?;
-    Ok(Exploration {
-        saga: saga.name.clone(),
-        states: seen.states,
-        moves: seen.moves,
-        completed: seen.completed,
-        aborted: seen.aborted,
-        depth: seen.depth,
-    })
+    let mut exploration = Exploration::of(saga, &combinations);
+    for sizes in &combinations {
+        let model = model(sizes);
+        let seen = search(&model).map_err(|found| Violation::of(&model, &saga.name, found).with(sizes))?;
+        exploration.add(&seen);
+    }
+    Ok(exploration)
+}
+
+impl Exploration {
+    /// Of nothing yet.
+    fn of(saga: &Saga, combinations: &[Sizes]) -> Self {
+        let mut sizes: BTreeMap<&EventRef, BTreeSet<usize>> = BTreeMap::new();
+        for (list, size) in combinations.iter().flat_map(Sizes::iter) {
+            sizes.entry(list).or_default().insert(size);
+        }
+        let list = |(event, sizes): (&EventRef, BTreeSet<usize>)| List {
+            event: event.clone(),
+            sizes: sizes.into_iter().collect(),
+        };
+        let lists = sizes.into_iter().map(list).collect();
+        Self { saga: saga.name.clone(), states: 0, moves: 0, completed: 0, aborted: 0, depth: 0, lists }
+    }
+
+    fn add(&mut self, seen: &Seen) {
+        self.states += seen.states;
+        self.moves += seen.moves;
+        self.completed += seen.completed;
+        self.aborted += seen.aborted;
+        self.depth = self.depth.max(seen.depth);
+    }
 }
 
 #[cfg(test)]

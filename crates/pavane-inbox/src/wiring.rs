@@ -182,7 +182,7 @@ fn check_items(manifest: &Manifest) -> Result<(), Error> {
     if let Some((who, _)) = entries.chain(reactions).find(|(_, emits)| emits.iter().any(is_no_list)) {
         return Err(Error::OrIfNone(who.clone()));
     }
-    for reaction in manifest.reactions.iter().filter(|reaction| manifest.is_about_item(reaction)) {
+    for reaction in manifest.reactions.iter().filter(|reaction| manifest.has_items(reaction)) {
         let asks = |event: &EventRef| {
             manifest.entries.iter().any(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event))
         };

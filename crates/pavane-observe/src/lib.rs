@@ -32,6 +32,12 @@
 //! like waiting. While an awaited reaction's consumer is busy with earlier events, no time passes for it: to be last in a long
 //! queue is not to be stuck.
 //!
+//! # Items
+//!
+//! An event about an [item](pavane_contract::Item) is followed by itself: each owes its own answer and its own undo, and a saga is compensated
+//! when every item that was done is undone. A list is there when it has as many events as they say, and so is the part of a
+//! join that waits for every item. What differs by the item only is told as one.
+//!
 //! # Questions to people
 //!
 //! A question is open from the event that asks until there is an event of the entry point that answers, its expiry, or an outcome. A

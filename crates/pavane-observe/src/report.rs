@@ -2,14 +2,18 @@
 //!
 //! Times are the broker's, except where a field says otherwise; durations are in milliseconds, as the names say.
 
+mod item;
 mod letter;
 mod system;
+mod wait;
 
 use pavane_contract::{EventId, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use item::{Item, ItemState, ItemStep, Items};
 pub use letter::{Action, DeadLetter, DeadLetterGroup, Decision, LetterFate};
 pub use system::{ConsumerFlow, EventFlow, Flow, Histogram, Metrics, Overview, ReactionFlow};
+pub use wait::{Gathered, Outstanding};
 
 /// The state of a saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,6 +124,9 @@ pub struct SagaReport {
     pub questions: Vec<Question>,
     /// The steps that were done, and whether each was undone.
     pub effects: Vec<Effect>,
+    /// How far its items are, for each reaction that runs once for each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemStep>,
     /// Its dead letters, with and without a decision.
     pub dead_letters: Vec<DeadLetter>,
     /// What people decided about it.
@@ -159,6 +166,9 @@ pub struct TimelineEvent {
     pub took_ms: Option<u64>,
     /// Its role in the saga.
     pub role: EventRole,
+    /// Which of the saga's items it is about; `None` for what is about the saga as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
     /// How often it was stored again: published twice, or redriven.
     pub copies: u16,
     /// The reactions that it was redriven to.
@@ -183,53 +193,6 @@ pub enum EventRole {
     Aborts,
     /// Anything else.
     Other,
-}
-
-/// Something that a saga waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[non_exhaustive]
-pub struct Outstanding {
-    /// The service that is awaited. Empty when the saga as a whole takes too long.
-    pub service: String,
-    /// Its reaction.
-    pub reaction: String,
-    /// The event that it has to react to.
-    pub on: String,
-    /// Its id.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
-    pub on_id: Option<EventId>,
-    /// The events of which one is awaited; empty when the reaction only has to handle `on`.
-    pub awaits: Vec<String>,
-    /// Whether it is an undo.
-    pub undo: bool,
-    /// Since when, by the broker's clock.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub since: Timestamp,
-    /// How long it has waited.
-    pub waited_ms: u64,
-    /// How long it may wait.
-    pub stuck_after_ms: u64,
-    /// Whether it has waited too long, or will never end.
-    pub overdue: bool,
-    /// The dead letter because of which the wait will not end by itself.
-    pub dead_letter: Option<u64>,
-    /// Of a join that lacks events: how many it has. Then `awaits` names those that it lacks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gathered: Option<Gathered>,
-    /// All of this in a sentence.
-    pub sentence: String,
-}
-
-/// How far a join is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[non_exhaustive]
-pub struct Gathered {
-    /// The parts of which there is an event.
-    pub events: usize,
-    /// All parts.
-    pub of: usize,
 }
 
 /// A question that a person may answer.
@@ -268,7 +231,7 @@ pub struct Question {
     pub sentence: String,
 }
 
-/// A step that was done and can be undone.
+/// A step that was done and can be undone. A step that has items is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -279,13 +242,13 @@ pub struct Effect {
     pub step: String,
     /// The event of the step.
     pub done: String,
-    /// The sequence of that event.
+    /// The sequence of that event, of the first item.
     pub done_sequence: u64,
     /// Whether it calls something outside the service's database.
     pub external: bool,
     /// The reaction that undoes it.
     pub undo: String,
-    /// Whether it was undone.
+    /// Whether it was undone. Of items: that of which somebody has to know first.
     pub fate: Fate,
 }
 

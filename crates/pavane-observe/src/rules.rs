@@ -1,10 +1,10 @@
 //! The declared choreography, compiled for quick judgement of a saga's events.
 
+mod compile;
+
 use std::collections::{BTreeMap, HashMap};
 
-use pavane_choreography::{
-    Choreography, Declaration, Emission, Entry, Manifest, Question, Reaction, ReactionSettings, Saga, manifest::Part,
-};
+use pavane_choreography::{Choreography, Declaration};
 use pavane_contract::EventRef;
 
 /// An event's type as a small number.
@@ -40,9 +40,11 @@ pub(crate) struct Rule {
     pub(crate) undo: Option<RuleId>,
     /// The event of a step that it undoes. `None` unless it is an undo.
     pub(crate) undoes: Option<Kind>,
+    /// Whether it runs once for each item of the saga, or undoes a step that does.
+    pub(crate) each: bool,
     pub(crate) on: Vec<EventRef>,
     /// The parts of a join. Empty for every other reaction.
-    pub(crate) parts: Vec<Vec<Kind>>,
+    pub(crate) parts: Vec<PartRule>,
     /// The groups of which it must emit; a reaction without one need not emit anything.
     pub(crate) must: Vec<Group>,
     pub(crate) emitted: Vec<Kind>,
@@ -65,10 +67,20 @@ impl Rule {
     }
 }
 
-/// Events of which a reaction emits one.
+/// What a join waits for, one of several.
+#[derive(Debug)]
+pub(crate) struct PartRule {
+    pub(crate) kinds: Vec<Kind>,
+    /// Whether it is there only when there is an event of every item.
+    pub(crate) every: bool,
+}
+
+/// Events of which a reaction emits one, or a list.
 #[derive(Debug)]
 pub(crate) struct Group {
+    /// Of a list: the event of each item, and what is emitted where there is none.
     pub(crate) awaits: Vec<Kind>,
+    pub(crate) list: bool,
     /// An outcome is only emitted while the saga has none: any event of these will do, whatever caused it.
     pub(crate) outcomes: Vec<Kind>,
 }
@@ -180,125 +192,12 @@ impl Rules {
     pub(crate) fn started_by(&self, kind: Kind) -> Option<usize> {
         self.sagas.iter().position(|saga| saga.starts == Some(kind))
     }
-
-    fn compile(&mut self) {
-        let declarations = std::mem::take(&mut self.declarations);
-        self.reactions.clear();
-        let mut rules = Vec::new();
-        for declaration in declarations.values() {
-            let first = rules.len();
-            for reaction in &declaration.manifest.reactions {
-                rules.push(self.compile_reaction(declaration, reaction, first));
-            }
-        }
-        self.reactions = rules;
-        self.sagas.clear();
-        for saga in declarations.values().flat_map(|declaration| &declaration.sagas) {
-            let saga = self.compile_saga(saga);
-            self.sagas.push(saga);
-        }
-        self.questions.clear();
-        for manifest in declarations.values().map(|declaration| &declaration.manifest) {
-            let questions: Vec<_> =
-                manifest.entries.iter().filter_map(|entry| self.compile_question(manifest, entry)).collect();
-            self.questions.extend(questions);
-        }
-        for event in declarations.values().flat_map(|declaration| declaration.manifest.emitted()) {
-            self.kind(event);
-        }
-        self.declarations = declarations;
-        self.on = self.kinds.iter().map(|event| rules_on(&self.reactions, event)).collect();
-    }
-
-    /// `first` is the number of the service's first reaction.
-    fn compile_reaction(&mut self, declaration: &Declaration, reaction: &Reaction, first: usize) -> Rule {
-        let manifest = &declaration.manifest;
-        let settings = declaration.settings.reactions.get(&reaction.name);
-        let outcomes = self.kinds_of(&outcomes(manifest));
-        let numbered = |undo: &Reaction| {
-            let position = manifest.reactions.iter().position(|reaction| reaction.name == undo.name).unwrap_or(0);
-            RuleId::try_from(first + position).unwrap_or(RuleId::MAX)
-        };
-        let (undo, undoes) = match manifest.part(reaction) {
-            Part::Plain => (None, None),
-            Part::Step { undo, .. } => (Some(numbered(undo)), None),
-            Part::Undo { undoes, .. } => (None, Some(self.kind(undoes))),
-        };
-        let mut must = Vec::new();
-        for group in &reaction.emits {
-            match group {
-                Emission::All(events) => {
-                    must.extend(events.iter().map(|event| self.group(std::slice::from_ref(event))));
-                }
-                Emission::OneOf(events) => must.push(self.group(events)),
-                Emission::Outcome(events) => {
-                    must.push(Group { outcomes: outcomes.clone(), ..self.group(events) });
-                }
-                // What may be left out can't be waited for.
-                Emission::Maybe(_) | Emission::Scheduled(_) | _ => {}
-            }
-        }
-        Rule {
-            service: manifest.service.clone(),
-            reaction: reaction.name.clone(),
-            durable: settings
-                .map_or_else(|| format!("{}_{}", manifest.service, reaction.name), |settings| settings.durable.clone()),
-            stuck_after_ms: millis(settings.map_or(ReactionSettings::STUCK_AFTER, |settings| settings.stuck_after)),
-            effect: reaction.effect,
-            undo,
-            undoes,
-            on: reaction.on.clone(),
-            parts: reaction.parts().iter().map(|part| self.kinds_of(part.events())).collect(),
-            must,
-            emitted: reaction.emitted().map(|event| self.kind(event)).collect(),
-            gives_up: reaction.gives_up_with.as_ref().map(|event| self.kind(event)),
-        }
-    }
-
-    fn compile_question(&mut self, manifest: &Manifest, entry: &Entry) -> Option<QuestionRule> {
-        let Question { asks, expires_with } = entry.answers.as_ref()?;
-        let outlives = expires_with.as_ref().is_some_and(|expiry| manifest.outlive_outcome.contains(expiry));
-        let answers = entry.emits.iter().filter(|group| !matches!(group, Emission::Scheduled(_)));
-        Some(QuestionRule {
-            service: manifest.service.clone(),
-            entry: entry.name.clone(),
-            asks: self.kind(asks),
-            answers: answers.flat_map(Emission::events).map(|event| self.kind(event)).collect(),
-            expires: expires_with.as_ref().map(|event| self.kind(event)),
-            closed_by: (!outlives).then(|| self.kinds_of(&outcomes(manifest))),
-        })
-    }
-
-    fn group(&mut self, events: &[EventRef]) -> Group {
-        Group { awaits: self.kinds_of(events), outcomes: Vec::new() }
-    }
-
-    fn kinds_of(&mut self, events: &[EventRef]) -> Vec<Kind> {
-        events.iter().map(|event| self.kind(event)).collect()
-    }
-
-    fn compile_saga(&mut self, saga: &Saga) -> SagaRule {
-        SagaRule {
-            name: saga.name.clone(),
-            starts: saga.starts_with.as_ref().map(|event| self.kind(event)),
-            completes: self.kinds_of(&saga.completes_with),
-            aborts: self.kinds_of(&saga.aborts_with),
-            within_ms: (!saga.within.is_zero()).then(|| millis(saga.within)),
-        }
-    }
 }
 
 /// An undo runs on a trigger of any version: only that it happened matters.
 fn rules_on(rules: &[Rule], event: &EventRef) -> Vec<RuleId> {
     let runs = |rule: &Rule| rule.on.iter().any(|on| on == event || (rule.is_undo() && on.name == event.name));
     (0..).zip(rules).filter(|(_, rule)| runs(rule)).map(|(id, _)| id).collect()
-}
-
-/// Every outcome of a service: a saga gets one of them.
-fn outcomes(manifest: &Manifest) -> Vec<EventRef> {
-    let groups = manifest.entries.iter().flat_map(|entry| &entry.emits);
-    let groups = groups.chain(manifest.reactions.iter().flat_map(|reaction| &reaction.emits));
-    groups.filter(|group| matches!(group, Emission::Outcome(_))).flat_map(Emission::events).cloned().collect()
 }
 
 fn overflow() -> EventRef {

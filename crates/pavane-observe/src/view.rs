@@ -1,9 +1,11 @@
 //! The fold: updates go in, and questions about the system are answered from memory.
 
 mod assess;
+mod done;
 mod judge;
 mod lag;
 mod letters;
+mod parts;
 mod plan;
 mod query;
 mod question;
@@ -11,6 +13,7 @@ mod rate;
 mod saga;
 mod sagas;
 mod tell;
+mod wait;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -31,7 +34,7 @@ use sagas::Sagas;
 pub use letters::LetterFilter;
 pub use query::{Filter, Page};
 
-/// The limits of a view's memory. An event takes 48 bytes and a saga some 250, so the defaults stay below 250 MB.
+/// The limits of a view's memory. An event takes 64 bytes and a saga some 250, so the defaults stay below 250 MB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -47,7 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { events_max: 2_000_000, sagas_max: 400_000, events_per_saga_max: 1000, dead_letters_max: 100_000 }
+        Self { events_max: 2_000_000, sagas_max: 400_000, events_per_saga_max: 10_000, dead_letters_max: 100_000 }
     }
 }
 
@@ -228,6 +231,7 @@ impl View {
             stored_at: stored_at.as_microsecond(),
             kind,
             source: self.sources.number(&meta.source),
+            item: meta.cause.item,
         };
         let (number, fresh) = self.sagas.open(meta.cause.saga, meta.key.as_str());
         self.sagas.get_mut(number).name_by_first(meta.key.as_str());

@@ -35,7 +35,7 @@ const PAGES: [&str; 6] = ["/", "/sagas", "/sagas/{saga}", "/choreography", "/dea
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Saga monitor", description = "Where every saga is, what it waits for and from whom."),
-    components(schemas(crate::live::Beat))
+    components(schemas(crate::live::Beat, pavane_observe::report::ItemState))
 )]
 struct Description;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod declarations;
+mod items;
 mod joins;
 mod letters;
 mod live;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use pavane::Config;
 use pavane_bus::jetstream::{ConsumerReport, Position};
 use pavane_choreography::Declaration;
-use pavane_contract::{Cause, EventId, EventRef, Meta, SagaId, Timestamp};
+use pavane_contract::{Cause, EventId, EventRef, Item, Meta, SagaId, Timestamp};
 use pavane_observe::{
     Limits, SagaReport, SeenEvent, State, Update, View,
     report::{Action, DeadLetter, Decision, LetterFate},
@@ -67,7 +67,7 @@ impl Script {
         script
     }
 
-    /// An event of saga `saga`, caused by an event that was told before, named in full.
+    /// An event of saga `saga`, caused by an event that was told before, named in full. `flight.seat-wanted 2/5` is about an item.
     pub(crate) fn event(&mut self, saga: u8, name: &str, cause: Option<&str>) -> u64 {
         let update = self.make(saga, name, cause);
         self.view.apply([update]);
@@ -199,8 +199,16 @@ pub(crate) fn event_id(saga: u8, name: &str) -> EventId {
     Uuid::new_v5(&Uuid::from_u128(u128::from(saga)), name.as_bytes()).into()
 }
 
+/// An event's name, and the item that it is about.
+fn named(name: &str) -> (&str, Option<Item>) {
+    let Some((name, item)) = name.split_once(' ') else { return (name, None) };
+    let (number, count) = item.split_once('/').unwrap();
+    (name, Some(Item::new(number.parse().unwrap(), count.parse().unwrap()).unwrap()))
+}
+
 pub(crate) fn meta(saga: u8, name: &str, cause: Option<&str>) -> Meta {
-    let event = EventRef { name: name.to_owned(), version: 1 };
+    let (wire, item) = named(name);
+    let event = EventRef { name: wire.to_owned(), version: 1 };
     Meta {
         id: event_id(saga, name),
         source: event.owner().to_owned(),
@@ -209,6 +217,7 @@ pub(crate) fn meta(saga: u8, name: &str, cause: Option<&str>) -> Meta {
         time: at(0),
         cause: Cause {
             event: cause.map(|cause| event_id(saga, cause)),
+            item,
             ..Cause::new(saga_id(saga), Timestamp::UNIX_EPOCH)
         },
     }
@@ -222,9 +231,9 @@ pub(crate) fn letter(
     cause: &str,
 ) -> DeadLetter {
     let json = serde_json::json!({
-        "sequence": sequence, "service": service, "reaction": reaction, "cause": cause, "event": event, "version": 1,
+        "sequence": sequence, "service": service, "reaction": reaction, "cause": cause, "event": named(event).0, "version": 1,
         "event_id": event_id(saga, event), "saga": saga_id(saga), "key": format!("order-{saga}"),
-        "subject": format!("events.{event}.order-{saga}"), "event_sequence": null, "attempts": 8,
+        "subject": format!("events.{}.order-{saga}", named(event).0), "event_sequence": null, "attempts": 8,
         "first_failed_at": null, "last_failed_at": null, "stored_at": stored_at, "undo": false,
         "fate": LetterFate::Open,
     });

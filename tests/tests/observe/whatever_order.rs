@@ -112,6 +112,9 @@ fn memory_is_bounded_and_ended_sagas_go_first() {
 #[test]
 fn a_saga_without_end_does_not_fill_the_memory() {
     let mut script = Script::new();
+    let mut limits = Limits::default();
+    limits.events_per_saga_max = 1000;
+    script.view = View::new(limits);
     for number in 0..1200 {
         script.event(1, &format!("order.note-{number}"), None);
     }

@@ -59,7 +59,9 @@ fn answers_by_one(actor: &Actor<'_>, one: &EventRef, other: &EventRef) -> bool {
     };
     match (&groups(one)[..], &groups(other)[..]) {
         ([], _) | (_, []) => true,
-        ([this @ (Emission::OneOf(_) | Emission::Outcome(_))], [that]) => std::ptr::eq(*this, *that),
+        ([this @ (Emission::OneOf(_) | Emission::Each(_) | Emission::Outcome(_))], [that]) => {
+            std::ptr::eq(*this, *that)
+        }
         _ => false,
     }
 }

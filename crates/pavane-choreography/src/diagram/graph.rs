@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, iter};
 use pavane_contract::EventRef;
 
 use crate::{
-    Choreography, Emission, Question, Reaction,
+    Choreography, Emission, JoinPart, Question, Reaction,
     graph::{Actor, Graph},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn mermaid(choreography: &Choreography) -> String {
         lines.push(format!("    subgraph {}[\"{}\"]", id("service", &manifest.service), manifest.service));
         for actor in ours(&graph, &manifest.service) {
             let (open, close) = if actor.reaction().is_none() { ("([", "])") } else { ("[", "]") };
-            lines.push(format!("        {}{open}\"{}\"{close}", node(actor), actor.name()));
+            lines.push(format!("        {}{open}\"{}\"{close}", node(actor), name(actor)));
         }
         lines.push("    end".to_owned());
     }
@@ -59,7 +59,7 @@ pub(crate) fn dot(choreography: &Choreography) -> String {
         for actor in ours(&graph, &manifest.service) {
             let shape = if actor.reaction().is_none() { "oval" } else { "box" };
             let style = if undoes(actor) { " style=dashed" } else { "" };
-            lines.push(format!("        {} [label=\"{}\" shape={shape}{style}]", node(actor), actor.name()));
+            lines.push(format!("        {} [label=\"{}\" shape={shape}{style}]", node(actor), name(actor)));
         }
         lines.push("    }".to_owned());
     }
@@ -93,7 +93,8 @@ fn arrows(graph: &Graph<'_>) -> Vec<Arrow> {
             }));
         }
         for (label, group) in actor.emits().iter().map(|group| (word(group), group)) {
-            for event in group.events() {
+            for (at, event) in group.events().iter().enumerate() {
+                let label = if label == EACH && at > 0 { "if none" } else { label };
                 arrows.push(Arrow { from: node(actor), to: event_id(event), label, dashed: label == LATER });
             }
         }
@@ -108,23 +109,25 @@ fn arrows(graph: &Graph<'_>) -> Vec<Arrow> {
     arrows
 }
 
-/// How an event belongs to a join: beside others, or as one of several.
+/// How an event belongs to a join: of every item, beside others, or as one of several.
 fn joined(reaction: &Reaction, event: &EventRef) -> &'static str {
     match reaction.parts().iter().find(|part| part.events().contains(event)) {
         None => "",
+        Some(JoinPart::Every(_)) => "every",
         Some(part) if part.events().len() == 1 => "and",
         Some(_) => "and one of",
     }
 }
 
 const LATER: &str = "later";
+const EACH: &str = "each";
 
 fn word(group: &Emission) -> &'static str {
     match group {
         Emission::All(_) => "",
         Emission::OneOf(events) if events.len() == 1 => "",
         Emission::OneOf(_) => "or",
-        Emission::Each(_) => "each",
+        Emission::Each(_) => EACH,
         Emission::Maybe(_) => "perhaps",
         Emission::Outcome(_) => "decides",
         Emission::Scheduled(_) => LATER,
@@ -144,6 +147,11 @@ fn events<'a>(graph: &Graph<'a>) -> BTreeSet<&'a EventRef> {
 
 fn undoes(actor: &Actor<'_>) -> bool {
     actor.reaction().is_some_and(|reaction| reaction.undoes().is_some())
+}
+
+fn name(actor: &Actor<'_>) -> String {
+    let each = if actor.has_items() { ", for each item" } else { "" };
+    format!("{}{each}", actor.name())
 }
 
 fn node(actor: &Actor<'_>) -> String {

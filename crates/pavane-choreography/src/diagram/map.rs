@@ -42,8 +42,10 @@ fn entry(actor: &Actor<'_>) -> Vec<String> {
         Kind::Reaction(reaction) => {
             then.extend(reaction.gives_up_with.iter().map(|event| format!("{} if it gives up", event.name)));
             let undoes = reaction.undoes().map(|event| format!(", undoes {}", event.name)).unwrap_or_default();
+            let each = if actor.has_items() { ", for each item" } else { "" };
             let effect = if reaction.effect { ", with an effect" } else { "" };
-            let mut lines = vec![format!("  {}{undoes}{effect}", reaction.name), format!("      on {}", on(reaction))];
+            let first = format!("  {}{undoes}{each}{effect}", reaction.name);
+            let mut lines = vec![first, format!("      on {}", on(reaction))];
             if !reaction.after_undo_of.is_empty() {
                 lines.push(format!("      after the undo of {}", names(reaction.after_undo_of.iter(), " and ")));
             }

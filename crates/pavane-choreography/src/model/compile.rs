@@ -1,5 +1,6 @@
 //! Turns manifests and a saga into tables by index, which is what the search needs.
 
+mod items;
 mod waits;
 
 use std::{collections::BTreeSet, iter};
@@ -48,6 +49,8 @@ pub(crate) struct Model {
     pub(crate) goes_on: Vec<bool>,
     /// The entry points that answer an event, by event.
     pub(crate) asks: Vec<Vec<u16>>,
+    /// Whether it is the event of a list, by event. Of none in a choreography that is [expanded](crate::items::expand).
+    pub(crate) lists: Vec<bool>,
     /// The scheduled events that a service's outcome cancels, by service.
     pub(crate) cancels: Vec<Vec<EventIx>>,
     /// The entry points at which a service's outcome ends the wait for an answer, by service: where no scheduled event does.
@@ -55,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) rules: Rules,
     /// Whether reactions give up.
     pub(crate) give_ups: bool,
+    /// Whether one of its outcomes may be out of reach.
+    pub(crate) one_outcome_is_enough: bool,
     /// How many states the search looks at before it gives up itself.
     pub(crate) states_max: usize,
     /// What starts the saga.
@@ -75,8 +80,12 @@ pub(crate) struct Actor {
     pub(crate) service: usize,
     pub(crate) name: String,
     pub(crate) part: Part,
+    /// Whether it runs for each item, which a diagram says.
+    pub(crate) has_items: bool,
     /// The slots of each part of a join. Empty when it is none.
     pub(crate) joins: Vec<Vec<SlotIx>>,
+    /// The parts of a join that wait for every item, which a diagram says.
+    pub(crate) every: Vec<usize>,
     /// The events by which a step says no, and that a join takes in place of one that stands for it.
     pub(crate) excuses: Vec<EventIx>,
     /// The rows of the steps that must be undone or barred before this undo runs.
@@ -222,11 +231,13 @@ impl<'a> Compiler<'a> {
             completes: self.events.iter().map(|event| self.saga.completes_with.contains(event)).collect(),
             aborts: self.events.iter().map(|event| self.saga.aborts_with.contains(event)).collect(),
             goes_on: self.events.iter().map(goes_on).collect(),
+            lists: self.lists(),
             asks: self.asks(&actors),
             cancels: self.cancels(),
             closes: self.closes(&actors),
             rules: Rules::RUNTIME,
             give_ups: true,
+            one_outcome_is_enough: false,
             states_max: STATES_MAX,
             start: self.saga.starts_with.as_ref().map(|event| self.event(event)),
             services: self.services,
@@ -279,6 +290,8 @@ impl<'a> Compiler<'a> {
             service: self.services.iter().position(|service| service == actor.service()).unwrap_or_default(),
             name: actor.name().to_owned(),
             part,
+            has_items: actor.has_items(),
+            every: Self::every(actor),
             joins: actor.reaction().map(|reaction| vec![Vec::new(); reaction.parts().len()]).unwrap_or_default(),
             excuses: self.excuses(actor),
             after: Vec::new(),

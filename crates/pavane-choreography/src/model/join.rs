@@ -43,10 +43,12 @@ impl Model {
 
     /// The parts that a join lacks.
     pub(crate) fn missing(&self, state: &State, row: usize) -> String {
-        let parts = self.actors[self.steps[row]].joins.iter().filter(|part| !Self::has_part(state, row, part));
-        let name = |part: &Vec<SlotIx>| {
+        let join = &self.actors[self.steps[row]];
+        let parts = join.joins.iter().enumerate().filter(|(_, part)| !Self::has_part(state, row, part));
+        let name = |(number, part): (usize, &Vec<SlotIx>)| {
             let events: Vec<&str> = part.iter().map(|slot| self.event(self.slot(*slot).event)).collect();
-            events.join(" or ")
+            let every = if join.every.contains(&number) { "every " } else { "" };
+            format!("{every}{}", events.join(" or "))
         };
         parts.map(name).collect::<Vec<_>>().join(" and ")
     }

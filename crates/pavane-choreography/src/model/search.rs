@@ -99,6 +99,9 @@ impl<'m> Search<'m> {
         }
         self.seen.states = self.reached.len();
         match self.seen {
+            Seen { completed: 1.., .. } | Seen { aborted: 1.., .. } if self.model.one_outcome_is_enough => {
+                Ok(self.seen)
+            }
             Seen { completed: 0, .. } => Err(self.found(ViolationKind::NeverCompletes, None)),
             Seen { aborted: 0, .. } if self.model.aborts.contains(&true) => {
                 Err(self.found(ViolationKind::NeverAborts, None))

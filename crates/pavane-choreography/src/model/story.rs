@@ -94,8 +94,10 @@ impl<'m> Story<'m> {
     fn arrives(&mut self, slot: SlotIx, what: &str) {
         let event = &self.model.events[usize::from(self.model.slot(slot).event)];
         let actor = self.model.actor_of(slot);
+        let every = if actor.every.contains(&self.model.slot(slot).part) { "every " } else { "" };
         let colon = if what.is_empty() { "" } else { ": " };
-        let text = format!("{} → {}{colon}{what}", event.name, actor.name);
+        let each = if actor.has_items { ", for each item" } else { "" };
+        let text = format!("{every}{} → {}{each}{colon}{what}", event.name, actor.name);
         let from = self.emitter(self.model.slot(slot).event);
         self.sequence.message(from, &self.model.services[actor.service], &text);
     }
@@ -126,8 +128,11 @@ impl<'m> Story<'m> {
 
     fn answer(&self, answer: Option<&Answer>) -> String {
         let Some(answer) = answer else { return String::new() };
-        let names =
-            |events: &[EventIx]| events.iter().map(|event| self.model.event(*event)).collect::<Vec<_>>().join(" and ");
+        let name = |event: &EventIx| {
+            let each = if self.model.lists[usize::from(*event)] { "each " } else { "" };
+            format!("{each}{}", self.model.event(*event))
+        };
+        let names = |events: &[EventIx]| events.iter().map(name).collect::<Vec<_>>().join(" and ");
         let verb = if answer.decides { "decides" } else { "emits" };
         match (names(&answer.emits), names(&answer.schedules)) {
             (now, later) if now.is_empty() && later.is_empty() => "emits nothing".to_owned(),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod any;
+mod items;
 mod joins;
 mod reach;
 mod reduced;
@@ -21,6 +22,10 @@ mod reduced;
 // The same shop as in the integration tests.
 #[path = "../../tests/it/shop.rs"]
 mod shop;
+
+// The same trips as in the integration tests.
+#[path = "../../tests/it/seats.rs"]
+mod seats;
 
 fn shop() -> Model {
     Model::of(&shop::choreography(), &shop::saga(), Listeners::ThatMatter)

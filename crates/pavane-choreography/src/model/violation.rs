@@ -1,9 +1,9 @@
-use std::fmt;
+use std::{fmt, iter};
 
 use pavane_contract::EventRef;
 
-use super::{compile::Model, search::Found, shorten::shorten, story::Story};
-use crate::diagram::Sequence;
+use super::{List, compile::Model, search::Found, shorten::shorten, story::Story};
+use crate::{diagram::Sequence, items::Sizes};
 
 /// A way in which a saga can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,18 @@ pub enum ViolationKind {
         /// `service/reaction` of those that may each come before or after the others, where these are most.
         side_by_side: Vec<String>,
     },
+    /// There are too many lists to look at each combination of their sizes.
+    #[error(
+        "it was not checked: its lists have more than {limit} combinations of no, 1 and 2 items: {}; split some of them off into \
+         sagas of their own",
+        lists.join(", ")
+    )]
+    TooManyLists {
+        /// How many combinations would have been looked at.
+        limit: usize,
+        /// The events that the lists consist of.
+        lists: Vec<String>,
+    },
 }
 
 /// A saga that can go wrong, with a run in which it does: the shortest one, unless the saga is too large to look for it.
@@ -73,9 +85,11 @@ pub struct Violation {
     /// What goes wrong.
     pub kind: ViolationKind,
     /// The counterexample. Without messages when the violation isn't one of a single run.
-    pub sequence: Sequence,
+    pub sequence: Box<Sequence>,
     /// States explored until it was found.
     pub states: usize,
+    /// How many items the saga's lists had. Empty for a saga without lists.
+    pub lists: Vec<List>,
 }
 
 impl Violation {
@@ -89,13 +103,35 @@ impl Violation {
         if !sequence.is_empty() {
             sequence.note_end(&found.kind.to_string());
         }
-        Self { saga: saga.to_owned(), kind: found.kind, sequence, states: found.states }
+        let sequence = Box::new(sequence);
+        Self { saga: saga.to_owned(), kind: found.kind, sequence, states: found.states, lists: Vec::new() }
+    }
+
+    pub(super) fn of_too_many_lists(saga: &str, limit: usize, lists: &[EventRef]) -> Self {
+        let lists = lists.iter().map(|event| event.name.clone()).collect();
+        let kind = ViolationKind::TooManyLists { limit, lists };
+        let sequence = Box::new(Sequence::between(iter::empty()));
+        Self { saga: saga.to_owned(), kind, sequence, states: 0, lists: Vec::new() }
+    }
+
+    /// Says how many items the lists had.
+    pub(super) fn with(mut self, sizes: &Sizes) -> Self {
+        let list = |(event, size): (&EventRef, usize)| List { event: event.clone(), sizes: vec![size] };
+        self.lists = sizes.iter().map(list).collect();
+        if !self.lists.is_empty() && !self.sequence.is_empty() {
+            self.sequence.note_end(&format!("with {}", super::names(&self.lists)));
+        }
+        self
     }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "saga {}: {}", self.saga, self.kind)?;
+        write!(f, "saga {}", self.saga)?;
+        if !self.lists.is_empty() {
+            write!(f, ", with {}", super::names(&self.lists))?;
+        }
+        write!(f, ": {}", self.kind)?;
         if !self.sequence.is_empty() {
             write!(f, "\n\n{}\n```mermaid\n{}```", self.sequence.text(), self.sequence.mermaid())?;
         }

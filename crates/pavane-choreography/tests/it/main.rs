@@ -5,7 +5,10 @@
 
 mod checks;
 mod diagrams;
+mod items;
 mod joins;
+mod mutants;
+mod seats;
 mod shop;
 mod sound;
 mod travel;

@@ -80,6 +80,23 @@ pub(crate) fn join(name: &str, parts: &[&[&str]], emits: Vec<Emission>) -> React
     Reaction { role: Role::Join { of }, ..react(name, &parts.concat(), emits) }
 }
 
+/// A reaction for each item.
+pub(crate) fn each(name: &str, on: &str, emits: Vec<Emission>) -> Reaction {
+    Reaction { role: Role::Each, ..react(name, &[on], emits) }
+}
+
+/// A join of every item of an event, and of these events.
+pub(crate) fn every(name: &str, event_of_all: &str, others: &[&str], emits: Vec<Emission>) -> Reaction {
+    let others_parts = others.iter().map(|other| JoinPart::OneOf(vec![event(other)]));
+    let of = std::iter::once(JoinPart::Every(event(event_of_all))).chain(others_parts).collect();
+    Reaction { role: Role::Join { of }, ..react(name, &[&[event_of_all], others].concat(), emits) }
+}
+
+/// A list, and what is emitted in place of an empty one.
+pub(crate) fn list(names: &[&str]) -> Vec<Emission> {
+    vec![Emission::Each(events(names))]
+}
+
 /// An entry point that answers a question.
 pub(crate) fn answer(name: &str, asks: &str, expires_with: Option<&str>, emits: Vec<Emission>) -> Entry {
     let answers = Question { asks: event(asks), expires_with: expires_with.map(event) };

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use pavane_choreography::{Choreography, Emission, Manifest, Reaction, Saga};
 
-use super::shop::{all, answer, decides, entry, event, events, join, manifest, one_of, react, undo, with_effect};
+use super::{
+    seats,
+    shop::{all, answer, decides, entry, event, events, join, manifest, one_of, react, undo, with_effect},
+};
 
 pub(crate) fn saga() -> Saga {
     let mut saga = Saga::new("trip").within(Duration::from_hours(24));
@@ -29,6 +32,21 @@ pub(crate) fn manifests() -> Vec<Manifest> {
         booking("car", ("book-car", "return-car"), ("car.booked", "car.unavailable", "car.returned")),
         manifest("ticketing", vec![], vec![tickets]),
     ]
+}
+
+/// The same, with a seat for every passenger.
+pub(crate) fn with_seats() -> Choreography {
+    let mut manifests = manifests();
+    manifests[0].reactions[2].on.extend(events(&["flight.seat-refused", "flight.no-seats"]));
+    manifests[0].reactions[2].on.retain(|event| event.name != "flight.refused");
+    manifests[1] = seats::flight();
+    // To reserve one, and to release it.
+    manifests[1].reactions[1..=2].iter_mut().for_each(|reaction| reaction.effect = true);
+    let mut saga = saga();
+    saga.terminal.retain(|event| event.name != "flight.cancelled");
+    saga.terminal.extend(events(&["flight.seat-released"]));
+    saga.without_undo.extend(events(&["flight.seat-wanted", "flight.booked"]));
+    Choreography::of(manifests).saga(saga)
 }
 
 fn trip() -> Manifest {

@@ -48,6 +48,9 @@ struct Emitter {
     entry: bool,
     /// The events on which it emits it, or the parts for all of which it waits; none for an entry point.
     on: Vec<String>,
+    /// Whether it runs once for each item, or undoes a step that does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    each: bool,
     /// Whether it waits for all of them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     join: bool,
@@ -63,6 +66,12 @@ struct Reacts {
     /// The event that it undoes, for an undo.
     undoes: Option<String>,
     effect: bool,
+    /// Whether it runs once for each item, or undoes a step that does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    each: bool,
+    /// Whether it waits for the event of every item.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    every: bool,
     /// For what else it waits, if it is a join.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     with: Vec<String>,
@@ -83,6 +92,9 @@ struct Undo {
     when: Vec<Trigger>,
     then: Vec<String>,
     effect: bool,
+    /// Whether it undoes each item.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    each: bool,
 }
 
 /// Why something is undone.
@@ -165,6 +177,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             name: entry.name.clone(),
             entry: true,
             on: Vec::new(),
+            each: false,
             join: false,
             how: how(manifest, group, event),
         })
@@ -179,6 +192,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             name: reaction.name.clone(),
             entry: false,
             on: if reaction.parts().is_empty() { names(&reaction.on) } else { parts(reaction.parts().iter()) },
+            each: is_each(manifest, reaction),
             join: !reaction.parts().is_empty(),
             how: how.into_iter().filter(|how| !how.is_empty()).collect::<Vec<_>>().join(", or "),
         })
@@ -193,6 +207,11 @@ fn how(manifest: &Manifest, group: &Emission, event: &EventRef) -> String {
     let or = if others.is_empty() { String::new() } else { format!("or {}", others.join(" or ")) };
     match group {
         Emission::OneOf(_) => or,
+        Emission::Each(events) => match events.as_slice() {
+            [item, none] if item == event => format!("each of a list, or {} if there is none", none.name),
+            [item, _] => format!("if there is no {}", item.name),
+            _ => "each of a list".to_owned(),
+        },
         Emission::Maybe(_) if or.is_empty() => "or nothing".to_owned(),
         Emission::Maybe(_) => format!("{or} or nothing"),
         Emission::Outcome(_) => format!("as the outcome, if there is none yet {or}").trim_end().to_owned(),
@@ -205,11 +224,13 @@ fn how(manifest: &Manifest, group: &Emission, event: &EventRef) -> String {
 }
 
 fn reactions<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<Item = Reacts> + 'a {
-    manifest.reactions.iter().filter(|reaction| reaction.on.contains(event)).map(|reaction| Reacts {
+    manifest.reactions.iter().filter(|reaction| reaction.on.contains(event)).map(move |reaction| Reacts {
         service: manifest.service.clone(),
         reaction: reaction.name.clone(),
         undoes: reaction.undoes().map(|event| event.name.clone()),
         effect: reaction.effect,
+        each: is_each(manifest, reaction),
+        every: reaction.parts().iter().any(|part| matches!(part, JoinPart::Every(every) if every == event)),
         with: parts(reaction.parts().iter().filter(|part| !part.events().contains(event))),
         then: then(reaction),
         gives_up_with: reaction.gives_up_with.as_ref().map(|event| event.name.clone()),
@@ -229,7 +250,13 @@ fn undos<'a>(
         when: undo.on.iter().map(|trigger| why(choreography, trigger)).collect(),
         then: then(undo),
         effect: undo.effect,
+        each: is_each(manifest, undo),
     })
+}
+
+/// Whether a reaction runs once for each item, or undoes a step that does.
+fn is_each(manifest: &Manifest, reaction: &Reaction) -> bool {
+    reaction.is_per_item() || manifest.step_of(reaction).is_some_and(Reaction::is_per_item)
 }
 
 fn why(choreography: &Choreography, trigger: &EventRef) -> Trigger {
@@ -243,6 +270,10 @@ fn then(reaction: &Reaction) -> Vec<String> {
         let events = names(group.events());
         match group {
             Emission::OneOf(_) => events.join(" or "),
+            Emission::Each(_) => match events.as_slice() {
+                [item, none] => format!("each {item}, or {none} if there is none"),
+                items => format!("each {}", items.join(" or ")),
+            },
             Emission::Maybe(_) => format!("perhaps {}", events.join(" or ")),
             Emission::Outcome(_) => format!("decides {}", events.join(" or ")),
             Emission::Scheduled(_) => format!("later {}", events.join(" and ")),

@@ -7,6 +7,7 @@ mod dead_letters;
 mod doctor;
 mod drawing;
 mod failing;
+mod items;
 mod live;
 mod migrations;
 mod outbox;

@@ -10,7 +10,7 @@ use pavane_bus::{
     jetstream::Config,
     topology::{DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
 };
-use pavane_contract::{Clock, EventId, SystemClock, codec::header, subject};
+use pavane_contract::{Clock, EventId, RawEnvelope, SystemClock, codec, codec::header, subject};
 use pavane_testkit::servers::{Nats, NatsOptions, Tools};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,6 +38,19 @@ pub(crate) struct Recorded {
     pub(crate) subject: String,
     headers: Vec<(String, String)>,
     payload: String,
+}
+
+impl Recorded {
+    /// An event, as if it had been recorded.
+    pub(crate) fn of(event: &RawEnvelope) -> Self {
+        let headers = codec::encode(event);
+        Self {
+            stream: EVENTS.to_owned(),
+            subject: subject::of(&event.meta.event, &event.meta.key),
+            headers: headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            payload: String::from_utf8_lossy(&event.body).into_owned(),
+        }
+    }
 }
 
 /// A server with a deployment on it.

@@ -87,8 +87,14 @@ pub struct ReactionFlow {
     pub undo: bool,
     /// Whether it calls something outside its database.
     pub effect: bool,
+    /// Whether it runs once for each item of the saga, or undoes a step that does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub each: bool,
     /// The events that it runs on.
     pub on: Vec<String>,
+    /// Those of them that it waits for of every item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub every: Vec<String>,
     /// The events that it may emit.
     pub emits: Vec<String>,
     /// Its durable consumer.

@@ -14,7 +14,7 @@ pub(super) fn assess(saga: &mut Saga, rules: &Rules) {
     let mut waits = std::mem::take(&mut saga.waits);
     waits.clear();
     if !saga.resolved() {
-        let assessment = Assessment { saga, rules };
+        let assessment = Assessment::new(saga, rules);
         assessment.forward(&mut waits);
         assessment.undo(&mut waits);
         waits.retain(|wait| !assessment.given_up_by_hand(wait));
@@ -34,9 +34,27 @@ fn outcome(saga: &Saga, rules: &Rules) -> Option<(u16, bool)> {
 struct Assessment<'a> {
     saga: &'a Saga,
     rules: &'a Rules,
+    /// What led to what: cause and kind, sorted. A saga with a thousand items has thousands of events.
+    led: Vec<(usize, Kind)>,
+    /// The first trigger of each undo that has one.
+    triggers: Vec<(RuleId, usize)>,
 }
 
-impl Assessment<'_> {
+impl<'a> Assessment<'a> {
+    fn new(saga: &'a Saga, rules: &'a Rules) -> Self {
+        let mut led: Vec<_> = saga.events.iter().filter_map(|event| Some((event.cause()?, event.kind))).collect();
+        led.sort_unstable();
+        let mut triggers: Vec<(RuleId, usize)> = Vec::new();
+        for (position, event) in saga.events.iter().enumerate() {
+            for (undo, _) in rules.on(event.kind).filter(|(_, rule)| rule.is_undo()) {
+                if triggers.iter().all(|(known, _)| *known != undo) {
+                    triggers.push((undo, position));
+                }
+            }
+        }
+        Self { saga, rules, led, triggers }
+    }
+
     /// Every reaction on every event.
     fn forward(&self, waits: &mut Vec<Wait>) {
         for (position, event) in self.saga.events.iter().enumerate() {
@@ -48,7 +66,7 @@ impl Assessment<'_> {
         }
         for (id, rule) in self.rules.joins() {
             let arrived = self.saga.arrived(rule);
-            if arrived.len() == rule.parts.len() {
+            if self.saga.has_all(rule) {
                 self.reaction(id, &arrived, waits);
             } else if !arrived.is_empty() && self.saga.outcome.is_none() {
                 waits.push(self.wait(id, &arrived, What::Parts, false));
@@ -75,7 +93,12 @@ impl Assessment<'_> {
         let rule = self.rules.rule(id);
         for (number, group) in (0..).zip(&rule.must) {
             let decided = self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
-            if !decided && !self.led_to(on, &group.awaits) {
+            let is_given = if group.list {
+                self.saga.lacks(on, group).is_some_and(|lacks| lacks.is_empty())
+            } else {
+                self.led_to(on, &group.awaits)
+            };
+            if !decided && !is_given {
                 waits.push(self.wait(id, on, What::Answer(number), false));
             }
         }
@@ -84,26 +107,22 @@ impl Assessment<'_> {
         }
     }
 
-    /// Every undo that was triggered.
+    /// Every undo that was triggered: of each item that was done, and of what may still be done.
     fn undo(&self, waits: &mut Vec<Wait>) {
         for (id, rule, undoes) in self.rules.undos() {
             let Some(trigger) = self.trigger(id) else { continue };
-            let Some(done) = self.saga.first(undoes) else {
-                if self.may_still_happen(id) {
-                    waits.push(self.wait(id, &[trigger], What::Handled, true));
-                }
-                continue;
+            if (rule.each || self.saga.first(undoes).is_none()) && self.may_still_happen(id) {
+                waits.push(self.wait(id, &[trigger], What::Handled, true));
+            }
+            let mut undone = |what: What, by: &[Kind]| {
+                let owed = self.saga.not_undone(rule, by);
+                waits.extend(owed.into_iter().map(|done| self.undo_of(done, self.wait(id, &[trigger], what, true))));
             };
             if rule.must.is_empty() {
-                let said = self.saga.events.iter().any(|event| rule.emitted.contains(&event.kind));
-                if !said {
-                    waits.push(self.since(self.wait(id, &[trigger], What::Handled, true), done));
-                }
+                undone(What::Handled, &rule.emitted);
             }
             for (number, group) in (0..).zip(&rule.must) {
-                if !self.saga.events.iter().any(|event| group.awaits.contains(&event.kind)) {
-                    waits.push(self.since(self.wait(id, &[trigger], What::Answer(number), true), done));
-                }
+                undone(What::Answer(number), &group.awaits);
             }
         }
     }
@@ -114,8 +133,7 @@ impl Assessment<'_> {
         let mut steps = self.rules.reactions.iter().filter(|rule| rule.undo == Some(undo));
         steps.any(|step| {
             if step.is_join() {
-                let arrived = self.saga.arrived(step);
-                return arrived.len() == step.parts.len() && open(step, &arrived);
+                return self.saga.has_all(step) && open(step, &self.saga.arrived(step));
             }
             let on = |kind| self.rules.on(kind).any(|(_, rule)| std::ptr::eq(rule, step));
             let mut events = self.saga.events.iter().enumerate();
@@ -133,7 +151,11 @@ impl Assessment<'_> {
 
     /// Whether one of these events led to one of these kinds.
     fn led_to(&self, on: &[usize], kinds: &[Kind]) -> bool {
-        on.iter().any(|position| self.saga.led_to(*position, kinds))
+        on.iter().any(|position| {
+            let first = self.led.partition_point(|(cause, _)| cause < position);
+            let mut led = self.led[first..].iter().take_while(|(cause, _)| cause == position);
+            led.any(|(_, kind)| kinds.contains(kind))
+        })
     }
 
     fn triggered(&self, undo: RuleId) -> bool {
@@ -142,7 +164,7 @@ impl Assessment<'_> {
 
     /// The first trigger of an undo.
     fn trigger(&self, undo: RuleId) -> Option<usize> {
-        self.saga.events.iter().position(|event| self.rules.on(event.kind).any(|(id, _)| id == undo))
+        self.triggers.iter().find(|(known, _)| *known == undo).map(|(_, position)| *position)
     }
 
     /// A wait of a reaction since the last of its events, or since a later redrive of any of them.
@@ -155,6 +177,7 @@ impl Assessment<'_> {
             rule: id,
             on: u16::try_from(position).unwrap_or(u16::MAX),
             what,
+            item: event.item.filter(|_| rule.each && !rule.is_undo()),
             since: again.map_or(event.stored_at, |redrive| redrive.stored_at),
             sequence: again.map_or(event.sequence, |redrive| redrive.sequence),
             compensates,
@@ -163,8 +186,10 @@ impl Assessment<'_> {
     }
 
     /// An undo waits for both its trigger and the event that it undoes.
-    fn since(&self, mut wait: Wait, done: usize) -> Wait {
-        wait.since = wait.since.max(self.saga.events[done].stored_at);
+    fn undo_of(&self, done: usize, mut wait: Wait) -> Wait {
+        let done = &self.saga.events[done];
+        wait.item = done.item.filter(|_| self.rules.rule(wait.rule).each);
+        wait.since = wait.since.max(done.stored_at);
         wait
     }
 

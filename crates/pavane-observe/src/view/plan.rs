@@ -87,6 +87,9 @@ impl View {
         let on = saga.run_on(rule, letter.event_id);
         let by_it = |cause: Option<usize>| rule.is_undo() || cause.is_some_and(|cause| on.contains(&cause));
         let answer = saga.events.iter().find(|event| rule.emitted.contains(&event.kind) && by_it(event.cause()));
+        // What was undone of one item is no answer for the others.
+        let owes = rule.each && !saga.not_undone(rule, &rule.emitted).is_empty();
+        let answer = answer.filter(|_| !owes);
         match answer {
             Some(answer) if rule.gives_up == Some(answer.kind) => concerns.push(Concern::SagaWasTold(format!(
                 "the reaction gave up and emitted {}: the event counts as handled",

@@ -198,11 +198,18 @@ impl View {
     fn waiting(&self) -> HashMap<RuleId, (u64, u64)> {
         let mut waiting: HashMap<RuleId, (u64, u64)> = HashMap::new();
         for saga in self.sagas.open_ones().map(|number| self.sagas.get(number)) {
+            // A saga waits for a reaction once, for however many items.
+            let mut here: HashMap<RuleId, (bool, bool)> = HashMap::new();
             for wait in &saga.waits {
                 let judged = self.judge(wait);
-                let (count, overdue) = waiting.entry(wait.rule).or_default();
-                *count += u64::from(judged.certain);
-                *overdue += u64::from(judged.overdue);
+                let (certain, overdue) = here.entry(wait.rule).or_default();
+                *certain |= judged.certain;
+                *overdue |= judged.overdue;
+            }
+            for (rule, (certain, late)) in here {
+                let (count, overdue) = waiting.entry(rule).or_default();
+                *count += u64::from(certain);
+                *overdue += u64::from(late);
             }
         }
         waiting
@@ -219,6 +226,7 @@ impl View {
             paused: report.paused,
             active: report.settled.active,
         });
+        let every = rule.parts.iter().filter(|part| part.every).flat_map(|part| &part.kinds);
         let number = RuleId::try_from(id).unwrap_or(RuleId::MAX);
         let (waits, overdue) = waiting.get(&number).copied().unwrap_or_default();
         ReactionFlow {
@@ -226,7 +234,9 @@ impl View {
             reaction: rule.reaction.clone(),
             undo: rule.is_undo(),
             effect: rule.effect,
+            each: rule.each,
             on: rule.on.iter().map(|event| event.name.clone()).collect(),
+            every: self.rules.names(&every.copied().collect::<Vec<_>>()),
             emits: self.rules.names(&rule.emitted),
             durable: rule.durable.clone(),
             consumer,

@@ -1,6 +1,8 @@
 //! One saga, in as little memory as possible.
 
-use pavane_contract::{EventId, SagaId, Timestamp};
+use std::collections::BTreeSet;
+
+use pavane_contract::{EventId, Item, SagaId, Timestamp};
 
 use crate::{
     report::{Action, Decision},
@@ -13,7 +15,7 @@ pub(super) type Micros = i64;
 /// The cause isn't among the saga's events, or there is none.
 const NO_CAUSE: u16 = u16::MAX;
 
-/// An event of a saga: 48 bytes.
+/// An event of a saga: 64 bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) sequence: u64,
@@ -25,9 +27,15 @@ pub(super) struct Record {
     pub(super) source: u16,
     cause: u16,
     pub(super) copies: u16,
+    pub(super) item: Option<Item>,
 }
 
 impl Record {
+    /// The number of its item, where each counts by itself.
+    pub(super) fn about(&self, each: bool) -> Option<u32> {
+        self.item.filter(|_| each).map(Item::number)
+    }
+
     pub(super) fn cause(&self) -> Option<usize> {
         (self.cause != NO_CAUSE).then(|| usize::from(self.cause))
     }
@@ -83,6 +91,8 @@ pub(super) struct Wait {
     /// The event that the reaction runs on.
     pub(super) on: u16,
     pub(super) what: What,
+    /// Which of the items it is about, of a reaction that runs once for each, or its undo.
+    pub(super) item: Option<Item>,
     pub(super) since: Micros,
     /// The sequence of that event, or of its redrive.
     pub(super) sequence: u64,
@@ -93,7 +103,7 @@ pub(super) struct Wait {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// One event of this group of the rule.
+    /// One event of this group of the rule, or the whole list.
     Answer(u8),
     /// That it has handled the event.
     Handled,
@@ -119,6 +129,7 @@ pub(super) struct New {
     pub(super) stored_at: Micros,
     pub(super) kind: Kind,
     pub(super) source: u16,
+    pub(super) item: Option<Item>,
 }
 
 impl Saga {
@@ -174,6 +185,7 @@ impl Saga {
             source: new.source,
             cause: cause.and_then(|cause| u16::try_from(cause).ok()).unwrap_or(NO_CAUSE),
             copies: 0,
+            item: new.item,
         });
         if let (Some(id), None) = (new.cause, cause) {
             self.rare().orphans.push((position, id));
@@ -207,30 +219,20 @@ impl Saga {
         self.events.iter().position(|event| event.kind == kind)
     }
 
-    /// Whether an event caused one of these kinds.
-    pub(super) fn led_to(&self, position: usize, kinds: &[Kind]) -> bool {
-        self.events.iter().any(|event| event.cause() == Some(position) && kinds.contains(&event.kind))
+    /// The first event of these kinds, or, where `each` counts by itself, the first of each item; in the order of the stream.
+    pub(super) fn firsts(&self, kinds: &[Kind], each: bool) -> Vec<usize> {
+        let mut seen = BTreeSet::new();
+        let events = self.events.iter().enumerate().filter(|(_, event)| kinds.contains(&event.kind));
+        events.filter(|(_, event)| seen.insert(event.about(each))).map(|(position, _)| position).collect()
     }
 
-    /// The events that a join has, in the order of the stream: the first of each part.
-    pub(super) fn arrived(&self, join: &Rule) -> Vec<usize> {
-        let first = |part: &Vec<Kind>| self.events.iter().position(|event| part.contains(&event.kind));
-        let mut arrived: Vec<usize> = join.parts.iter().filter_map(first).collect();
-        arrived.sort_unstable();
-        arrived
-    }
-
-    /// The events that a reaction runs on together with this one: for a join all that it has, as it may fail on any of them.
-    pub(super) fn run_on(&self, rule: &Rule, event: Option<EventId>) -> Vec<usize> {
-        let Some(event) = event.and_then(|event| self.position(event)) else { return Vec::new() };
-        let arrived = self.arrived(rule);
-        if arrived.contains(&event) { arrived } else { vec![event] }
-    }
-
-    /// Whether a reaction's dead letter of an event keeps this wait of the reaction from ending.
-    pub(super) fn is_held_up(&self, wait: &Wait, rule: &Rule, event: Option<EventId>) -> bool {
-        // There is one thing to undo, on whatever trigger it failed.
-        rule.is_undo() || self.run_on(rule, event).contains(&usize::from(wait.on))
+    /// The events that an undo undoes, and that none of these kinds follows.
+    pub(super) fn not_undone(&self, undo: &Rule, by: &[Kind]) -> Vec<usize> {
+        let about = |position: &usize| self.events[*position].about(undo.each);
+        let undone: BTreeSet<_> = self.firsts(by, undo.each).iter().map(about).collect();
+        let mut done = undo.undoes.map_or_else(Vec::new, |kind| self.firsts(&[kind], undo.each));
+        done.retain(|done| !undone.contains(&about(done)));
+        done
     }
 
     pub(super) fn letters(&self) -> &[u64] {

@@ -1,19 +1,14 @@
 //! Describes a saga in words.
 
-use std::cmp::Reverse;
-
 use pavane_contract::{EventRef, Timestamp};
 
 use super::{
     View,
-    saga::{Micros, Record, Saga, Wait, What, time},
+    saga::{Micros, Record, Saga, time},
 };
 use crate::{
-    report::{
-        DeadLetter, Deviation, Effect, EventRole, Fate, Gathered, LetterFate, Outstanding, SagaReport, SagaSummary,
-        TimelineEvent,
-    },
-    rules::{Kind, Rule},
+    report::{DeadLetter, Deviation, EventRole, LetterFate, SagaReport, SagaSummary, TimelineEvent},
+    rules::Rule,
 };
 
 impl View {
@@ -33,6 +28,7 @@ impl View {
             outstanding: self.outstanding(saga),
             questions: self.questions_of(saga).collect(),
             effects: self.effects(saga),
+            items: self.item_steps(saga),
             dead_letters: letters.map(|letter| self.told(letter)).collect(),
             decisions: saga.decisions().to_vec(),
             deviations: self.deviations(saga),
@@ -73,82 +69,6 @@ impl View {
         }
     }
 
-    /// What a saga waits for; overdue waits first.
-    pub(super) fn outstanding(&self, saga: &Saga) -> Vec<Outstanding> {
-        let certain = saga.waits.iter().filter(|wait| self.judge(wait).certain);
-        let mut outstanding: Vec<Outstanding> = certain.map(|wait| self.wait(saga, wait)).collect();
-        if self.too_late(saga) {
-            outstanding.extend(self.end_that_does_not_come(saga));
-        }
-        // First what won't come by itself; then answers before mere handling, because the saga goes on with them.
-        outstanding.sort_by_key(|wait| {
-            let beyond = wait.waited_ms.saturating_sub(wait.stuck_after_ms);
-            (Reverse(wait.overdue), wait.dead_letter.is_none(), wait.awaits.is_empty(), Reverse(beyond), wait.since)
-        });
-        outstanding
-    }
-
-    fn wait(&self, saga: &Saga, wait: &Wait) -> Outstanding {
-        let rule = self.rules.rule(wait.rule);
-        let on = &saga.events[usize::from(wait.on)];
-        let is_missing = |part: &&Vec<Kind>| !saga.events.iter().any(|event| part.contains(&event.kind));
-        let missing: Vec<_> = rule.parts.iter().filter(is_missing).collect();
-        let awaits = match wait.what {
-            What::Answer(group) => self.rules.names(&rule.must[usize::from(group)].awaits),
-            What::Handled => Vec::new(),
-            What::Parts => missing.iter().flat_map(|part| self.rules.names(part)).collect(),
-        };
-        let mut told = Outstanding {
-            service: rule.service.clone(),
-            reaction: rule.reaction.clone(),
-            on: self.name(on).to_owned(),
-            on_id: Some(on.id),
-            awaits,
-            undo: rule.is_undo(),
-            since: time(wait.since),
-            waited_ms: unsigned((self.now() - wait.since) / 1000),
-            stuck_after_ms: unsigned(rule.stuck_after_ms),
-            overdue: self.judge(wait).overdue,
-            dead_letter: wait.dead_letter,
-            gathered: (wait.what == What::Parts)
-                .then(|| Gathered { events: rule.parts.len() - missing.len(), of: rule.parts.len() }),
-            sentence: String::new(),
-        };
-        told.sentence = sentence(&told, &missing.iter().map(|part| self.told_part(part)).collect::<Vec<_>>());
-        told
-    }
-
-    /// For example: `car.booked or car.unavailable from car`.
-    fn told_part(&self, part: &[Kind]) -> String {
-        let mut owners: Vec<_> = part.iter().map(|kind| self.rules.event(*kind).owner()).collect();
-        owners.dedup();
-        format!("{} from {}", self.rules.names(part).join(" or "), owners.join(" or "))
-    }
-
-    /// The saga waits for no answer, and yet has no outcome within its time.
-    fn end_that_does_not_come(&self, saga: &Saga) -> Option<Outstanding> {
-        let rule = &self.rules.sagas[usize::from(saga.rule?)];
-        let (since, within) = self.deadline(saga)?;
-        let ends: Vec<Kind> = rule.completes.iter().chain(&rule.aborts).copied().collect();
-        let mut told = Outstanding {
-            service: String::new(),
-            reaction: String::new(),
-            on: saga.events.first().map(|first| self.name(first).to_owned()).unwrap_or_default(),
-            on_id: saga.events.first().map(|first| first.id),
-            awaits: self.rules.names(&ends),
-            undo: false,
-            since: time(since),
-            waited_ms: unsigned((self.now() - since) / 1000),
-            stuck_after_ms: unsigned(within),
-            overdue: true,
-            dead_letter: None,
-            gathered: None,
-            sentence: String::new(),
-        };
-        told.sentence = sentence(&told, &[]);
-        Some(told)
-    }
-
     fn timeline_event(&self, saga: &Saga, at: usize) -> TimelineEvent {
         let event = &saga.events[at];
         let EventRef { name, version } = self.rules.event(event.kind).clone();
@@ -166,6 +86,7 @@ impl View {
             stored_at: time(event.stored_at),
             took_ms: took,
             role: self.role(saga, at),
+            item: event.item.map(Into::into),
             copies: event.copies,
             redriven_to: saga
                 .redrives()
@@ -216,38 +137,6 @@ impl View {
         manifest.entries.iter().find(emits).map(|entry| format!("{source}/{}", entry.name))
     }
 
-    /// The steps that were done.
-    fn effects(&self, saga: &Saga) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for (id, undo, undoes) in self.rules.undos() {
-            let Some(done) = saga.first(undoes) else { continue };
-            let step = |rule: &&Rule| rule.undo == Some(id);
-            let Some(step) = self.rules.reactions.iter().find(step) else { continue };
-            let waits = || saga.waits.iter().filter(|wait| wait.rule == id);
-            let triggered = saga.events.iter().any(|event| self.rules.on(event.kind).any(|(rule, _)| rule == id));
-            let said = saga.events.iter().any(|event| undo.emitted.contains(&event.kind));
-            let fate = match saga.outcome {
-                _ if said => Fate::Undone,
-                _ if waits().any(|wait| wait.dead_letter.is_some()) => Fate::Failed,
-                _ if triggered && waits().any(|wait| self.judge(wait).certain) => Fate::Undoing,
-                _ if triggered => Fate::Presumed,
-                Some((_, true)) => Fate::Kept,
-                _ => Fate::Armed,
-            };
-            effects.push(Effect {
-                service: undo.service.clone(),
-                step: step.reaction.clone(),
-                done: self.rules.name(undoes).to_owned(),
-                done_sequence: saga.events[done].sequence,
-                external: step.effect,
-                undo: undo.reaction.clone(),
-                fate,
-            });
-        }
-        effects.sort_by_key(|effect| effect.done_sequence);
-        effects
-    }
-
     /// What happened without being declared. Nothing for a service without a declaration.
     fn deviations(&self, saga: &Saga) -> Vec<Deviation> {
         let deviation = |event: &Record| {
@@ -275,24 +164,6 @@ impl View {
     pub(super) fn name(&self, event: &Record) -> &str {
         self.rules.name(event.kind)
     }
-}
-
-/// For example: `waiting 47 s for payment.captured or payment.capture-failed from payment; stuck after 30 s`.
-fn sentence(wait: &Outstanding, missing: &[String]) -> String {
-    let (waited, stuck_after) = (duration(wait.waited_ms), duration(wait.stuck_after_ms));
-    let what = match wait.awaits.as_slice() {
-        [] => format!("{} to handle {} ({})", wait.service, wait.on, wait.reaction),
-        awaits if wait.service.is_empty() => format!("{} from anybody", awaits.join(" or ")),
-        awaits => format!("{} from {}", awaits.join(" or "), wait.service),
-    };
-    let in_vain = |letter: u64| format!(", in vain: {} gave up (dead letter {letter})", wait.reaction);
-    let in_vain = wait.dead_letter.map(in_vain);
-    if let Some(Gathered { events, of }) = wait.gathered {
-        let (reaction, missing, in_vain) = (&wait.reaction, missing.join(" and "), in_vain.unwrap_or_default());
-        return format!("{reaction} has {events} of {of} events, waiting {waited} for {missing}{in_vain}");
-    }
-    let then = in_vain.unwrap_or_else(|| format!("; stuck after {stuck_after}"));
-    format!("waiting {waited} for {what}{then}")
 }
 
 /// Two digits or so are enough to act on.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use pavane_choreography::Emission;
 use pavane_contract::{EventRef, Key, SagaId};
 use pavane_outbox::{Bounds, Correlation, Decision, Emissions, Error, Guest};
 use sqlx::{Any, Connection as _, Transaction};
 use tokio::time::timeout;
 
-use crate::shelf::{Shelf, everything, noted, run_dry};
+use crate::shelf::{Noted, Shelf, everything, noted, run_dry};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -121,6 +122,25 @@ async fn events_leave_in_the_order_in_which_they_were_emitted() {
     }
     tx.commit().await.unwrap();
     assert_eq!(published(&shelf).await, texts);
+}
+
+#[tokio::test]
+async fn a_list_leaves_in_its_order_and_each_says_how_many_there_are() {
+    let shelf = shop().await;
+    let list = Emissions::new("shelf/test", vec![Emission::Each(vec![EventRef::of::<Noted>()])]);
+    let mut tx = begin(&shelf).await;
+    let mut guest = shelf.db.guest(&mut *tx, Correlation::start(), list).unwrap();
+    let empty = guest.emit_each(Vec::<Noted>::new()).await;
+    assert!(matches!(empty, Err(Error::NoItems { .. })), "{empty:?}");
+    let alone = guest.emit(&noted("a", "alone")).await;
+    assert!(matches!(alone, Err(Error::Undeclared { .. })), "an item is emitted in its list: {alone:?}");
+    let texts: Vec<_> = (1..=1000).map(|number| number.to_string()).collect();
+    guest.emit_each(texts.iter().map(|text| noted("a", text))).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(published(&shelf).await, texts);
+    let stamped = "select count(*) from pavane_outbox where headers::jsonb @> jsonb_build_array(jsonb_build_array(\
+                   'ce-item', convert_from(payload, 'UTF8')::jsonb ->> 'text'), '[\"ce-itemcount\",\"1000\"]'::jsonb)";
+    assert_eq!(shelf.count(stamped).await, 1000);
 }
 
 #[tokio::test]
@@ -263,12 +283,10 @@ async fn an_aborted_transaction_says_so() {
 #[tokio::test]
 async fn the_declared_ways_to_emit_are_told_apart() {
     let shelf = shop().await;
-    let of = |group: fn(Vec<EventRef>) -> pavane_choreography::Emission| {
-        Emissions::new("shelf/pay", vec![group(vec![EventRef::of::<crate::shelf::Noted>()])])
-    };
+    let of =
+        |group: fn(Vec<EventRef>) -> Emission| Emissions::new("shelf/pay", vec![group(vec![EventRef::of::<Noted>()])]);
     let mut tx = begin(&shelf).await;
-    let mut decides =
-        shelf.db.guest(&mut *tx, Correlation::start(), of(pavane_choreography::Emission::Outcome)).unwrap();
+    let mut decides = shelf.db.guest(&mut *tx, Correlation::start(), of(Emission::Outcome)).unwrap();
     assert!(matches!(decides.emit(&noted("a", "x")).await, Err(Error::Undeclared { method: "emits", .. })));
     assert_eq!(decides.decide(&noted("a", "decided")).await.unwrap(), Decision::Won);
     assert_eq!(decides.decide(&noted("a", "again")).await.unwrap(), Decision::Lost);

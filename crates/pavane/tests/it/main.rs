@@ -13,6 +13,7 @@ mod gives_up;
 mod gone;
 mod guest;
 mod in_order;
+mod items;
 mod joins;
 mod ledger;
 mod memory;

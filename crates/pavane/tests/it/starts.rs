@@ -15,7 +15,7 @@ use crate::stage::{Cancelled, Charged, Declined, Failed, Started, Stepped};
 
 const START: EntryPoint = EntryPoint::new("start");
 
-async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
+pub(crate) async fn refusal(service: Service<()>, change: impl FnOnce(&mut Config)) -> String {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let mut config = Config::new("");
     change(&mut config);

@@ -19,6 +19,8 @@ export function style(dark) {
     { selector: "node.entry", style: { shape: "tag", "font-weight": 600 } },
     { selector: "node.join", style: { shape: "cut-rectangle", "font-weight": 600 } },
     { selector: "node.undo", style: { "border-style": "dashed" } },
+    // A stack of cards.
+    { selector: "node.each", style: { ghost: "yes", "ghost-offset-x": 4, "ghost-offset-y": 4, "ghost-opacity": 0.5 } },
     { selector: "node.effect", style: { "border-width": 3 } },
     { selector: "node.busy", style: { height: 42 } },
     { selector: "node.absent", style: { "border-style": "dotted", "background-opacity": 0.4 } },
@@ -29,6 +31,8 @@ export function style(dark) {
       // `along` counts from centre to centre.
       "curve-style": "round-segments", "edge-distances": "node-position", "segment-weights": "data(weights)", "segment-distances": "data(distances)", "segment-radii": 30,
       "overlay-padding": 6, "overlay-opacity": 0, "transition-property": "opacity", "transition-duration": "0.25s" } },
+    { selector: "edge[word]", style: {
+      label: "data(word)", "font-size": 10, color: quiet, "text-background-color": surface, "text-background-opacity": 1, "text-background-padding": 2 } },
     { selector: "edge.schedules", style: { "line-style": "dotted" } },
     { selector: "edge[weight]", style: { width: "data(weight)" } },
     { selector: "edge.flowing", style: { "line-color": accent, "target-arrow-color": accent, "line-style": "dashed", "line-dash-pattern": [9, 5] } },

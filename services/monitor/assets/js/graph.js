@@ -18,10 +18,10 @@ export function draw(element, graph, onChoose) {
     elements: [
       ...graph.nodes.map((node) => ({
         data: { ...node, label: node.name, hue: hue(node.service), width: widthOf(node) },
-        classes: [node.kind, node.effect ? "effect" : "", node.outcome ? "outcome" : ""].join(" "),
+        classes: [node.kind, node.effect ? "effect" : "", node.each ? "each" : "", node.outcome ? "outcome" : ""].join(" "),
         position: at(node.id),
       })),
-      ...graph.links.map((link) => ({ data: { id: `${link.from}→${link.to}`, source: link.from, target: link.to, ...bends(link) }, classes: link.kind })),
+      ...graph.links.map((link) => ({ data: { id: `${link.from}→${link.to}`, source: link.from, target: link.to, ...word(link), ...bends(link) }, classes: link.kind })),
     ],
     style: style(dark),
     layout: { name: "preset", fit: true, padding: 18 },
@@ -47,6 +47,9 @@ const actorOf = (target) => {
   if (target.isNode()) return target.id();
   return target.hasClass("triggers") ? target.data("target") : target.data("source");
 };
+
+/** What is written at a line that is for the items of a list. */
+const word = (link) => (link.items ? { word: link.kind === "triggers" ? "every" : "each" } : {});
 
 const ROOM = { event: 22, entry: 48, reaction: 26, join: 40, undo: 26 };
 const widthOf = (node) => Math.max(64, node.name.length * 7.1 + ROOM[node.kind]);

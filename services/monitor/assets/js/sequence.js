@@ -1,6 +1,7 @@
 // Who told whom: a sequence diagram of a saga, drawn from its timeline.
 import { html } from "./lib.js";
 import { hued } from "./palette.js";
+import { itemsOf, rows as rowsOf } from "./items.js";
 
 const COLUMN = 172;
 const ROW = 34;
@@ -13,7 +14,8 @@ export function Sequence({ report }) {
   const services = [...new Set([...timeline.map((event) => event.source), ...waits.map((wait) => wait.service)])];
   const x = (service) => LEFT + services.indexOf(service) * COLUMN;
   const y = (row) => TOP + 26 + row * ROW;
-  const rows = timeline.length + waits.length;
+  const told = rowsOf(timeline);
+  const rows = told.length + waits.length;
   const width = LEFT + (services.length - 1) * COLUMN + 150;
   const height = y(rows) + 4;
   const owner = new Map(timeline.map((event) => [event.event, event.source]));
@@ -23,25 +25,30 @@ export function Sequence({ report }) {
     ${services.map((service) => html`<g key=${service} class="lifeline" style=${hued(service)}>
       <line x1=${x(service)} x2=${x(service)} y1=${TOP} y2=${height} />
       <rect x=${x(service) - 62} y="8" width="124" height="30" rx="8" /><text x=${x(service)} y="28">${service}</text></g>`)}
-    ${timeline.map((event, row) => html`<${Told} key=${event.sequence} event=${event} targets=${targets(timeline, event)} x=${x} y=${y(row)} />`)}
-    ${waits.map((wait, index) => html`<${Awaited} key=${index} wait=${wait} from=${x(owner.get(wait.on) ?? wait.service)} to=${x(wait.service)} y=${y(timeline.length + index)} />`)}
+    ${told.map((row, at) => html`<${Told} key=${row.event.sequence} row=${row} targets=${targets(timeline, row.events)} x=${x} y=${y(at)} />`)}
+    ${waits.map((wait, index) => html`<${Awaited} key=${index} wait=${wait} from=${x(owner.get(wait.on) ?? wait.service)} to=${x(wait.service)} y=${y(told.length + index)} />`)}
   </svg></div>`;
 }
 
-/** The services that answered an event. */
-const targets = (timeline, event) => [...new Set(timeline.filter((answer) => answer.caused_by === event.id).map((answer) => answer.source))];
+/** The services that answered one of these events. */
+function targets(timeline, events) {
+  const ids = new Set(events.map((event) => event.id));
+  return [...new Set(timeline.filter((answer) => ids.has(answer.caused_by)).map((answer) => answer.source))];
+}
 
-function Told({ event, targets, x, y }) {
+function Told({ row, targets, x, y }) {
+  const { event } = row;
+  const items = itemsOf(row) && ` (${itemsOf(row)})`;
   const from = x(event.source);
   const others = targets.map(x).filter((to) => to !== from);
   const span = [Math.min(from, ...others), Math.max(from, ...others)];
   const label = others.length ? { at: nearest(from, others), anchor: "middle" } : { at: from + 12, anchor: "start" };
   return html`<g class="told ${event.role}" style=${hued(event.source)}>
-    <title>${event.event} by ${event.source}</title>
+    <title>${event.event}${items} by ${event.source}</title>
     ${others.length > 0 && html`<line x1=${span[0]} x2=${span[1]} y1=${y} y2=${y} class="wire" />`}
     ${others.map((to) => html`<line key=${to} x1=${to > from ? to - 14 : to + 14} x2=${to > from ? to - 2 : to + 2} y1=${y} y2=${y} marker-end="url(#arrow)" class="wire" />`)}
     <circle cx=${from} cy=${y} r="4.5" />
-    <text x=${label.at} y=${others.length ? y - 6 : y + 4} text-anchor=${label.anchor}>${event.event}</text>
+    <text x=${label.at} y=${others.length ? y - 6 : y + 4} text-anchor=${label.anchor}>${event.event}${items}</text>
   </g>`;
 }
 

@@ -1,7 +1,7 @@
 //! The choreography: the declarations as a graph, and the traffic.
 
 use axum::{Json, extract::State};
-use pavane_choreography::{Choreography, Emission, Manifest, Role};
+use pavane_choreography::{Choreography, Emission, JoinPart, Manifest, Reaction, Role};
 use pavane_observe::report::Flow;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,6 +34,8 @@ struct Node {
     service: String,
     /// Whether it calls something outside its service's database.
     effect: bool,
+    /// Whether it runs once for each item of the saga, or undoes a step that does.
+    each: bool,
     /// Whether it is a saga's outcome.
     outcome: bool,
 }
@@ -63,6 +65,8 @@ struct Link {
     to: String,
     /// Its kind.
     kind: LinkKind,
+    /// Whether it is for the items of a list: it emits the event of each, or waits for that of every one.
+    items: bool,
 }
 
 /// The kind of a link.
@@ -123,16 +127,21 @@ impl Graph {
             let kind = match reaction.role {
                 Role::Undo { .. } => NodeKind::Undo,
                 Role::Join { .. } => NodeKind::Join,
-                Role::React | _ => NodeKind::Reaction,
+                Role::React | Role::Each | _ => NodeKind::Reaction,
             };
             let id = self.actor(manifest, &reaction.name, kind, reaction.effect);
+            if let Some(node) = self.nodes.last_mut() {
+                node.each = is_each(manifest, reaction);
+            }
             for event in &reaction.on {
                 self.event(&event.name);
-                self.links.push(Link { from: event.name.clone(), to: id.clone(), kind: LinkKind::Triggers });
+                let items =
+                    reaction.parts().iter().any(|part| matches!(part, JoinPart::Every(every) if every == event));
+                self.links.push(Link { from: event.name.clone(), to: id.clone(), kind: LinkKind::Triggers, items });
             }
             self.emissions(&id, &reaction.emits);
             if let Some(event) = &reaction.gives_up_with {
-                self.link(&id, &event.name, LinkKind::Emits);
+                self.link(&id, &event.name, LinkKind::Emits, false);
             }
         }
     }
@@ -140,16 +149,17 @@ impl Graph {
     fn emissions(&mut self, id: &str, emissions: &[Emission]) {
         for emission in emissions {
             let kind = if matches!(emission, Emission::Scheduled(_)) { LinkKind::Schedules } else { LinkKind::Emits };
-            for event in emission.events() {
-                self.link(id, &event.name, kind);
+            for (at, event) in emission.events().iter().enumerate() {
+                // The second is emitted where there is no item.
+                self.link(id, &event.name, kind, at == 0 && matches!(emission, Emission::Each(_)));
             }
         }
     }
 
-    fn link(&mut self, from: &str, event: &str, kind: LinkKind) {
+    fn link(&mut self, from: &str, event: &str, kind: LinkKind, items: bool) {
         self.event(event);
         if !self.links.iter().any(|link| link.from == from && link.to == event) {
-            self.links.push(Link { from: from.to_owned(), to: event.to_owned(), kind });
+            self.links.push(Link { from: from.to_owned(), to: event.to_owned(), kind, items });
         }
     }
 
@@ -158,7 +168,7 @@ impl Graph {
         let mark = if kind == NodeKind::Entry { ':' } else { '/' };
         let id = format!("{}{mark}{name}", manifest.service);
         let (name, service) = (name.to_owned(), manifest.service.clone());
-        self.nodes.push(Node { id: id.clone(), kind, name, service, effect, outcome: false });
+        self.nodes.push(Node { id: id.clone(), kind, name, service, effect, each: false, outcome: false });
         id
     }
 
@@ -166,7 +176,20 @@ impl Graph {
         if self.nodes.iter().all(|node| node.id != name) {
             let service = name.split('.').next().unwrap_or_default().to_owned();
             let (id, name) = (name.to_owned(), name.to_owned());
-            self.nodes.push(Node { id, kind: NodeKind::Event, name, service, effect: false, outcome: false });
+            self.nodes.push(Node {
+                id,
+                kind: NodeKind::Event,
+                name,
+                service,
+                effect: false,
+                each: false,
+                outcome: false,
+            });
         }
     }
+}
+
+/// Whether a reaction runs once for each item, or undoes a step that does.
+fn is_each(manifest: &Manifest, reaction: &Reaction) -> bool {
+    reaction.is_per_item() || manifest.step_of(reaction).is_some_and(Reaction::is_per_item)
 }

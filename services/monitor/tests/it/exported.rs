@@ -26,27 +26,27 @@ async fn stage() -> Stage<Shipping, sqlx::Any> {
     given(shipping::service(Shipping)).await
 }
 
+/// A recorded message.
 #[derive(Deserialize)]
-struct Recorded {
-    stream: String,
-    subject: String,
-    headers: Vec<(String, String)>,
-    payload: String,
+pub(crate) struct Recorded {
+    pub(crate) stream: String,
+    pub(crate) subject: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) payload: String,
 }
 
-/// A monitor that watches the recording.
-struct Recording {
+/// A monitor that watches a recording.
+pub(crate) struct Recording {
     monitor: Served,
     _nats: Nats,
 }
 
 impl Recording {
-    async fn replayed() -> Self {
+    pub(crate) async fn replayed(recording: impl Iterator<Item = Recorded>) -> Self {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let bus = JetStream::connect(Config::new(nats.url(), "replay")).await.unwrap();
         bus.provision(&Topology::default()).await.unwrap();
-        for (number, recorded) in RECORDING.lines().enumerate() {
-            let Recorded { stream, subject, headers, payload } = serde_json::from_str(recorded).unwrap();
+        for (number, Recorded { stream, subject, headers, payload }) in recording.enumerate() {
             if stream == EVENTS {
                 let headers = headers.into_iter().collect();
                 let message = Outgoing { subject, headers, payload: payload.into(), message_id: number.to_string() };
@@ -61,21 +61,25 @@ impl Recording {
         Self { monitor, _nats: nats }
     }
 
-    /// What the monitor answers, once it has read everything.
-    async fn export(&self) -> String {
+    /// The address of a page of the monitor, once it has read everything.
+    pub(crate) async fn url(&self, path: &str) -> String {
         until("the monitor to be ready", async || {
             reqwest::get(self.monitor.url("/readyz")).await.ok()?.status().is_success().then_some(())
         })
         .await;
-        let path = format!("/api/sagas/{ORDER}/test-case?service=shipping");
-        reqwest::get(self.monitor.url(&path)).await.unwrap().error_for_status().unwrap().text().await.unwrap()
+        self.monitor.url(path)
+    }
+
+    /// What the monitor answers, once it has read everything.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        reqwest::get(self.url(path).await).await.unwrap().error_for_status().unwrap().text().await.unwrap()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_export_of_a_recorded_saga_is_the_test_that_runs_here() {
-    let recording = Recording::replayed().await;
-    let export = recording.export().await;
+    let recording = Recording::replayed(RECORDING.lines().map(|line| serde_json::from_str(line).unwrap())).await;
+    let export = recording.get(&format!("/api/sagas/{ORDER}/test-case?service=shipping")).await;
     if env::var_os("PAVANE_BLESS").is_some() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/exported/saga.rs");
         fs::write(file, &export).unwrap();

@@ -7,6 +7,7 @@ mod api;
 mod assets;
 mod browser;
 mod exported;
+mod items;
 mod shipping;
 mod shop;
 mod webdriver;

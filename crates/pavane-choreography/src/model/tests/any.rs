@@ -1,11 +1,16 @@
 //! Any choreography, however odd: nothing panics, and stateright agrees about it.
 
 use pavane_contract::EventRef;
-use proptest::{collection::vec, option, prelude::*, sample::subsequence};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{Index, subsequence},
+};
 use stateright::{Checker as _, Model as _};
 
 use super::{Choreography, Listeners, Model, ViolationKind, search, shop};
-use crate::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Role, Saga};
+use crate::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Role, Saga, items};
 
 const EVENTS: [&str; 6] = ["a.started", "a.completed", "a.aborted", "a.due", "b.asked", "b.answered"];
 
@@ -16,18 +21,21 @@ fn owned_by(service: &str) -> Vec<&'static str> {
 fn emission(service: &'static str) -> impl Strategy<Value = Emission> {
     let owned = owned_by(service);
     let events = subsequence(owned, 0..=2).prop_map(|names| shop::events(&names));
-    (events, 0..5).prop_map(|(events, kind)| match kind {
+    (events, 0..6).prop_map(|(events, kind)| match kind {
         0 => Emission::All(events),
         1 => Emission::OneOf(events),
         2 => Emission::Maybe(events),
         3 => Emission::Outcome(events),
+        4 => Emission::Each(events),
         _ => Emission::Scheduled(events),
     })
 }
 
-/// One or two parts, of one or two events each; the same event may be in both.
+/// One to three parts, of one or two events each, or of every item; the same event may be in several.
 fn join() -> impl Strategy<Value = Role> {
-    let part = subsequence(EVENTS.to_vec(), 1..=2).prop_map(|names| JoinPart::OneOf(shop::events(&names)));
+    let every = prop::sample::select(EVENTS.to_vec()).prop_map(|name| JoinPart::Every(shop::event(name)));
+    let one_of = subsequence(EVENTS.to_vec(), 1..=2).prop_map(|names| JoinPart::OneOf(shop::events(&names)));
+    let part = prop_oneof![1 => every, 3 => one_of];
     vec(part, 1..=3).prop_map(|of| Role::Join { of })
 }
 
@@ -35,6 +43,7 @@ fn role(service: &'static str) -> impl Strategy<Value = Role> {
     let owned = prop::sample::select(owned_by(service)).prop_map(shop::event);
     prop_oneof![
         3 => Just(Role::React),
+        2 => Just(Role::Each),
         2 => join(),
         3 => owned.prop_map(|undoes| Role::Undo { undoes }),
     ]
@@ -87,18 +96,29 @@ pub(super) fn choreography() -> impl Strategy<Value = Choreography> {
     })
 }
 
+/// Any choreography, with so many items of its lists.
+pub(super) fn model(choreography: &Choreography, sizes: Index) -> Model {
+    let combinations = items::combinations(choreography, &saga(), usize::MAX).unwrap();
+    let sizes = sizes.get(&combinations);
+    let (choreography, saga) = items::expand(choreography, &saga(), sizes);
+    let model = Model::of(&choreography, &saga, Listeners::ThatMatter);
+    Model { one_outcome_is_enough: sizes.has_none(), ..model }
+}
+
 pub(super) fn saga() -> Saga {
     let mut saga = Saga::new("any");
     saga.starts_with = Some(shop::event("a.started"));
     saga.completes_with = shop::events(&["a.completed"]);
     saga.aborts_with = shop::events(&["a.aborted"]);
+    saga.without_undo =
+        (0..4).flat_map(|step| ["b", "c"].map(|it| shop::event(&format!("{it}.wanted{step}")))).collect();
     saga
 }
 
 proptest! {
     #[test]
-    fn stateright_agrees_about_any_choreography(choreography in choreography()) {
-        let model = || Model { states_max: 2_000, ..Model::of(&choreography, &saga(), Listeners::ThatMatter) };
+    fn stateright_agrees_about_any_choreography(choreography in choreography(), sizes in any::<Index>()) {
+        let model = || Model { states_max: 2_000, ..model(&choreography, sizes) };
         let ours = search::whole(&model());
         // It would look on, and on.
         prop_assume!(!matches!(&ours, Err(found) if matches!(found.kind, ViolationKind::TooManyStates { .. })));
@@ -113,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn any_choreography_can_be_checked_and_drawn(choreography in choreography()) {
+    fn any_choreography_can_be_checked_and_drawn(choreography in choreography(), sizes in any::<Index>()) {
         let choreography = choreography.saga(saga());
         let all = [choreography.map(), choreography.mermaid(), choreography.dot()];
         prop_assert!(all.iter().all(|text| !text.is_empty()));
@@ -123,7 +143,7 @@ proptest! {
         for path in choreography.paths(&saga()) {
             prop_assert!(!path.title.is_empty());
         }
-        let model = Model { states_max: 2_000, ..Model::of(&choreography, &saga(), Listeners::ThatMatter) };
+        let model = Model { states_max: 2_000, ..model(&choreography, sizes) };
         if let Err(found) = search::reduced(&model) {
             prop_assert!(!crate::model::Violation::of(&model, "any", found).to_string().is_empty());
         }

@@ -5,7 +5,11 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use proptest::{collection::vec, option, prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
 
-use super::{Choreography, Listeners, Model, Move, Rules, State, ViolationKind, any, search, shop};
+use super::{
+    Choreography, Listeners, Model, Move, Rules, State, ViolationKind, any, search,
+    seats::{seats, seats_and_bags, seats_and_hotel},
+    shop,
+};
 use crate::{
     Emission, Entry, Manifest, Reaction,
     model::{
@@ -103,6 +107,8 @@ struct Plan {
     on: Vec<Index>,
     /// Whether it waits for all of them. Then a part may also be the "no" of its step.
     joins: bool,
+    /// Whether it runs once for each item of a list. Without a list, it runs once.
+    items: bool,
     /// Whether its undo waits for that of the step before it in its service.
     ordered: bool,
     /// Whether it can say no.
@@ -128,17 +134,10 @@ fn plan() -> impl Strategy<Value = Plan> {
         4 => (vec(any::<Index>(), 2..=3), Just(true)),
     ];
     let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.9));
-    let ordered = prop::bool::weighted(0.2);
+    let (items, ordered) = (prop::bool::weighted(0.15), prop::bool::weighted(0.2));
     let undo = (option::weighted(0.85, undo), ordered);
-    (on, flags, undo).prop_map(|((on, joins), (refuses, effect, gives_up, heard), (undo, ordered))| Plan {
-        on,
-        joins,
-        ordered,
-        refuses,
-        effect,
-        gives_up,
-        undo,
-        heard,
+    (on, items, flags, undo).prop_map(|((on, joins), items, (refuses, effect, gives_up, heard), (undo, ordered))| {
+        Plan { on, joins, items, ordered, refuses, effect, gives_up, undo, heard }
     })
 }
 
@@ -158,7 +157,8 @@ fn grown() -> impl Strategy<Value = Choreography> {
         for (number, plan) in plans.iter().enumerate() {
             let service = &mut services[number % 2];
             service.reactions.extend(reactions(plan, number, &service.service, &done));
-            done.push(format!("{}.done{number}", service.service));
+            let all_done = if plan.items { "all" } else { "done" };
+            done.push(format!("{}.{all_done}{number}", service.service));
             failures.extend(plan.heard.then(|| format!("{}.refused{number}", service.service)));
         }
         let mut started = shop::all(&["a.started"]);
@@ -211,8 +211,17 @@ fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Ve
     let emits = if plan.refuses { shop::one_of(&[&done, &refused]) } else { shop::all(&[&done]) };
     let gives_up_with = plan.gives_up.then(|| shop::event(&refused));
     let name = format!("do{number}");
-    let step = if plan.joins { joined(&name, &on, emits) } else { shop::react(&name, &on, emits) };
-    let mut reactions = vec![Reaction { effect: plan.effect, gives_up_with, ..step }];
+    let begin = |name: &str, emits| if plan.joins { joined(name, &on, emits) } else { shop::react(name, &on, emits) };
+    let mut reactions = Vec::new();
+    let step = if plan.items {
+        let [wanted, all] = ["wanted", "all"].map(|fact| format!("{service}.{fact}{number}"));
+        reactions.push(begin(&format!("split{number}"), shop::list(&[&wanted, &refused])));
+        reactions.push(shop::every(&format!("all{number}"), &done, &[], shop::all(&[&all])));
+        shop::each(&name, &wanted, emits)
+    } else {
+        begin(&name, emits)
+    };
+    reactions.push(Reaction { effect: plan.effect, gives_up_with, ..step });
     reactions.extend(plan.undo.as_ref().map(|undo| {
         let emits = if undo.emits { shop::maybe(&[&undone]) } else { Vec::new() };
         let reaction = shop::undo(&format!("undo{number}"), &done, &["a.aborted"], emits);
@@ -223,26 +232,26 @@ fn reactions(plan: &Plan, number: usize, service: &str, before: &[String]) -> Ve
     reactions
 }
 
-fn model(choreography: &Choreography) -> Model {
-    Model { states_max: STATES_MAX, ..Model::of(choreography, &any::saga(), Listeners::ThatMatter) }
+fn model(choreography: &Choreography, sizes: Index) -> Model {
+    Model { states_max: STATES_MAX, ..any::model(choreography, sizes) }
 }
 
 proptest! {
     #[test]
-    fn a_grown_choreography_has_the_same_findings(choreography in grown(), give_ups in any::<bool>()) {
-        let model = Model { give_ups, ..model(&choreography) };
+    fn a_grown_choreography_has_the_same_findings(choreography in grown(), sizes in any::<Index>(), give_ups in any::<bool>()) {
+        let model = Model { give_ups, ..model(&choreography, sizes) };
         prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
     }
 
     #[test]
-    fn an_odd_choreography_has_the_same_findings(choreography in any::choreography(), give_ups in any::<bool>()) {
-        let model = Model { give_ups, ..model(&choreography) };
+    fn an_odd_choreography_has_the_same_findings(choreography in any::choreography(), sizes in any::<Index>(), give_ups in any::<bool>()) {
+        let model = Model { give_ups, ..model(&choreography, sizes) };
         prop_assert_ne!(agree(&model), Some(false), "{:?}\n{:?}", whole(&model), reduced(&model));
     }
 
     #[test]
-    fn a_counterexample_is_as_short_as_that_of_the_whole_search(choreography in grown()) {
-        let model = model(&choreography);
+    fn a_counterexample_is_as_short_as_that_of_the_whole_search(choreography in grown(), sizes in any::<Index>()) {
+        let model = model(&choreography, sizes);
         let (whole, reduced) = (search::whole(&model), search::reduced(&model));
         prop_assume!(!matches!(&whole, Err(found) if matches!(found.kind, ViolationKind::TooManyStates { .. })));
         match (whole, reduced) {
@@ -273,14 +282,23 @@ fn the_shop_and_the_broken_shops_have_the_same_findings() {
     assert_eq!(agree(&super::shop_without_refund()), Some(true));
 }
 
+#[test]
+fn trips_with_items_have_the_same_findings() {
+    let trips =
+        [(seats(), &[2][..]), (seats_and_hotel(), &[0]), (seats_and_bags(), &[2, 1]), (seats_and_bags(), &[0, 2])];
+    for (trip, sizes) in trips {
+        assert_eq!(agree(&super::items::model(&trip, sizes)), Some(true), "{sizes:?}");
+    }
+}
+
 /// How many choreographies it takes until somebody notices that footprints lack something.
 fn noticed_after(forgets: fn(Place, Access) -> bool) -> Option<usize> {
     let mut runner = TestRunner::deterministic();
-    let strategy = prop_oneof![grown().boxed(), any::choreography().boxed()];
+    let strategy = (prop_oneof![grown().boxed(), any::choreography().boxed()], any::<Index>());
     (0..300).find(|_| {
-        let choreography = strategy.new_tree(&mut runner).unwrap().current();
+        let (choreography, sizes) = strategy.new_tree(&mut runner).unwrap().current();
         let rules = Rules { forgets, ..Rules::RUNTIME };
-        agree(&Model { rules, ..model(&choreography) }) == Some(false)
+        agree(&Model { rules, ..model(&choreography, sizes) }) == Some(false)
     })
 }
 

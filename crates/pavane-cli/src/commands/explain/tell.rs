@@ -8,6 +8,9 @@ use crate::{
     style::{FAINT, STRONG, Styled},
 };
 
+/// Of a reaction that runs once for each item, or undoes a step that does.
+const EACH: &str = "for each item";
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, event) in self.events.iter().enumerate() {
@@ -46,9 +49,11 @@ fn explanation(f: &mut fmt::Formatter<'_>, explained: &Explanation) -> fmt::Resu
 
 fn emitters(emitters: &[Emitter]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Emitter { service, name, entry, on, join, how } in emitters {
+    for Emitter { service, name, entry, on, each, join, how } in emitters {
         let between = if *join { " and " } else { " or " };
         let when = if *entry { "from outside".to_owned() } else { format!("on {}", on.join(between)) };
+        let how = [each.then_some(EACH), Some(how.as_str())].into_iter().flatten().filter(|it| !it.is_empty());
+        let how = how.collect::<Vec<_>>().join(", ");
         lines.row([&format!("{service}/{name}"), &when, &Styled(FAINT, how)]);
     }
     lines
@@ -56,11 +61,13 @@ fn emitters(emitters: &[Emitter]) -> Columns {
 
 fn reactions(reactions: &[Reacts]) -> Columns {
     let mut lines = Columns::indented(2);
-    for Reacts { service, reaction, undoes, effect, with, then, gives_up_with } in reactions {
+    for Reacts { service, reaction, undoes, effect, each, every, with, then, gives_up_with } in reactions {
         let undoes = undoes.as_ref().map(|event| format!("undoes {event}"));
         let effect = effect.then(|| "an effect outside".to_owned());
         let with = (!with.is_empty()).then(|| format!("with {}", with.join(" and ")));
-        let does = with.into_iter().chain(undoes).chain(effect).collect::<Vec<_>>().join(", ");
+        let items =
+            each.then(|| EACH.to_owned()).or_else(|| every.then(|| "once it has come for every item".to_owned()));
+        let does = items.into_iter().chain(with).chain(undoes).chain(effect).collect::<Vec<_>>().join(", ");
         lines.row([&format!("{service}/{reaction}"), &next(then), &does]);
         if let Some(event) = gives_up_with {
             lines.row([&"", &format!("─▶ {event}"), &"when it gives up"]);
@@ -70,9 +77,10 @@ fn reactions(reactions: &[Reacts]) -> Columns {
 }
 
 fn undone(f: &mut fmt::Formatter<'_>, undo: &Undo) -> fmt::Result {
-    let Undo { service, reaction, step, when, then, effect } = undo;
+    let Undo { service, reaction, step, when, then, effect, each } = undo;
     let outside = if *effect { ", with an effect outside" } else { "" };
-    writeln!(f, "  {service}/{reaction} undoes what {service}/{step} did{outside}")?;
+    let items = if *each { format!(", {EACH}") } else { String::new() };
+    writeln!(f, "  {service}/{reaction} undoes what {service}/{step} did{items}{outside}")?;
     let mut lines = Columns::indented(4);
     for trigger in when {
         let failed = trigger.fails.iter().map(|saga| format!("because the saga {saga} has failed with it"));

@@ -23,6 +23,7 @@ impl fmt::Display for Answer {
             headline(f, saga)?;
             writeln!(f, "\n{}", timeline(saga))?;
             section(f, "steps", &steps(saga))?;
+            section(f, "items", &items(saga))?;
             section(f, "decisions", &decisions(saga))?;
             section(f, "not as declared", &deviations(saga))?;
         }
@@ -75,6 +76,7 @@ fn timeline(saga: &SagaReport) -> Columns {
 }
 
 fn notes(event: &TimelineEvent) -> String {
+    let item = event.item.map(|item| format!("item {} of {}", item.number, item.of));
     let role = match event.role {
         EventRole::Step => Some("step".to_owned()),
         EventRole::Undo => Some("undo".to_owned()),
@@ -84,7 +86,7 @@ fn notes(event: &TimelineEvent) -> String {
     };
     let copies = (event.copies > 0).then(|| format!("stored again {}×", event.copies));
     let redriven = (!event.redriven_to.is_empty()).then(|| format!("redriven to {}", event.redriven_to.join(", ")));
-    role.into_iter().chain(copies).chain(redriven).collect::<Vec<_>>().join(", ")
+    item.into_iter().chain(role).chain(copies).chain(redriven).collect::<Vec<_>>().join(", ")
 }
 
 fn below(saga: &SagaReport, event: &TimelineEvent) -> Vec<String> {
@@ -126,6 +128,14 @@ fn steps(saga: &SagaReport) -> Columns {
         steps.row([&format!("{}/{}", effect.service, effect.step), &effect.done, &fate, &external]);
     }
     steps
+}
+
+fn items(saga: &SagaReport) -> Columns {
+    let mut items = Columns::indented(2);
+    for step in &saga.items {
+        items.row([&format!("{}/{}", step.service, step.reaction), &step.sentence]);
+    }
+    items
 }
 
 fn decisions(saga: &SagaReport) -> Columns {

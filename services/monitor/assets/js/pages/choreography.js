@@ -33,7 +33,7 @@ export function Choreography() {
 function Legend({ graph, show, onShow }) {
   const services = [...new Set((graph?.nodes ?? []).map((node) => node.service))];
   return html`
-    <p class="quiet">Events are round; reactions are boxes in their service's colour, dashed if they undo. What flows moves; what waits, fails or is overdue says so. Click on something to see what waits there.</p>
+    <p class="quiet">Events are round; reactions are boxes in their service's colour, dashed if they undo, stacked if they run once for each item; a line says “each” where a list is emitted, and “every” where all of it is awaited. What flows moves; what waits, fails or is overdue says so. Click on something to see what waits there.</p>
     <p class="services">${services.map((name) => html`<${Service} key=${name} name=${name} />`)}</p>
     <label class="check"><input type="checkbox" checked=${show.undo} onChange=${(event) => onShow({ ...show, undo: event.target.checked })} /> undoing</label>
     <label class="check"><input type="checkbox" checked=${show.quiet} onChange=${(event) => onShow({ ...show, quiet: event.target.checked })} /> reactions that answer nothing</label>
@@ -85,7 +85,7 @@ function Chosen({ id, graph, flow, beats, onClose }) {
 function Reaction({ reaction, id, beats }) {
   const { data } = useApi(address("/api/sagas", { reaction: id, limit: 8 }), beats);
   const { consumer } = reaction;
-  return html`<p class="chips"><${Service} name=${reaction.service} />${reaction.undo && html`<span class="chip undo">undo</span>`}${reaction.effect && html`<span class="chip">effect outside</span>`}
+  return html`<p class="chips"><${Service} name=${reaction.service} />${reaction.undo && html`<span class="chip undo">undo</span>`}${reaction.each && html`<span class="chip">each item</span>`}${reaction.effect && html`<span class="chip">effect outside</span>`}
       ${consumer && !consumer.attended && html`<span class="chip bad">nobody is there</span>`}${consumer?.paused && html`<span class="chip bad">paused</span>`}${!consumer && html`<span class="chip bad">no consumer</span>`}</p>
     <dl>
       <dt>lag</dt><dd>${consumer ? count(consumer.pending) : "?"}</dd><dt>in flight</dt><dd>${consumer ? count(consumer.in_flight) : "?"}</dd>
@@ -99,6 +99,12 @@ function Reaction({ reaction, id, beats }) {
       : html`<${Empty}>No saga waits here.</${Empty}>`)}`;
 }
 
+/** What a reaction runs on, in words. */
+function triggers({ on, each, every, undo }) {
+  const named = (event) => (every?.includes(event) ? `every ${event}` : event);
+  return `${each && !undo ? "each " : ""}${on.map(named).join(", ")}`;
+}
+
 /** The same as a table: for keyboards and screen readers. */
 function Table({ flow, chosen, onChoose }) {
   return html`<section class="panel"><h2>Reactions</h2><div class="scroll"><table class="list">
@@ -107,7 +113,7 @@ function Table({ flow, chosen, onChoose }) {
       const id = `${reaction.service}/${reaction.reaction}`;
       return html`<tr key=${id} class="${id === chosen ? "chosen" : ""} ${reaction.overdue ? "stuck" : ""}">
         <td><button class="link" onClick=${() => onChoose(id)}>${reaction.reaction}</button></td><td><${Service} name=${reaction.service} /></td>
-        <td class="quiet">${reaction.on.join(", ")}</td>
+        <td class="quiet">${triggers(reaction)}</td>
         <td class="number">${reaction.consumer ? count(reaction.consumer.pending) : "no consumer"}</td><td class="number">${reaction.consumer && count(reaction.consumer.in_flight)}</td>
         <td class="number">${reaction.consumer && count(reaction.consumer.redelivered)}</td><td class="number">${count(reaction.dead_letters)}</td>
         <td class="number">${count(reaction.waiting)}</td><td class="number">${count(reaction.overdue)}</td></tr>`;

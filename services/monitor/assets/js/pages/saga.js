@@ -34,6 +34,7 @@ export function Saga({ id, access }) {
       </div>
       <div class="side">
         <section class="panel"><h2>Done and undone</h2><${Effects} effects=${report.effects} /></section>
+        ${report.items && html`<section class="panel"><h2>Items</h2><${Items} steps=${report.items} /></section>`}
         ${report.dead_letters.length > 0 && html`<section class="panel"><h2>Dead letters</h2>
           <ul class="letters">${report.dead_letters.map((letter) => html`<${LetterRow} key=${letter.sequence} letter=${letter} access=${access} />`)}</ul></section>`}
         <section class="panel"><h2>Declared against observed</h2><${Deviations} deviations=${report.deviations} /></section>
@@ -68,7 +69,7 @@ function Waits({ report }) {
   return html`<section class="panel waiting ${report.outstanding.some((wait) => wait.overdue) ? "overdue" : ""}">
     <h2>What it waits for</h2>
     <ul>${report.outstanding.map(
-      (wait) => html`<li key=${`${wait.service}/${wait.reaction}/${wait.on}/${wait.awaits}`} class=${wait.overdue ? "overdue" : ""}>
+      (wait) => html`<li key=${`${wait.service}/${wait.reaction}/${wait.on}/${wait.awaits}/${wait.dead_letter}/${wait.overdue}`} class=${wait.overdue ? "overdue" : ""}>
         <p>${wait.service && html`<${Service} name=${wait.service} /> `}<span class="sentence">${wait.sentence}</span>
           ${wait.undo && html` <span class="chip undo">undo</span>`}
           ${wait.dead_letter && html` <a class="chip" href=${`/dead-letters?sequence=${wait.dead_letter}`}>dead letter ${wait.dead_letter}</a>`}</p>
@@ -97,6 +98,14 @@ function Effects({ effects }) {
         ${effect.external && html`<span class="chip" title="calls something outside of the service's database">effect</span>`}
         <p class="quiet">${FATES[effect.fate]} ${effect.fate !== "kept" && html`<code>${effect.undo}</code>`}</p></div>
     </li>`,
+  )}</ul>`;
+}
+
+/** How far a saga's items are: a row for each reaction that runs once for each of them. */
+function Items({ steps }) {
+  return html`<ul class="item-steps">${steps.map(
+    (step) => html`<li key=${`${step.service}/${step.reaction}`}><code>${step.reaction}</code> <${Service} name=${step.service} />
+      <p class="quiet">${step.sentence}</p></li>`,
   )}</ul>`;
 }
 
