@@ -68,8 +68,8 @@ pub enum Bug {
     ItemNotBarred,
     /// What the first item kept for its undo is kept for the others.
     ItemKeepsAnothers,
-    /// An event that comes again counts as the next item's.
-    DuplicateIsAnItem,
+    /// An event of an item counts as the next one's, too.
+    ItemCountsTwice,
     /// An outcome doesn't stand.
     OutcomeForgotten,
 }
@@ -105,7 +105,7 @@ impl Bug {
         Self::ItemNotUndone,
         Self::ItemNotBarred,
         Self::ItemKeepsAnothers,
-        Self::DuplicateIsAnItem,
+        Self::ItemCountsTwice,
         Self::OutcomeForgotten,
     ];
 
@@ -140,7 +140,7 @@ impl Bug {
             Self::ItemNotUndone => "an undo undoes one of several items",
             Self::ItemNotBarred => "an item that arrives after the undo of the others starts",
             Self::ItemKeepsAnothers => "an item is undone by what another item has kept",
-            Self::DuplicateIsAnItem => "a join that waits for every item counts a duplicate as another item",
+            Self::ItemCountsTwice => "a join that waits for every item counts one of them as two",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
         }
     }
@@ -214,17 +214,9 @@ impl Bug {
                  and first.step = new.step and first.item = '1' and first.kept is not null \
                  and pavane_ledger.saga = new.saga and pavane_ledger.step = new.step and pavane_ledger.item = new.item; end"
             }
-            // A part says which item it is, and of how many: 1/3. An event that comes twice at once is kept after its second insert.
-            Self::DuplicateIsAnItem => {
-                "create table planted (reaction text, event_id text); \
-                 create trigger planted before insert on pavane_inbox \
-                 when exists (select 1 from pavane_inbox where reaction = new.reaction and event_id = new.event_id) \
-                 begin insert into planted values (new.reaction, new.event_id); \
-                 update pavane_part set event_id = event_id where step = new.reaction and event_id = new.event_id; end; \
-                 create trigger planted_at_once after insert on pavane_part \
-                 when exists (select 1 from planted where reaction = new.step and event_id = new.event_id) \
-                 begin update pavane_part set event_id = event_id where step = new.step and event_id = new.event_id; end; \
-                 create trigger planted_item after update on pavane_part \
+            // A part says which item it is, and of how many: 1/3.
+            Self::ItemCountsTwice => {
+                "create trigger planted after insert on pavane_part \
                  when new.item + 0 < substr(new.item, instr(new.item, '/') + 1) + 0 \
                  begin insert or ignore into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
                  values (new.saga, new.step, new.part, (new.item + 1) || substr(new.item, instr(new.item, '/')), \

@@ -132,7 +132,7 @@ impl<DB: Database> Scheduler<DB> {
     async fn rest(&mut self) {
         // Several times what a run that ends needs. Looking in vain is no work, but can't go on for ever either.
         let work = 1_000 + 100 * self.chaos.plan.sagas;
-        let (most_work, most_steps) = (self.work + work, self.steps + 10 * work);
+        let (most_work, most_steps) = (self.work + work, self.steps + 6 * work);
         while self.work < most_work && self.steps < most_steps {
             if !self.failures.is_empty() || !self.act().await {
                 return;
