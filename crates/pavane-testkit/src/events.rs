@@ -52,15 +52,13 @@ pub(crate) fn envelope_by<E: Event>(clock: &dyn Clock, saga: SagaId, event: &E) 
 /// As [`envelope_each`], by the clock of the test.
 pub(crate) fn envelope_each_by<E: Event>(clock: &dyn Clock, saga: SagaId, events: &[E]) -> Vec<RawEnvelope> {
     let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-    let of_item = |(number, event): (u32, &E)| {
-        let item = Item::new(number, count).unwrap_or_else(|| panic!("a saga has at most {} items", Item::MAX));
-        with_item(envelope_by(clock, saga, event), item)
-    };
+    let of_item = |(number, event): (u32, &E)| with_item(envelope_by(clock, saga, event), (number, count));
     (1..).zip(events).map(of_item).collect()
 }
 
-/// An event that is about an item.
-pub(crate) fn with_item(mut event: RawEnvelope, item: Item) -> RawEnvelope {
+/// An event that is about an item: its number, and of how many.
+pub(crate) fn with_item(mut event: RawEnvelope, (number, count): (u32, u32)) -> RawEnvelope {
+    let item = Item::new(number, count).unwrap_or_else(|| panic!("a saga has at most {} items", Item::MAX));
     Arc::make_mut(&mut event.meta).cause.item = Some(item);
     event
 }

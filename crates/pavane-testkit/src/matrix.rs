@@ -40,6 +40,7 @@ type Prepare<DB> = Box<dyn Fn(Db<DB>) -> Pin<Box<dyn Future<Output = ()>>>>;
 /// - the undo before the step, while the step's effect runs, and the step again after its undo; and that the step emits what
 ///   its undo is for once;
 /// - of a join: each event as the last one, the first one, at once with the others, and twice under two ids;
+/// - of items: two of them, in both orders and at once, with the undo after, between and before them;
 /// - for what the service gives up on: dead letters that can't be published for a while;
 /// - a body that can't be read, a message that is no event, an unknown version.
 ///
@@ -117,6 +118,9 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     /// An example of an event that the service reacts to. All examples belong to one saga. Give one for each event; of
     /// several for one event, each is tried.
     ///
+    /// Where the service takes the event for each item or of every item, the example is that of the only one. Give two examples where
+    /// two items can't be the same.
+    ///
     /// # Panics
     ///
     /// When it can't be encoded.
@@ -180,8 +184,9 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
     }
 
     /// Runs it.
-    pub async fn run(self) -> Report {
+    pub async fn run(mut self) -> Report {
         let manifest = (self.start)().manifest();
+        self.number_items(&manifest);
         let mut cases = Vec::new();
         for reaction in &manifest.reactions {
             for event in &reaction.on {
@@ -198,6 +203,23 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
             }
         }
         Report::of(manifest.service, cases)
+    }
+
+    /// Each example of an event of an item is one of the only item.
+    fn number_items(&mut self, manifest: &Manifest) {
+        let examples = self.examples.iter_mut().chain(&mut self.given_up);
+        for example in examples.chain(self.before.iter_mut().map(|(_, event)| event)) {
+            if takes_items(manifest, &example.meta.event) {
+                *example = events::with_item(example.clone(), (1, 1));
+            }
+        }
+    }
+
+    /// Two items: this one and, where there is one that isn't given up on, another example of the event.
+    fn two_items(&self, example: &RawEnvelope) -> [RawEnvelope; 2] {
+        let mut others = self.examples_of(&example.meta.event);
+        let other = others.find(|other| *other != example && !self.given_up.contains(other)).unwrap_or(example);
+        [events::with_item(example.clone(), (1, 2)), events::with_item(other.clone(), (2, 2))]
     }
 
     /// Starts a process of the service.
@@ -250,6 +272,14 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         text.push_str(&line[copied..]);
         text
     }
+}
+
+/// Whether a service takes an event for each item, or waits for it of every item.
+fn takes_items(manifest: &Manifest, event: &EventRef) -> bool {
+    let of_every = |part: &JoinPart| matches!(part, JoinPart::Every(of) if of == event);
+    manifest.reactions.iter().any(|reaction| {
+        (reaction.is_per_item() && reaction.on.contains(event)) || reaction.parts().iter().any(of_every)
+    })
 }
 
 /// What looks like an id in a text, and where each begins: runs of hexadecimal digits, as UUIDs are, with or without

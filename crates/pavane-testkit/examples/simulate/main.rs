@@ -10,13 +10,14 @@ mod bugs;
 mod cli;
 mod shop;
 mod trip;
+mod trips;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::Arguments::read() {
         Ok(arguments) if arguments.planted_bugs => planted_bugs(),
-        Ok(arguments) if arguments.trip => arguments.simulate(trip::system),
+        Ok(arguments) if arguments.trip => arguments.simulate(trips::trips),
         Ok(arguments) => arguments.simulate(books::shop),
         Err(wrong) => {
             eprintln!("{wrong}");

@@ -1,8 +1,8 @@
-//! A trip that forks and joins: a seat, a room and a car at once; points for seat and room, when both are there; and the trip is
-//! confirmed when the points are there and the car is held, or known not to be had.
+//! A trip that forks and joins: a seat for each passenger, a room and a car at once; points for the seats and the room, when all of them
+//! are there; and the trip is confirmed when the points are there and the car is held, or known not to be had.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,12 +11,11 @@ use std::{
 };
 
 use pavane::{
-    All, Correlation, Declared, EntryPoint, Envelope, Event, Handled, HandlerError, IdempotencyKey, OneOf, Saga,
-    SagaId,
+    All, Declared, Each, EntryPoint, Envelope, Event, Every, Handled, HandlerError, IdempotencyKey, OneOf, Saga,
     any::{Call, Service, Tx},
     on, on_effect, undo, undo_effect,
 };
-use pavane_testkit::{BoxError, Network, System, Violation, World};
+use pavane_testkit::Network;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -24,30 +23,32 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const BOOK: EntryPoint = EntryPoint::new("book");
-const CANCEL: EntryPoint = EntryPoint::new("cancel");
-const DEADLINE: Duration = Duration::from_mins(30);
+pub(crate) const BOOK: EntryPoint = EntryPoint::new("book");
+pub(crate) const CANCEL: EntryPoint = EntryPoint::new("cancel");
+pub(crate) const DEADLINE: Duration = Duration::from_mins(30);
 
 macro_rules! events {
-    ($($event:ident = $name:literal)+) => { $(
+    ($($event:ident = $name:literal $({ $field:ident: $type:ty })?)+) => { $(
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
         #[event(name = $name, key = trip)]
         pub(crate) struct $event {
-            trip: String,
+            pub(crate) trip: String,
+            $(pub(crate) $field: $type,)?
         }
     )+ };
 }
 
 events! {
-    TripRequested = "trip.requested"
+    TripRequested = "trip.requested" { passengers: u32 }
     DeadlinePassed = "trip.deadline-passed"
     PointsAdded = "trip.points-added"
     PointsRemoved = "trip.points-removed"
     TripConfirmed = "trip.confirmed"
     TripCancelled = "trip.cancelled"
-    SeatHeld = "flight.seat-held"
-    SeatRefused = "flight.seat-refused"
-    SeatReleased = "flight.seat-released"
+    SeatWanted = "flight.seat-wanted" { passenger: u32 }
+    SeatHeld = "flight.seat-held" { passenger: u32 }
+    SeatRefused = "flight.seat-refused" { passenger: u32 }
+    SeatReleased = "flight.seat-released" { passenger: u32 }
     RoomHeld = "hotel.room-held"
     RoomRefused = "hotel.room-refused"
     RoomReleased = "hotel.room-released"
@@ -56,19 +57,21 @@ events! {
     CarReleased = "car.released"
 }
 
-/// What is held for a trip: a row each.
-async fn hold(tx: &mut Tx, trip: &str) -> Handled {
-    sqlx::query("insert into held (trip) values ($1)").bind(trip).execute(tx.conn()).await?;
+/// What is held for a trip: a row for each seat, by its passenger; one for the car; and one for all points, by how many they are.
+async fn hold(tx: &mut Tx, trip: &str, number: u32) -> Handled {
+    let hold = sqlx::query("insert into held (trip, number) values ($1, $2)").bind(trip).bind(i64::from(number));
+    hold.execute(tx.conn()).await?;
     Ok(())
 }
 
-async fn release(tx: &mut Tx, trip: &str) -> Handled {
-    sqlx::query("delete from held where trip = $1").bind(trip).execute(tx.conn()).await?;
+async fn release(tx: &mut Tx, trip: &str, number: u32) -> Handled {
+    let release = sqlx::query("delete from held where trip = $1 and number = $2").bind(trip).bind(i64::from(number));
+    release.execute(tx.conn()).await?;
     Ok(())
 }
 
 /// Every so many trips go without: no seat, no room, no car.
-fn is_every(nth: usize, trip: &str) -> bool {
+pub(crate) fn is_every(nth: usize, trip: &str) -> bool {
     trip.parse().is_ok_and(|number: usize| number % nth == nth - 1)
 }
 
@@ -76,19 +79,27 @@ fn is_every(nth: usize, trip: &str) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Points(Arc<AtomicBool>);
 
-async fn add_points(points: &Points, tx: &mut Tx, All((seat, _)): All<(SeatHeld, RoomHeld)>) -> Handled {
-    let trip = seat.trip.clone();
+impl Points {
+    pub(crate) fn repair(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+type Paid = All<(Every<SeatHeld>, RoomHeld)>;
+
+async fn add_points(points: &Points, tx: &mut Tx, All((Every(seats), room)): Paid) -> Handled {
+    let trip = room.trip.clone();
     if is_every(4, &trip) && !points.0.load(Ordering::SeqCst) {
         return Err(HandlerError::transient("the points can't be counted"));
     }
-    hold(tx, &trip).await?;
+    hold(tx, &trip, u32::try_from(seats.len())?).await?;
     tx.emit(&PointsAdded { trip }).await?;
     Ok(())
 }
 
 async fn remove_points(_: &Points, tx: &mut Tx, added: &Envelope<PointsAdded>) -> Handled {
     let trip = added.trip.clone();
-    release(tx, &trip).await?;
+    sqlx::query("delete from held where trip = $1").bind(&trip).execute(tx.conn()).await?;
     tx.emit(&PointsRemoved { trip }).await?;
     Ok(())
 }
@@ -124,6 +135,7 @@ pub(crate) fn saga() -> Saga {
         .completes_with::<TripConfirmed>()
         .aborts_with::<TripCancelled>()
         .within(Duration::from_hours(1))
+        .without_undo::<SeatWanted>()
         .terminal::<(TripConfirmed, PointsRemoved, SeatReleased, RoomReleased, CarReleased)>()
 }
 
@@ -140,27 +152,35 @@ pub(crate) fn trip(points: Points) -> Service<Points> {
         .react("give-up", on(no_seat).or(no_room).or(too_late).decides::<TripCancelled>())
 }
 
-async fn hold_seat((): &(), tx: &mut Tx, requested: &Envelope<TripRequested>) -> Handled {
-    let trip = requested.trip.clone();
-    if is_every(7, &trip) {
-        tx.emit(&SeatRefused { trip }).await?;
+async fn split((): &(), tx: &mut Tx, requested: &Envelope<TripRequested>) -> Handled {
+    let wanted = |passenger| SeatWanted { trip: requested.trip.clone(), passenger };
+    tx.emit_each((1..=requested.passengers).map(wanted)).await?;
+    Ok(())
+}
+
+/// Of the trips that go without, it is the last seat that isn't to be had.
+async fn hold_seat((): &(), tx: &mut Tx, wanted: Each<SeatWanted>) -> Handled {
+    let SeatWanted { trip, passenger } = wanted.body.clone();
+    if is_every(7, &trip) && wanted.item().number() == wanted.item().count() {
+        tx.emit(&SeatRefused { trip, passenger }).await?;
     } else {
-        hold(tx, &trip).await?;
-        tx.emit(&SeatHeld { trip }).await?;
+        hold(tx, &trip, passenger).await?;
+        tx.emit(&SeatHeld { trip, passenger }).await?;
     }
     Ok(())
 }
 
-async fn release_seat((): &(), tx: &mut Tx, held: &Envelope<SeatHeld>) -> Handled {
-    let trip = held.trip.clone();
-    release(tx, &trip).await?;
-    tx.emit(&SeatReleased { trip }).await?;
+async fn release_seat((): &(), tx: &mut Tx, held: Each<SeatHeld>) -> Handled {
+    let SeatHeld { trip, passenger } = held.body.clone();
+    release(tx, &trip, passenger).await?;
+    tx.emit(&SeatReleased { trip, passenger }).await?;
     Ok(())
 }
 
 pub(crate) fn flight() -> Service<()> {
     Service::new("flight", ())
         .migrations(tables())
+        .react("split", on(split).emits_each::<SeatWanted>())
         .react("hold-seat", on(hold_seat).emits_one_of::<(SeatHeld, SeatRefused)>())
         .react("release-seat", undo(release_seat).when::<TripCancelled>().emits::<SeatReleased>())
 }
@@ -179,6 +199,15 @@ struct Book {
 }
 
 impl Hotel {
+    pub(crate) fn behind(network: Network) -> Self {
+        Self { network, book: Arc::default() }
+    }
+
+    /// How many rooms it keeps for a trip.
+    pub(crate) fn rooms(&self, trip: &str) -> i64 {
+        self.book().rooms.get(trip).copied().unwrap_or_default()
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,7 +264,7 @@ async fn hold_car((): &(), tx: &mut Tx, requested: &Envelope<TripRequested>) -> 
     if is_every(3, &trip) {
         tx.emit(&CarUnavailable { trip }).await?;
     } else {
-        hold(tx, &trip).await?;
+        hold(tx, &trip, 1).await?;
         tx.emit(&CarHeld { trip }).await?;
     }
     Ok(())
@@ -243,7 +272,7 @@ async fn hold_car((): &(), tx: &mut Tx, requested: &Envelope<TripRequested>) -> 
 
 async fn release_car((): &(), tx: &mut Tx, held: &Envelope<CarHeld>) -> Handled {
     let trip = held.trip.clone();
-    release(tx, &trip).await?;
+    release(tx, &trip, 1).await?;
     tx.emit(&CarReleased { trip }).await?;
     Ok(())
 }
@@ -256,80 +285,8 @@ pub(crate) fn car() -> Service<()> {
 }
 
 fn tables() -> Migrator {
-    let table = SqlStr::from_static("create table held (trip text not null primary key)");
+    let table = SqlStr::from_static(
+        "create table held (trip text not null, number bigint not null, primary key (trip, number))",
+    );
     Migrator::with_migrations(vec![Migration::new(1, "held".into(), MigrationType::Simple, table, false)])
-}
-
-/// The four services, their customers, and what must be true in the end.
-pub(crate) fn system(system: &mut System) {
-    let rooms = Hotel { network: system.network(), book: Arc::default() };
-    let points = Points::default();
-    system.service({
-        let points = points.clone();
-        move || trip(points.clone())
-    });
-    system.service(flight);
-    system.service({
-        let rooms = rooms.clone();
-        move || hotel(rooms.clone())
-    });
-    system.service(car);
-    system.begin(book);
-    system.interlude(|world, saga| async move {
-        let mut tx = world.entry("trip", &CANCEL).begin(Correlation::of(saga.id)).await?;
-        let _outcome = tx.decide(&TripCancelled { trip: saga.number.to_string() }).await?;
-        Ok(tx.commit().await?)
-    });
-    // What a join gave up on is redriven, which completes it or finds it barred.
-    system.repair(move |world| {
-        let points = points.clone();
-        async move {
-            points.0.store(true, Ordering::SeqCst);
-            let given_up = world.given_up().await?;
-            for letter in &given_up {
-                world.redrive(letter);
-            }
-            Ok(!given_up.is_empty())
-        }
-    });
-    system.invariant("all or nothing", move |world| balance(world, rooms.clone()));
-}
-
-async fn book(world: World, number: usize) -> Result<SagaId, BoxError> {
-    let mut tx = world.entry("trip", &BOOK).begin(Correlation::start()).await?;
-    let (saga, trip) = (tx.saga(), number.to_string());
-    tx.emit(&TripRequested { trip: trip.clone() }).await?;
-    tx.emit_after(DEADLINE, &DeadlinePassed { trip }).await?;
-    tx.commit().await?;
-    Ok(saga)
-}
-
-/// A confirmed trip has a seat, a room and points, and a car if there was one; every other trip has nothing.
-async fn balance(world: World, hotel: Hotel) -> Result<Vec<Violation>, BoxError> {
-    let mut held: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for service in ["trip", "flight", "car"] {
-        let trips = sqlx::query_scalar("select trip from held").fetch_all(world.db(service).readers()).await?;
-        held.insert(service, trips.into_iter().collect());
-    }
-    let events = world.events();
-    let confirmed: BTreeSet<_> = events
-        .iter()
-        .filter(|event| event.meta.event == pavane_contract::EventRef::of::<TripConfirmed>())
-        .map(|event| event.meta.cause.saga)
-        .collect();
-    let mut violations = Vec::new();
-    for saga in world.sagas() {
-        let trip = saga.number.to_string();
-        let is_confirmed = confirmed.contains(&saga.id);
-        let rooms = hotel.book().rooms.get(&trip).copied().unwrap_or_default();
-        let found = ["trip", "flight", "car"].map(|service| held[service].contains(&trip));
-        let expected = [is_confirmed, is_confirmed, is_confirmed && !is_every(3, &trip)];
-        if found != expected || rooms != i64::from(is_confirmed) {
-            let what = format!(
-                "trip {trip} should have (points, seat, car) {expected:?}, and has {found:?} and {rooms} rooms"
-            );
-            violations.push(Violation::of(saga.id, what));
-        }
-    }
-    Ok(violations)
 }

@@ -1,6 +1,7 @@
 //! The faults, and what is expected under each.
 
 mod difference;
+mod items;
 mod joins;
 mod undos;
 
@@ -90,6 +91,12 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         self.unreadable(&before, &clean).await;
         if !self.reaction.parts().is_empty() {
             self.joined(&clean).await;
+        }
+        if self.reaction.is_per_item() {
+            self.each().await;
+        }
+        if self.waits_for_every() {
+            self.every().await;
         }
         if let Some(undo) = self.undo {
             self.emitted_once(undo.0, &clean);
@@ -230,7 +237,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
             trial.rest(&handle.map(|other| other.name.as_str()).collect::<Vec<_>>()).await?;
         }
         let step = self.step.map_or(self.reaction, |(step, _)| step);
-        for example in others.iter().copied().chain(self.step.map(|(_, example)| example)) {
+        let of_step = self.step.map(|(step, example)| self.makes_happen(step, example)).unwrap_or_default();
+        for example in others.iter().copied().chain(&of_step) {
             let event = trial.envelope(example);
             trial.deliver(&event);
             trial.rest(&[&step.name]).await?;
@@ -240,6 +248,11 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         let contents = trial.contents().await?;
         trial.close().await;
         Ok((contents, told))
+    }
+
+    /// What makes a step happen: for each item, two of them.
+    fn makes_happen(&self, step: &Reaction, example: &RawEnvelope) -> Vec<RawEnvelope> {
+        if step.is_per_item() { self.matrix.two_items(example).into() } else { vec![example.clone()] }
     }
 
     fn case(&self, fault: &str) -> Case {

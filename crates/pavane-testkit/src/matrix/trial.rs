@@ -64,6 +64,8 @@ pub(super) struct Trial<'m, S, DB: Database> {
     consumers: BTreeMap<String, Consumer<S, DB, Memory>>,
     /// The undos that come before an undo: it waits for them, so they work when it does.
     earlier: BTreeMap<String, Vec<String>>,
+    /// Lines that say nothing: that items of a step may come. What became of each has a line of its own.
+    open: Vec<String>,
     relay: Relay<DB, Memory>,
     dead_letters: Option<Publisher<DB, Memory>>,
     saga: SagaId,
@@ -97,6 +99,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let Actor { consumers, relay, dead_letters } = matrix.connect(&db, &bus).await?;
         // It has started, so they don't wait in a circle.
         let earlier = manifest.reactions.iter().map(|undo| (undo.name.clone(), earlier(&manifest, undo))).collect();
+        let each = manifest.reactions.iter().filter(|reaction| reaction.is_per_item());
+        let open = each.map(|reaction| format!("step {} gathering", reaction.name)).collect();
         let saga = matrix.saga.unwrap_or_else(|| SagaId::new(&clock));
         if let Some(prepare) = &matrix.prepare {
             prepare(db.clone()).await;
@@ -113,6 +117,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             script,
             consumers,
             earlier,
+            open,
             relay,
             dead_letters,
             saga,
@@ -271,6 +276,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
     /// Everything that the service left behind where others can see it, one line each, sorted.
     pub(super) async fn contents(&self) -> Result<Vec<String>, Failure> {
         let mut lines = store::contents(&self.db).await.map_err(|error| error.to_string())?;
+        lines.retain(|line| !self.open.contains(line));
         let mut emitted: BTreeMap<EventId, RawEnvelope> = BTreeMap::new();
         let events = self.bus.messages(EVENTS);
         for event in events.iter().filter_map(events::read).filter(|event| !self.given.contains(&event.meta.id)) {
@@ -278,7 +284,8 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             emitted.insert(event.meta.id, event);
         }
         lines.extend(emitted.into_values().map(|event| {
-            format!("event {} {} {}", event.meta.event, event.meta.key, String::from_utf8_lossy(&event.body))
+            let item = event.meta.cause.item.map(|item| format!("{item} ")).unwrap_or_default();
+            format!("event {} {} {item}{}", event.meta.event, event.meta.key, String::from_utf8_lossy(&event.body))
         }));
         let mut dead: Vec<_> = events::dead_letters(&self.bus)
             .into_iter()

@@ -62,13 +62,21 @@ pub enum Bug {
     UndoFirstIgnored,
     /// An undo that comes while a join lacks events does nothing.
     JoinNotBarred,
+    /// An undo does nothing about the items but the first.
+    ItemNotUndone,
+    /// An item that comes after the undo of others starts.
+    ItemNotBarred,
+    /// What the first item kept for its undo is kept for the others.
+    ItemKeepsAnothers,
+    /// An event of an item counts as the next one's, too.
+    ItemCountsTwice,
     /// An outcome doesn't stand.
     OutcomeForgotten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -94,6 +102,10 @@ impl Bug {
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
         Self::JoinNotBarred,
+        Self::ItemNotUndone,
+        Self::ItemNotBarred,
+        Self::ItemKeepsAnothers,
+        Self::ItemCountsTwice,
         Self::OutcomeForgotten,
     ];
 
@@ -125,6 +137,10 @@ impl Bug {
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
             Self::JoinNotBarred => "an undo that arrives while a join lacks events does nothing",
+            Self::ItemNotUndone => "an undo undoes one of several items",
+            Self::ItemNotBarred => "an item that arrives after the undo of the others starts",
+            Self::ItemKeepsAnothers => "an item is undone by what another item has kept",
+            Self::ItemCountsTwice => "a join that waits for every item counts one of them as two",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
         }
     }
@@ -168,11 +184,43 @@ impl Bug {
             }
             Self::JoinNotBarred => {
                 "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
+                 and not exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
                  begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step; end"
             }
             Self::OutcomeForgotten => {
                 "create trigger planted after insert on pavane_outcome \
                  begin delete from pavane_outcome where saga = new.saga; end"
+            }
+            _ => return self.triggers_on_items(),
+        })
+    }
+
+    /// The same, of mistakes with items.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are made elsewhere")]
+    const fn triggers_on_items(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ItemNotUndone => {
+                "create trigger planted before update on pavane_ledger when new.state = 'undone' and new.item not in ('', '1') \
+                 begin select raise(ignore); end"
+            }
+            Self::ItemNotBarred => {
+                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
+                 and exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
+                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step and item = ''; end"
+            }
+            Self::ItemKeepsAnothers => {
+                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') \
+                 begin update pavane_ledger set kept = first.kept from pavane_ledger as first where first.saga = new.saga \
+                 and first.step = new.step and first.item = '1' and first.kept is not null \
+                 and pavane_ledger.saga = new.saga and pavane_ledger.step = new.step and pavane_ledger.item = new.item; end"
+            }
+            // A part says which item it is, and of how many: 1/3.
+            Self::ItemCountsTwice => {
+                "create trigger planted after insert on pavane_part \
+                 when new.item + 0 < substr(new.item, instr(new.item, '/') + 1) + 0 \
+                 begin insert or ignore into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
+                 values (new.saga, new.step, new.part, (new.item + 1) || substr(new.item, instr(new.item, '/')), \
+                 new.event_id, new.event, new.arrived_at); end"
             }
             _ => return None,
         })

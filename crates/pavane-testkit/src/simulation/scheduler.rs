@@ -130,9 +130,9 @@ impl<DB: Database> Scheduler<DB> {
 
     /// Goes on until nothing is left to do.
     async fn rest(&mut self) {
-        // Looking in vain is no work, but can't go on for ever either.
-        let work = 1_000 + 200 * self.chaos.plan.sagas;
-        let (most_work, most_steps) = (self.work + work, self.steps + 20 * work);
+        // Several times what a run that ends needs. Looking in vain is no work, but can't go on for ever either.
+        let work = 1_000 + 100 * self.chaos.plan.sagas;
+        let (most_work, most_steps) = (self.work + work, self.steps + 6 * work);
         while self.work < most_work && self.steps < most_steps {
             if !self.failures.is_empty() || !self.act().await {
                 return;

@@ -8,6 +8,7 @@ mod books;
 mod bugs;
 mod given;
 mod instances;
+mod items;
 mod matrix;
 mod nats;
 mod on_postgres;
@@ -23,3 +24,5 @@ mod simulation;
 mod tools;
 #[path = "../../examples/simulate/trip.rs"]
 mod trip;
+#[path = "../../examples/simulate/trips.rs"]
+mod trips;
