@@ -8,7 +8,8 @@ use pavane_testkit::fault_matrix;
 use tokio::net::TcpListener;
 use travel::{
     car::{self, Car},
-    contracts::{AllHeld, CancelReason, TripCancelled, TripConfirmed, TripId, TripRequested, Wishes},
+    contracts::{AllHeld, CancelReason, SeatWanted, TripCancelled, TripConfirmed, TripId, TripRequested, Wishes},
+    flight::{self, Flight},
     hotel::{self, Hotel},
     itinerary,
     provider::{self, Client, Faults, Provider, Settings},
@@ -75,6 +76,30 @@ impl Example {
     fn all_held(&self, card: &str) -> AllHeld {
         AllHeld { trip: self.trip, seats: vec![], total_cents: 80_300, card: card.to_owned() }
     }
+}
+
+#[tokio::test]
+async fn the_flight() -> Result<()> {
+    let (client, example) = (provider().await?, Example::new());
+    let wanted = |flight: &str, passenger: &str| SeatWanted {
+        trip: example.trip,
+        passenger: passenger.to_owned(),
+        flight: flight.to_owned(),
+    };
+    let report = fault_matrix(move || flight::service(Flight::new(client.clone())))
+        .saga(example.saga)
+        .event(&example.requested())
+        .event(&wanted("PV7", "Ada"))
+        .event(&wanted("PV7", "Thoinot"))
+        .event(&wanted("full", "Ada"))
+        .event(&example.cancelled())
+        .event(&example.confirmed())
+        .before("keep-seats", &wanted("PV7", "Ada"))
+        .run()
+        .await;
+    assert!(report.is_passed(), "{report}");
+    insta::assert_snapshot!(report.tried());
+    Ok(())
 }
 
 #[tokio::test]
