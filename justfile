@@ -21,6 +21,10 @@ observe:
 demo *arguments:
     cargo demo {{ arguments }}
 
+# book trips through real services in one process, and audit the books; for example: just travel --trips 2000
+travel *arguments:
+    cargo run --package travel -- {{ arguments }}
+
 # follow what the containers write
 logs *services:
     {{ compose }} logs --follow {{ services }}
@@ -52,6 +56,10 @@ api examples="300":
 # simulate the shop under faults; for example: just sim --total 100000, or just sim 42 to replay a seed
 sim *arguments:
     cargo run --release --package shop-tests --example shop -- {{ arguments }}
+
+# simulate travel bookings under faults, on PostgreSQL; for example: just sim-travel --total 1000, or just sim-travel 42 to replay a seed
+sim-travel *arguments:
+    cargo run --release --package travel --example travel -- {{ arguments }}
 
 # measure beside raw anchors; for example: just bench consume relay
 bench *arguments:

@@ -8,6 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use pavane::database::Database;
 use pavane_testkit::{Bug, Outcome, Plan, System, simulate};
 
 /// What was asked for.
@@ -55,7 +56,7 @@ impl Arguments {
     }
 
     /// Simulates a system as asked.
-    pub(crate) fn simulate(self, build: impl Fn(&mut System) + Send + Sync) -> ExitCode {
+    pub(crate) fn simulate<DB: Database>(self, build: impl Fn(&mut System<DB>) + Send + Sync) -> ExitCode {
         let simulation = simulate(build).sagas(self.sagas);
         let simulation = if let Some(bug) = self.bug { simulation.planting(bug) } else { simulation };
         if let Some(seed) = self.seed {

@@ -1,0 +1,16 @@
+//! The service `hotel` as a process of its own. It listens on `HTTP_ADDR`, `127.0.0.1:4103` by default; the other variables are those of
+//! [`Config::from_env`] and [`Settings::from_env`], and `DATABASE_URL` is needed.
+
+use std::process::ExitCode;
+
+use pavane::{Config, shutdown_signal};
+use travel::provider::{Client, Settings};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let run = async {
+        let (config, client) = (Config::from_env()?, Client::new(Settings::from_env()?)?);
+        travel::hotel::run(config, client, web::listen("127.0.0.1:4103").await?, shutdown_signal()).await
+    };
+    web::process(run).await
+}

@@ -1,0 +1,134 @@
+//! Every reaction of every service under every fault, on PostgreSQL. The snapshots say which.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use pavane::{SagaId, contract::SystemClock};
+use pavane_testkit::fault_matrix;
+use tokio::net::TcpListener;
+use travel::{
+    car::{self, Car},
+    contracts::{AllHeld, CancelReason, TripCancelled, TripConfirmed, TripId, TripRequested, Wishes},
+    hotel::{self, Hotel},
+    itinerary,
+    provider::{self, Client, Faults, Provider, Settings},
+    ticketing::{self, Ticketing},
+};
+
+/// A client of a provider that serves until the test ends.
+pub(crate) async fn provider() -> Result<Client> {
+    let faults = Faults { late: Duration::ZERO, key_life: Duration::from_hours(24) };
+    let provider = Provider::new(Arc::new(SystemClock), faults);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let settings = Settings::at(&format!("http://{}", listener.local_addr()?))?;
+    tokio::spawn(async move { axum::serve(listener, provider::router(&provider)).await });
+    Client::new(settings)
+}
+
+pub(crate) struct Example {
+    saga: SagaId,
+    pub(crate) trip: TripId,
+    wishes: Wishes,
+}
+
+/// How long the hotel keeps a room.
+const HOLD_SECONDS: u32 = 3_600;
+
+impl Example {
+    pub(crate) fn new() -> Self {
+        let saga = SagaId::new(&SystemClock);
+        let wishes = Wishes {
+            passengers: vec!["Ada".to_owned(), "Thoinot".to_owned()],
+            flight: "PV7".to_owned(),
+            hotel: "Arbeau".to_owned(),
+            room_quote_cents: 32_000,
+            car: Some("small".to_owned()),
+            card: "visa".to_owned(),
+        };
+        Self { saga, trip: TripId::of(saga), wishes }
+    }
+
+    pub(crate) fn requested(&self) -> TripRequested {
+        TripRequested { trip: self.trip, wishes: self.wishes.clone(), hold_seconds: HOLD_SECONDS }
+    }
+
+    /// How long the hotel keeps the room.
+    pub(crate) fn hold() -> Duration {
+        Duration::from_secs(HOLD_SECONDS.into())
+    }
+
+    /// The same trip with a provider that has none.
+    fn requested_in_vain(&self) -> TripRequested {
+        let full = "full".to_owned();
+        let wishes = Wishes { flight: full.clone(), hotel: full.clone(), car: Some(full), ..self.wishes.clone() };
+        TripRequested { wishes, ..self.requested() }
+    }
+
+    fn confirmed(&self) -> TripConfirmed {
+        TripConfirmed { trip: self.trip, wishes: self.wishes.clone(), has_car: true, total_cents: 80_300 }
+    }
+
+    fn cancelled(&self) -> TripCancelled {
+        TripCancelled { trip: self.trip, reason: CancelReason::TravellerRequest }
+    }
+
+    fn all_held(&self, card: &str) -> AllHeld {
+        AllHeld { trip: self.trip, seats: vec![], total_cents: 80_300, card: card.to_owned() }
+    }
+}
+
+#[tokio::test]
+async fn the_hotel() -> Result<()> {
+    let (client, trip) = (provider().await?, Example::new());
+    let report = fault_matrix(move || hotel::service(Hotel::new(client.clone())))
+        .saga(trip.saga)
+        .event(&trip.requested())
+        .event(&trip.requested_in_vain())
+        .event(&trip.cancelled())
+        .event(&trip.confirmed())
+        .before("book-room", &trip.requested())
+        .run()
+        .await;
+    assert!(report.is_passed(), "{report}");
+    insta::assert_snapshot!(report.tried());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_car() -> Result<()> {
+    let (client, trip) = (provider().await?, Example::new());
+    let report = fault_matrix(move || car::service(Car::new(client.clone())))
+        .saga(trip.saga)
+        .event(&trip.requested())
+        .event(&trip.requested_in_vain())
+        .event(&trip.cancelled())
+        .event(&trip.confirmed())
+        .before("book-car", &trip.requested())
+        .run()
+        .await;
+    assert!(report.is_passed(), "{report}");
+    insta::assert_snapshot!(report.tried());
+    Ok(())
+}
+
+#[tokio::test]
+async fn ticketing() -> Result<()> {
+    let (client, trip) = (provider().await?, Example::new());
+    let report = fault_matrix(move || ticketing::service(Ticketing::new(client.clone())))
+        .saga(trip.saga)
+        .event(&trip.all_held("visa"))
+        .event(&trip.all_held("declined"))
+        .event(&trip.cancelled())
+        .run()
+        .await;
+    assert!(report.is_passed(), "{report}");
+    insta::assert_snapshot!(report.tried());
+    Ok(())
+}
+
+#[tokio::test]
+async fn itineraries() {
+    let trip = Example::new();
+    let matrix = fault_matrix(itinerary::service).saga(trip.saga);
+    matrix.event(&trip.confirmed()).event(&trip.cancelled()).assert().await;
+}
