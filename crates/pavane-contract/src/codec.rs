@@ -130,6 +130,11 @@ pub enum Error {
         /// What arrived.
         found: EventRef,
     },
+    /// The event is about no item of the saga, and what runs on it is about one.
+    #[error(
+        "{0} is about no item, as the header ce-item is missing: emit it in a list, with emit_each, or let no reaction take it as Each or Every"
+    )]
+    NoItem(EventRef),
     /// The event's subject isn't its own: a publisher of that subject may not publish this event.
     #[error(
         "it came on {subject:?} and says that it is {event} about {:?}, which belongs on {:?}: an event counts only where \

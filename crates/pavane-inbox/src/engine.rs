@@ -265,7 +265,7 @@ struct Task<'e> {
 fn check_same_event(step: &store::Step, event: EventId) -> Result<(), HandlerError> {
     match (step.state, step.event_id) {
         (State::Gathering, _) => Err(HandlerError::reject(
-            "the saga has this step as a join that lacks events: let the sagas in flight end before a join becomes another reaction",
+            "the saga has this step as a join that lacks events, or with items: let the sagas in flight end before that changes",
         )),
         (State::Running | State::Done, Some(other)) if other != event => Err(HandlerError::reject(format!(
             "the saga has this step already, on the event {other}: a step runs once a saga, or once for each item"

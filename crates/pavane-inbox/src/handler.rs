@@ -145,6 +145,9 @@ fn classify(error: &(dyn StdError + 'static)) -> Kind {
                 // A retry would fail again: the wiring table, the event's type or the handler has to change.
                 pavane_outbox::Error::Undeclared { .. }
                 | pavane_outbox::Error::NeverScheduled { .. }
+                | pavane_outbox::Error::NoItems { .. }
+                | pavane_outbox::Error::TooManyItems { .. }
+                | pavane_outbox::Error::SecondList { .. }
                 | pavane_outbox::Error::AskedTwice { .. }
                 | pavane_outbox::Error::NeverExpires { .. }
                 | pavane_outbox::Error::KeyTooLong { .. }

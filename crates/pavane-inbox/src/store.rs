@@ -47,7 +47,7 @@ pub const INBOX: Schema = Schema {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RowKey {
     pub(crate) saga: SagaId,
-    /// The item's number. `None`: the step has no items, or all of them are meant.
+    /// The item's number. `None` is the row of the step as a whole.
     pub(crate) item: Option<u32>,
 }
 

@@ -1,6 +1,7 @@
 //! Checks a service's reactions against each other, and assigns each its part in the ledger.
 
 mod error;
+mod items;
 mod wired;
 
 use std::{collections::HashMap, sync::Arc};
@@ -40,7 +41,7 @@ pub fn wire<S: Send + Sync + 'static, DB: Database>(
         .into_iter()
         .map(|(name, reaction)| {
             check_reaction(&name, &reaction)?;
-            check_takes_items(manifest, &name, &reaction)?;
+            items::check_taken(manifest, &name, &reaction)?;
             let part = part(manifest, &name)?;
             if reaction.has_effect() && reaction.failure_event.is_some() && matches!(part, Part::Step { .. }) {
                 return Err(Error::UnknownOutcome(name));
@@ -63,7 +64,7 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), Error> {
     check_questions(manifest)?;
     check_undos(manifest)?;
     check_order(manifest)?;
-    check_items(manifest)
+    items::check(manifest)
 }
 
 fn check_names(manifest: &Manifest) -> Result<(), Error> {
@@ -117,7 +118,9 @@ fn check_questions(manifest: &Manifest) -> Result<(), Error> {
             return Err(Error::TwoAnswers { event: asks.clone(), first, second });
         }
         answered.push((asks, &entry.name));
-        let always = |group: &Emission| matches!(group, Emission::All(_) | Emission::OneOf(_) | Emission::Outcome(_));
+        let always = |group: &Emission| {
+            matches!(group, Emission::All(_) | Emission::Each(_) | Emission::OneOf(_) | Emission::Outcome(_))
+        };
         if !entry.emits.iter().any(always) {
             return Err(Error::NoAnswer(entry.name.clone()));
         }
@@ -171,53 +174,6 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
         undone.push((&step.name, &undo.name));
     }
     Ok(())
-}
-
-/// A list is declared before what stands for an empty one; and what runs for each item emits no list, sets no timer and asks nobody, as
-/// a saga has one of each.
-fn check_items(manifest: &Manifest) -> Result<(), Error> {
-    let entries = manifest.entries.iter().map(|entry| (&entry.name, &entry.emits));
-    let reactions = manifest.reactions.iter().map(|reaction| (&reaction.name, &reaction.emits));
-    let is_no_list = |group: &Emission| matches!(group, Emission::Each(events) if events.is_empty());
-    if let Some((who, _)) = entries.chain(reactions).find(|(_, emits)| emits.iter().any(is_no_list)) {
-        return Err(Error::OrIfNone(who.clone()));
-    }
-    for reaction in manifest.reactions.iter().filter(|reaction| manifest.has_items(reaction)) {
-        let asks = |event: &EventRef| {
-            manifest.entries.iter().any(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event))
-        };
-        let wrong = reaction.emits.iter().find_map(|group| {
-            let method = match group {
-                Emission::Each(_) => Some("emits_each"),
-                Emission::Scheduled(_) => Some("schedules"),
-                Emission::All(_) | Emission::OneOf(_) | Emission::Maybe(_) | Emission::Outcome(_) | _ => None,
-            };
-            let event = group.events().iter().find(|event| method.is_some() || asks(event))?;
-            Some((event, method.unwrap_or("emits")))
-        });
-        if let Some((event, method)) = wrong {
-            return Err(Error::PerItem { name: reaction.name.clone(), event: event.clone(), method });
-        }
-    }
-    Ok(())
-}
-
-/// An undo takes the item of a step that has items, and nothing else does.
-fn check_takes_items<S, DB: Database>(
-    manifest: &Manifest,
-    name: &str,
-    reaction: &Reaction<S, DB>,
-) -> Result<(), Error> {
-    let Role::Undo { undoes } = &reaction.role else { return Ok(()) };
-    let step = manifest.reactions.iter().find(|step| step.is_forward() && step.emitted().any(|event| event == undoes));
-    match step {
-        Some(step) if step.is_per_item() != reaction.takes_item => Err(Error::UndoOfItems {
-            undo: name.to_owned(),
-            step: step.name.clone(),
-            wanted: if step.is_per_item() { "Each<…>" } else { "&Envelope<…>" },
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// No undo may wait for itself.

@@ -132,12 +132,12 @@ impl Emissions {
                 return Some(format!("it declares that it emits {missing} each time, and did not"));
             }
             if let Emission::Each(events) = group {
-                let (items, others) = events.split_at_checked(1)?;
-                let listed = items.iter().map(count).any(|times| times > 0);
-                let others: usize = others.iter().map(count).sum();
-                return (usize::from(listed) + others != 1).then(|| {
-                    format!("it declares that it emits either a list or one event for an empty one, exactly one of {}, and did not", of(events))
-                });
+                let (items, none) = events.split_at_checked(1)?;
+                let listed = usize::from(items.iter().map(count).any(|times| times > 0));
+                let instead =
+                    if none.is_empty() { String::new() } else { format!(", or {} for an empty one", of(none)) };
+                return (listed + none.iter().map(count).sum::<usize>() != 1)
+                    .then(|| format!("it declares that it emits a list of {}{instead}, and did not", of(items)));
             }
             let Emission::OneOf(events) = group else { return None };
             let total: usize = events.iter().map(count).sum();

@@ -52,7 +52,7 @@ fn as_one(subject: &Subject<'_>, actor: Actor<'_>, reaction: &Reaction) -> Optio
     }
     let parts = reaction.parts().iter().filter(|part| every(part).is_none());
     let joined = parts.flat_map(JoinPart::events).find(|event| subject.items.has(event));
-    let is_step = reaction.parts().is_empty() && (actor.has_undo() || reaction.effect);
+    let is_step = reaction.parts().is_empty() && actor.has_undo();
     let single = reaction.on.iter().find(|event| is_step && subject.items.has(event));
     let (event, instead) = match (joined, single) {
         (Some(event), _) => (event, "wait for all of its items: Every<…>"),

@@ -192,7 +192,7 @@ fn emitters<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<It
             name: reaction.name.clone(),
             entry: false,
             on: if reaction.parts().is_empty() { names(&reaction.on) } else { parts(reaction.parts().iter()) },
-            each: is_each(manifest, reaction),
+            each: manifest.has_items(reaction),
             join: !reaction.parts().is_empty(),
             how: how.into_iter().filter(|how| !how.is_empty()).collect::<Vec<_>>().join(", or "),
         })
@@ -229,7 +229,7 @@ fn reactions<'a>(manifest: &'a Manifest, event: &'a EventRef) -> impl Iterator<I
         reaction: reaction.name.clone(),
         undoes: reaction.undoes().map(|event| event.name.clone()),
         effect: reaction.effect,
-        each: is_each(manifest, reaction),
+        each: manifest.has_items(reaction),
         every: reaction.parts().iter().any(|part| matches!(part, JoinPart::Every(every) if every == event)),
         with: parts(reaction.parts().iter().filter(|part| !part.events().contains(event))),
         then: then(reaction),
@@ -250,13 +250,8 @@ fn undos<'a>(
         when: undo.on.iter().map(|trigger| why(choreography, trigger)).collect(),
         then: then(undo),
         effect: undo.effect,
-        each: is_each(manifest, undo),
+        each: manifest.has_items(undo),
     })
-}
-
-/// Whether a reaction runs once for each item, or undoes a step that does.
-fn is_each(manifest: &Manifest, reaction: &Reaction) -> bool {
-    reaction.is_per_item() || manifest.step_of(reaction).is_some_and(Reaction::is_per_item)
 }
 
 fn why(choreography: &Choreography, trigger: &EventRef) -> Trigger {

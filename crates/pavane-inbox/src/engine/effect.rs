@@ -12,7 +12,7 @@ use pavane_outbox::{
 };
 use tracing::Instrument as _;
 
-use super::{Engine, Failure, check_same_event, failing, join::Gathered};
+use super::{Engine, Failure, Lacks, check_same_event, failing, join::Gathered};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
@@ -35,10 +35,18 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Handles one event with an effect.
     pub(super) async fn effect(&self, event: &RawEnvelope) -> Result<(), Failure> {
         let Some(Looked { calls, is_first }) = self.db.within(self.look(event)).await? else { return Ok(()) };
+        let mut failed = None;
         for (after, given) in (0..calls.len()).rev().zip(&calls) {
-            self.call(event, given, (is_first, after == 0)).await?;
+            let is_last = after == 0 && failed.is_none();
+            match self.call(event, given, (is_first, is_last)).await {
+                // What one item needs, the others need, too.
+                Err(failure) if failure.lacks() > Lacks::Nothing => return Err(failure),
+                // The others can be undone all the same; this one is tried again.
+                Err(failure) => failed = failed.or(Some(failure)),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Makes one call, and records its answer. With the last one's, the event is marked as handled.
@@ -113,7 +121,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         let mut tx = self.db.begin(Correlation::caused_by(event), Emissions::nothing(name)).await?;
         let (mut result, mut is_first) = ("skipped", false);
-        let calls = match &self.wired.part {
+        let one = |given: Option<RawEnvelope>| given.into_iter().map(|event| vec![event]).collect();
+        let calls: Vec<Vec<RawEnvelope>> = match &self.wired.part {
             _ if is_join => {
                 let Gathered { mut run, kept } = self.gather(&mut tx, vec![event], State::Running).await?;
                 result = if kept > 0 { "gathered" } else { result };
@@ -123,19 +132,14 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 let done = self.done_items(&mut tx, step, &[saga]).await?;
                 done.into_iter().map(|kept| vec![kept]).collect()
             }
-            Part::Undo { step } => {
-                self.look_back(&mut tx, step, event).await?.map(|kept| vec![kept]).into_iter().collect()
-            }
+            Part::Undo { step } => one(self.look_back(&mut tx, step, event).await?),
             Part::Step { .. } if self.wired.is_per_item() => {
-                let call = self.start_item(&mut tx, event).await?;
-                is_first = call.as_ref().is_some_and(|call| call.is_first);
-                call.map(|_| vec![event.clone()]).into_iter().collect()
+                let started = self.start_item(&mut tx, event).await?;
+                is_first = started == Some(true);
+                one(started.map(|_| event.clone()))
             }
-            Part::Step { .. } | Part::Plain => {
-                self.look_forward(&mut tx, event).await?.map(|event| vec![event]).into_iter().collect()
-            }
+            Part::Step { .. } | Part::Plain => one(self.look_forward(&mut tx, event).await?),
         };
-        let calls: Vec<Vec<RawEnvelope>> = calls;
         if calls.is_empty() {
             store::claim(&mut tx, name, &[id]).await?;
             self.wired.count(result, 1);
@@ -169,7 +173,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let known = store::look(tx, step, &[row]).await?.remove(&row);
         match ledger::undo(known.as_ref().map(|step| step.state)) {
             Undo::Wait => Err(Failure::StepRunning),
-            Undo::Skip => Ok(None),
+            Undo::Skip => {
+                self.check_no_items(tx, step, &[saga]).await?;
+                Ok(None)
+            }
             Undo::Run => match known.and_then(|step| step.kept) {
                 Some(kept) => {
                     self.check_order(tx, vec![saga]).await?;
@@ -187,7 +194,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         match store::undo(tx, step, &[saga]).await?.remove(&saga) {
             // The step committed meanwhile, and there is something to undo: look again.
             Some(step) if step.kept.is_some() => Err(Failure::StepRunning),
-            Some(_) => Ok(None),
+            Some(_) => {
+                self.check_no_items(tx, step, &[saga]).await?;
+                Ok(None)
+            }
             None => Err(Failure::StepRunning),
         }
     }
@@ -252,7 +262,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let Part::Undo { step } = &self.wired.part else { return Ok(true) };
         let saga = event.meta.cause.saga;
         if self.wired.is_per_item() {
-            let Some(item) = given.last().and_then(|kept| kept.meta.cause.item) else { return Ok(true) };
+            let item = given.last().and_then(|kept| kept.meta.cause.item).ok_or_else(|| self.no_item(event))?;
             let cause = Cause { item: Some(item), ..event.as_cause() };
             internal::enter(tx, cause, self.wired.emissions.clone());
             return Ok(store::undo_item(tx, step, RowKey::of(saga, item)).await?);

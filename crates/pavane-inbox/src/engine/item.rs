@@ -19,12 +19,6 @@ use crate::{
     store::{self, RowKey, Step},
 };
 
-/// An item's effect that is to be called.
-pub(super) struct ItemCall {
-    /// Whether this is known to be the first call.
-    pub(super) is_first: bool,
-}
-
 impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// The row of a step that an event is about. `None` where the step has items and the event is about none.
     pub(crate) fn row_of(&self, event: &RawEnvelope) -> Option<RowKey> {
@@ -33,6 +27,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             return Some(RowKey::whole(saga));
         }
         event.meta.cause.item.map(|item| RowKey::of(saga, item))
+    }
+
+    /// Why an event can't be handled that is about no item.
+    pub(super) fn no_item(&self, event: &RawEnvelope) -> HandlerError {
+        HandlerError::reject(codec::Error::NoItem(event.meta.event.clone()))
     }
 
     /// The cause of what is emitted on an event: about its item where the reaction runs for each, else about the saga as a whole.
@@ -49,8 +48,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     ) -> Result<Vec<(RowKey, &'e RawEnvelope)>, HandlerError> {
         let row = |event: &'e RawEnvelope| Some((self.row_of(event)?, event));
         let rows: Vec<_> = events.iter().filter_map(|event| row(event)).collect();
-        if rows.len() < events.len() {
-            return Err(no_item());
+        if let Some(event) = events.iter().find(|event| self.row_of(event).is_none()) {
+            return Err(self.no_item(event));
         }
         if rows.is_empty() || !self.wired.is_per_item() {
             return Ok(rows);
@@ -63,27 +62,26 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         Ok(rows.into_iter().filter(|(row, _)| starts(row)).collect())
     }
 
-    /// Starts an item whose effect is to be called. `None` when it is settled, or barred.
-    pub(super) async fn start_item(
-        &self,
-        tx: &mut Tx<DB>,
-        event: &RawEnvelope,
-    ) -> Result<Option<ItemCall>, HandlerError> {
+    /// Starts an item whose effect is to be called. `Some(true)` where this is known to be the first call, `None` where the item is settled
+    /// or barred.
+    pub(super) async fn start_item(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<bool>, Failure> {
         let (name, id) = (&self.wired.name, event.meta.id);
-        let row = self.row_of(event).ok_or_else(no_item)?;
+        let row = self.row_of(event).ok_or_else(|| self.no_item(event))?;
         let whole = store::whole(tx, name, &[row.saga]).await?.remove(&row.saga);
         check_whole(whole)?;
-        let own = store::look(tx, name, &[row]).await?.remove(&row);
-        if let Some(step) = &own {
-            check_same_event(step, id)?;
+        let is_open = ledger::forward(ledger::of_item(whole, None)) == Forward::Run;
+        if is_open && !store::start(tx, name, &[(row, id)], State::Running).await?.is_empty() {
+            return Ok(Some(true));
         }
-        let state = ledger::of_item(whole, own.map(|step| step.state));
-        if ledger::forward(state) == Forward::Skip {
-            return Ok(None);
+        match store::look(tx, name, &[row]).await?.remove(&row) {
+            Some(item) => {
+                check_same_event(&item, id)?;
+                Ok((ledger::forward(Some(item.state)) == Forward::Run).then_some(false))
+            }
+            // Deleted in between, because the effect was rejected: it was not done, so the event must not be marked as handled.
+            None if is_open => Err(Failure::StepRunning),
+            None => Ok(None),
         }
-        // Another delivery may have inserted it meanwhile, and calls under the same key.
-        let is_first = state.is_none() && !store::start(tx, name, &[(row, id)], State::Running).await?.is_empty();
-        Ok(Some(ItemCall { is_first }))
     }
 
     /// Bars steps as a whole, undoes their done items, and returns the undo of each.
@@ -94,11 +92,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         triggers: Vec<&'e RawEnvelope>,
     ) -> Result<Vec<Task<'e>>, Failure> {
         let sagas: Vec<SagaId> = triggers.iter().map(|event| event.meta.cause.saga).collect();
-        self.done_items(tx, step, &sagas).await?;
         let mut undone: HashMap<SagaId, Vec<RawEnvelope>> = HashMap::new();
-        for (row, item) in store::undo_items(tx, step, &sagas).await? {
-            undone.entry(row.saga).or_default().extend(item.kept);
+        for kept in self.done_items(tx, step, &sagas).await? {
+            undone.entry(kept.meta.cause.saga).or_default().push(kept);
         }
+        store::undo_items(tx, step, &sagas).await?;
         // Removed as it is found: a second trigger in the same batch finds nothing to undo.
         let of = |trigger: &'e RawEnvelope| {
             let kept = undone.remove(&trigger.meta.cause.saga).unwrap_or_default();
@@ -132,6 +130,23 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     }
 }
 
+impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
+    /// Fails where a step that has no items (any more) has some in sagas in which nothing else is to be undone: they would stay.
+    pub(super) async fn check_no_items(
+        &self,
+        tx: &mut Tx<DB>,
+        step: &str,
+        sagas: &[SagaId],
+    ) -> Result<(), HandlerError> {
+        if sagas.is_empty() || store::items(tx, step, sagas).await?.is_empty() {
+            return Ok(());
+        }
+        Err(HandlerError::reject(
+            "the saga has items of this step: let the sagas in flight end before a step that had items has none",
+        ))
+    }
+}
+
 /// Fails where the step ran as a whole, before it had items.
 fn check_whole(states: impl IntoIterator<Item = State>) -> Result<(), HandlerError> {
     let fits = |state: State| matches!(state, State::Gathering | State::Barred);
@@ -140,8 +155,4 @@ fn check_whole(states: impl IntoIterator<Item = State>) -> Result<(), HandlerErr
 
 fn ran_without_items() -> HandlerError {
     HandlerError::reject("the saga has this step without items: let the sagas in flight end before a step gets items")
-}
-
-fn no_item() -> HandlerError {
-    HandlerError::reject(codec::Error::MissingHeader(codec::header::ITEM))
 }

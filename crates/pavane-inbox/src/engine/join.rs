@@ -116,6 +116,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         };
         let item = event.meta.cause.item.filter(|_| matches!(part, JoinPart::Every(_)));
         let of_part = || kept.iter().filter(|kept| kept.is_of(part));
+        if of_part().any(|kept| kept.item.is_some() != item.is_some()) {
+            return Err(HandlerError::reject(format!(
+                "the join has kept {} before it waited for every item, or the other way round: let the sagas in flight end before that changes",
+                event.meta.event
+            )));
+        }
         if let (Some(item), Some(other)) = (item, of_part().find_map(|kept| kept.item))
             && item.count() != other.count()
         {
@@ -170,7 +176,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// The parts of which there is no event.
     fn missing<'p>(&'p self, kept: &'p [Part]) -> impl Iterator<Item = &'p JoinPart> {
         let is_there = |part: &&JoinPart| {
-            let mut of_part = kept.iter().filter(|kept| kept.is_of(part));
+            // One that was kept before the join waited for every item is none.
+            let fits = |kept: &&Part| kept.item.is_some() == matches!(part, JoinPart::Every(_));
+            let mut of_part = kept.iter().filter(|kept| kept.is_of(part)).filter(fits);
             let first = of_part.next();
             // Of how many items there are, each event says.
             let wanted = first.and_then(|kept| kept.item).map_or(1, Item::count);

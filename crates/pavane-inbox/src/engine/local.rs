@@ -137,6 +137,10 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
                 return Err(Failure::StepRunning);
             }
         }
+        let nothing = |saga: &SagaId| changed.get(saga).is_none_or(|step| step.state != State::Undone);
+        let nothing: Vec<_> =
+            triggers.iter().map(|trigger| trigger.meta.cause.saga).filter(|saga| nothing(saga)).collect();
+        self.check_no_items(tx, step, &nothing).await?;
         // Each is removed as it is found: a second trigger in the same batch finds the step undone.
         Ok(triggers
             .into_iter()

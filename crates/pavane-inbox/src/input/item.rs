@@ -158,5 +158,5 @@ impl<E> sealed::Sealed for Each<E> {}
 impl<E> sealed::Sealed for Every<E> {}
 
 fn item_of(event: &RawEnvelope) -> Result<Item, codec::Error> {
-    event.meta.cause.item.ok_or(codec::Error::MissingHeader(codec::header::ITEM))
+    event.meta.cause.item.ok_or_else(|| codec::Error::NoItem(event.meta.event.clone()))
 }

@@ -80,24 +80,18 @@ pub(crate) async fn items<DB: Database>(
     Ok(items)
 }
 
-/// Undoes the done items of steps that are barred as a whole, and returns them in their order.
-pub(crate) async fn undo_items<DB: Database>(
-    tx: &mut Tx<DB>,
-    step: &str,
-    sagas: &[SagaId],
-) -> Result<Vec<(RowKey, Step)>, Error> {
+/// Undoes the done items of steps that are barred as a whole.
+pub(crate) async fn undo_items<DB: Database>(tx: &mut Tx<DB>, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
     const UNDO: Statement = Statement {
         postgres: "update pavane_ledger set state = 'undone', changed_at = pavane_now() where step = $1 and item <> '' \
-                   and saga = any ($2::uuid[]) and state = 'done' returning saga::text, state, event_id::text, kept, item",
+                   and saga = any ($2::uuid[]) and state = 'done'",
         sqlite: "update pavane_ledger set state = 'undone', changed_at = $3 where step = $1 and item <> '' \
-                 and saga in (select value from json_each($2)) and state = 'done' returning saga, state, event_id, kept, item",
+                 and saga in (select value from json_each($2)) and state = 'done'",
     };
     let args = tx.db().timed(vec![step.into(), set(sagas)]);
     let sql = UNDO.on(tx.db().dialect());
-    let rows = DB::fetch(tx.conn(), sql, args).await?;
-    let mut items: Vec<_> = rows.iter().map(item_row::<DB>).collect::<Result<_, _>>()?;
-    items.sort_by_key(|(row, _)| *row);
-    Ok(items)
+    DB::execute(tx.conn(), sql, args).await?;
+    Ok(())
 }
 
 /// Undoes an item that is done. `false` when another trigger did.

@@ -86,7 +86,9 @@ impl<S: Send + Sync + 'static, DB: Database> Wired<S, DB> {
 
     /// Most events in one run.
     pub(crate) fn batch_max(&self) -> usize {
-        if self.reaction.has_effect() { 1 } else { self.reaction.tuning.batch_max }
+        // The undo of a step that has items may undo many at once.
+        let undoes_items = self.is_per_item() && matches!(self.part, Part::Undo { .. });
+        if self.reaction.has_effect() || undoes_items { 1 } else { self.reaction.tuning.batch_max }
     }
 
     /// How many events may be in hand: those of the active runs, and as many for the next batches.

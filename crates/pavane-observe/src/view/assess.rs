@@ -92,7 +92,9 @@ impl<'a> Assessment<'a> {
     fn answers(&self, id: RuleId, on: &[usize], waits: &mut Vec<Wait>) {
         let rule = self.rules.rule(id);
         for (number, group) in (0..).zip(&rule.must) {
-            let decided = self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
+            // Most groups are no outcomes, and a saga may have thousands of events.
+            let decided =
+                !group.outcomes.is_empty() && self.saga.events.iter().any(|event| group.outcomes.contains(&event.kind));
             let is_given = if group.list {
                 self.saga.lacks(on, group).is_some_and(|lacks| lacks.is_empty())
             } else {

@@ -131,7 +131,7 @@ impl Graph {
             };
             let id = self.actor(manifest, &reaction.name, kind, reaction.effect);
             if let Some(node) = self.nodes.last_mut() {
-                node.each = is_each(manifest, reaction);
+                node.each = manifest.has_items(reaction);
             }
             for event in &reaction.on {
                 self.event(&event.name);
@@ -187,9 +187,4 @@ impl Graph {
             });
         }
     }
-}
-
-/// Whether a reaction runs once for each item, or undoes a step that does.
-fn is_each(manifest: &Manifest, reaction: &Reaction) -> bool {
-    reaction.is_per_item() || manifest.step_of(reaction).is_some_and(Reaction::is_per_item)
 }

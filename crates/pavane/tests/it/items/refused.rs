@@ -1,6 +1,7 @@
 //! What is refused, and kept with its cause.
 
 use pavane::database::Error;
+use pavane_testkit::envelope_each;
 
 use super::*;
 use crate::starts::refusal;
@@ -50,7 +51,13 @@ async fn a_handler_emits_its_list_or_what_stands_for_it() {
         let mut stage = given(Service::new("flight", ()).react("split", split)).receive(&Requested::of("7", 1)).await;
         assert!(stage.emitted_names().is_empty());
         let letters = stage.dead_letters();
-        assert!(letters.len() == 1 && letters[0].cause.contains("either a list or one event"), "{letters:?}");
+        assert!(
+            letters.len() == 1
+                && letters[0]
+                    .cause
+                    .contains("emits a list of flight.seat-wanted v1, or flight.no-seats v1 for an empty one"),
+            "{letters:?}"
+        );
         stage.settle().await;
     }
 }
@@ -60,12 +67,12 @@ async fn an_event_without_an_item_is_no_item() {
     let mut stage = stage(&State::default()).await;
     stage.receive(&SeatWanted::of("7", 0)).await;
     let letters = stage.dead_letters();
-    assert!(letters.len() == 1 && letters[0].cause.contains("ce-item is missing"), "{letters:?}");
+    assert!(letters.len() == 1 && letters[0].cause.contains("is about no item"), "{letters:?}");
     assert_eq!(stage.count("select count(*) from pavane_ledger").await, 0);
     // Of a join as well, and it names the event that came without.
     stage.receive(&Ticketed::of("7", 0)).await;
     let letters = stage.dead_letters();
-    assert!(letters.len() == 2 && letters[1].cause.contains("ce-item is missing"), "{letters:?}");
+    assert!(letters.len() == 2 && letters[1].cause.contains("is about no item"), "{letters:?}");
 }
 
 #[tokio::test]
@@ -135,6 +142,57 @@ async fn a_step_that_ran_without_items_is_not_taken_for_one_that_has_some() {
     assert!(letters.len() == 1 && letters[0].cause.contains("has this step without items"), "{letters:?}");
 }
 
+/// The second one has another key: the provider would take it for another call.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_events_of_one_item_at_once_one_is_called_for() {
+    for database in FreshDatabase::of_each_kind().await {
+        let airline = State::default();
+        let service = {
+            let airline = Arc::clone(&airline);
+            move || flight(&airline)
+        };
+        let mut flights = Instances::none(&database, service).await;
+        flights.start().await;
+        flights.start().await;
+        for number in 0..30 {
+            let (saga, trip) = (SagaId::new(&SystemClock), number.to_string());
+            let list = [SeatHeld::of(&trip, 0), SeatHeld::of(&trip, 1)];
+            let (mut first, second) = (envelope_each(saga, &list), envelope_each(saga, &list));
+            // The first item makes the row of the step as a whole; the second one is the one that comes twice at once.
+            first.extend(second.into_iter().skip(1));
+            flights.deliver_all(&first);
+        }
+        flights.settle().await;
+        assert_eq!(airline.issued.lock().unwrap().len(), 60, "{}", database.url());
+        // The join has refused the second one, too.
+        assert_eq!(flights.dead_letters().len(), 60);
+        flights.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_has_no_items_any_more_does_not_forget_those_that_it_had() {
+    async fn hold((): &(), tx: &mut Tx, wanted: &Envelope<SeatWanted>) -> Handled {
+        tx.emit(&SeatHeld::of(&wanted.trip, 0)).await?;
+        Ok(())
+    }
+    async fn release((): &(), _: &mut Tx, _: &Envelope<SeatHeld>) -> Handled {
+        Ok(())
+    }
+    let service = Service::new("flight", ())
+        .react("hold", on(hold).emits::<SeatHeld>())
+        .react("release", undo(release).when::<Cancelled>());
+    let mut stage = given(service).await;
+    let cancelled = stage.envelope(&Cancelled::of("7", 0));
+    let before = "insert into pavane_ledger (saga, step, item, state, changed_at) values ($1, 'hold', '', 'gathering', 7), \
+                  ($1, 'hold', '2', 'done', 7)";
+    let insert = sqlx::query(before).bind(cancelled.meta.cause.saga.to_string());
+    insert.execute(stage.db().writers()).await.unwrap();
+    stage.deliver(&cancelled).await;
+    let letters = stage.dead_letters();
+    assert!(letters.len() == 1 && letters[0].cause.contains("has items of this step"), "{letters:?}");
+}
+
 #[tokio::test]
 async fn a_wiring_table_that_can_not_work_is_refused() {
     async fn list((): &(), tx: &mut Tx, wanted: Each<SeatWanted>) -> Handled {
@@ -149,10 +207,19 @@ async fn a_wiring_table_that_can_not_work_is_refused() {
     let timer = service().react("hold", on(list).schedules::<SeatHeld>());
     let undone =
         service().react("hold", on(list).emits::<SeatHeld>()).react("release", undo(whole).when::<Cancelled>());
+    async fn decide((): &(), _: &mut Tx, _: Each<SeatWanted>) -> Handled {
+        Ok(())
+    }
+    let outcome = service().react("hold", on(decide).decides::<SeatHeld>());
+    let outcome = outcome.react("release", undo(of_item).when::<Cancelled>());
+    async fn of_item((): &(), _: &mut Tx, _: Each<SeatHeld>) -> Handled {
+        Ok(())
+    }
     let nothing = service().react("hold", on(list).emits::<SeatHeld>().or_if_none::<NoSeats>());
     for (service, why) in [
         (nested, "runs for each item and names flight.seat-held v1 in .emits_each"),
         (timer, "runs for each item and names flight.seat-held v1 in .schedules"),
+        (outcome, "runs for each item and names flight.seat-held v1 in .decides"),
         (undone, "the undo \"release\" must take Each<…>, as its step \"hold\" does"),
         (nothing, ".or_if_none::<…>() without a list"),
     ] {
