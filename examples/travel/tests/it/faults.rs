@@ -1,4 +1,4 @@
-//! Every reaction of every service under every fault, on PostgreSQL. The snapshots say which.
+//! The reactions of flight, hotel, car, ticketing and itinerary under every fault, on PostgreSQL. The snapshots say which.
 
 use std::{sync::Arc, time::Duration};
 

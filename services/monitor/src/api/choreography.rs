@@ -1,7 +1,7 @@
 //! The choreography: the declarations as a graph, and the traffic.
 
 use axum::{Json, extract::State};
-use pavane_choreography::{Choreography, Emission, JoinPart, Manifest, Reaction, Role};
+use pavane_choreography::{Choreography, Emission, JoinPart, Manifest, Role};
 use pavane_observe::report::Flow;
 use serde::Serialize;
 use utoipa::ToSchema;
