@@ -12,7 +12,7 @@ use pavane_outbox::{
 };
 use tracing::Instrument as _;
 
-use super::{Engine, Failure, Lacks, check_same_event, failing, join::Gathered};
+use super::{Engine, Failure, Lacks, check_same_event, failing, item::no_item, join::Gathered};
 use crate::{
     Call, IdempotencyKey,
     handler::{HandlerError, Kind},
@@ -262,7 +262,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let Part::Undo { step } = &self.wired.part else { return Ok(true) };
         let saga = event.meta.cause.saga;
         if self.wired.is_per_item() {
-            let item = given.last().and_then(|kept| kept.meta.cause.item).ok_or_else(|| self.no_item(event))?;
+            let item = given.last().and_then(|kept| kept.meta.cause.item).ok_or_else(|| no_item(event))?;
             let cause = Cause { item: Some(item), ..event.as_cause() };
             internal::enter(tx, cause, self.wired.emissions.clone());
             return Ok(store::undo_item(tx, step, RowKey::of(saga, item)).await?);

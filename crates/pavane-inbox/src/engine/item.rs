@@ -29,11 +29,6 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         event.meta.cause.item.map(|item| RowKey::of(saga, item))
     }
 
-    /// Why an event can't be handled that is about no item.
-    pub(super) fn no_item(&self, event: &RawEnvelope) -> HandlerError {
-        HandlerError::reject(codec::Error::NoItem(event.meta.event.clone()))
-    }
-
     /// The cause of what is emitted on an event: about its item where the reaction runs for each, else about the saga as a whole.
     pub(super) fn cause_of(&self, event: &RawEnvelope) -> Cause {
         let item = event.meta.cause.item.filter(|_| self.wired.reaction.role == Role::Each);
@@ -49,7 +44,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let row = |event: &'e RawEnvelope| Some((self.row_of(event)?, event));
         let rows: Vec<_> = events.iter().filter_map(|event| row(event)).collect();
         if let Some(event) = events.iter().find(|event| self.row_of(event).is_none()) {
-            return Err(self.no_item(event));
+            return Err(no_item(event));
         }
         if rows.is_empty() || !self.wired.is_per_item() {
             return Ok(rows);
@@ -66,7 +61,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// or barred.
     pub(super) async fn start_item(&self, tx: &mut Tx<DB>, event: &RawEnvelope) -> Result<Option<bool>, Failure> {
         let (name, id) = (&self.wired.name, event.meta.id);
-        let row = self.row_of(event).ok_or_else(|| self.no_item(event))?;
+        let row = self.row_of(event).ok_or_else(|| no_item(event))?;
         let whole = store::whole(tx, name, &[row.saga]).await?.remove(&row.saga);
         check_whole(whole)?;
         let is_open = ledger::forward(ledger::of_item(whole, None)) == Forward::Run;
@@ -155,4 +150,9 @@ fn check_whole(states: impl IntoIterator<Item = State>) -> Result<(), HandlerErr
 
 fn ran_without_items() -> HandlerError {
     HandlerError::reject("the saga has this step without items: let the sagas in flight end before a step gets items")
+}
+
+/// Why an event can't be handled that is about no item.
+pub(super) fn no_item(event: &RawEnvelope) -> HandlerError {
+    HandlerError::reject(codec::Error::NoItem(event.meta.event.clone()))
 }
