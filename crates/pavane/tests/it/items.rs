@@ -12,7 +12,7 @@ use std::{
 };
 
 use pavane::{
-    All, Correlation, Each, EntryPoint, Envelope, Event, Every, Handled, HandlerError, Item, SagaId,
+    All, Correlation, Declared, Each, EntryPoint, Envelope, Event, Every, Handled, HandlerError, Item, SagaId,
     any::{Call, Service, Tx},
     on, on_effect, undo, undo_effect,
 };
@@ -149,7 +149,7 @@ async fn pack(_: &State, tx: &mut Tx, All((Every(tickets), hotel)): All<(Every<T
 fn flight(airline: &State) -> Service<State> {
     Service::new("flight", Arc::clone(airline))
         .migrations(tables())
-        .entry(&BOOK, |entry| entry.emits_each::<SeatWanted>())
+        .entry(&BOOK, Declared::emits_each::<SeatWanted>)
         .react("split", on(split).emits_each::<SeatWanted>().or_if_none::<NoSeats>())
         .react("hold", on(hold).emits_one_of::<(SeatHeld, SeatRefused)>())
         .react("release", undo(release).when::<Cancelled>().after_undo_of::<Ticketed>().emits::<SeatReleased>())

@@ -202,19 +202,19 @@ async fn a_wiring_table_that_can_not_work_is_refused() {
     async fn whole((): &(), _: &mut Tx, _: &Envelope<SeatHeld>) -> Handled {
         Ok(())
     }
+    async fn decide((): &(), _: &mut Tx, _: Each<SeatWanted>) -> Handled {
+        Ok(())
+    }
+    async fn of_item((): &(), _: &mut Tx, _: Each<SeatHeld>) -> Handled {
+        Ok(())
+    }
     let service = || Service::new("flight", ());
     let nested = service().react("hold", on(list).emits_each::<SeatHeld>());
     let timer = service().react("hold", on(list).schedules::<SeatHeld>());
     let undone =
         service().react("hold", on(list).emits::<SeatHeld>()).react("release", undo(whole).when::<Cancelled>());
-    async fn decide((): &(), _: &mut Tx, _: Each<SeatWanted>) -> Handled {
-        Ok(())
-    }
     let outcome = service().react("hold", on(decide).decides::<SeatHeld>());
     let outcome = outcome.react("release", undo(of_item).when::<Cancelled>());
-    async fn of_item((): &(), _: &mut Tx, _: Each<SeatHeld>) -> Handled {
-        Ok(())
-    }
     let nothing = service().react("hold", on(list).emits::<SeatHeld>().or_if_none::<NoSeats>());
     for (service, why) in [
         (nested, "runs for each item and names flight.seat-held v1 in .emits_each"),
