@@ -38,7 +38,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let mut failed = None;
         for (after, given) in (0..calls.len()).rev().zip(&calls) {
             let is_last = after == 0 && failed.is_none();
-            match self.call(event, given, (is_first, is_last)).await {
+            match Box::pin(self.call(event, given, (is_first, is_last))).await {
                 // What one item needs, the others need, too.
                 Err(failure) if failure.lacks() > Lacks::Nothing => return Err(failure),
                 // The others can be undone all the same; this one is tried again.
@@ -124,17 +124,18 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let one = |given: Option<RawEnvelope>| given.into_iter().map(|event| vec![event]).collect();
         let calls: Vec<Vec<RawEnvelope>> = match &self.wired.part {
             _ if is_join => {
-                let Gathered { mut run, kept } = self.gather(&mut tx, vec![event], State::Running).await?;
+                let Gathered { mut run, kept } = Box::pin(self.gather(&mut tx, vec![event], State::Running)).await?;
                 result = if kept > 0 { "gathered" } else { result };
                 run.pop().map(|join| join.given.into_owned()).into_iter().collect()
             }
+            // Boxed: what few reactions do is no part of every event's future.
             Part::Undo { step } if self.wired.is_per_item() => {
-                let done = self.done_items(&mut tx, step, &[saga]).await?;
+                let done = Box::pin(self.done_items(&mut tx, step, &[saga])).await?;
                 done.into_iter().map(|kept| vec![kept]).collect()
             }
             Part::Undo { step } => one(self.look_back(&mut tx, step, event).await?),
             Part::Step { .. } if self.wired.is_per_item() => {
-                let started = self.start_item(&mut tx, event).await?;
+                let started = Box::pin(self.start_item(&mut tx, event)).await?;
                 is_first = started == Some(true);
                 one(started.map(|_| event.clone()))
             }
@@ -174,7 +175,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         match ledger::undo(known.as_ref().map(|step| step.state)) {
             Undo::Wait => Err(Failure::StepRunning),
             Undo::Skip => {
-                self.check_no_items(tx, step, &[saga]).await?;
+                Box::pin(self.check_no_items(tx, step, &[saga])).await?;
                 Ok(None)
             }
             Undo::Run => match known.and_then(|step| step.kept) {
@@ -195,7 +196,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
             // The step committed meanwhile, and there is something to undo: look again.
             Some(step) if step.kept.is_some() => Err(Failure::StepRunning),
             Some(_) => {
-                self.check_no_items(tx, step, &[saga]).await?;
+                Box::pin(self.check_no_items(tx, step, &[saga])).await?;
                 Ok(None)
             }
             None => Err(Failure::StepRunning),

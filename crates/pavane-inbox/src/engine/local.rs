@@ -67,13 +67,13 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         }
         let duplicates = events.len() - fresh.len();
         if self.wired.is_join() {
-            let Gathered { run: tasks, kept } = self.gather(&mut tx, fresh, State::Done).await?;
+            let Gathered { run: tasks, kept } = Box::pin(self.gather(&mut tx, fresh, State::Done)).await?;
             return Ok(Claimed { tx, tasks, duplicates, gathered: kept });
         }
         let tasks = match &self.wired.part {
             Part::Plain => fresh.into_iter().map(|event| self.on(event)).collect(),
             Part::Step { .. } => self.start(&mut tx, fresh).await?,
-            Part::Undo { step } if self.wired.is_per_item() => self.undo_items(&mut tx, step, fresh).await?,
+            Part::Undo { step } if self.wired.is_per_item() => Box::pin(self.undo_items(&mut tx, step, fresh)).await?,
             Part::Undo { step } => self.undo(&mut tx, step, fresh).await?,
         };
         Ok(Claimed { tx, tasks, duplicates, gathered: 0 })
@@ -101,7 +101,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// Inserts steps into the ledger, and returns those that are to run.
     async fn start<'e>(&self, tx: &mut Tx<DB>, events: Vec<&'e RawEnvelope>) -> Result<Vec<Task<'e>>, HandlerError> {
-        let events = self.unless_barred(tx, events).await?;
+        let events = Box::pin(self.unless_barred(tx, events)).await?;
         let wanted: Vec<_> = events.iter().map(|(row, event)| (*row, event.meta.id)).collect();
         let started = store::start(tx, &self.wired.name, &wanted, State::Done).await?;
         let (run, known): (Vec<_>, Vec<_>) =
@@ -140,7 +140,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let nothing = |saga: &SagaId| changed.get(saga).is_none_or(|step| step.state != State::Undone);
         let nothing: Vec<_> =
             triggers.iter().map(|trigger| trigger.meta.cause.saga).filter(|saga| nothing(saga)).collect();
-        self.check_no_items(tx, step, &nothing).await?;
+        Box::pin(self.check_no_items(tx, step, &nothing)).await?;
         // Each is removed as it is found: a second trigger in the same batch finds the step undone.
         Ok(triggers
             .into_iter()
