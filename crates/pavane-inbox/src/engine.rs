@@ -190,8 +190,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         const CONFLICTS: usize = 10;
         let mut handled = Ok(());
         for _ in 0..CONFLICTS {
-            handled =
-                if self.wired.reaction.has_effect() { self.effect(event).await } else { self.local(&[event]).await };
+            handled = if self.wired.reaction.has_effect() {
+                Box::pin(self.effect(event)).await
+            } else {
+                self.local(&[event]).await
+            };
             if !matches!(&handled, Err(failure) if failure.is_conflict()) {
                 break;
             }
