@@ -162,6 +162,15 @@ pub enum Emission {
 }
 
 impl Emission {
+    /// Declares what is emitted where the last list of `groups` is empty. Where there is none, an empty group says so: it is refused when
+    /// the service starts.
+    pub fn or_if_none(groups: &mut Vec<Self>, event: EventRef) {
+        match groups.last_mut() {
+            Some(Self::Each(events)) if events.len() == 1 => events.push(event),
+            _ => groups.push(Self::Each(Vec::new())),
+        }
+    }
+
     /// The events of the group.
     pub fn events(&self) -> &[EventRef] {
         match self {

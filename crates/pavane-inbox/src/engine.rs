@@ -233,7 +233,9 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     async fn begin(&self, event: &RawEnvelope) -> Result<Tx<DB>, pavane_outbox::Error> {
         let mut tx = self.db.begin(Correlation::caused_by(event), self.wired.emissions.clone()).await?;
-        internal::enter(&mut tx, self.cause_of(event), self.wired.emissions.clone());
+        if self.wired.is_per_item() {
+            internal::enter(&mut tx, self.cause_of(event), self.wired.emissions.clone());
+        }
         Ok(tx)
     }
 

@@ -312,11 +312,7 @@ impl<S, DB: Database, K> Reaction<S, DB, K> {
 
     /// Declares what is emitted where the list of the [`emits_each`](Self::emits_each) before it is empty.
     pub fn or_if_none<E: Event>(mut self) -> Self {
-        match self.emits.last_mut() {
-            Some(Emission::Each(events)) if events.len() == 1 => events.push(EventRef::of::<E>()),
-            // Of no list: this is refused when the service starts.
-            _ => self.emits.push(Emission::Each(Vec::new())),
-        }
+        Emission::or_if_none(&mut self.emits, EventRef::of::<E>());
         self.fields.push(EventFields::of::<E>());
         self
     }

@@ -39,7 +39,7 @@ use books::Books;
 
 /// How long what goes wrong takes.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::exhaustive_structs, reason = "whoever starts a provider says all of it")]
+#[expect(clippy::exhaustive_structs, reason = "all of it is said where a provider starts")]
 pub struct Faults {
     /// How long a late answer is held back.
     pub late: Duration,

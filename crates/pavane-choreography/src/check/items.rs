@@ -1,4 +1,4 @@
-//! Items: whoever takes an event that has them must take each, or wait for every one.
+//! Items: a reaction to an event that has them must take each, or wait for every one.
 
 use pavane_contract::EventRef;
 

@@ -1,10 +1,12 @@
 //! Turns manifests and a saga into tables by index, which is what the search needs.
 
+mod answers;
 mod items;
 mod waits;
 
 use std::{collections::BTreeSet, iter};
 
+pub(crate) use answers::Answer;
 use pavane_contract::EventRef;
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
     state::{Delivery, EventIx, Row, SlotIx, State, Used},
 };
 use crate::{
-    Choreography, Emission, JoinPart, Manifest, Reaction, Saga,
+    Choreography, JoinPart, Manifest, Reaction, Saga,
     graph::{self, Graph},
     manifest,
 };
@@ -124,14 +126,6 @@ pub(crate) enum Part {
 pub(crate) struct Question {
     pub(crate) asks: EventIx,
     pub(crate) expires_with: Option<EventIx>,
-}
-
-/// One way in which a reaction may answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) emits: Vec<EventIx>,
-    pub(crate) schedules: Vec<EventIx>,
-    pub(crate) decides: bool,
 }
 
 impl Model {
@@ -325,31 +319,6 @@ impl<'a> Compiler<'a> {
         slots
     }
 
-    /// Every combination of what each group may choose.
-    fn answers(&self, groups: &[Emission], decided: bool) -> Vec<Answer> {
-        groups.iter().fold(vec![Answer::default()], |so_far, group| {
-            let choices = self.choices(group, decided);
-            let with = |answer: &Answer| choices.iter().map(|choice| answer.and(choice)).collect::<Vec<_>>();
-            so_far.iter().flat_map(with).collect()
-        })
-    }
-
-    fn choices(&self, group: &Emission, decided: bool) -> Vec<Answer> {
-        let events: Vec<EventIx> = group.events().iter().map(|event| self.event(event)).collect();
-        let one = |event: EventIx| Answer { emits: vec![event], ..Answer::default() };
-        match group {
-            Emission::All(_) => vec![Answer { emits: events, ..Answer::default() }],
-            Emission::Each(_) | Emission::OneOf(_) => events.into_iter().map(one).collect(),
-            Emission::Maybe(_) => events.into_iter().fold(vec![Answer::default()], |subsets, event| {
-                let with: Vec<_> = subsets.iter().map(|subset| subset.and(&one(event))).collect();
-                [with, subsets].concat()
-            }),
-            Emission::Outcome(_) if decided => vec![Answer::default()],
-            Emission::Outcome(_) => events.into_iter().map(|event| Answer { decides: true, ..one(event) }).collect(),
-            Emission::Scheduled(_) => vec![Answer { schedules: events, ..Answer::default() }],
-        }
-    }
-
     /// Every event of the manifests and the saga has an index.
     fn event(&self, event: &EventRef) -> EventIx {
         let (found, _) = (0..).zip(&self.events).find(|(_, known)| *known == event).unwrap_or((0, event));
@@ -374,15 +343,5 @@ impl Actor {
 
     fn unused(&self) -> Used {
         if self.question.is_some() { Used::NotAsked } else { Used::NotYet }
-    }
-}
-
-impl Answer {
-    fn and(&self, other: &Self) -> Self {
-        Self {
-            emits: [&self.emits[..], &other.emits[..]].concat(),
-            schedules: [&self.schedules[..], &other.schedules[..]].concat(),
-            decides: self.decides || other.decides,
-        }
     }
 }

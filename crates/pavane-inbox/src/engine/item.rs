@@ -41,11 +41,8 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         tx: &mut Tx<DB>,
         events: Vec<&'e RawEnvelope>,
     ) -> Result<Vec<(RowKey, &'e RawEnvelope)>, HandlerError> {
-        let row = |event: &'e RawEnvelope| Some((self.row_of(event)?, event));
-        let rows: Vec<_> = events.iter().filter_map(|event| row(event)).collect();
-        if let Some(event) = events.iter().find(|event| self.row_of(event).is_none()) {
-            return Err(no_item(event));
-        }
+        let row = |event: &'e RawEnvelope| Ok((self.row_of(event).ok_or_else(|| no_item(event))?, event));
+        let rows: Vec<_> = events.into_iter().map(row).collect::<Result<_, HandlerError>>()?;
         if rows.is_empty() || !self.wired.is_per_item() {
             return Ok(rows);
         }
@@ -123,9 +120,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         self.check_order(tx, done).await?;
         Ok(items.into_iter().filter_map(|(_, item)| item.kept).collect())
     }
-}
 
-impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
     /// Fails where a step that has no items (any more) has some in sagas in which nothing else is to be undone: they would stay.
     pub(super) async fn check_no_items(
         &self,

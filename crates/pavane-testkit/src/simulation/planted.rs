@@ -200,8 +200,9 @@ impl Bug {
     const fn triggers_on_items(self) -> Option<&'static str> {
         Some(match self {
             Self::ItemNotUndone => {
-                "create trigger planted before update on pavane_ledger when new.state = 'undone' and new.item not in ('', '1') \
-                 begin select raise(ignore); end"
+                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') and new.kept is not null \
+                 begin update pavane_ledger set kept = null \
+                 where saga = new.saga and step = new.step and item = new.item; end"
             }
             Self::ItemNotBarred => {
                 "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
