@@ -1,14 +1,16 @@
 //! `cargo run -p travel`: travel bookings live, in one command.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use pavane::Config;
 use pavane_testkit::servers::{Nats, Postgres, Tools};
 use travel::demo::{
     audit::{self, Books, Check},
-    company::Running,
-    report, scenario, traveller,
+    report,
+    running::{self, Running},
+    scenario, traveller,
 };
 
 /// Starts the services with a real NATS server and a real PostgreSQL, requests trips over HTTP, and audits the books.
@@ -31,6 +33,12 @@ struct Arguments {
     /// A PostgreSQL server to use, instead of one of our own; each service gets a database there, made if it is missing.
     #[arg(long, value_name = "postgres://…")]
     database: Option<String>,
+    /// Runs each service as two processes, and every so many seconds kills one with SIGKILL and starts it again.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    kill_every: Option<u64>,
+    /// Runs one service: so the processes that are killed begin. Its settings are environment variables.
+    #[arg(long, hide = true)]
+    only: Option<String>,
 }
 
 #[tokio::main]
@@ -47,6 +55,9 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<bool> {
     let _telemetry = pavane::ops::init_tracing_at("error")?;
+    if let Some(service) = &arguments.only {
+        return run_only(service).await.map(|()| true);
+    }
     let tools = Tools::from_env().announcing(say);
     let (mut own_nats, mut own_database) = (None, None);
     let nats = match &arguments.nats {
@@ -58,23 +69,40 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         None => own_database.insert(Postgres::start(&tools).await.context("no PostgreSQL server")?).url("postgres"),
     };
     say(&format!("NATS is at {nats}, PostgreSQL at {database}"));
-    let running = Running::start(&nats, &database).await?;
+    let mut running = match arguments.kill_every {
+        Some(_) => Running::start_processes(&nats, &database).await?,
+        None => Running::start(&nats, &database).await?,
+    };
     say("The services are ready");
     let travelled = tokio::select! {
-        travelled = travel(&running, arguments) => travelled,
+        travelled = travel(&mut running, arguments) => travelled,
         () = pavane::shutdown_signal() => Err(anyhow::anyhow!("interrupted")),
     };
     running.stop().await;
     travelled
 }
 
-async fn travel(running: &Running, arguments: &Arguments) -> Result<bool> {
-    let company = running.company();
+/// Runs a service as a process of its own.
+async fn run_only(service: &str) -> Result<()> {
+    let (config, provider) = (Config::from_env()?, env::var("PROVIDER_URL").context("PROVIDER_URL is not set")?);
+    let listener = web::listen("127.0.0.1:0").await?;
+    running::run(service, config, provider, listener, pavane::shutdown_signal()).await
+}
+
+async fn travel(running: &mut Running, arguments: &Arguments) -> Result<bool> {
+    let company = &running.company().clone();
     let before = Books::read(company).await?;
     let scenarios = scenario::draw(arguments.trips, arguments.seed);
-    let trips = traveller::travel_all(company, scenarios, arguments.travellers.into()).await?;
+    let travelling = traveller::travel_all(company, scenarios, arguments.travellers.into());
+    let (trips, kills) = match arguments.kill_every {
+        Some(seconds) => running.kill_while(Duration::from_secs(seconds), arguments.seed, travelling).await?,
+        None => (travelling.await?, 0),
+    };
     let checks = audit::wait(company, &before, &trips).await?;
     print(&report::text(&trips, &checks));
+    if arguments.kill_every.is_some() {
+        print(&format!("Processes of services that were killed meanwhile, and started again: {kills}"));
+    }
     Ok(checks.iter().all(Check::passed))
 }
 

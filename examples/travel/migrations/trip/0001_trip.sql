@@ -1,6 +1,8 @@
 create table trip (
     id uuid not null primary key,
     traveller text not null,
+    -- The traveller's own number for it.
+    reference uuid unique,
     wishes jsonb not null,
     answer_seconds bigint not null,
     status text not null default 'requested' check (status in ('requested', 'asking', 'paying', 'confirmed', 'cancelled')),

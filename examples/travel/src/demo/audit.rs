@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -43,13 +44,13 @@ impl Books {
     /// When one doesn't answer, or not as it should.
     pub async fn read(company: &Company) -> Result<Self> {
         let mut books = serde_json::Map::new();
-        books.insert("provider".to_owned(), get(company, "provider", "/balance").await?);
+        books.insert("provider".to_owned(), company.get("provider", "/balance").await?);
         for service in SERVICES {
-            let mut summary = get(company, service, "/summary").await?;
+            let mut summary = company.get(service, "/summary").await?;
             summary["unsent"] = unsent(company, service).await?.into();
             books.insert(service.to_owned(), summary);
         }
-        let questions = get(company, "trip", "/questions").await?;
+        let questions = company.get("trip", "/questions").await?;
         books.insert("questions".to_owned(), questions.as_array().context("no list of questions")?.len().into());
         Ok(Self(books.into()))
     }
@@ -116,17 +117,11 @@ async fn unsent(company: &Company, service: &str) -> Result<i64> {
     let wanted = format!("pavane_outbox_unsent{{service=\"{service}\"}} ");
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let metrics = company.http().get(company.url(service, "/metrics")).send().await?.error_for_status()?;
+        let metrics = company.send(Method::GET, service, "/metrics", None).await?.error_for_status()?;
         if let Some(value) = metrics.text().await?.lines().find_map(|line| line.strip_prefix(&wanted)) {
             return value.parse().context("not a number");
         }
         anyhow::ensure!(Instant::now() < deadline, "{service} does not say how many events wait in its outbox");
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-async fn get(company: &Company, service: &str, path: &str) -> Result<Value> {
-    let response = company.http().get(company.url(service, path)).send().await;
-    let response = response.and_then(reqwest::Response::error_for_status);
-    Ok(response.with_context(|| format!("{service} does not answer {path}"))?.json().await?)
 }

@@ -2,6 +2,7 @@
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::{contracts::Wishes, provider::Stock, trip::entries::NewTrip};
 
@@ -116,7 +117,8 @@ impl Scenario {
             car: car.map(text),
             card: text(card),
         };
-        NewTrip { traveller: format!("traveller {number}"), wishes, deadline_seconds, hold_seconds, answer_seconds }
+        let (traveller, reference) = (format!("traveller {number}"), Some(Uuid::from_u128(rand::random())));
+        NewTrip { traveller, reference, wishes, deadline_seconds, hold_seconds, answer_seconds }
     }
 
     /// In words, for the table.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -12,7 +13,7 @@ use super::{company::Company, scenario::Scenario};
 use crate::trip::entries::NewTrip;
 
 /// How long a trip may take until its traveller complains.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A trip and how it ended.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +33,8 @@ pub struct Settled {
     pub has_car: bool,
     /// What it cost.
     pub total_cents: i64,
+    /// Whether its traveller wanted to cancel it when it had ended already.
+    pub cancelled_too_late: bool,
     /// Milliseconds from the request to the end.
     pub millis: u128,
 }
@@ -45,7 +48,8 @@ impl Settled {
     /// Whether it ended as it must.
     pub fn is_as_expected(&self) -> bool {
         let has_ended = self.is_confirmed() || self.status == "cancelled";
-        has_ended && self.cancel_reason.as_deref() == self.scenario.cancel_reason()
+        let is_too_late = self.cancelled_too_late && self.is_confirmed();
+        has_ended && (is_too_late || self.cancel_reason.as_deref() == self.scenario.cancel_reason())
     }
 }
 
@@ -66,7 +70,7 @@ async fn travel(company: &Company, number: usize, scenario: Scenario) -> Result<
     let started = Instant::now();
     let new = scenario.request(number);
     let trip = request(company, &new).await?;
-    let last = live_through(company, scenario, &trip, started).await?;
+    let (last, cancelled_too_late) = live_through(company, scenario, &trip, started).await?;
     Ok(Settled {
         scenario,
         trip,
@@ -75,42 +79,52 @@ async fn travel(company: &Company, number: usize, scenario: Scenario) -> Result<
         cancel_reason: last["cancel_reason"].as_str().map(str::to_owned),
         has_car: last["has_car"].as_bool().unwrap_or_default(),
         total_cents: last["total_cents"].as_i64().unwrap_or_default(),
+        cancelled_too_late,
         millis: started.elapsed().as_millis(),
     })
 }
 
 async fn request(company: &Company, new: &NewTrip) -> Result<String> {
-    let response = company.http().post(company.url("trip", "/trips")).json(new).send().await?;
+    let response = company.send(Method::POST, "trip", "/trips", Some(&serde_json::to_value(new)?)).await?;
     let (status, text) = (response.status(), response.text().await?);
     ensure!(status.is_success(), "a trip was not taken: {status} {text}");
     let view: Value = serde_json::from_str(&text)?;
     Ok(view["id"].as_str().context("a trip has no id")?.to_owned())
 }
 
-/// Looks at the trip, less and less often, and does what the traveller does, until it has ended.
-async fn live_through(company: &Company, scenario: Scenario, trip: &str, started: Instant) -> Result<Value> {
-    let url = company.url("trip", &format!("/trips/{trip}"));
+/// Looks at the trip, less and less often, and does what the traveller does, until it has ended. Returns what it is then, and whether it
+/// was cancelled too late.
+async fn live_through(company: &Company, scenario: Scenario, trip: &str, started: Instant) -> Result<(Value, bool)> {
+    let path = format!("/trips/{trip}");
     let (mut answer, mut cancelled_at) = (scenario.answer(), scenario.cancelled_at());
-    let mut pause = Duration::from_millis(20);
+    let (mut pause, mut is_too_late) = (Duration::from_millis(20), false);
     loop {
-        let view: Value = company.http().get(&url).send().await?.error_for_status()?.json().await?;
+        let view = company.get("trip", &path).await?;
         let status = view["status"].as_str().unwrap_or_default();
         if matches!(status, "confirmed" | "cancelled") || started.elapsed() > PATIENCE {
-            return Ok(view);
+            return Ok((view, is_too_late));
         }
         if status == "asking"
             && let Some(agrees) = answer.take()
         {
             let body = json!({ "by": view["traveller"], "agrees": agrees });
-            company.http().put(format!("{url}/price")).json(&body).send().await?.error_for_status()?;
+            say(company, Method::PUT, &format!("{path}/price"), Some(&body)).await?;
         }
         if cancelled_at == Some(status) {
             cancelled_at = None;
             // The provider is at work, and holds its answer back.
             sleep(Duration::from_millis(500)).await;
-            company.http().post(format!("{url}/cancel")).send().await?.error_for_status()?;
+            is_too_late = say(company, Method::POST, &format!("{path}/cancel"), None).await? == StatusCode::CONFLICT;
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
     }
+}
+
+/// Tells the trip service something. A conflict is no failure: somebody was faster, or this was said before, by a request whose answer was
+/// lost.
+async fn say(company: &Company, method: Method, path: &str, body: Option<&Value>) -> Result<StatusCode> {
+    let response = company.send(method, "trip", path, body).await?;
+    let status = response.status();
+    if status == StatusCode::CONFLICT { Ok(status) } else { Ok(response.error_for_status()?.status()) }
 }

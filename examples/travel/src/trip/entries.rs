@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pavane::{Correlation, Decision, EntryPoint, database::Error, postgres::Entry};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::store;
 use crate::contracts::{
@@ -23,6 +24,9 @@ pub const APPROVE: EntryPoint = EntryPoint::new("approve-price");
 pub struct NewTrip {
     /// Who.
     pub traveller: String,
+    /// A number of the traveller's own. A second request with it is the same trip: so a request whose answer was lost can be sent again.
+    #[serde(default)]
+    pub reference: Option<Uuid>,
     /// What.
     pub wishes: Wishes,
     /// How long the trip may take to be confirmed. Default and most: a day.
@@ -44,7 +48,7 @@ const fn half_a_day() -> u32 {
     43_200
 }
 
-/// Writes a trip down, and lets it begin.
+/// Writes a trip down, and lets it begin, unless it was [requested before](NewTrip::reference).
 ///
 /// # Errors
 ///
@@ -52,7 +56,9 @@ const fn half_a_day() -> u32 {
 pub async fn request(request: &Entry, new: &NewTrip) -> Result<TripId, Error> {
     let mut tx = request.begin(Correlation::start()).await?;
     let trip = TripId::of(tx.saga());
-    store::insert(&mut tx, trip, new).await?;
+    if !store::insert(&mut tx, trip, new).await? {
+        return Ok(store::referred(&mut tx, new.reference).await?);
+    }
     tx.emit_after(Duration::from_secs(new.deadline_seconds.into()), &TripOverdue { trip }).await?;
     tx.emit(&TripRequested { trip, wishes: new.wishes.clone(), hold_seconds: new.hold_seconds }).await?;
     tx.commit().await?;

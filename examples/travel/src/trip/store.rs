@@ -5,6 +5,7 @@ use std::time::Duration;
 use pavane::postgres::{Db, Tx};
 use serde_json::{Value, json};
 use sqlx::{Result, types::Json};
+use uuid::Uuid;
 
 use super::entries::NewTrip;
 use crate::{
@@ -27,12 +28,19 @@ pub(super) struct Trip {
     pub(super) has_car: bool,
 }
 
-pub(super) async fn insert(tx: &mut Tx, trip: TripId, new: &NewTrip) -> Result<()> {
-    let sql = "insert into trip (id, traveller, wishes, answer_seconds, requested_at) values ($1, $2, $3, $4, $5)";
-    let insert = sqlx::query(sql).bind(trip).bind(&new.traveller).bind(Json(&new.wishes));
+/// `false` where a trip has this reference already. Of two at once, the second waits until the first has ended.
+pub(super) async fn insert(tx: &mut Tx, trip: TripId, new: &NewTrip) -> Result<bool> {
+    let sql = "insert into trip (id, traveller, reference, wishes, answer_seconds, requested_at) values ($1, $2, $3, $4, $5, $6) \
+               on conflict (reference) do nothing";
+    let insert = sqlx::query(sql).bind(trip).bind(&new.traveller).bind(new.reference).bind(Json(&new.wishes));
     let insert = insert.bind(i64::from(new.answer_seconds)).bind(timestamptz(tx.now())?);
-    insert.execute(tx.conn()).await?;
-    Ok(())
+    Ok(insert.execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// The trip that has this reference.
+pub(super) async fn referred(tx: &mut Tx, reference: Option<Uuid>) -> Result<TripId> {
+    let select = sqlx::query_scalar("select id from trip where reference = $1");
+    select.bind(reference).fetch_one(tx.conn()).await
 }
 
 /// Reads a trip and locks it until the transaction ends: of two that want to decide, ask or add up, the second sees what the first did.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod choreography;
+mod demo;
 mod faults;
 mod mutants;
 mod simulated;

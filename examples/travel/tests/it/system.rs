@@ -97,7 +97,7 @@ fn new_trip(number: usize) -> NewTrip {
         card: every(11, "declined", "visa"),
     };
     let traveller = format!("traveller {number}");
-    NewTrip { traveller, wishes, deadline_seconds: 7_200, hold_seconds: 5_400, answer_seconds: 3_600 }
+    NewTrip { traveller, reference: None, wishes, deadline_seconds: 7_200, hold_seconds: 5_400, answer_seconds: 3_600 }
 }
 
 async fn cancel(world: World<Postgres>, saga: Saga) -> Result<(), BoxError> {
