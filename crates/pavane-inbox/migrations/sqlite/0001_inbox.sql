@@ -58,7 +58,8 @@ create index pavane_attempt_failed on pavane_attempt (last_failed_at);
 
 -- Dead letters that wait to be published. Written in the transaction that gives up on the event.
 create table pavane_dead_letter (
-    id integer primary key,
+    -- Never used again: another instance may still be about to delete the letter that had it.
+    id integer primary key autoincrement,
     message_id text not null unique,
     reaction text not null,
     subject text not null,

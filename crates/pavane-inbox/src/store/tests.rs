@@ -1,11 +1,14 @@
-use pavane_contract::{Cause, Envelope, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, Timestamp};
+use pavane_bus::Outgoing;
+use pavane_contract::{
+    Cause, Envelope, EventId, EventRef, Meta, RawEnvelope, SagaId, SystemClock, Timestamp, codec::Headers,
+};
 use pavane_outbox::{Config, Correlation, Db, Emissions, Tx};
 use pavane_testkit::servers::Postgres;
 use sqlx::Any;
 use tempfile::TempDir;
 
 use super::*;
-use crate::keys::store::age_of_step;
+use crate::{dead_letter, keys::store::age_of_step};
 
 const STEP: &str = "reserve-seat";
 
@@ -181,5 +184,31 @@ async fn no_statement_about_steps_reads_a_whole_ledger_of_which_nothing_is_known
             assert!(!plan.contains("Seq Scan on pavane_ledger"), "{statement}\n{plan}");
             assert!(plan.contains("pavane_ledger_pkey") || statement.starts_with("insert"), "{statement}\n{plan}");
         }
+    }
+}
+
+/// Two instances publish the same letter. Before the second one deletes it, another letter is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_not_deleted_in_place_of_one_that_was_published_before() {
+    let letter = |message_id: &str| Outgoing {
+        subject: "dead.flight.reserve-seat".to_owned(),
+        headers: Headers::default(),
+        payload: Vec::new().into(),
+        message_id: message_id.to_owned(),
+    };
+    for (db, _folder) in each().await {
+        let keep = async |letter| {
+            let mut tx = begin(&db).await;
+            dead_letter::store::keep(&mut tx, STEP, letter).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        keep(letter("first")).await;
+        let published: Vec<_> =
+            dead_letter::store::waiting(&db, 9).await.unwrap().into_iter().map(|letter| letter.id).collect();
+        dead_letter::store::published(&db, &published).await.unwrap();
+        keep(letter("second")).await;
+        dead_letter::store::published(&db, &published).await.unwrap();
+        let left = dead_letter::store::waiting(&db, 9).await.unwrap();
+        assert_eq!(left.iter().map(|letter| letter.message.message_id.as_str()).collect::<Vec<_>>(), ["second"]);
     }
 }
