@@ -123,6 +123,46 @@ async fn a_claim_that_takes_long_is_left_alone() {
     assert_eq!(claim(&db, "quick", &[id]).await, 1, "it was handled three weeks ago");
 }
 
+/// Rows of the ledger, each of a saga of its own letter, with an event that the join of the saga has.
+async fn add_rows(db: &Db<Pg>, rows: &[(char, &str, &str)]) {
+    for (saga, item, state) in rows {
+        let saga = format!("{saga:0>8}-0000-0000-0000-000000000000");
+        let ledger = "insert into pavane_ledger (saga, step, item, state, changed_at) values ($1::uuid, 'step', $2, $3, pavane_now())";
+        sqlx::query(ledger).bind(&saga).bind(item).bind(state).execute(db.writers()).await.unwrap();
+        let part = "insert into pavane_part (saga, step, part, event_id, event, arrived_at) \
+                    values ($1::uuid, 'step', 'seat-held', $1::uuid, '', pavane_now()) on conflict do nothing";
+        sqlx::query(part).bind(&saga).execute(db.writers()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_and_items_are_forgotten_but_for_what_runs() {
+    let clock = Arc::new(Days::default());
+    let db = open(&clock).await;
+    add_rows(&db, &[('a', "", "gathering"), ('b', "", "done"), ('c', "", "running"), ('f', "", "gathering")]).await;
+    add_rows(
+        &db,
+        &[('d', "", "gathering"), ('d', "1", "done"), ('d', "2", "running"), ('e', "", "barred"), ('e', "1", "undone")],
+    )
+    .await;
+    let (ledger, parts) = ("select count(*) from pavane_ledger", "select count(*) from pavane_part");
+    forget(&db, RETENTION).await.unwrap();
+    assert_eq!((count(&db, ledger).await, count(&db, parts).await), (9, 6), "none is old");
+    pass(&db, &clock, 21).await;
+    // Its join has gone on meanwhile.
+    let gone_on = "update pavane_ledger set changed_at = pavane_now() where saga::text like '0000000f-%'";
+    sqlx::query(gone_on).execute(db.writers()).await.unwrap();
+    forget(&db, RETENTION).await.unwrap();
+    let kept = "select count(*) from pavane_ledger where state = 'running' or saga::text like '0000000f-%'";
+    assert_eq!((count(&db, ledger).await, count(&db, kept).await), (3, 3));
+    let with_row = "select count(*) from pavane_part join pavane_ledger using (saga, step)";
+    assert_eq!(
+        (count(&db, parts).await, count(&db, with_row).await),
+        (3, 3),
+        "a part stays as long as the row of its join"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_of_the_version_before_go_on_while_the_table_becomes_partitions() {
     let clock = Arc::new(Days::default());
