@@ -14,7 +14,7 @@ export function style(dark) {
       shape: "round-rectangle", "background-color": fill, "border-width": 1.5, "border-color": border,
       "overlay-opacity": 0, "transition-property": "border-color border-width opacity", "transition-duration": "0.25s" } },
     { selector: "node.event", style: { shape: "round-rectangle", "corner-radius": 15, "background-color": surface, "border-width": 1, height: 26, color: quiet, "font-size": 11.5 } },
-    { selector: "node.event.flowing", style: { color: text, "border-width": 2 } },
+    { selector: "node.event.flowing", style: { color: text, "border-width": 2, height: 34, "line-height": 1.1 } },
     { selector: "node.event.outcome", style: { "border-style": "double", "border-width": 4, color: text } },
     { selector: "node.entry", style: { shape: "tag", "font-weight": 600 } },
     { selector: "node.join", style: { shape: "cut-rectangle", "font-weight": 600 } },

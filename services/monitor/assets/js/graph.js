@@ -81,8 +81,7 @@ function show(cy, flow) {
     const node = cy.getElementById(event.event);
     if (node.empty()) continue;
     const flows = event.per_second > 0;
-    node.data("label", flows ? `${event.event}  ${rate(event.per_second)}` : event.event);
-    node.data("width", Math.max(64, node.data("label").length * 7.1 + 22));
+    node.data("label", flows ? `${event.event}\n${rate(event.per_second)}` : event.event);
     node.toggleClass("flowing", flows);
     const width = 1.4 + Math.min(5, 1.6 * Math.log10(1 + 4 * event.per_second));
     node.connectedEdges().forEach((edge) => edge.data("weight", width).toggleClass("flowing", flows));

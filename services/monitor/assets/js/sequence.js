@@ -7,6 +7,8 @@ const COLUMN = 172;
 const ROW = 34;
 const TOP = 44;
 const LEFT = 70;
+/** How wide a letter is. */
+const LETTER = 7.3;
 
 export function Sequence({ report }) {
   const { timeline, outstanding } = report;
@@ -16,7 +18,8 @@ export function Sequence({ report }) {
   const y = (row) => TOP + 26 + row * ROW;
   const told = rowsOf(timeline);
   const rows = told.length + waits.length;
-  const width = LEFT + (services.length - 1) * COLUMN + 150;
+  const lasts = [...told.map(toldText).map((text, at) => [told[at].event.source, text]), ...waits.map((wait) => [wait.service, awaitedText(wait)])];
+  const width = Math.max(LEFT + (services.length - 1) * COLUMN + 150, ...lasts.map(([service, text]) => x(service) + 20 + text.length * LETTER));
   const height = y(rows) + 4;
   const owner = new Map(timeline.map((event) => [event.event, event.source]));
   return html`<div class="scroll"><svg class="sequence" width=${width} height=${height} viewBox="0 0 ${width} ${height}" role="img"
@@ -38,19 +41,21 @@ function targets(timeline, events) {
 
 function Told({ row, targets, x, y }) {
   const { event } = row;
-  const items = itemsOf(row) && ` (${itemsOf(row)})`;
+  const text = toldText(row);
   const from = x(event.source);
   const others = targets.map(x).filter((to) => to !== from);
   const span = [Math.min(from, ...others), Math.max(from, ...others)];
   const label = others.length ? { at: nearest(from, others), anchor: "middle" } : { at: from + 12, anchor: "start" };
   return html`<g class="told ${event.role}" style=${hued(event.source)}>
-    <title>${event.event}${items} by ${event.source}</title>
+    <title>${text} by ${event.source}</title>
     ${others.length > 0 && html`<line x1=${span[0]} x2=${span[1]} y1=${y} y2=${y} class="wire" />`}
     ${others.map((to) => html`<line key=${to} x1=${to > from ? to - 14 : to + 14} x2=${to > from ? to - 2 : to + 2} y1=${y} y2=${y} marker-end="url(#arrow)" class="wire" />`)}
     <circle cx=${from} cy=${y} r="4.5" />
-    <text x=${label.at} y=${others.length ? y - 6 : y + 4} text-anchor=${label.anchor}>${event.event}${items}</text>
+    <text x=${label.at} y=${others.length ? y - 6 : y + 4} text-anchor=${label.anchor}>${text}</text>
   </g>`;
 }
+
+const toldText = (row) => (itemsOf(row) ? `${row.event.event} (${itemsOf(row)})` : row.event.event);
 
 /** The middle of the way to the neighbour, where a label is not crossed by a lifeline. */
 const nearest = (from, others) => {
@@ -59,9 +64,12 @@ const nearest = (from, others) => {
 };
 
 function Awaited({ wait, from, to, y }) {
-  const text = wait.awaits.length ? wait.awaits.join(" or ") : wait.reaction;
   const self = from === to;
+  // Above the line, where it comes from the right.
+  const beside = from > to ? y - 8 : y + 4;
   return html`<g class="awaited ${wait.overdue ? "overdue" : ""}"><title>${wait.sentence}</title>
     ${!self && html`<line x1=${from} x2=${to > from ? to - 2 : to + 2} y1=${y} y2=${y} marker-end="url(#arrow)" class="wire" />`}
-    <circle cx=${to} cy=${y} r="6" /><text x=${to + 12} y=${y + 4} text-anchor="start">waits for ${text}</text></g>`;
+    <circle cx=${to} cy=${y} r="6" /><text x=${to + 12} y=${beside} text-anchor="start">${awaitedText(wait)}</text></g>`;
 }
+
+const awaitedText = (wait) => `waits for ${wait.awaits.length ? wait.awaits.join(" or ") : wait.reaction}`;

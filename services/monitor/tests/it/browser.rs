@@ -23,6 +23,14 @@ const BENT_INTO_A_NODE: &str = "
     const bent = (edge) => edge.segmentPoints().some((bend) => beside(bend, edge.source()) || beside(bend, edge.target()));
     return document.querySelector('.graph').cy.edges().filter(bent).map((edge) => edge.id());
 ";
+/// The nodes of the graph that cover another one, with what is written into them while something flows.
+const COVERED: &str = "
+    const box = (node) => node.boundingBox({ includeLabels: false, includeOverlays: false });
+    const meet = (one, other) => one.x1 < other.x2 && other.x1 < one.x2 && one.y1 < other.y2 && other.y1 < one.y2;
+    const nodes = document.querySelector('.graph').cy.nodes().toArray();
+    const covers = (node, at) => nodes.slice(at + 1).filter((other) => meet(box(node), box(other))).map((other) => [node.id(), other.id()]);
+    return nodes.flatMap(covers);
+";
 const ENTER: &str = "\u{E007}";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,6 +67,7 @@ async fn the_graph_moves(shop: &Shop, browser: &Browser) {
         browser.until(&flows(event)).await;
     }
     assert_eq!(browser.evaluate(BENT_INTO_A_NODE).await, json!([]), "these lines bend at or in a node at their ends");
+    assert_eq!(browser.evaluate(COVERED).await, json!([]), "these nodes cover one another");
     picture(browser, "choreography", Scheme::Light).await;
 
     // A saga that the monitor has not read yet is not found, and browsers complain of that on the console.

@@ -16,14 +16,11 @@ export function Choreography() {
   const { data: graph } = useApi("/api/choreography", shape);
   const visible = useMemo(() => graph && visiblePart(graph, show), [graph, show]);
   return html`
+    <h1>Choreography</h1>
+    <${Failure} error=${error} />
+    <${Legend} graph=${graph} show=${show} onShow=${setShow} />
     <div class="graph-page">
-      <section class="graph-side">
-        <h1>Choreography</h1>
-        <${Failure} error=${error} />
-        ${chosen && flow
-          ? html`<${Chosen} id=${chosen} graph=${graph} flow=${flow} beats=${beats} onClose=${() => setChosen(null)} />`
-          : html`<${Legend} graph=${graph} show=${show} onShow=${setShow} />`}
-      </section>
+      ${chosen && flow && html`<section class="graph-side"><${Chosen} id=${chosen} graph=${graph} flow=${flow} beats=${beats} onClose=${() => setChosen(null)} /></section>`}
       ${visible && html`<${Canvas} graph=${visible} flow=${flow} chosen=${chosen} onChoose=${setChosen} />`}
     </div>
     ${flow && html`<${Table} flow=${flow} chosen=${chosen} onChoose=${setChosen} />`}
@@ -34,9 +31,9 @@ function Legend({ graph, show, onShow }) {
   const services = [...new Set((graph?.nodes ?? []).map((node) => node.service))];
   return html`
     <p class="quiet">Events are round; reactions are boxes in their service's colour, dashed if they undo, stacked if they run once for each item; a line says “each” where a list is emitted, and “every” where all of it is awaited. What flows moves; what waits, fails or is overdue says so. Click on something to see what waits there.</p>
-    <p class="services">${services.map((name) => html`<${Service} key=${name} name=${name} />`)}</p>
-    <label class="check"><input type="checkbox" checked=${show.undo} onChange=${(event) => onShow({ ...show, undo: event.target.checked })} /> undoing</label>
-    <label class="check"><input type="checkbox" checked=${show.quiet} onChange=${(event) => onShow({ ...show, quiet: event.target.checked })} /> reactions that answer nothing</label>
+    <p class="legend">${services.map((name) => html`<${Service} key=${name} name=${name} />`)}
+      <label class="check"><input type="checkbox" checked=${show.undo} onChange=${(event) => onShow({ ...show, undo: event.target.checked })} /> undoing</label>
+      <label class="check"><input type="checkbox" checked=${show.quiet} onChange=${(event) => onShow({ ...show, quiet: event.target.checked })} /> reactions that answer nothing</label></p>
     ${graph?.findings.length > 0 && html`<div class="notice"><h2>Not sound</h2><ul>${graph.findings.map((finding) => html`<li key=${finding}>${finding}</li>`)}</ul></div>`}
   `;
 }
