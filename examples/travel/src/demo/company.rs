@@ -37,6 +37,11 @@ impl Company {
         urls.first().cloned().context("it has no instance")
     }
 
+    /// Whether its services are [killed](super::running::Running::kill_while) now and then. Only then they have several instances.
+    pub fn loses_processes(&self) -> bool {
+        self.urls.values().any(|urls| urls.len() > 1)
+    }
+
     pub(super) fn services(&self) -> Vec<&'static str> {
         self.urls.keys().copied().collect()
     }

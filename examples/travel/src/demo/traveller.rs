@@ -33,8 +33,9 @@ pub struct Settled {
     pub has_car: bool,
     /// What it cost.
     pub total_cents: i64,
-    /// Whether its traveller wanted to cancel it when it had ended already.
-    pub cancelled_too_late: bool,
+    /// Whether it may be confirmed although it was to be cancelled: its traveller cancelled too late; or services are killed, and the one
+    /// with the timer of its deadline was down when the time came.
+    pub may_be_confirmed: bool,
     /// Milliseconds from the request to the end.
     pub millis: u128,
 }
@@ -48,8 +49,8 @@ impl Settled {
     /// Whether it ended as it must.
     pub fn is_as_expected(&self) -> bool {
         let has_ended = self.is_confirmed() || self.status == "cancelled";
-        let is_too_late = self.cancelled_too_late && self.is_confirmed();
-        has_ended && (is_too_late || self.cancel_reason.as_deref() == self.scenario.cancel_reason())
+        let came_late = self.may_be_confirmed && self.is_confirmed();
+        has_ended && (came_late || self.cancel_reason.as_deref() == self.scenario.cancel_reason())
     }
 }
 
@@ -79,7 +80,7 @@ async fn travel(company: &Company, number: usize, scenario: Scenario) -> Result<
         cancel_reason: last["cancel_reason"].as_str().map(str::to_owned),
         has_car: last["has_car"].as_bool().unwrap_or_default(),
         total_cents: last["total_cents"].as_i64().unwrap_or_default(),
-        cancelled_too_late,
+        may_be_confirmed: cancelled_too_late || scenario == Scenario::RoomTooLate && company.loses_processes(),
         millis: started.elapsed().as_millis(),
     })
 }
