@@ -121,7 +121,7 @@ impl Running {
         kill_while(&mut self.processes, pause, seed, work).await
     }
 
-    /// Stops all services as SIGTERM would.
+    /// Stops all services as SIGTERM would. Processes of their own are killed.
     pub async fn stop(mut self) {
         self.stop.cancel();
         while let Some(ended) = self.tasks.join_next().await {
