@@ -26,7 +26,7 @@ pub enum Rule {
     NoSaga,
     /// A saga's start, completion or longest duration isn't declared.
     IncompleteSaga,
-    /// Two services, or two reactions of one service, have the same name.
+    /// Two services, or two reactions or entry points of one service, have the same name.
     SameName,
     /// An event is emitted by a service that doesn't own it.
     ForeignEvent,

@@ -4,19 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pavane_contract::EventRef;
 
-use crate::{Emission, Entry, JoinPart, Manifest, Question, Reaction, Saga};
+use crate::{Emission, JoinPart, Manifest, Question, Reaction, Saga, manifest::Emitter};
 
 /// An emitter of events: a reaction of a service, or one of its entry points.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) manifest: &'a Manifest,
-    pub(crate) kind: Kind<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind<'a> {
-    Entry(&'a Entry),
-    Reaction(&'a Reaction),
+    pub(crate) emitter: Emitter<'a>,
 }
 
 impl<'a> Actor<'a> {
@@ -25,24 +19,15 @@ impl<'a> Actor<'a> {
     }
 
     pub(crate) fn name(&self) -> &'a str {
-        match self.kind {
-            Kind::Entry(entry) => &entry.name,
-            Kind::Reaction(reaction) => &reaction.name,
-        }
+        self.emitter.name()
     }
 
     pub(crate) fn reaction(&self) -> Option<&'a Reaction> {
-        match self.kind {
-            Kind::Entry(_) => None,
-            Kind::Reaction(reaction) => Some(reaction),
-        }
+        self.emitter.reaction()
     }
 
     pub(crate) fn emits(&self) -> &'a [Emission] {
-        match self.kind {
-            Kind::Entry(entry) => &entry.emits,
-            Kind::Reaction(reaction) => &reaction.emits,
-        }
+        self.emitter.emits()
     }
 
     /// What it may emit without giving up.
@@ -52,14 +37,14 @@ impl<'a> Actor<'a> {
 
     /// Everything that it may emit.
     pub(crate) fn emitted(&self) -> impl Iterator<Item = &'a EventRef> + use<'a> {
-        self.answers().chain(self.reaction().and_then(|reaction| reaction.gives_up_with.as_ref()))
+        self.emitter.emitted()
     }
 
     /// The question that it answers, if it is an entry point that does.
     pub(crate) fn question(&self) -> Option<&'a Question> {
-        match self.kind {
-            Kind::Entry(entry) => entry.answers.as_ref(),
-            Kind::Reaction(_) => None,
+        match self.emitter {
+            Emitter::Entry(entry) => entry.answers.as_ref(),
+            Emitter::Reaction(_) => None,
         }
     }
 
@@ -71,6 +56,10 @@ impl<'a> Actor<'a> {
 
     pub(crate) fn is_forward(&self) -> bool {
         self.reaction().is_some_and(Reaction::is_forward)
+    }
+
+    pub(crate) fn is_undo(&self) -> bool {
+        self.reaction().is_some_and(|reaction| reaction.undoes().is_some())
     }
 
     pub(crate) fn is_join(&self) -> bool {
@@ -85,7 +74,7 @@ impl<'a> Actor<'a> {
 
     /// Whether a reaction of the same service undoes it.
     pub(crate) fn has_undo(&self) -> bool {
-        self.reaction().is_some_and(|step| self.manifest.undo_of(step).is_some())
+        self.manifest.undo_of(self.emitter).is_some()
     }
 
     /// Whether it runs once for each item.
@@ -111,9 +100,9 @@ pub(crate) struct Graph<'a> {
 impl<'a> Graph<'a> {
     pub(crate) fn of(manifests: &'a [Manifest]) -> Self {
         let of_one = |manifest: &'a Manifest| {
-            let entries = manifest.entries.iter().map(Kind::Entry);
-            let kinds = entries.chain(manifest.reactions.iter().map(Kind::Reaction));
-            kinds.map(move |kind| Actor { manifest, kind })
+            let entries = manifest.entries.iter().map(Emitter::Entry);
+            let emitters = entries.chain(manifest.reactions.iter().map(Emitter::Reaction));
+            emitters.map(move |emitter| Actor { manifest, emitter })
         };
         Self { actors: manifests.iter().flat_map(of_one).collect() }
     }
@@ -216,12 +205,12 @@ impl<'a> Graph<'a> {
     /// The events of `actor` that mean that something was done: the one that its undo is for or, without an undo, those that
     /// others run on. Empty when an abort would have nothing to undo.
     pub(crate) fn done_events(&self, saga: &Saga, actor: Actor<'a>) -> Vec<&'a EventRef> {
-        if !actor.is_forward() {
-            return Vec::new();
-        }
         let undone = |event: &&EventRef| actor.manifest.reactions.iter().any(|undo| undo.undoes() == Some(*event));
         if actor.has_undo() {
             return actor.answers().filter(undone).collect();
+        }
+        if !actor.is_forward() {
+            return Vec::new();
         }
         let progress = self.progress(saga);
         actor.answers().filter(|event| progress.contains(event) && !saga.without_undo.contains(event)).collect()

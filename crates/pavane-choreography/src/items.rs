@@ -9,7 +9,7 @@ pub(crate) use expand::expand;
 use pavane_contract::EventRef;
 pub(crate) use sizes::{Sizes, combinations};
 
-use crate::{Emission, Manifest, Reaction};
+use crate::{Emission, Manifest, Reaction, manifest::Emitter};
 
 /// The events that have items, each with its list. A list has the name of the event that it is a list of.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<'a> Items<'a> {
 
     /// The list for whose items a reaction runs. `None` where it runs once, and where its event has no items.
     pub(crate) fn list_of(&self, manifest: &Manifest, reaction: &Reaction) -> Option<&'a EventRef> {
-        let step = manifest.step_of(reaction).unwrap_or(reaction);
+        let step = manifest.step_of(reaction).and_then(Emitter::reaction).unwrap_or(reaction);
         if step.is_per_item() { step.on.iter().find_map(|event| self.list(event)) } else { None }
     }
 }

@@ -120,6 +120,53 @@ impl JoinPart {
     }
 }
 
+/// What emits events. Either can be a step: then its name is that of the ledger's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete by nature: events come from outside, or from other events")]
+pub enum Emitter<'m> {
+    /// An entry point.
+    Entry(&'m Entry),
+    /// A reaction.
+    Reaction(&'m Reaction),
+}
+
+impl<'m> Emitter<'m> {
+    /// Its name.
+    pub fn name(self) -> &'m str {
+        match self {
+            Self::Entry(entry) => &entry.name,
+            Self::Reaction(reaction) => &reaction.name,
+        }
+    }
+
+    /// What it emits unless it gives up.
+    pub fn emits(self) -> &'m [Emission] {
+        match self {
+            Self::Entry(entry) => &entry.emits,
+            Self::Reaction(reaction) => &reaction.emits,
+        }
+    }
+
+    /// The reaction, if it is one.
+    pub fn reaction(self) -> Option<&'m Reaction> {
+        match self {
+            Self::Entry(_) => None,
+            Self::Reaction(reaction) => Some(reaction),
+        }
+    }
+
+    /// Every event that it may emit, its failure event included.
+    pub fn emitted(self) -> impl Iterator<Item = &'m EventRef> {
+        let failure_event = self.reaction().and_then(|reaction| reaction.gives_up_with.as_ref());
+        self.emits().iter().flat_map(Emission::events).chain(failure_event)
+    }
+
+    /// Whether it runs once for each item of the saga.
+    pub fn is_per_item(self) -> bool {
+        self.reaction().is_some_and(Reaction::is_per_item)
+    }
+}
+
 /// A reaction's part in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete by nature: another part would be another protocol")]
@@ -136,7 +183,7 @@ pub enum Part<'m> {
     /// An undo.
     Undo {
         /// What it undoes.
-        step: &'m Reaction,
+        step: Emitter<'m>,
         /// The step's event that it is given.
         undoes: &'m EventRef,
     },
@@ -271,39 +318,50 @@ impl Manifest {
     /// The part that a reaction of this service has in the ledger. The inbox, the model checker, the monitor and the fault matrix
     /// all use it.
     pub fn part<'m>(&'m self, reaction: &'m Reaction) -> Part<'m> {
-        let step_of = |undoes: &EventRef| {
-            let mut forward = self.reactions.iter().filter(|step| step.is_forward());
-            forward.find(|step| step.emitted().any(|event| event == undoes))
-        };
         match &reaction.role {
-            Role::Undo { undoes } => step_of(undoes).map_or(Part::Plain, |step| Part::Undo { step, undoes }),
+            Role::Undo { undoes } => self.origin(undoes).map_or(Part::Plain, |step| Part::Undo { step, undoes }),
             Role::React | Role::Each | Role::Join { .. } => {
-                let mut undos = self.reactions.iter().filter_map(|undo| Some((undo, undo.undoes()?)));
-                let undo = undos.find(|(_, undoes)| step_of(undoes).is_some_and(|step| step.name == reaction.name));
+                let undo = self.undo_of(Emitter::Reaction(reaction));
                 undo.map_or(Part::Plain, |(undo, keeps)| Part::Step { undo, keeps })
             }
         }
     }
 
-    /// Whether a reaction of this service runs once for each item: one [for each item](Role::Each), and the undo of one.
-    pub fn has_items(&self, reaction: &Reaction) -> bool {
-        reaction.is_per_item() || self.step_of(reaction).is_some_and(Reaction::is_per_item)
+    /// Where an event that is undone comes from: the reaction that goes forward, or else the entry point, that emits it.
+    fn origin(&self, event: &EventRef) -> Option<Emitter<'_>> {
+        let forward = self.reactions.iter().filter(|reaction| reaction.is_forward()).map(Emitter::Reaction);
+        let mut emitters = forward.chain(self.entries.iter().map(Emitter::Entry));
+        emitters.find(|emitter| emitter.emitted().any(|emitted| emitted == event))
     }
 
-    /// The reaction that `undo` undoes: the forward reaction of this service that emits the event it undoes.
-    pub fn step_of<'m>(&'m self, undo: &'m Reaction) -> Option<&'m Reaction> {
+    /// Whether a reaction of this service runs once for each item: one [for each item](Role::Each), and the undo of one.
+    pub fn has_items(&self, reaction: &Reaction) -> bool {
+        reaction.is_per_item() || self.step_of(reaction).is_some_and(Emitter::is_per_item)
+    }
+
+    /// A name that two reactions have, or two entry points, or an entry point that is a step and a reaction: the durable consumers and
+    /// the ledger's rows have these names.
+    pub fn same_name(&self) -> Option<&str> {
+        let steps = self.entries.iter().filter(|entry| self.undo_of(Emitter::Entry(entry)).is_some());
+        let reactions = self.reactions.iter().map(|reaction| reaction.name.as_str());
+        let rows = steps.map(|entry| entry.name.as_str()).chain(reactions);
+        twice(self.entries.iter().map(|entry| entry.name.as_str())).or_else(|| twice(rows))
+    }
+
+    /// The step that `undo` undoes.
+    pub fn step_of<'m>(&'m self, undo: &'m Reaction) -> Option<Emitter<'m>> {
         if let Part::Undo { step, .. } = self.part(undo) { Some(step) } else { None }
     }
 
     /// The step that emits `event`, and that a reaction of this service undoes.
-    pub fn step_that_emits(&self, event: &EventRef) -> Option<&Reaction> {
-        let emits = |step: &&Reaction| step.is_forward() && step.emitted().any(|emitted| emitted == event);
-        self.reactions.iter().find(emits).filter(|step| self.undo_of(step).is_some())
+    pub fn step_that_emits(&self, event: &EventRef) -> Option<Emitter<'_>> {
+        self.origin(event).filter(|step| self.undo_of(*step).is_some())
     }
 
-    /// The reaction that undoes what `step` did. `None` when `step` isn't a step.
-    pub fn undo_of<'m>(&'m self, step: &'m Reaction) -> Option<&'m Reaction> {
-        if let Part::Step { undo, .. } = self.part(step) { Some(undo) } else { None }
+    /// The reaction that undoes what `step` did, and the event that is kept for it. `None` when `step` isn't a step.
+    pub fn undo_of<'m>(&'m self, step: Emitter<'_>) -> Option<(&'m Reaction, &'m EventRef)> {
+        let mut undos = self.reactions.iter().filter_map(|undo| Some((undo, undo.undoes()?)));
+        undos.find(|(_, undoes)| self.origin(undoes).is_some_and(|origin| origin.name() == step.name()))
     }
 
     /// The undos for which `undo` waits, and those for which they wait, and so on. `undo` itself is among them only if they wait in a
@@ -313,7 +371,7 @@ impl Manifest {
         let mut queue = vec![undo];
         while let Some(undo) = queue.pop() {
             let steps = undo.after_undo_of.iter().filter_map(|event| self.step_that_emits(event));
-            for next in steps.filter_map(|step| self.undo_of(step)) {
+            for (next, _) in steps.filter_map(|step| self.undo_of(step)) {
                 if !before.iter().any(|known| known.name == next.name) {
                     before.push(next);
                     queue.push(next);
@@ -322,4 +380,10 @@ impl Manifest {
         }
         before
     }
+}
+
+/// The first text that comes again.
+fn twice<'a>(mut texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    texts.find(|text| !seen.insert(*text))
 }

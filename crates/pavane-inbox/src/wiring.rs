@@ -6,7 +6,10 @@ mod wired;
 
 use std::{collections::HashMap, sync::Arc};
 
-use pavane_choreography::{Emission, Manifest, Question, Role, manifest};
+use pavane_choreography::{
+    Emission, Manifest, Question, Role,
+    manifest::{self, Emitter},
+};
 use pavane_contract::{EventRef, subject};
 use pavane_outbox::{Database, Emissions};
 use tokio::sync::Notify;
@@ -74,15 +77,11 @@ fn check_names(manifest: &Manifest) -> Result<(), Error> {
     if !good(&manifest.service) {
         return Err(Error::Name { what: "the service", name: manifest.service.clone() });
     }
-    for (index, reaction) in manifest.reactions.iter().enumerate() {
-        if !good(&reaction.name) {
-            return Err(Error::Name { what: "the reaction", name: reaction.name.clone() });
-        }
-        if manifest.reactions[..index].iter().any(|other| other.name == reaction.name) {
-            return Err(Error::Twice(reaction.name.clone()));
-        }
+    if let Some(reaction) = manifest.reactions.iter().find(|reaction| !good(&reaction.name)) {
+        return Err(Error::Name { what: "the reaction", name: reaction.name.clone() });
     }
-    Ok(())
+    let twice = manifest.same_name();
+    twice.map_or(Ok(()), |name| Err(Error::Twice(name.to_owned())))
 }
 
 fn check_events(manifest: &Manifest) -> Result<(), Error> {
@@ -155,23 +154,22 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
     let mut undone: Vec<(&str, &str)> = Vec::new();
     for undo in &manifest.reactions {
         let Role::Undo { undoes } = &undo.role else { continue };
-        let emits = |step: &&pavane_choreography::Reaction| {
-            step.is_forward() && step.emits.iter().flat_map(Emission::events).any(|event| event == undoes)
-        };
-        let steps: Vec<_> = manifest.reactions.iter().filter(emits).collect();
+        let emits = |step: &Emitter<'_>| step.emits().iter().flat_map(Emission::events).any(|event| event == undoes);
+        let forward = manifest.reactions.iter().filter(|step| step.is_forward()).map(Emitter::Reaction);
+        let steps: Vec<_> = forward.chain(manifest.entries.iter().map(Emitter::Entry)).filter(emits).collect();
         let [step] = steps[..] else {
             return Err(Error::NoStep { undo: undo.name.clone(), event: undoes.clone(), steps: steps.len() });
         };
         let later = |group: &&Emission| matches!(group, Emission::Scheduled(_));
-        if step.emits.iter().filter(later).flat_map(Emission::events).any(|event| event == undoes) {
-            let (step, undo, event) = (step.name.clone(), undo.name.clone(), undoes.clone());
+        if step.emits().iter().filter(later).flat_map(Emission::events).any(|event| event == undoes) {
+            let (step, undo, event) = (step.name().to_owned(), undo.name.clone(), undoes.clone());
             return Err(Error::UndoOfScheduled { step, undo, event });
         }
-        if let Some((_, first)) = undone.iter().find(|(other, _)| *other == step.name) {
+        if let Some((_, first)) = undone.iter().find(|(other, _)| *other == step.name()) {
             let (first, second) = ((*first).to_owned(), undo.name.clone());
-            return Err(Error::TwoUndos { step: step.name.clone(), first, second });
+            return Err(Error::TwoUndos { step: step.name().to_owned(), first, second });
         }
-        undone.push((&step.name, &undo.name));
+        undone.push((step.name(), &undo.name));
     }
     Ok(())
 }
@@ -245,7 +243,7 @@ pub(crate) fn check_tuning(name: &str, tuning: &crate::Tuning) -> Result<(), Err
 fn after(manifest: &Manifest, name: &str, events: &[EventRef]) -> Result<Vec<String>, Error> {
     let own = part(manifest, name)?;
     let step = |event: &EventRef| {
-        let step = manifest.step_that_emits(event).map(|step| step.name.clone());
+        let step = manifest.step_that_emits(event).map(|step| step.name().to_owned());
         let step = step.filter(|step| own != Part::Undo { step: step.clone() });
         step.ok_or_else(|| Error::AfterNothing { undo: name.to_owned(), event: event.clone() })
     };
@@ -259,6 +257,6 @@ fn part(manifest: &Manifest, name: &str) -> Result<Part, Error> {
     Ok(match manifest.part(reaction) {
         manifest::Part::Plain => Part::Plain,
         manifest::Part::Step { keeps, .. } => Part::Step { keeps: keeps.clone() },
-        manifest::Part::Undo { step, .. } => Part::Undo { step: step.name.clone() },
+        manifest::Part::Undo { step, .. } => Part::Undo { step: step.name().to_owned() },
     })
 }

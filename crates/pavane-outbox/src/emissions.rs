@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
-use pavane_choreography::{Emission, Entry, Manifest, Question};
+use pavane_choreography::{Emission, Entry, Manifest, Question, manifest::Emitter};
 use pavane_contract::EventRef;
+
+use crate::step::Step;
 
 /// What one reaction or entry point declares that it emits. Its transactions may emit nothing else.
 #[derive(Debug, Clone)]
@@ -11,6 +13,8 @@ pub struct Emissions {
     service: Arc<Service>,
     /// The question that is answered there.
     answers: Option<Arc<Asked>>,
+    /// What is kept there for an undo.
+    step: Option<Arc<Step>>,
 }
 
 /// What holds for a whole service: a timer may be cancelled elsewhere than where it was set, and a question is answered elsewhere than
@@ -42,7 +46,7 @@ impl Emissions {
     /// The declaration of `who`, a name for error messages, that belongs to no service's wiring table: it can emit what `groups` say, and
     /// cancels no timers.
     pub fn new(who: impl Into<Arc<str>>, groups: impl Into<Arc<[Emission]>>) -> Self {
-        Self { who: who.into(), groups: groups.into(), service: Arc::default(), answers: None }
+        Self { who: who.into(), groups: groups.into(), service: Arc::default(), answers: None, step: None }
     }
 
     /// The declaration of a service's reaction of this name.
@@ -62,7 +66,8 @@ impl Emissions {
     pub fn at(manifest: &Manifest, entry: &Entry) -> Self {
         let emissions = Self::of(manifest, &entry.name, entry.emits.clone());
         let answers = emissions.service.questions.iter().find(|asked| asked.entry == entry.name).cloned();
-        Self { answers, ..emissions }
+        let step = |(_, keeps): (_, &EventRef)| Arc::new(Step { name: entry.name.clone(), keeps: keeps.clone() });
+        Self { answers, step: manifest.undo_of(Emitter::Entry(entry)).map(step), ..emissions }
     }
 
     /// For a transaction of `who` that emits nothing.
@@ -120,6 +125,11 @@ impl Emissions {
     /// The question that is answered here, if one is.
     pub(crate) fn answers(&self) -> Option<&Arc<Asked>> {
         self.answers.as_ref()
+    }
+
+    /// What an entry point that is a step keeps for its undo.
+    pub(crate) fn step(&self) -> Option<&Step> {
+        self.step.as_deref()
     }
 
     /// What the emitted events lack or have too much, compared with the declaration; `None` when they fit.

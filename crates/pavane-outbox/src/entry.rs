@@ -2,7 +2,7 @@
 
 mod store;
 
-use pavane_choreography::{Emission, Entry, Manifest};
+use pavane_choreography::{Emission, Entry, Manifest, manifest::Emitter};
 use pavane_contract::{EventRef, codec, subject};
 
 use crate::{Database, Db, Dialect, Error, db::micros};
@@ -22,6 +22,8 @@ struct Row<'m> {
     decides: bool,
     /// The entry point that answers the event; empty where it is no question.
     answer_entry: &'m str,
+    /// Whether the event is kept for the undo of the entry point.
+    keeps: bool,
 }
 
 impl<DB: Database> Db<DB> {
@@ -46,6 +48,7 @@ fn rows<'m>(manifest: &'m Manifest, entry: &'m Entry) -> Vec<Row<'m>> {
     let mut events: Vec<&EventRef> = groups.iter().flat_map(Emission::events).collect();
     events.sort();
     events.dedup();
+    let kept = manifest.undo_of(Emitter::Entry(entry));
     let row = |event: &'m EventRef| {
         let has = |kind: fn(&Emission) -> bool| groups.iter().any(|it| kind(it) && it.events().contains(event));
         let decides = has(|group| matches!(group, Emission::Outcome(_)));
@@ -66,6 +69,7 @@ fn rows<'m>(manifest: &'m Manifest, entry: &'m Entry) -> Vec<Row<'m>> {
             schedules,
             decides,
             answer_entry,
+            keeps: kept.is_some_and(|(_, kept)| kept == event),
         }
     };
     events.into_iter().map(row).collect()

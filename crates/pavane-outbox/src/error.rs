@@ -217,6 +217,26 @@ pub enum Error {
         /// What is missing, or too much.
         what: String,
     },
+    /// The entry point is a step, and its undo came first: the saga is being undone. Nothing was done; the transaction must not commit.
+    #[error("{who} emits {event}, and the saga {saga} is being undone: the undo for it has come already")]
+    Barred {
+        /// The entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+        /// The saga.
+        saga: SagaId,
+    },
+    /// The entry point is a step, and the saga did it before: there would be two events to undo, and its undo is for one.
+    #[error("{who} emits {event}, which the saga {saga} did before: what is undone happens once in a saga")]
+    StepTwice {
+        /// The entry point.
+        who: String,
+        /// The event.
+        event: EventRef,
+        /// The saga.
+        saga: SagaId,
+    },
     /// The event's key is too long for a subject.
     #[error("the key of {event} has {bytes} bytes, over the limit of {}", Key::MAX_BYTES)]
     KeyTooLong {

@@ -12,6 +12,7 @@ use crate::{
     db::micros,
     draft,
     question::{self, NewQuestion},
+    step,
 };
 
 /// Emits in a transaction that you began and commit. `PostgreSQL` only.
@@ -108,14 +109,15 @@ impl<DB: Database> Guest<'_, DB> {
     ///
     /// # Errors
     ///
-    /// When the event isn't declared, its key is too long, or it can't be written as JSON; [`Error::AskedTwice`]; and when the database
-    /// fails.
+    /// When the event isn't declared, its key is too long, or it can't be written as JSON; [`Error::AskedTwice`]; at an entry point that
+    /// is a step, [`Error::Barred`] and [`Error::StepTwice`]; and when the database fails.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_now, "emits")?;
         let event = self.envelope(event)?;
         if let Some(question) = NewQuestion::of(&event, &self.emissions)? {
             store::ask::<DB>(self.conn, &question).await?;
         }
+        step::keep(&self.db, self.conn, &self.emissions, &event).await?;
         store::stage::<DB>(self.conn, &event, None).await?;
         self.answer_with(&event).await
     }
@@ -174,6 +176,7 @@ impl<DB: Database> Guest<'_, DB> {
         if !store::decide::<DB>(self.conn, &event, self.emissions.cancelled_by_outcome()).await? {
             return Ok(Decision::Lost);
         }
+        step::keep(&self.db, self.conn, &self.emissions, &event).await?;
         self.answer_with(&event).await?;
         Ok(Decision::Won)
     }

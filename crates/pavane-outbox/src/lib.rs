@@ -30,6 +30,7 @@ mod question;
 mod reference;
 mod refused;
 pub mod relay;
+mod step;
 mod store;
 mod timer;
 pub mod trace;

@@ -7,7 +7,7 @@ use crate::{
     after_commit::AfterCommit,
     draft,
     question::{self, NewQuestion},
-    store,
+    step, store,
     timer::{NewTimer, store as timers},
     transaction::Transaction,
 };
@@ -98,7 +98,8 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// When the event isn't declared, its key is too long, or it can't be written as JSON.
+    /// When the event isn't declared, its key is too long, or it can't be written as JSON. At an entry point that is a step:
+    /// [`Error::Barred`] and [`Error::StepTwice`], and when the database fails.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), Error> {
         self.declared::<E>(Emissions::allow_now, "emits")?;
         self.leave(draft::envelope(&self.db, &self.cause, event)?).await
@@ -252,11 +253,11 @@ impl<DB: Database> Tx<DB> {
 
     pub(crate) async fn emit_raw(&mut self, event: EventRef, key: Key, body: Vec<u8>) -> Result<(), Error> {
         let envelope = Envelope { meta: draft::meta(&self.db, &self.cause, event, key).into(), body: body.into() };
-        self.push(envelope)?;
-        self.flush_if_large().await
+        self.leave(envelope).await
     }
 
     async fn leave(&mut self, envelope: RawEnvelope) -> Result<(), Error> {
+        step::keep(&self.db, self.inner.conn(), &self.emissions, &envelope).await?;
         if let Some(question) = &self.question {
             question::store::answer_with(&self.db, self.inner.conn(), &envelope, question).await?;
         }

@@ -12,7 +12,7 @@ use pavane::{
     database::{Database, Db, Service},
 };
 use pavane_bus::Memory;
-use pavane_choreography::{JoinPart, Manifest, Reaction};
+use pavane_choreography::{JoinPart, Manifest, Reaction, manifest::Emitter};
 use pavane_contract::{EventRef, RawEnvelope};
 
 pub use report::{Case, Report};
@@ -248,15 +248,19 @@ impl<S: Send + Sync + 'static, DB: Database> FaultMatrix<S, DB> {
         others.map(example).collect()
     }
 
-    /// The step that an undo is for, and an example of what makes the step run.
-    fn step<'a>(&'a self, manifest: &'a Manifest, undo: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
+    /// The step that an undo is for, and an example of what makes the step run; of an entry point, of what it emits.
+    fn step<'a>(&'a self, manifest: &'a Manifest, undo: &'a Reaction) -> Option<(Emitter<'a>, &'a RawEnvelope)> {
         let step = manifest.step_of(undo)?;
-        Some((step, self.example_for(step)?))
+        let example = match step {
+            Emitter::Entry(_) => self.examples_of(undo.undoes()?).next(),
+            Emitter::Reaction(step) => self.example_for(step),
+        };
+        Some((step, example?))
     }
 
     /// The undo of a step, and an example of what makes it run.
     fn undo<'a>(&'a self, manifest: &'a Manifest, step: &'a Reaction) -> Option<(&'a Reaction, &'a RawEnvelope)> {
-        let undo = manifest.undo_of(step)?;
+        let (undo, _) = manifest.undo_of(Emitter::Reaction(step))?;
         Some((undo, self.example_for(undo)?))
     }
 

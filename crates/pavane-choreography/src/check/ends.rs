@@ -26,15 +26,10 @@ fn same_names(manifests: &[Manifest]) -> Vec<Finding> {
             let mend = "give each service its own name; it is part of consumer names and subjects";
             findings.push(Finding { service: manifest.service.clone(), ..Finding::new(Rule::SameName, mend) });
         }
-        let mut names = BTreeSet::new();
-        for reaction in manifest.reactions.iter().filter(|reaction| !names.insert(&reaction.name)) {
-            let mend = "give each reaction of a service its own name; it is the name of a durable consumer";
-            findings.push(Finding {
-                service: manifest.service.clone(),
-                reaction: reaction.name.clone(),
-                ..Finding::new(Rule::SameName, mend)
-            });
-        }
+        findings.extend(manifest.same_name().map(|name| {
+            let mend = "give each reaction of a service its own name, and each entry point; durable consumers and the ledger's rows have it";
+            Finding { reaction: name.to_owned(), service: manifest.service.clone(), ..Finding::new(Rule::SameName, mend) }
+        }));
     }
     findings
 }

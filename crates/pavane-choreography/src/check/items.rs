@@ -3,11 +3,7 @@
 use pavane_contract::EventRef;
 
 use super::{Finding, Rule, Subject};
-use crate::{
-    Emission, JoinPart, Reaction,
-    graph::{Actor, Kind},
-    items,
-};
+use crate::{Emission, JoinPart, Reaction, graph::Actor, items};
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -66,8 +62,11 @@ fn as_one(subject: &Subject<'_>, actor: Actor<'_>, reaction: &Reaction) -> Optio
 fn undone_as_one(subject: &Subject<'_>, actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
     let event = undo.undoes().filter(|event| subject.items.has(event))?;
     let step = actor.manifest.step_of(undo).filter(|step| !step.is_per_item())?;
-    let mend =
-        format!("undo what the reactions to {} did, or let {} emit an event beside it to undo", event.name, step.name);
+    let mend = format!(
+        "undo what the reactions to {} did, or let {} emit an event beside it to undo",
+        event.name,
+        step.name()
+    );
     Some(Finding::new(Rule::ItemAsOne, mend).at(actor).event(event))
 }
 
@@ -95,10 +94,7 @@ fn here_and_there(subject: &Subject<'_>, actor: Actor<'_>) -> Vec<Finding> {
 /// An item has one number, and a saga has one timer and one question of a name.
 fn of_an_item(subject: &Subject<'_>, actor: Actor<'_>) -> Vec<Finding> {
     let finding = |event: &EventRef, mend: &str| Finding::new(Rule::OfAnItem, mend).at(actor).event(event);
-    let asked = match actor.kind {
-        Kind::Entry(entry) => entry.answers.as_ref().map(|question| &question.asks),
-        Kind::Reaction(_) => None,
-    };
+    let asked = actor.question().map(|question| &question.asks);
     let asked = asked.filter(|asks| subject.items.has(asks));
     let asked = asked.map(|event| finding(event, "ask once for all of them: let a reaction on Every<…> ask"));
     let groups = actor.emits().iter().filter(|_| actor.has_items());

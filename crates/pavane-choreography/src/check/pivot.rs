@@ -48,7 +48,7 @@ fn gives_up(saga: &Saga, actor: Actor<'_>, reaction: &Reaction) -> Option<Findin
 
 /// A step says no when it answers without the event that its undo is for.
 fn says_no(saga: &Saga, actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
-    let undoes = actor.manifest.undo_of(step)?.undoes()?;
+    let (_, undoes) = actor.manifest.undo_of(actor.emitter)?;
     let no = step.emits.iter().find_map(|group| match group {
         Emission::OneOf(events) if events.contains(undoes) => events.iter().find(|event| *event != undoes),
         Emission::All(_)
@@ -67,8 +67,7 @@ fn says_no(saga: &Saga, actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
 
 /// An undo that only an aborting outcome triggers never runs: the saga has the other outcome by then.
 fn never_undone(subject: &Subject<'_>, saga: &Saga, step: Actor<'_>) -> Option<Finding> {
-    let undo = step.manifest.undo_of(step.reaction()?)?;
-    let undoes = undo.undoes()?;
+    let (undo, undoes) = step.manifest.undo_of(step.emitter)?;
     let actor = subject.graph.actors.iter().find(|actor| actor.reaction().is_some_and(|it| std::ptr::eq(it, undo)))?;
     let mend = format!(
         "remove it, or trigger it by an event that can come after {}; {} can't",

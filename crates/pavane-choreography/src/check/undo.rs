@@ -6,6 +6,7 @@ use super::{Finding, Rule, Subject};
 use crate::{
     Emission, Reaction, Saga,
     graph::{Actor, Way},
+    manifest::Emitter,
 };
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
@@ -14,11 +15,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         if let Some(undoes) = reaction.undoes() {
             findings.extend(its_step(subject, actor, undoes));
         }
-        findings.extend(two_undos(actor, reaction));
         findings.extend(after_nothing(actor, reaction));
         findings.extend(in_circle(actor, reaction));
         findings.extend(gives_up(actor, reaction));
     }
+    findings.extend(subject.graph.actors.iter().filter_map(|actor| two_undos(*actor)));
     findings
 }
 
@@ -65,13 +66,12 @@ fn join(mut way: Way, then: Way) -> Way {
     way
 }
 
-/// Exactly one forward reaction of the service emits the event of an undo.
+/// Exactly one forward reaction or entry point of the service emits the event of an undo.
 fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option<Finding> {
-    let reactions = &undo.manifest.reactions;
-    let steps = reactions.iter().filter(|step| step.undoes().is_none() && emits(step, undoes));
+    let steps = subject.graph.actors.iter().filter(|step| step.service() == undo.service() && !step.is_undo());
     let finding =
         |rule, mend: String| Some(Finding::new(rule, mend).at(undo).event(undoes).path(subject.way_to(undoes)));
-    let steps: Vec<_> = steps.map(|step| step.name.as_str()).collect();
+    let steps: Vec<_> = steps.filter(|step| step.answers().any(|event| event == undoes)).map(Actor::name).collect();
     match steps[..] {
         [] => finding(Rule::UndoOfNothing, format!("undo an event that {} emits, or remove the undo", undo.service())),
         [_] => None,
@@ -80,9 +80,10 @@ fn its_step(subject: &Subject<'_>, undo: Actor<'_>, undoes: &EventRef) -> Option
 }
 
 /// The ledger keeps one state per step, and one event to undo.
-fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
-    let reactions = actor.manifest.reactions.iter().filter(|_| step.undoes().is_none());
-    let undos = reactions.filter(|undo| undo.undoes().is_some_and(|undone| emits(step, undone)));
+fn two_undos(actor: Actor<'_>) -> Option<Finding> {
+    let reactions = actor.manifest.reactions.iter().filter(|_| !actor.is_undo());
+    let emits = |undone: &EventRef| actor.answers().any(|event| event == undone);
+    let undos = reactions.filter(|undo| undo.undoes().is_some_and(emits));
     let names: Vec<&str> = undos.map(|undo| undo.name.as_str()).collect();
     let mend = format!("let one reaction undo it, not {}, or split the step", names.join(" and "));
     (names.len() > 1).then(|| Finding::new(Rule::AmbiguousUndo, mend).at(actor))
@@ -90,7 +91,7 @@ fn two_undos(actor: Actor<'_>, step: &Reaction) -> Option<Finding> {
 
 /// An undo waits for other undos of its service.
 fn after_nothing(actor: Actor<'_>, undo: &Reaction) -> Option<Finding> {
-    let its_own = |step: &Reaction| actor.manifest.step_of(undo).is_some_and(|own| own.name == step.name);
+    let its_own = |step: &Emitter<'_>| actor.manifest.step_of(undo).is_some_and(|own| own.name() == step.name());
     let waits_for = |event: &&EventRef| actor.manifest.step_that_emits(event).filter(|step| !its_own(step));
     let event = undo.after_undo_of.iter().find(|event| undo.undoes().is_none() || waits_for(event).is_none())?;
     let mend = match undo.undoes() {
@@ -121,10 +122,6 @@ fn gives_up(actor: Actor<'_>, reaction: &Reaction) -> Option<Finding> {
     let mend = "don't give up with an event: the dead letter waits for a person, and the deadline ends the saga";
     let unknown = reaction.effect && actor.has_undo();
     (unknown || reaction.undoes().is_some()).then(|| Finding::new(Rule::CannotGiveUp, mend).at(actor).event(event))
-}
-
-fn emits(step: &Reaction, event: &EventRef) -> bool {
-    step.emits.iter().flat_map(Emission::events).any(|emitted| emitted == event)
 }
 
 fn names(events: &[EventRef]) -> String {

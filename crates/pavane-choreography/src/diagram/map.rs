@@ -1,9 +1,6 @@
 //! The choreography as a page of text.
 
-use crate::{
-    Choreography, Emission, JoinPart, Question, Reaction,
-    graph::{Actor, Kind},
-};
+use crate::{Choreography, Emission, JoinPart, Question, Reaction, graph::Actor, manifest::Emitter};
 
 /// Each service with its entry points and reactions: when they run, and what they emit.
 pub(crate) fn map(choreography: &Choreography) -> String {
@@ -34,12 +31,12 @@ fn saga(saga: &crate::Saga) -> String {
 /// The lines of an entry point or a reaction.
 fn entry(actor: &Actor<'_>) -> Vec<String> {
     let mut then: Vec<String> = actor.emits().iter().map(group).collect();
-    let mut lines = match actor.kind {
-        Kind::Entry(entry) => {
+    let mut lines = match actor.emitter {
+        Emitter::Entry(entry) => {
             let answers = entry.answers.as_ref().map(question).unwrap_or_default();
             vec![format!("  {}: an entry point{answers}", entry.name)]
         }
-        Kind::Reaction(reaction) => {
+        Emitter::Reaction(reaction) => {
             then.extend(reaction.gives_up_with.iter().map(|event| format!("{} if it gives up", event.name)));
             let undoes = reaction.undoes().map(|event| format!(", undoes {}", event.name)).unwrap_or_default();
             let each = if actor.has_items() { ", for each item" } else { "" };

@@ -14,9 +14,9 @@ use super::{
     state::{Delivery, EventIx, Row, SlotIx, State, Used},
 };
 use crate::{
-    Choreography, JoinPart, Manifest, Reaction, Saga,
+    Choreography, JoinPart, Manifest, Saga,
     graph::{self, Graph},
-    manifest,
+    manifest::{self, Emitter},
 };
 
 /// A saga with more states than this isn't checked in seconds any more.
@@ -94,6 +94,8 @@ pub(crate) struct Actor {
     pub(crate) after: Vec<usize>,
     /// What an entry point answers.
     pub(crate) question: Option<Question>,
+    /// What an entry point that is a step keeps for its undo.
+    pub(crate) keeps: Option<Kept>,
     pub(crate) effect: bool,
     pub(crate) gives_up_with: Option<EventIx>,
     /// It may give up without a word, and the saga must end all the same.
@@ -119,6 +121,13 @@ pub(crate) enum Part {
     Step { row: usize, done: Vec<EventIx>, has_undo: bool },
     /// The undo of a step.
     Undo { row: usize, undoes: EventIx },
+}
+
+/// The row of an entry point that is a step, and the events that stand for what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) row: usize,
+    pub(crate) done: Vec<EventIx>,
 }
 
 /// What an entry point answers.
@@ -197,15 +206,14 @@ impl<'a> Compiler<'a> {
         for (ix, actor) in self.graph.actors.iter().enumerate() {
             let done: Vec<_> =
                 self.graph.done_events(self.saga, *actor).iter().map(|event| self.event(event)).collect();
-            let part = if actor.reaction().is_none() {
-                self.entry(*actor)
-            } else if done.is_empty() && !actor.is_join() {
-                Part::Plain
-            } else {
-                steps.push(ix);
-                Part::Step { row: steps.len() - 1, done, has_undo: actor.has_undo() }
+            let (row, is_step) = (steps.len(), !done.is_empty() || actor.is_join());
+            steps.extend(is_step.then_some(ix));
+            let (part, keeps) = match (actor.reaction(), is_step) {
+                (None, _) => (self.entry(*actor), is_step.then_some(Kept { row, done })),
+                (Some(_), false) => (Part::Plain, None),
+                (Some(_), true) => (Part::Step { row, done, has_undo: actor.has_undo() }, None),
             };
-            actors.push(self.actor(*actor, part));
+            actors.push(Actor { keeps, ..self.actor(*actor, part) });
         }
         self.assign_undos(&mut actors, &steps);
         let slots = self.slots(&actors, listeners);
@@ -257,8 +265,8 @@ impl<'a> Compiler<'a> {
         for (ix, undo) in self.graph.actors.iter().enumerate() {
             let Some(reaction) = undo.reaction() else { continue };
             let manifest::Part::Undo { step, undoes } = undo.manifest.part(reaction) else { continue };
-            let row_of = |step: &Reaction| {
-                let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name;
+            let row_of = |step: Emitter<'_>| {
+                let ours = |other: graph::Actor<'_>| other.service() == undo.service() && other.name() == step.name();
                 steps.iter().position(|step| ours(self.graph.actors[*step]))
             };
             if let Some(row) = row_of(step) {
@@ -293,6 +301,7 @@ impl<'a> Compiler<'a> {
                 asks: self.event(&question.asks),
                 expires_with: question.expires_with.as_ref().map(|event| self.event(event)),
             }),
+            keeps: None,
             effect: actor.reaction().is_some_and(|reaction| reaction.effect),
             gives_up_with: actor.reaction().and_then(|reaction| Some(self.event(reaction.gives_up_with.as_ref()?))),
             may_be_lost: actor.is_forward() && goes_on && !aborts && !self.saga.aborts_with.is_empty(),

@@ -123,6 +123,9 @@ impl Model {
                         footprint.touch(Place::Timer(expires), Access::Clear);
                     }
                     self.touched_by_answering(actor, decided, &mut footprint);
+                    if let Some(kept) = &actor.keeps {
+                        footprint.touch(Place::Row(kept.row), Access::Write);
+                    }
                     if actor.expires_with().is_none() {
                         Self::touched_by_coming_too_late(actor, decided, &mut footprint);
                     }

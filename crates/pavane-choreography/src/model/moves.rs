@@ -1,7 +1,7 @@
 //! What can happen in a state, and which state it leads to.
 
 use super::{
-    compile::{Actor, Answer, Model, Part},
+    compile::{Actor, Answer, Kept, Model, Part},
     footprint::Agent,
     state::{DELIVERIES_MAX, EventIx, Move, Row, SlotIx, State, Used},
 };
@@ -117,6 +117,7 @@ impl Model {
                     next.timers[usize::from(expires)] = 0;
                 }
                 self.apply(&mut next, actor, answer);
+                self.keep(&mut next, actor, answer)?;
                 // An entry point whose outcome came too late left no trace: it may as well not have been used.
                 if next == *state {
                     return None;
@@ -132,6 +133,19 @@ impl Model {
                 (std::mem::replace(used, Used::Never) == Used::NotYet).then_some(next)
             }
         }
+    }
+
+    /// The row of an entry point that is a step. `None` where its undo came first: its transaction fails.
+    fn keep(&self, next: &mut State, actor: &Actor, answer: &Answer) -> Option<()> {
+        let Some(Kept { row, done }) = &actor.keeps else { return Some(()) };
+        if let Some(kept) = answer.emits.iter().find(|event| done.contains(event)) {
+            let row = &mut next.rows[*row];
+            if (self.rules.forward)(row.state) == ledger::Forward::Skip {
+                return None;
+            }
+            *row = Row { state: Some(ledger::State::Done), kept: Some(*kept), by: None };
+        }
+        Some(())
     }
 
     /// Whether an entry point can be used, which it can be once.

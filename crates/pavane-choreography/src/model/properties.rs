@@ -1,7 +1,7 @@
 //! What must be true of every state, and of every end.
 
 use super::{
-    compile::{Model, Part},
+    compile::{Kept, Model, Part},
     state::{Row, State},
     violation::ViolationKind,
 };
@@ -55,6 +55,11 @@ impl Model {
     fn is_wrong(&self, state: &State, row: usize) -> bool {
         let Row { state: found, kept, .. } = state.rows[row];
         let actor = &self.actors[self.steps[row]];
+        if let Some(Kept { done, .. }) = &actor.keeps {
+            // It was used if its row says so. Nobody has to use it.
+            let happened = kept.is_some_and(|kept| done.contains(&kept));
+            return if state.aborted { happened } else { found == Some(ledger::State::Undone) };
+        }
         let Part::Step { done, has_undo, .. } = &actor.part else { return false };
         let happened = kept.is_some_and(|kept| done.contains(&kept));
         // Of a join that nothing undoes, and that others don't go on from, nothing has to be done or undone.

@@ -118,6 +118,22 @@ fn a_step_that_runs_although_it_is_barred_is_found() {
 }
 
 #[test]
+fn an_entry_point_that_is_used_although_it_is_barred_is_found() {
+    let redeem = shop::entry("redeem", shop::all(&["voucher.redeemed"]));
+    let restore = shop::undo("restore", "voucher.redeemed", &["order.cancelled"], Vec::new());
+    let manifests = [shop::manifests(), vec![shop::manifest("voucher", vec![redeem], vec![restore])]].concat();
+    let model = Model::of(&Choreography::of(manifests), &shop::saga(), Listeners::ThatMatter);
+    search::whole(&model).unwrap();
+    let forward = |state| match state {
+        Some(ledger::State::Barred) => Forward::Run,
+        state => ledger::forward(state),
+    };
+    let model = Model { rules: Rules { forward, ..Rules::RUNTIME }, ..model };
+    let found = search::whole(&model).unwrap_err();
+    assert!(matches!(found.kind, ViolationKind::NotUndone { .. }), "{found:?}");
+}
+
+#[test]
 fn giving_up_on_an_effect_that_may_have_happened_is_found() {
     let mut model = shop();
     let failed = model.events.iter().position(|event| event.name == "payment.capture-failed").unwrap();

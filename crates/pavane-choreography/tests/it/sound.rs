@@ -47,6 +47,24 @@ fn reactions_that_go_round() {
     assert!(matches!(kind, ViolationKind::Endless { .. }), "{kind:?}");
 }
 
+/// The shop, and a voucher that a customer may redeem at any time. `when` undoes that.
+fn with_a_voucher(when: &[&str]) -> Choreography {
+    let redeem = entry("redeem", all(&["voucher.redeemed"]));
+    let restore = shop::undo("restore", "voucher.redeemed", when, all(&["voucher.restored"]));
+    let mut manifests = shop::manifests();
+    manifests.push(manifest("voucher", vec![redeem], vec![restore]));
+    Choreography::of(manifests)
+}
+
+#[test]
+fn an_entry_point_that_is_undone_is_explored() {
+    let exploration = with_a_voucher(&["order.cancelled"]).explore(&shop::saga()).unwrap();
+    insta::assert_snapshot!(exploration, @"saga order: 831 states by 1097 moves, up to 17 moves deep, stand for every interleaving; all of its 82 ends are sound (4 completed, 78 aborted)");
+    let violation = with_a_voucher(&["shipping.rejected"]).explore(&shop::saga()).unwrap_err();
+    assert_eq!(violation.kind, ViolationKind::NotUndone { steps: vec!["voucher/redeem (done)".to_owned()] });
+    assert!(violation.to_string().contains("redeem: emits voucher.redeemed"), "{violation}");
+}
+
 /// An order service that has nobody to wait for.
 fn alone(entries: Vec<Entry>, reactions: Vec<Reaction>) -> Choreography {
     Choreography::of([manifest("order", entries, reactions)])

@@ -246,7 +246,7 @@ fn undos<'a>(
     manifest.reactions.iter().filter(undoes).map(move |undo| Undo {
         service: manifest.service.clone(),
         reaction: undo.name.clone(),
-        step: manifest.step_of(undo).map(|step| step.name.clone()).unwrap_or_default(),
+        step: manifest.step_of(undo).map(|step| step.name().to_owned()).unwrap_or_default(),
         when: undo.on.iter().map(|trigger| why(choreography, trigger)).collect(),
         then: then(undo),
         effect: undo.effect,

@@ -12,8 +12,8 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// Two reactions with one name would share one durable consumer.
-    #[error("two reactions are named {0:?}")]
+    /// Two reactions with one name would share one durable consumer, and two steps with one name a row of the ledger.
+    #[error("two reactions or entry points are named {0:?}")]
     Twice(String),
     /// An event's name isn't `<owner>.<fact>`.
     #[error("{0} is not an event name: use <owner>.<fact> in lower-case letters, digits, '-' and '_'")]
@@ -44,14 +44,16 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
-    /// Not exactly one reaction of this service emits the event that the undo is for.
-    #[error("the undo {undo:?} undoes {event}, which {steps} of this service's reactions emit: it must be exactly one")]
+    /// Not exactly one reaction or entry point of this service emits the event that the undo is for.
+    #[error(
+        "the undo {undo:?} undoes {event}, which {steps} of this service's reactions and entry points emit: it must be exactly one"
+    )]
     NoStep {
         /// The undo.
         undo: String,
         /// The event that it undoes.
         event: EventRef,
-        /// How many reactions emit it.
+        /// How many emit it.
         steps: usize,
     },
     /// An event that a step schedules is not kept for its undo.

@@ -1,6 +1,6 @@
 //! What a wiring table says of items.
 
-use pavane_choreography::{Emission, Manifest, Role};
+use pavane_choreography::{Emission, Manifest, Role, manifest::Emitter};
 use pavane_contract::EventRef;
 use pavane_outbox::Database;
 
@@ -20,7 +20,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
         let asks = |event: &EventRef| {
             manifest.entries.iter().any(|entry| entry.answers.as_ref().is_some_and(|it| it.asks == *event))
         };
-        let undone = manifest.undo_of(reaction).and_then(|undo| undo.undoes());
+        let undone = manifest.undo_of(Emitter::Reaction(reaction)).map(|(_, undoes)| undoes);
         let wrong = reaction.emits.iter().find_map(|group| {
             let method = match group {
                 Emission::Each(_) => Some("emits_each"),
@@ -46,11 +46,10 @@ pub(super) fn check_taken<S, DB: Database>(
     reaction: &Reaction<S, DB>,
 ) -> Result<(), Error> {
     let Role::Undo { undoes } = &reaction.role else { return Ok(()) };
-    let step = manifest.reactions.iter().find(|step| step.is_forward() && step.emitted().any(|event| event == undoes));
-    match step {
+    match manifest.step_that_emits(undoes) {
         Some(step) if step.is_per_item() != reaction.takes_item => Err(Error::UndoOfItems {
             undo: name.to_owned(),
-            step: step.name.clone(),
+            step: step.name().to_owned(),
             wanted: if step.is_per_item() { "Each<…>" } else { "&Envelope<…>" },
         }),
         _ => Ok(()),

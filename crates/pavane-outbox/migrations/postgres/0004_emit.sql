@@ -31,6 +31,8 @@ create table pavane_entry_event (
     decides boolean not null,
     -- The entry point that answers the event, where it is a question.
     answer_entry text,
+    -- Whether it is kept for an undo.
+    keeps boolean not null,
     primary key (entry, event, version)
 );
 
@@ -351,6 +353,20 @@ begin
         if not found then
             perform pavane_refuse('23505', format('the saga %s asked %s before, and a question is asked once', saga, declared.event),
                 'for another question, let it emit another event that an entry point of its own answers');
+        end if;
+    end if;
+    if declared.keeps and due_in is null then
+        perform pavane_check_memory(entry, event, saga, greatest(now - started, 0), null);
+        insert into pavane_ledger (saga, step, state, kept, changed_at) values (saga, document ->> 'entry', 'done', convert_to(
+            json_build_object('specversion', '1.0', 'id', id, 'type', declared.event, 'source', entry.service,
+                'subject', document ->> 'key', 'time', pavane_rfc3339(now), 'datacontenttype', 'application/json',
+                'dataschema', declared.schema, 'eventversion', declared.version, 'correlationid', saga,
+                'sagatime', pavane_rfc3339(started), 'causationid', (document ->> 'caused_by')::uuid,
+                'traceparent', document ->> 'traceparent', 'tracestate', document ->> 'tracestate',
+                'data', document -> 'data')::text, 'UTF8'), now) on conflict do nothing;
+        if not found then
+            perform pavane_refuse('55000', format('the saga %s did %s before, or is being undone', saga, declared.event),
+                'what is undone happens once in a saga, and not after its undo');
         end if;
     end if;
     insert into pavane_staged (event_id, saga, event, subject, headers, payload, due_at) values (

@@ -18,12 +18,12 @@ pub(super) async fn replace<DB: Database>(db: &Db<DB>, manifest: &Manifest, rows
                            select name, $2, $3, $4, $5, $6, $7, $8::text[], $9::text[], nullif(answers, '') \
                            from unnest($1::text[], $10::text[]) as entries (name, answers)";
     const EVENTS: &str = "insert into pavane_entry_event \
-                          (entry, event, version, subject, schema, emits, schedules, decides, answer_entry) \
+                          (entry, event, version, subject, schema, emits, schedules, decides, answer_entry, keeps) \
                           select entry, event, version, subject, schema, emits <> 0, schedules <> 0, decides <> 0, \
-                          nullif(answer_entry, '') \
+                          nullif(answer_entry, ''), keeps <> 0 \
                           from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], \
-                          $7::bigint[], $8::bigint[], $9::text[]) \
-                          as rows (entry, event, version, subject, schema, emits, schedules, decides, answer_entry)";
+                          $7::bigint[], $8::bigint[], $9::text[], $10::bigint[]) \
+                          as rows (entry, event, version, subject, schema, emits, schedules, decides, answer_entry, keeps)";
     let mut tx = db.begin_plain().await?;
     DB::execute(tx.conn(), ALONE, Vec::new()).await?;
     DB::execute(tx.conn(), FORGET, Vec::new()).await?;
@@ -55,5 +55,6 @@ fn columns(rows: &[Row<'_>]) -> Vec<Values> {
         ints(|row| row.schedules.into()),
         ints(|row| row.decides.into()),
         texts(|row| row.answer_entry.to_owned()),
+        ints(|row| row.keeps.into()),
     ]
 }

@@ -8,7 +8,7 @@ mod undos;
 use std::sync::Arc;
 
 use pavane::database::Database;
-use pavane_choreography::{Manifest, Reaction};
+use pavane_choreography::{Manifest, Reaction, manifest::Emitter};
 use pavane_contract::RawEnvelope;
 use pavane_outbox::internal::CrashPoint;
 
@@ -28,7 +28,7 @@ struct Cell<'m, S, DB: Database> {
     reaction: &'m Reaction,
     example: &'m RawEnvelope,
     /// For an undo: the step that must have happened.
-    step: Option<(&'m Reaction, &'m RawEnvelope)>,
+    step: Option<(Emitter<'m>, &'m RawEnvelope)>,
     /// For a step: its undo.
     undo: Option<(&'m Reaction, &'m RawEnvelope)>,
     /// For a join, and for the undo of one: what the join waits for beside its example.
@@ -44,9 +44,10 @@ pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
     example: &RawEnvelope,
 ) -> Vec<Case> {
     let (step, undo) = (matrix.step(manifest, reaction), matrix.undo(manifest, reaction));
-    let (join, event) = step.unwrap_or((reaction, example));
-    let (others, missing) = match matrix.others(join, &event.meta.event) {
-        Ok(others) => (others, None),
+    let (join, event) = step.unwrap_or((Emitter::Reaction(reaction), example));
+    let others = join.reaction().map(|join| matrix.others(join, &event.meta.event));
+    let (others, missing) = match others.transpose() {
+        Ok(others) => (others.unwrap_or_default(), None),
         Err(missing) => (Vec::new(), Some(missing)),
     };
     let mut cell = Cell { matrix, manifest, reaction, example, step, undo, others, cases: Vec::new() };
@@ -60,12 +61,17 @@ pub(super) async fn all<S: Send + Sync + 'static, DB: Database>(
 
 impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
     async fn try_all(&mut self) -> Result<(), Failure> {
-        let missing = |found: bool, of: Option<&Reaction>| match of.filter(|_| !found) {
-            Some(other) => Err(format!("there is no example of an event that makes {} run", other.name)),
+        let missing = |found: bool, of: Option<Emitter<'_>>| match of.filter(|_| !found) {
+            Some(Emitter::Entry(entry)) => Err(format!(
+                "there is no example of the event that {} emits and {} undoes",
+                entry.name, self.reaction.name
+            )),
+            Some(other) => Err(format!("there is no example of an event that makes {} run", other.name())),
             None => Ok(()),
         };
         missing(self.step.is_some(), self.manifest.step_of(self.reaction))?;
-        missing(self.undo.is_some(), self.manifest.undo_of(self.reaction))?;
+        let undo = self.manifest.undo_of(Emitter::Reaction(self.reaction));
+        missing(self.undo.is_some(), undo.map(|(undo, _)| Emitter::Reaction(undo)))?;
 
         let before = self.play(async |_: &mut Trial<'_, S, DB>| Ok(())).await?.0;
         let (clean, (reached, rows)) = self.play(async |trial| self.happen(trial).await).await?;
@@ -228,20 +234,24 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
         act: impl AsyncFnOnce(&mut Trial<'m, S, DB>) -> Result<T, Failure>,
     ) -> Result<(Contents, T), Failure> {
         let mut trial = Trial::open(self.matrix).await?;
-        let names = [Some(self.reaction), self.step.map(|(step, _)| step)].map(|reaction| reaction.map(|it| &it.name));
-        for (_, earlier) in self.matrix.before.iter().filter(|(reaction, _)| names.contains(&Some(reaction))) {
+        let step = self.step.map_or(Emitter::Reaction(self.reaction), |(step, _)| step);
+        let names = [&self.reaction.name, step.name()];
+        for (_, earlier) in self.matrix.before.iter().filter(|(reaction, _)| names.contains(&reaction.as_str())) {
             let event = trial.envelope(earlier);
             trial.deliver(&event);
-            let others = self.manifest.reactions.iter().filter(|other| !names.contains(&Some(&other.name)));
+            let others = self.manifest.reactions.iter().filter(|other| !names.contains(&other.name.as_str()));
             let handle = others.filter(|other| other.on.contains(&earlier.meta.event));
             trial.rest(&handle.map(|other| other.name.as_str()).collect::<Vec<_>>()).await?;
         }
-        let step = self.step.map_or(self.reaction, |(step, _)| step);
         let of_step = self.step.map(|(step, example)| self.makes_happen(step, example)).unwrap_or_default();
         for example in others.iter().copied().chain(&of_step) {
             let event = trial.envelope(example);
-            trial.deliver(&event);
-            trial.rest(&[&step.name]).await?;
+            if let Emitter::Entry(entry) = step {
+                trial.enter(self.manifest, entry, &event).await?;
+            } else {
+                trial.deliver(&event);
+                trial.rest(&[step.name()]).await?;
+            }
         }
         trial.script.begin(None);
         let told = act(&mut trial).await?;
@@ -251,7 +261,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Cell<'m, S, DB> {
     }
 
     /// What makes a step happen: for each item, two of them.
-    fn makes_happen(&self, step: &Reaction, example: &RawEnvelope) -> Vec<RawEnvelope> {
+    fn makes_happen(&self, step: Emitter<'_>, example: &RawEnvelope) -> Vec<RawEnvelope> {
         if step.is_per_item() { self.matrix.two_items(example).into() } else { vec![example.clone()] }
     }
 

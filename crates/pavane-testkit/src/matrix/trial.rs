@@ -16,7 +16,7 @@ use pavane_bus::{
     memory::Pending,
     topology::{DEAD_LETTERS, EVENTS},
 };
-use pavane_choreography::{Manifest, Reaction};
+use pavane_choreography::{Entry, Manifest, Reaction};
 use pavane_contract::{EventId, RawEnvelope, codec::Headers, subject};
 use pavane_inbox::{
     Consumer,
@@ -24,7 +24,8 @@ use pavane_inbox::{
     internal::turn_now,
 };
 use pavane_outbox::{
-    internal::CrashPoint,
+    Correlation, Emissions, Error,
+    internal::{self, CrashPoint},
     relay::{Progress, Relay},
 };
 
@@ -133,6 +134,26 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
         let meta = Arc::make_mut(&mut event.meta);
         (meta.id, meta.cause.saga) = (EventId::new(&self.bus_clock), self.saga);
         event
+    }
+
+    /// Emits an event as a request does: in a transaction of an entry point.
+    pub(super) async fn enter(
+        &mut self,
+        manifest: &Manifest,
+        entry: &Entry,
+        event: &RawEnvelope,
+    ) -> Result<(), Failure> {
+        // Whether a question was asked makes no difference to what is undone.
+        let entry = Entry { answers: None, ..entry.clone() };
+        let emit = async {
+            let correlation = Correlation::of(self.saga).started_at(event.meta.cause.started);
+            let mut tx = self.db.begin(correlation, Emissions::at(manifest, &entry)).await?;
+            let (kept, key, body) = (event.meta.event.clone(), event.meta.key.clone(), event.body.to_vec());
+            internal::emit_raw(&mut tx, kept, key, body).await?;
+            tx.commit().await
+        };
+        emit.await.map_err(|error: Error| format!("{} can't emit {}: {error}", entry.name, event.meta.event))?;
+        self.rest_alone(&[]).await
     }
 
     /// Puts an event where only one reaction gets it. It comes as it would from its own subject: as a redrive it would
@@ -310,7 +331,7 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
 fn earlier(manifest: &Manifest, undo: &Reaction) -> Vec<String> {
     let steps = undo.after_undo_of.iter().filter_map(|event| manifest.step_that_emits(event));
     let before = steps.filter_map(|step| manifest.undo_of(step));
-    before.flat_map(|before| [earlier(manifest, before), vec![before.name.clone()]].concat()).collect()
+    before.flat_map(|(before, _)| [earlier(manifest, before), vec![before.name.clone()]].concat()).collect()
 }
 
 /// How many events one turn may handle: all that a trial has.

@@ -8,6 +8,7 @@ mod classes;
 mod cluster;
 mod declares;
 mod emits_once;
+mod entry_steps;
 mod full;
 mod gives_up;
 mod gone;

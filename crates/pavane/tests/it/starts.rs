@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pavane::{
-    Config, EntryPoint, Envelope, Handled, Saga,
+    Config, Declared, EntryPoint, Envelope, Handled, Saga,
     any::{Db, Service, Tx},
     database::Config as DbConfig,
     on, on_effect, undo,
@@ -52,7 +52,21 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
     let fine = |_: &mut Config| {};
     for (service, expected) in [
         (Service::new("Stage!", ()), "is not a name"),
-        (stage().react("a", on(step)).react("a", on(step)), "two reactions are named \"a\""),
+        (stage().react("a", on(step)).react("a", on(step)), "two reactions or entry points are named \"a\""),
+        (
+            stage()
+                .entry(&START, Declared::emits::<Stepped>)
+                .react("start", on(step))
+                .react("b", undo(undo_step).when::<Cancelled>()),
+            "two reactions or entry points are named \"start\"",
+        ),
+        (
+            stage()
+                .entry(&START, Declared::emits::<Stepped>)
+                .react("a", on(step).emits::<Stepped>())
+                .react("b", undo(undo_step).when::<Cancelled>()),
+            "which 2 of this service's reactions and entry points emit",
+        ),
         (Service::new("other", ()).react("a", on(step).emits::<Stepped>()), "which belongs to \"stage\""),
         (
             stage()
@@ -64,7 +78,10 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
             stage().react("a", on(step).emits::<Stepped>()).outlives_outcome::<Stepped>(),
             "stage.stepped v1 outlives the outcome, but nothing schedules it: add .schedules::<…>()",
         ),
-        (stage().react("b", undo(undo_step).when::<Cancelled>()), "which 0 of this service's reactions emit"),
+        (
+            stage().react("b", undo(undo_step).when::<Cancelled>()),
+            "which 0 of this service's reactions and entry points emit",
+        ),
         (stage().react("a", on(step).or(step)), "two handlers for stage.started"),
         (stage().react("a", on(step).tuned(|tuning| tuning.max_attempts = 0)), "max_attempts = 0"),
         (
