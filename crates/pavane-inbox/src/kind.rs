@@ -8,7 +8,7 @@
 //!
 //! What the compiler says about each of these mistakes is tested by [`wiring.rs`] in the tests of `pavane`.
 //!
-//! [`wiring.rs`]: https://github.com/pavane-rs/pavane/blob/main/crates/pavane/tests/ui/wiring.rs
+//! [`wiring.rs`]: https://github.com/pavane-rs/pavane/blob/main/tests/compile-fail/tests/ui/wiring.rs
 
 use std::{convert::Infallible, marker::PhantomData};
 

@@ -10,10 +10,9 @@
 mod reactions;
 mod store;
 
-use std::future::Future;
-
 use pavane::{Config, on, on_effect, postgres::Service, undo_effect};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 use crate::{
     contracts::{SeatHeld, SeatRefused, SeatReleased, SeatWanted, TripCancelled},
@@ -63,12 +62,9 @@ pub fn service(flight: Flight) -> Service<Flight> {
 /// # Errors
 ///
 /// When a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    airline: Client,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let routes = |app: &pavane::postgres::App<Flight>| process::summary(app.db().clone(), store::SUMMARY);
-    process::run(service(Flight::new(airline)), config, listener, routes, shutdown).await
+pub fn run(config: Config, airline: Client, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let routes = |app: &pavane::postgres::App<Flight>| process::summary(app.db().clone(), store::SUMMARY);
+        process::run(service(Flight::new(airline)), config, listener, routes, shutdown).await
+    })
 }

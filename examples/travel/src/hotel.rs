@@ -9,10 +9,9 @@
 mod reactions;
 mod store;
 
-use std::future::Future;
-
 use pavane::{Config, on_effect, postgres::Service, undo_effect};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 use crate::{
     contracts::{HoldExpired, RoomBooked, RoomHeld, RoomRefused, RoomReleased, TripCancelled},
@@ -62,12 +61,9 @@ pub fn service(hotel: Hotel) -> Service<Hotel> {
 /// # Errors
 ///
 /// When a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    provider: Client,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let routes = |app: &pavane::postgres::App<Hotel>| process::summary(app.db().clone(), store::SUMMARY);
-    process::run(service(Hotel::new(provider)), config, listener, routes, shutdown).await
+pub fn run(config: Config, provider: Client, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let routes = |app: &pavane::postgres::App<Hotel>| process::summary(app.db().clone(), store::SUMMARY);
+        process::run(service(Hotel::new(provider)), config, listener, routes, shutdown).await
+    })
 }

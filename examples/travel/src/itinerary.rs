@@ -7,14 +7,13 @@
 
 mod store;
 
-use std::future::Future;
-
 use pavane::{
     Config, Envelope, Handled, on,
     postgres::{App, Service, Tx},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 use crate::{
     contracts::{TripCancelled, TripConfirmed},
@@ -48,11 +47,9 @@ async fn apologise((): &(), tx: &mut Tx, cancelled: &Envelope<TripCancelled>) ->
 /// # Errors
 ///
 /// When a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let routes = |app: &App<()>| process::summary(app.db().clone(), store::SUMMARY);
-    process::run(service(), config, listener, routes, shutdown).await
+pub fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let routes = |app: &App<()>| process::summary(app.db().clone(), store::SUMMARY);
+        process::run(service(), config, listener, routes, shutdown).await
+    })
 }

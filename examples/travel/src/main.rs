@@ -86,7 +86,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
 async fn run_only(service: &str) -> Result<()> {
     let (config, provider) = (Config::from_env()?, env::var("PROVIDER_URL").context("PROVIDER_URL is not set")?);
     let listener = web::listen("127.0.0.1:0").await?;
-    running::run(service, config, provider, listener, pavane::shutdown_signal()).await
+    running::run(service, config, provider, listener, Box::pin(pavane::shutdown_signal())).await
 }
 
 async fn travel(running: &mut Running, arguments: &Arguments) -> Result<bool> {

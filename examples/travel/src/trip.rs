@@ -13,7 +13,7 @@ mod http;
 mod reactions;
 mod store;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use pavane::{
     Config, Declared, Saga, on,
@@ -31,6 +31,7 @@ use crate::{
 };
 use entries::{APPROVE, CANCEL, REQUEST};
 use reactions::{add_up, ask_price, cancel, confirm, note};
+use web::{Running, Shutdown};
 
 /// The longest that a traveller may let a trip take.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -88,11 +89,9 @@ pub fn service() -> Service<()> {
 /// # Errors
 ///
 /// When a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let routes = |app: &App<()>| http::router(app).merge(process::summary(app.db().clone(), store::SUMMARY));
-    process::run(service(), config, listener, routes, shutdown).await
+pub fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let routes = |app: &App<()>| http::router(app).merge(process::summary(app.db().clone(), store::SUMMARY));
+        process::run(service(), config, listener, routes, shutdown).await
+    })
 }

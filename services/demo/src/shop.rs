@@ -1,6 +1,6 @@
 //! Starts and stops the shop.
 
-use std::{collections::BTreeMap, future::Future, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use pavane::{Config, contract::SystemClock};
@@ -183,7 +183,7 @@ impl Running {
         self.monitor = Some(Watched { url: url.clone(), token });
         let bus = jetstream::Config::new(nats_url, monitor::NAME);
         let stop = self.stop.clone().cancelled_owned();
-        self.spawn(monitor::run(bus, settings, listener, stop));
+        self.services.spawn(monitor::run(bus, settings, listener, Box::pin(stop)));
         Shop::at(BTreeMap::from([(monitor::NAME, url)]))?.wait_until_ready().await
     }
 
@@ -205,7 +205,7 @@ impl Running {
     async fn start_one(&mut self, service: &'static str, options: &Options) -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         self.shop.urls.insert(service, format!("http://{}", listener.local_addr()?));
-        let stop = self.stop.clone().cancelled_owned();
+        let stop = Box::pin(self.stop.clone().cancelled_owned());
         if service == "psp" {
             let url = self.sqlite(service);
             let faults = psp::Faults { slow: options.slow, hold: options.hold };
@@ -220,27 +220,24 @@ impl Running {
         let config = Config::new(&options.nats_url).database(database_url);
         let psp_url = self.shop.url("psp", "");
         let maildir = self.folder.path().join("mail");
-        match service {
-            "order" => self.spawn(order::run(config, order::Settings::default(), listener, stop)),
+        let running = match service {
+            "order" => order::run(config, order::Settings::default(), listener, stop),
             "payment" => {
                 let mut settings = payment::Settings::default();
                 (settings.psp_url, settings.psp_timeout) = (psp_url, options.psp_timeout);
-                self.spawn(payment::run(config, settings, listener, stop));
+                payment::run(config, settings, listener, stop)
             }
-            "inventory" => self.spawn(inventory::run(config, listener, stop)),
-            "shipping" => self.spawn(shipping::run(config, listener, stop)),
+            "inventory" => inventory::run(config, listener, stop),
+            "shipping" => shipping::run(config, listener, stop),
             "notification" => {
                 let mut settings = notification::Settings::default();
                 settings.maildir = maildir;
-                self.spawn(notification::run(config, settings, listener, stop));
+                notification::run(config, settings, listener, stop)
             }
             other => return Err(anyhow!("there is no service {other:?}")),
-        }
+        };
+        self.services.spawn(running);
         Ok(())
-    }
-
-    fn spawn(&mut self, service: impl Future<Output = Result<()>> + Send + 'static) {
-        self.services.spawn(service);
     }
 
     fn sqlite(&self, service: &str) -> String {

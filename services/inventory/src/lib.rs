@@ -7,8 +7,6 @@ mod http;
 mod reactions;
 mod store;
 
-use std::future::Future;
-
 use anyhow::Context as _;
 use contracts::{
     inventory::{StockRejected, StockReleased, StockReserved},
@@ -16,6 +14,7 @@ use contracts::{
 };
 use pavane::{Config, Tuning, any::Service, on, undo};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 use crate::reactions::{give_up, release_stock, reserve_stock, ship_stock};
 
@@ -57,12 +56,10 @@ fn one_transaction(tuning: &mut Tuning) {
 /// # Errors
 ///
 /// When a setting can't be used, a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let app = service(Inventory).connect(config).await.context("failed to start the service")?;
-    let routes = http::router(app.db().clone());
-    web::run(app, listener, routes, shutdown).await
+pub fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let app = service(Inventory).connect(config).await.context("failed to start the service")?;
+        let routes = http::router(app.db().clone());
+        web::run(app, listener, routes, shutdown).await
+    })
 }

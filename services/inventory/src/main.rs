@@ -15,7 +15,7 @@ use pavane::{Config, shutdown_signal};
 async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
-        inventory::run(config, web::listen("127.0.0.1:4003").await?, shutdown_signal()).await
+        inventory::run(config, web::listen("127.0.0.1:4003").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

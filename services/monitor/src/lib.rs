@@ -18,7 +18,7 @@ mod observer;
 mod redrives;
 mod settings;
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
@@ -27,7 +27,7 @@ use pavane_observe::Limits;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use utoipa_axum::router::OpenApiRouter;
-use web::HttpLimits;
+use web::{HttpLimits, Running, Shutdown};
 
 pub use live::Beat;
 pub use settings::{Error as SettingsError, Settings, Token};
@@ -53,11 +53,15 @@ struct Monitor {
 /// # Errors
 ///
 /// When the server isn't there, or a setting can't be used.
-pub async fn run(
+pub fn run(bus: jetstream::Config, settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(watch(bus, settings, listener, shutdown))
+}
+
+async fn watch(
     bus: jetstream::Config,
     settings: Settings,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     settings.check().context("failed to start the monitor")?;
     let bus = JetStream::connect(bus).await.context("failed to start the monitor")?;

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     let run = async {
         let bus = jetstream::Config::from_env(monitor::NAME).context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        monitor::run(bus, settings, web::listen("127.0.0.1:4000").await?, shutdown_signal()).await
+        monitor::run(bus, settings, web::listen("127.0.0.1:4000").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

@@ -14,11 +14,10 @@ mod reactions;
 mod settings;
 mod store;
 
-use std::future::Future;
-
 use anyhow::Context as _;
 use pavane::{Config, any::Service, on_effect};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 pub use mail::Mailer;
 pub use settings::Settings;
@@ -52,14 +51,11 @@ pub fn service(notification: Notification) -> Service<Notification> {
 /// # Errors
 ///
 /// When a setting can't be used, a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    settings: Settings,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let notification = Notification::new(Mailer::new(&settings)?);
-    let app = service(notification).connect(config).await.context("failed to start the service")?;
-    let routes = http::router(app.db().clone());
-    web::run(app, listener, routes, shutdown).await
+pub fn run(config: Config, settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let notification = Notification::new(Mailer::new(&settings)?);
+        let app = service(notification).connect(config).await.context("failed to start the service")?;
+        let routes = http::router(app.db().clone());
+        web::run(app, listener, routes, shutdown).await
+    })
 }

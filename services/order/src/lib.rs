@@ -13,7 +13,7 @@ mod reactions;
 mod settings;
 mod store;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use contracts::{
@@ -29,6 +29,7 @@ use pavane::{
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use web::{Running, Shutdown};
 
 pub use settings::Settings;
 
@@ -90,14 +91,11 @@ pub fn service(orders: Orders) -> Service<Orders> {
 /// # Errors
 ///
 /// When a setting can't be used, a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    settings: Settings,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let app = service(Orders::default()).connect(config).await.context("failed to start the service")?;
-    serve(app, settings, listener, shutdown).await
+pub fn run(config: Config, settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let app = service(Orders::default()).connect(config).await.context("failed to start the service")?;
+        serve(app, settings, listener, shutdown).await
+    })
 }
 
 /// As [`run`], with a service that is connected.
@@ -109,7 +107,7 @@ pub async fn serve<B: Bus>(
     app: App<Orders, B>,
     settings: Settings,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let shop = Shop::new(&app, settings, stopping.clone());

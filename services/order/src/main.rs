@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        order::run(config, settings, web::listen("127.0.0.1:4001").await?, shutdown_signal()).await
+        order::run(config, settings, web::listen("127.0.0.1:4001").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

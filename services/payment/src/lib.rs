@@ -15,7 +15,7 @@ mod reactions;
 mod settings;
 mod store;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use contracts::{
@@ -26,6 +26,7 @@ use contracts::{
 };
 use pavane::{Config, Tuning, any::Service, on_effect, undo_effect};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 pub use psp::PspClient;
 pub use settings::Settings;
@@ -98,14 +99,11 @@ fn many_at_once(tuning: &mut Tuning) {
 /// # Errors
 ///
 /// When a setting can't be used, a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    settings: Settings,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let payment = Payment::new(PspClient::new(&settings)?);
-    let app = service(payment).connect(config).await.context("failed to start the service")?;
-    let routes = http::router(app.db().clone());
-    web::run(app, listener, routes, shutdown).await
+pub fn run(config: Config, settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let payment = Payment::new(PspClient::new(&settings)?);
+        let app = service(payment).connect(config).await.context("failed to start the service")?;
+        let routes = http::router(app.db().clone());
+        web::run(app, listener, routes, shutdown).await
+    })
 }

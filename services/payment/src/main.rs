@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
         let settings = Settings::from_env().context("failed to read the settings")?;
-        payment::run(config, settings, web::listen("127.0.0.1:4002").await?, shutdown_signal()).await
+        payment::run(config, settings, web::listen("127.0.0.1:4002").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

@@ -7,8 +7,6 @@ mod http;
 mod reactions;
 mod store;
 
-use std::future::Future;
-
 use anyhow::Context as _;
 use contracts::{
     order::OrderCancelled,
@@ -16,6 +14,7 @@ use contracts::{
 };
 use pavane::{Config, any::Service, on, undo};
 use tokio::net::TcpListener;
+use web::{Running, Shutdown};
 
 use crate::reactions::{cancel_shipment, create_shipment, dispatch_shipment, give_up};
 
@@ -46,12 +45,10 @@ pub fn service(state: Shipping) -> Service<Shipping> {
 /// # Errors
 ///
 /// When a setting can't be used, a server isn't there at the start, or the service can't go on.
-pub async fn run(
-    config: Config,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let app = service(Shipping).connect(config).await.context("failed to start the service")?;
-    let routes = http::router(app.db().clone());
-    web::run(app, listener, routes, shutdown).await
+pub fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Running {
+    Box::pin(async move {
+        let app = service(Shipping).connect(config).await.context("failed to start the service")?;
+        let routes = http::router(app.db().clone());
+        web::run(app, listener, routes, shutdown).await
+    })
 }

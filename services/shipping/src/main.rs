@@ -15,7 +15,7 @@ use pavane::{Config, shutdown_signal};
 async fn main() -> ExitCode {
     let run = async {
         let config = Config::from_env().context("failed to read the configuration")?;
-        shipping::run(config, web::listen("127.0.0.1:4004").await?, shutdown_signal()).await
+        shipping::run(config, web::listen("127.0.0.1:4004").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

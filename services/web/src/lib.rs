@@ -19,5 +19,5 @@ pub use description::may_answer;
 pub use limits::HttpLimits;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use process::{listen, operators_port, process};
-pub use run::{operate, run};
+pub use run::{Running, Shutdown, operate, run};
 pub use serve::{HTTP_PATIENCE, serve};

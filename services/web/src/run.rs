@@ -1,6 +1,9 @@
 //! A service's reactions and its HTTP side in one process, and how they stop.
 
-use std::future::{Future, pending};
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -13,6 +16,14 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{HttpLimits, operators_port, serve};
+
+/// What a service stops at: `Box::pin(shutdown_signal())`.
+///
+/// Boxed, as [`Running`] is: so a service's `run` is compiled once, with the service, and not again in each program and test that runs it.
+pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A service that runs, until it has stopped or can't go on.
+pub type Running = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// Runs a connected app, and serves `routes` and the [operators'](ops::router) beside it, until `shutdown`: on one port, or the
 /// operators' on the address that the environment variable `METRICS_ADDR` names. All within

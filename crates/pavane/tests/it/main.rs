@@ -34,4 +34,3 @@ mod timers;
 mod tls;
 mod undo_order;
 mod unread;
-mod wiring;

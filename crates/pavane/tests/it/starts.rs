@@ -184,8 +184,7 @@ async fn a_setting_that_would_break_a_guarantee_is_refused() {
 async fn an_undeclared_event_can_not_be_emitted() {
     let db = Db::open(DbConfig::new("stage", "sqlite::memory:")).await.unwrap();
     let bus = Memory::new(Arc::new(SystemClock));
-    let app =
-        stage().entry(&START, pavane::Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
+    let app = stage().entry(&START, Declared::emits::<Started>).connect_to(db, bus, Config::new("")).await.unwrap();
     let mut tx = app.entry(&START).begin(pavane::Correlation::start()).await.unwrap();
     let error = tx.emit(&Stepped { key: "x".into() }).await.unwrap_err().to_string();
     assert_eq!(

@@ -10,7 +10,7 @@ use travel::provider::{Client, Settings};
 async fn main() -> ExitCode {
     let run = async {
         let (config, client) = (Config::from_env()?, Client::new(Settings::from_env()?)?);
-        Box::pin(travel::hotel::run(config, client, web::listen("127.0.0.1:4103").await?, shutdown_signal())).await
+        travel::hotel::run(config, client, web::listen("127.0.0.1:4103").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

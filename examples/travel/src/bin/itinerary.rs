@@ -8,8 +8,12 @@ use pavane::{Config, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        Box::pin(travel::itinerary::run(Config::from_env()?, web::listen("127.0.0.1:4106").await?, shutdown_signal()))
-            .await
+        Box::pin(travel::itinerary::run(
+            Config::from_env()?,
+            web::listen("127.0.0.1:4106").await?,
+            Box::pin(shutdown_signal()),
+        ))
+        .await
     };
     web::process(run).await
 }

@@ -10,7 +10,7 @@ use travel::provider::{Client, Settings};
 async fn main() -> ExitCode {
     let run = async {
         let (config, client) = (Config::from_env()?, Client::new(Settings::from_env()?)?);
-        Box::pin(travel::ticketing::run(config, client, web::listen("127.0.0.1:4105").await?, shutdown_signal())).await
+        travel::ticketing::run(config, client, web::listen("127.0.0.1:4105").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

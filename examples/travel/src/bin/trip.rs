@@ -8,7 +8,7 @@ use pavane::{Config, shutdown_signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let run = async {
-        Box::pin(travel::trip::run(Config::from_env()?, web::listen("127.0.0.1:4101").await?, shutdown_signal())).await
+        travel::trip::run(Config::from_env()?, web::listen("127.0.0.1:4101").await?, Box::pin(shutdown_signal())).await
     };
     web::process(run).await
 }

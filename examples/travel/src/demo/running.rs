@@ -10,6 +10,7 @@ use reqwest::Method;
 use sqlx::{Connection as _, PgConnection};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use web::Shutdown;
 
 use super::{
     company::{Company, SERVICES},
@@ -52,7 +53,8 @@ impl Running {
         for service in SERVICES {
             let config = Config::new(nats).database(create_database(database, service).await?);
             let listener = running.listen(service).await?;
-            running.spawn(run(service, config, provider.clone(), listener, running.stop.clone().cancelled_owned()));
+            let stop = Box::pin(running.stop.clone().cancelled_owned());
+            running.spawn(run(service, config, provider.clone(), listener, stop));
         }
         let company = running.company.clone();
         tokio::select! {
@@ -147,23 +149,17 @@ impl Running {
 /// # Errors
 ///
 /// When a server isn't there at the start, or the service can't go on; and when there is no such service.
-pub async fn run(
-    service: &str,
-    config: Config,
-    provider: String,
-    listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
+pub async fn run(service: &str, config: Config, provider: String, listener: TcpListener, stop: Shutdown) -> Result<()> {
     let mut settings = Settings::at(&provider)?;
     (settings.timeout, settings.key_life) = (TIMEOUT, KEY_LIVES.1);
     let client = Client::new(settings)?;
     let ended = match service {
-        "trip" => Box::pin(trip::run(config, listener, stop)).await,
-        "flight" => Box::pin(flight::run(config, client, listener, stop)).await,
-        "hotel" => Box::pin(hotel::run(config, client, listener, stop)).await,
-        "car" => Box::pin(car::run(config, client, listener, stop)).await,
-        "ticketing" => Box::pin(ticketing::run(config, client, listener, stop)).await,
-        "itinerary" => Box::pin(itinerary::run(config, listener, stop)).await,
+        "trip" => trip::run(config, listener, stop).await,
+        "flight" => flight::run(config, client, listener, stop).await,
+        "hotel" => hotel::run(config, client, listener, stop).await,
+        "car" => car::run(config, client, listener, stop).await,
+        "ticketing" => ticketing::run(config, client, listener, stop).await,
+        "itinerary" => itinerary::run(config, listener, stop).await,
         other => bail!("there is no service {other:?}: use one of {SERVICES:?}"),
     };
     ended.with_context(|| format!("{service} can't go on"))

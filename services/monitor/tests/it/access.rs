@@ -23,7 +23,8 @@ impl Monitor {
     async fn start(settings: Settings) -> Self {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let config = Config::new(nats.url(), monitor::NAME);
-        let served = Served::start(|listener, shutdown| monitor::run(config, settings, listener, shutdown)).await;
+        let served =
+            Served::start(|listener, shutdown| monitor::run(config, settings, listener, Box::pin(shutdown))).await;
         Self { served, http: Client::new(), _nats: nats }
     }
 
@@ -104,6 +105,7 @@ async fn a_client_that_guesses_tokens_has_to_wait() {
 async fn a_monitor_that_nobody_may_read_does_not_start() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = Config::new("nats://127.0.0.1:9", monitor::NAME);
-    let refused = monitor::run(config, Settings::default(), listener, std::future::pending()).await.unwrap_err();
+    let refused =
+        monitor::run(config, Settings::default(), listener, Box::pin(std::future::pending())).await.unwrap_err();
     assert!(format!("{refused:#}").contains("nobody may read: set MONITOR_TOKENS"), "{refused:#}");
 }

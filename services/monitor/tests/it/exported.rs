@@ -57,7 +57,8 @@ impl Recording {
             }
         }
         let (config, settings) = (Config::new(nats.url(), monitor::NAME), Settings::default().opened());
-        let monitor = Served::start(|listener, shutdown| monitor::run(config, settings, listener, shutdown)).await;
+        let monitor =
+            Served::start(|listener, shutdown| monitor::run(config, settings, listener, Box::pin(shutdown))).await;
         Self { monitor, _nats: nats }
     }
 

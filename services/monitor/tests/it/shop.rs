@@ -78,18 +78,21 @@ impl Shop {
             }
             "order" => {
                 let settings = order::Settings::default();
-                Served::start(|listener, shutdown| order::run(config, settings, listener, shutdown)).await
+                Served::start(|listener, shutdown| order::run(config, settings, listener, Box::pin(shutdown))).await
             }
             "payment" => {
                 let mut settings = payment::Settings::default();
                 settings.psp_url = self.url("psp", "");
-                Served::start(|listener, shutdown| payment::run(config, settings, listener, shutdown)).await
+                Served::start(|listener, shutdown| payment::run(config, settings, listener, Box::pin(shutdown))).await
             }
-            "inventory" => Served::start(|listener, shutdown| inventory::run(config, listener, shutdown)).await,
+            "inventory" => {
+                Served::start(|listener, shutdown| inventory::run(config, listener, Box::pin(shutdown))).await
+            }
             "notification" => {
                 let mut settings = notification::Settings::default();
                 settings.maildir = self.folder.path().join("mail");
-                Served::start(|listener, shutdown| notification::run(config, settings, listener, shutdown)).await
+                Served::start(|listener, shutdown| notification::run(config, settings, listener, Box::pin(shutdown)))
+                    .await
             }
             other => panic!("there is no service {other}"),
         };
@@ -99,7 +102,8 @@ impl Shop {
     /// Starts the monitor, for the first time or again, elsewhere.
     pub(crate) async fn start_monitor(&mut self, settings: Settings) {
         let bus = jetstream::Config::new(self.nats.url(), monitor::NAME);
-        let served = Served::start(|listener, shutdown| monitor::run(bus, settings, listener, shutdown)).await;
+        let served =
+            Served::start(|listener, shutdown| monitor::run(bus, settings, listener, Box::pin(shutdown))).await;
         self.running.insert("monitor", served);
     }
 

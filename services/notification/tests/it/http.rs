@@ -29,7 +29,8 @@ impl Running {
     async fn start(config: Config, folder: &TempDir) -> Self {
         let mut settings = Settings::default();
         settings.maildir = folder.path().join("maildir");
-        let served = Served::start(|listener, shutdown| notification::run(config, settings, listener, shutdown)).await;
+        let served =
+            Served::start(|listener, shutdown| notification::run(config, settings, listener, Box::pin(shutdown))).await;
         Self { served, http: Client::new() }
     }
 
@@ -131,7 +132,7 @@ async fn a_service_that_cannot_start_says_why() -> Result<()> {
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let config = Config::new("nats://127.0.0.1:1").database("sqlite::memory:");
-        let refused = notification::run(config, settings, listener, std::future::pending()).await;
+        let refused = notification::run(config, settings, listener, Box::pin(std::future::pending())).await;
         let line = format!("{:#}", refused.err().context("a refusal")?);
         assert!(line.starts_with(expected) && !line.contains("secret"), "{line}");
     }

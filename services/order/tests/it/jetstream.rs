@@ -19,7 +19,7 @@ use crate::world::fine;
 
 async fn run(nats: &Nats, database: &FreshDatabase) -> Served {
     let config = Config::new(nats.url()).database(database.url());
-    Served::start(|listener, shutdown| order::run(config, Settings::default(), listener, shutdown)).await
+    Served::start(|listener, shutdown| order::run(config, Settings::default(), listener, Box::pin(shutdown))).await
 }
 
 async fn get(url: String) -> Option<Value> {
@@ -62,7 +62,7 @@ async fn an_order_is_cancelled_over_a_real_server_across_a_restart_of_the_servic
 async fn a_service_that_can_not_start_says_why() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = Config::new("nats://127.0.0.1:1").database("sqlite::memory:");
-    let error = order::run(config, Settings::default(), listener, std::future::pending()).await.unwrap_err();
+    let error = order::run(config, Settings::default(), listener, Box::pin(std::future::pending())).await.unwrap_err();
     let line = format!("{error:#}");
     assert!(line.starts_with("failed to start the service: ") && line.contains("127.0.0.1:1"), "{line}");
 }

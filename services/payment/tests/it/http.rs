@@ -34,7 +34,8 @@ impl Running {
         let config = Config::new(nats.url()).database(database.url());
         let bus = JetStream::connect(jetstream::Config::new(nats.url(), "order")).await?;
         bus.provision(&config.topology).await?;
-        let served = Served::start(|listener, shutdown| payment::run(config, settings, listener, shutdown)).await;
+        let served =
+            Served::start(|listener, shutdown| payment::run(config, settings, listener, Box::pin(shutdown))).await;
         Ok(Self { served, http: Client::new(), bus })
     }
 
@@ -151,7 +152,7 @@ async fn a_service_that_cannot_start_says_why() -> Result<()> {
     let mut settings = Settings::default();
     settings.psp_url = "ftp://provider".to_owned();
     let config = Config::new("nats://127.0.0.1:1").database(format!("sqlite:{NAME}-never-opened.db"));
-    let refused = payment::run(config, settings, listener, std::future::pending()).await;
+    let refused = payment::run(config, settings, listener, Box::pin(std::future::pending())).await;
     let line = format!("{:#}", refused.err().context("a refusal")?);
     assert_eq!(line, "PSP_URL = \"ftp://provider\" can't be used: use https://host, or http://host:port");
     Ok(())

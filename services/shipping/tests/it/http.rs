@@ -23,7 +23,7 @@ struct Running {
 impl Running {
     async fn start(nats: &Nats, database: &FreshDatabase) -> Self {
         let config = Config::new(nats.url()).database(database.url());
-        let served = Served::start(|listener, shutdown| shipping::run(config, listener, shutdown)).await;
+        let served = Served::start(|listener, shutdown| shipping::run(config, listener, Box::pin(shutdown))).await;
         Self { served, _database: database.clone() }
     }
 
@@ -130,7 +130,7 @@ async fn a_service_that_cannot_start_says_why() {
     let nats = Nats::start(&Tools::from_env()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = Config::new(nats.url()).database("mysql://localhost/shipping");
-    let error = shipping::run(config, listener, std::future::ready(())).await.unwrap_err();
+    let error = shipping::run(config, listener, Box::pin(std::future::ready(()))).await.unwrap_err();
     let message = format!("{error:#}");
     assert!(message.starts_with("failed to start the service: ") && message.contains("mysql://"), "{message}");
 }

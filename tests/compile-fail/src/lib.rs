@@ -1,0 +1,1 @@
+//! What must not compile is in `tests/ui`, beside what the compiler says about it.
