@@ -3,6 +3,8 @@
 //! The framework doesn't know of them: each is made outside of it, by what stands between it and the bus, or by triggers
 //! in its tables.
 
+mod triggers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -143,88 +145,6 @@ impl Bug {
             Self::ItemCountsTwice => "a join that waits for every item counts one of them as two",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
         }
-    }
-
-    /// SQL that plants it in a service's database, once the tables are there.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are not made in the database")]
-    pub(super) const fn triggers(self) -> Option<&'static str> {
-        Some(match self {
-            Self::DuplicateFailsBatch => {
-                "create trigger planted before insert on pavane_inbox \
-                 when exists (select 1 from pavane_inbox where reaction = new.reaction and event_id = new.event_id) \
-                 begin select raise(abort, 'unique constraint failed'); end"
-            }
-            Self::RowsNotKept => {
-                "create trigger planted after delete on pavane_unsent \
-                 begin delete from pavane_outbox where seq = old.seq; end"
-            }
-            Self::NeverPruned => {
-                "create trigger planted before delete on pavane_outbox \
-                 begin select raise(ignore); end"
-            }
-            Self::NeverGivesUp => {
-                "create trigger planted after insert on pavane_attempt \
-                 begin delete from pavane_attempt where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::InboxForgets => {
-                "create trigger planted after insert on pavane_inbox \
-                 begin delete from pavane_inbox where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::LedgerWriteLost => {
-                "create trigger planted after insert on pavane_ledger when new.state = 'running' \
-                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
-            }
-            Self::RunningIgnored => {
-                "create trigger planted after insert on pavane_waiting \
-                 begin delete from pavane_waiting where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::UndoFirstIgnored => {
-                "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
-                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
-            }
-            Self::JoinNotBarred => {
-                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
-                 and not exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
-                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step; end"
-            }
-            Self::OutcomeForgotten => {
-                "create trigger planted after insert on pavane_outcome \
-                 begin delete from pavane_outcome where saga = new.saga; end"
-            }
-            _ => return self.triggers_on_items(),
-        })
-    }
-
-    /// The same, of mistakes with items.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are made elsewhere")]
-    const fn triggers_on_items(self) -> Option<&'static str> {
-        Some(match self {
-            Self::ItemNotUndone => {
-                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') and new.kept is not null \
-                 begin update pavane_ledger set kept = null \
-                 where saga = new.saga and step = new.step and item = new.item; end"
-            }
-            Self::ItemNotBarred => {
-                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
-                 and exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
-                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step and item = ''; end"
-            }
-            Self::ItemKeepsAnothers => {
-                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') \
-                 begin update pavane_ledger set kept = first.kept from pavane_ledger as first where first.saga = new.saga \
-                 and first.step = new.step and first.item = '1' and first.kept is not null \
-                 and pavane_ledger.saga = new.saga and pavane_ledger.step = new.step and pavane_ledger.item = new.item; end"
-            }
-            // A part says which item it is, and of how many: 1/3.
-            Self::ItemCountsTwice => {
-                "create trigger planted after insert on pavane_part \
-                 when new.item + 0 < substr(new.item, instr(new.item, '/') + 1) + 0 \
-                 begin insert or ignore into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
-                 values (new.saga, new.step, new.part, (new.item + 1) || substr(new.item, instr(new.item, '/')), \
-                 new.event_id, new.event, new.arrived_at); end"
-            }
-            _ => return None,
-        })
     }
 
     /// SQL that plants it each time that a process starts.
