@@ -64,6 +64,12 @@ pub enum Bug {
     UndoFirstIgnored,
     /// An undo that comes while a join lacks events does nothing.
     JoinNotBarred,
+    /// An event that comes again counts as another one that its join waits for.
+    JoinCountsDuplicates,
+    /// A join runs whenever an event of it comes and all are there.
+    JoinRunsAgain,
+    /// What a join has so far is gone when a process starts.
+    JoinForgets,
     /// An undo does nothing about the items but the first.
     ItemNotUndone,
     /// An item that comes after the undo of others starts.
@@ -74,11 +80,13 @@ pub enum Bug {
     ItemCountsTwice,
     /// An outcome doesn't stand.
     OutcomeForgotten,
+    /// A question is open for longer than its expiry says.
+    LateAnswer,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -104,11 +112,15 @@ impl Bug {
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
         Self::JoinNotBarred,
+        Self::JoinCountsDuplicates,
+        Self::JoinRunsAgain,
+        Self::JoinForgets,
         Self::ItemNotUndone,
         Self::ItemNotBarred,
         Self::ItemKeepsAnothers,
         Self::ItemCountsTwice,
         Self::OutcomeForgotten,
+        Self::LateAnswer,
     ];
 
     /// What it is, as a sentence.
@@ -139,11 +151,15 @@ impl Bug {
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
             Self::JoinNotBarred => "an undo that arrives while a join lacks events does nothing",
+            Self::JoinCountsDuplicates => "a join counts events, and a duplicate as another one",
+            Self::JoinRunsAgain => "a join that has run runs again when one of its events comes again",
+            Self::JoinForgets => "a crash loses the events that a join has so far",
             Self::ItemNotUndone => "an undo undoes one of several items",
             Self::ItemNotBarred => "an item that arrives after the undo of the others starts",
             Self::ItemKeepsAnothers => "an item is undone by what another item has kept",
             Self::ItemCountsTwice => "a join that waits for every item counts one of them as two",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
+            Self::LateAnswer => "an answer counts although its question has expired",
         }
     }
 
@@ -157,6 +173,10 @@ impl Bug {
                  update pavane_outbox set refused = null where refused is not null",
             ),
             Self::RestartForgets => Some("delete from pavane_inbox; delete from pavane_ledger"),
+            Self::JoinForgets => Some(
+                "delete from pavane_part where exists (select 1 from pavane_ledger as it where it.saga = pavane_part.saga \
+                 and it.step = pavane_part.step and it.item = '' and it.state = 'gathering')",
+            ),
             _ => None,
         }
     }

@@ -49,6 +49,42 @@ impl Bug {
                 "create trigger planted after insert on pavane_outcome \
                  begin delete from pavane_outcome where saga = new.saga; end"
             }
+            // The timer was set just before: it is the newest one of its saga.
+            Self::LateAnswer => {
+                "create trigger planted after insert on pavane_question \
+                 begin insert into pavane_timer (event_id, saga, event, subject, headers, payload, due_at) \
+                 select new.event_id, saga, event, subject, headers, payload, due_at + 3600000000 from pavane_timer \
+                 where saga = new.saga order by rowid desc limit 1; end"
+            }
+            _ => return self.triggers_on_joins(),
+        })
+    }
+
+    /// The same, of mistakes with joins.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are made elsewhere")]
+    const fn triggers_on_joins(self) -> Option<&'static str> {
+        Some(match self {
+            // To both, an event that a join has is new when it comes again.
+            Self::JoinRunsAgain => {
+                "create trigger planted after insert on pavane_part \
+                 begin delete from pavane_inbox where reaction = new.step and event_id = new.event_id; end; \
+                 create trigger planted_too before insert on pavane_inbox \
+                 begin update pavane_ledger set state = 'gathering', event_id = null where step = new.reaction and state = 'done' \
+                 and saga in (select saga from pavane_part where step = new.reaction and event_id = new.event_id); end"
+            }
+            // It counts as an event that the join lacks, and others have.
+            Self::JoinCountsDuplicates => {
+                "create trigger planted after insert on pavane_part \
+                 begin delete from pavane_inbox where reaction = new.step and event_id = new.event_id; end; \
+                 create trigger planted_too before insert on pavane_inbox \
+                 begin insert or ignore into pavane_part (saga, step, part, event_id, event, arrived_at) \
+                 select has.saga, has.step, lacks.part, has.saga, \
+                 cast(json_set(has.event, '$.type', lacks.part, '$.id', has.saga) as blob), \
+                 has.arrived_at from pavane_part as has \
+                 join (select distinct part from pavane_part where step = new.reaction and item = '') as lacks \
+                 where has.step = new.reaction and has.event_id = new.event_id and lacks.part not in \
+                 (select part from pavane_part where saga = has.saga and step = has.step) limit 1; end"
+            }
             _ => return self.triggers_on_items(),
         })
     }
