@@ -48,7 +48,7 @@ use crate::database::{Databases, Place};
 /// orders or cancels, which process dies where and starts again, what the broker and the network lose, and how time
 /// passes. The same [`Plan`] has the same [`Trace`], byte for byte. After a while nothing goes wrong any more, everything
 /// comes to rest, and the invariants are checked: those of every choreography (no event is lost, nothing is left over or
-/// given up, a saga has one outcome) and those of the system.
+/// given up, a saga has one outcome, a question is answered or expires) and those of the system.
 ///
 /// # Examples
 ///

@@ -242,10 +242,12 @@ fn the_seats_drawn() {
     insta::assert_snapshot!("paths_of_the_seats", told.collect::<String>());
 }
 
-/// A path says what it waits for.
+/// One join waits for every seat, for a hotel and for nothing else; a path says what it waits for.
 #[test]
 fn a_join_of_every_seat_and_a_hotel_drawn() {
     let trip = seats_and_hotel();
+    insta::assert_snapshot!("seats_and_hotel_for_mermaid", trip.mermaid());
+    insta::assert_snapshot!("seats_and_hotel_for_graphviz", trip.dot());
     let path = trip.paths(&trip.sagas()[0]).swap_remove(0);
     insta::assert_snapshot!(path.sequence.text(), @r"
        outside   trip      flight    hotel

@@ -18,15 +18,19 @@ use crate::{books, shop, trips};
 const MOST: u64 = 50;
 /// Sagas in each run.
 const SAGAS: usize = 20;
-/// Those that need joins or items, which the shop has none of, and one that the trip shows sooner: there an undo often comes while the
+/// Those that need joins, items or a question, which the shop has none of, and one that the trip shows sooner: there an undo often comes while the
 /// effect of its step is called.
-const IN_TRIPS: [Bug; 6] = [
+const IN_TRIPS: [Bug; 10] = [
     Bug::RunningIgnored,
     Bug::JoinNotBarred,
+    Bug::JoinCountsDuplicates,
+    Bug::JoinRunsAgain,
+    Bug::JoinForgets,
     Bug::ItemNotUndone,
     Bug::ItemNotBarred,
     Bug::ItemKeepsAnothers,
     Bug::ItemCountsTwice,
+    Bug::LateAnswer,
 ];
 
 /// A mistake, and after how many seeds it was found.

@@ -8,6 +8,7 @@
 mod books;
 mod bugs;
 mod cli;
+mod price;
 mod shop;
 mod trip;
 mod trips;

@@ -1,5 +1,6 @@
 //! A trip that forks and joins: a seat for each passenger, a room and a car at once; points for the seats and the room, when all of them
-//! are there; and the trip is confirmed when the points are there and the car is held, or known not to be had.
+//! are there and the room's price is settled; and the trip is confirmed when the points are there and the car is held, or known not to
+//! be had.
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +24,8 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
+use crate::price::{ANSWER, ask_price};
+
 pub(crate) const BOOK: EntryPoint = EntryPoint::new("book");
 pub(crate) const CANCEL: EntryPoint = EntryPoint::new("cancel");
 pub(crate) const DEADLINE: Duration = Duration::from_mins(30);
@@ -41,6 +44,9 @@ macro_rules! events {
 events! {
     TripRequested = "trip.requested" { passengers: u32 }
     DeadlinePassed = "trip.deadline-passed"
+    PriceSettled = "trip.price-settled"
+    PriceAsked = "trip.price-asked"
+    AnswerOverdue = "trip.answer-overdue"
     PointsAdded = "trip.points-added"
     PointsRemoved = "trip.points-removed"
     TripConfirmed = "trip.confirmed"
@@ -57,7 +63,7 @@ events! {
     CarReleased = "car.released"
 }
 
-/// What is held for a trip: a row for each seat, by its passenger; one for the car; and one for all points, by how many they are.
+/// What is held for a trip: a row for each seat, by its passenger; and one for the car.
 async fn hold(tx: &mut Tx, trip: &str, number: u32) -> Handled {
     let hold = sqlx::query("insert into held (trip, number) values ($1, $2)").bind(trip).bind(i64::from(number));
     hold.execute(tx.conn()).await?;
@@ -85,21 +91,24 @@ impl Points {
     }
 }
 
-type Paid = All<(Every<SeatHeld>, RoomHeld)>;
+type Paid = All<(Every<SeatHeld>, PriceSettled)>;
 
-async fn add_points(points: &Points, tx: &mut Tx, All((Every(seats), room)): Paid) -> Handled {
-    let trip = room.trip.clone();
+/// Only the join keeps it from adding them twice.
+async fn add_points(points: &Points, tx: &mut Tx, All((Every(seats), price)): Paid) -> Handled {
+    let trip = price.trip.clone();
     if is_every(4, &trip) && !points.0.load(Ordering::SeqCst) {
         return Err(HandlerError::transient("the points can't be counted"));
     }
-    hold(tx, &trip, u32::try_from(seats.len())?).await?;
+    let add =
+        sqlx::query("insert into points (trip, number) values ($1, $2)").bind(&trip).bind(i64::try_from(seats.len())?);
+    add.execute(tx.conn()).await?;
     tx.emit(&PointsAdded { trip }).await?;
     Ok(())
 }
 
 async fn remove_points(_: &Points, tx: &mut Tx, added: &Envelope<PointsAdded>) -> Handled {
     let trip = added.trip.clone();
-    sqlx::query("delete from held where trip = $1").bind(&trip).execute(tx.conn()).await?;
+    sqlx::query("delete from points where trip = $1").bind(&trip).execute(tx.conn()).await?;
     tx.emit(&PointsRemoved { trip }).await?;
     Ok(())
 }
@@ -124,6 +133,10 @@ async fn no_room(_: &Points, tx: &mut Tx, refused: &Envelope<RoomRefused>) -> Ha
     cancel(tx, &refused.trip).await
 }
 
+async fn no_answer(_: &Points, tx: &mut Tx, overdue: &Envelope<AnswerOverdue>) -> Handled {
+    cancel(tx, &overdue.trip).await
+}
+
 async fn too_late(_: &Points, tx: &mut Tx, passed: &Envelope<DeadlinePassed>) -> Handled {
     cancel(tx, &passed.trip).await
 }
@@ -135,21 +148,24 @@ pub(crate) fn saga() -> Saga {
         .completes_with::<TripConfirmed>()
         .aborts_with::<TripCancelled>()
         .within(Duration::from_hours(1))
-        .without_undo::<SeatWanted>()
+        .without_undo::<(SeatWanted, PriceSettled, PriceAsked)>()
         .terminal::<(TripConfirmed, PointsRemoved, SeatReleased, RoomReleased, CarReleased)>()
 }
 
 /// Decides about the trip, and keeps the customer's points.
 pub(crate) fn trip(points: Points) -> Service<Points> {
+    let table = SqlStr::from_static("create table points (trip text not null, number bigint not null)");
     Service::new("trip", points)
-        .migrations(tables())
+        .migrations(migrator(table))
         .saga(saga())
         .entry(&BOOK, |entry| entry.emits::<TripRequested>().schedules::<DeadlinePassed>())
         .entry(&CANCEL, Declared::decides::<TripCancelled>)
+        .entry(&ANSWER, |entry| entry.answers::<PriceAsked>().expires_with::<AnswerOverdue>().emits::<PriceSettled>())
+        .react("ask-price", on(ask_price).emits_one_of::<(PriceSettled, PriceAsked)>().schedules::<AnswerOverdue>())
         .react("add-points", on(add_points).emits::<PointsAdded>())
         .react("remove-points", undo(remove_points).when::<TripCancelled>().emits::<PointsRemoved>())
         .react("confirm", on(confirm).decides::<TripConfirmed>())
-        .react("give-up", on(no_seat).or(no_room).or(too_late).decides::<TripCancelled>())
+        .react("give-up", on(no_seat).or(no_room).or(no_answer).or(too_late).decides::<TripCancelled>())
 }
 
 async fn split((): &(), tx: &mut Tx, requested: &Envelope<TripRequested>) -> Handled {
@@ -285,8 +301,11 @@ pub(crate) fn car() -> Service<()> {
 }
 
 fn tables() -> Migrator {
-    let table = SqlStr::from_static(
+    migrator(SqlStr::from_static(
         "create table held (trip text not null, number bigint not null, primary key (trip, number))",
-    );
-    Migrator::with_migrations(vec![Migration::new(1, "held".into(), MigrationType::Simple, table, false)])
+    ))
+}
+
+fn migrator(table: SqlStr) -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(1, "tables".into(), MigrationType::Simple, table, false)])
 }

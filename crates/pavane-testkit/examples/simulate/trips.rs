@@ -6,9 +6,12 @@ use pavane::{Correlation, SagaId};
 use pavane_contract::EventRef;
 use pavane_testkit::{BoxError, System, Violation, World};
 
-use crate::trip::{
-    BOOK, CANCEL, DEADLINE, DeadlinePassed, Hotel, Points, TripCancelled, TripConfirmed, TripRequested, car, flight,
-    hotel, is_every, trip,
+use crate::{
+    price::answer,
+    trip::{
+        BOOK, CANCEL, DEADLINE, DeadlinePassed, Hotel, Points, PriceSettled, TripCancelled, TripConfirmed,
+        TripRequested, car, flight, hotel, is_every, trip,
+    },
 };
 
 /// The four services, their customers, and what must be true in the end.
@@ -31,6 +34,7 @@ pub(crate) fn trips(system: &mut System) {
         let _outcome = tx.decide(&TripCancelled { trip: saga.number.to_string() }).await?;
         Ok(tx.commit().await?)
     });
+    system.interlude(answer);
     // What a join gave up on is redriven, which completes it or finds it barred.
     system.repair(move |world| {
         let points = points.clone();
@@ -60,9 +64,10 @@ fn passengers(number: usize) -> u32 {
     [2, 3, 1][number % 3]
 }
 
-/// A confirmed trip has all of its seats, a point for each, a room, and a car if there was one; every other trip has nothing.
+/// A confirmed trip has all of its seats, a point for each, a room, and a car if there was one, at a price that is settled; every other
+/// trip has nothing.
 async fn balance(world: World, hotel: Hotel) -> Result<Vec<Violation>, BoxError> {
-    const POINTS: &str = "select trip, number from held";
+    const POINTS: &str = "select trip, cast(sum(number) as bigint) from points group by trip";
     const ROWS: &str = "select trip, count(*) from held group by trip";
     let mut held: BTreeMap<(&str, String), i64> = BTreeMap::new();
     for (service, sql) in [("trip", POINTS), ("flight", ROWS), ("car", ROWS)] {
@@ -70,11 +75,10 @@ async fn balance(world: World, hotel: Hotel) -> Result<Vec<Violation>, BoxError>
         held.extend(found.into_iter().map(|(trip, number)| ((service, trip), number)));
     }
     let events = world.events();
-    let confirmed: BTreeSet<_> = events
-        .iter()
-        .filter(|event| event.meta.event == EventRef::of::<TripConfirmed>())
-        .map(|event| event.meta.cause.saga)
-        .collect();
+    let about = |named: EventRef| -> BTreeSet<SagaId> {
+        events.iter().filter(|event| event.meta.event == named).map(|event| event.meta.cause.saga).collect()
+    };
+    let (confirmed, settled) = (about(EventRef::of::<TripConfirmed>()), about(EventRef::of::<PriceSettled>()));
     let mut violations = Vec::new();
     for saga in world.sagas() {
         let trip = saga.number.to_string();
@@ -88,6 +92,9 @@ async fn balance(world: World, hotel: Hotel) -> Result<Vec<Violation>, BoxError>
                 "trip {trip} should have (points, seats, cars) {expected:?}, and has {found:?} and {rooms} rooms"
             );
             violations.push(Violation::of(saga.id, what));
+        }
+        if is_confirmed && !settled.contains(&saga.id) {
+            violations.push(Violation::of(saga.id, format!("trip {trip} is confirmed, and its price isn't settled")));
         }
     }
     Ok(violations)

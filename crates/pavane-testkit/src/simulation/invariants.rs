@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pavane::{SagaId, database::Database};
-use pavane_choreography::{Emission, Manifest};
+use pavane_choreography::{Emission, Manifest, Question};
 use pavane_contract::{EventId, EventRef, RawEnvelope};
 use pavane_inbox::dead_letter;
 use pavane_outbox::internal::backlog;
@@ -38,6 +38,9 @@ pub(super) async fn violated<DB: Database>(
     }
     for violation in second_outcomes(manifests, &events) {
         found("a saga has one outcome", violation);
+    }
+    for violation in late_answers(manifests, &events) {
+        found("a question is answered or expires", violation);
     }
     Ok(violations)
 }
@@ -99,7 +102,7 @@ async fn left_over<DB: Database>(world: &World<DB>, manifest: &Manifest) -> Resu
     Ok(violations)
 }
 
-/// Events that a reaction should have handled.
+/// Events that a reaction should have handled, and those that a join has handled and doesn't have.
 async fn unhandled<DB: Database>(
     world: &World<DB>,
     manifest: &Manifest,
@@ -115,12 +118,23 @@ async fn unhandled<DB: Database>(
     let is_kept =
         |reaction: &str, event: EventId| letters.contains(&(manifest.service.clone(), reaction.to_owned(), event));
     for reaction in &manifest.reactions {
-        let handled = store::handled(world.db(&manifest.service), &reaction.name).await?;
+        let db = world.db(&manifest.service);
+        let (handled, parts) = (store::handled(db, &reaction.name).await?, store::parts(db, &reaction.name).await?);
         let wanted = events.values().filter(|event| reaction.on.contains(&event.meta.event));
-        let lost =
-            wanted.filter(|event| !handled.contains_key(&event.meta.id) && !is_kept(&reaction.name, event.meta.id));
+        // What a join has isn't lost either.
+        let has = |event: EventId| handled.contains_key(&event) || parts.contains(&event);
+        let lost = wanted.filter(|event| !has(event.meta.id) && !is_kept(&reaction.name, event.meta.id));
         violations.extend(lost.map(|event| {
             let what = format!("{}/{} has not handled {}", manifest.service, reaction.name, event.meta.event);
+            Violation::of(event.meta.cause.saga, what)
+        }));
+        if reaction.parts().is_empty() {
+            continue;
+        }
+        let sagas = store::sagas_of_join(db, &reaction.name).await?;
+        let forgotten = handled.keys().filter(|id| !parts.contains(id)).filter_map(|id| events.get(id));
+        violations.extend(forgotten.filter(|event| sagas.contains(&event.meta.cause.saga)).map(|event| {
+            let what = format!("{}/{} has forgotten {}", manifest.service, reaction.name, event.meta.event);
             Violation::of(event.meta.cause.saga, what)
         }));
     }
@@ -143,6 +157,25 @@ fn second_outcomes(manifests: &[Manifest], events: &BTreeMap<EventId, RawEnvelop
         if let Some(first) = decided.insert(saga, &event.meta.event) {
             violations.push(Violation::of(saga, format!("it was decided as {first} and as {}", event.meta.event)));
         }
+    }
+    violations
+}
+
+/// Questions that were answered although they have expired.
+fn late_answers(manifests: &[Manifest], events: &BTreeMap<EventId, RawEnvelope>) -> Vec<Violation> {
+    let events = || events.values().map(|event| &event.meta);
+    let mut violations = Vec::new();
+    for entry in manifests.iter().flat_map(|manifest| &manifest.entries) {
+        let Some(Question { asks, expires_with: Some(expiry) }) = &entry.answers else { continue };
+        let asked: BTreeSet<EventId> = events().filter(|meta| meta.event == *asks).map(|meta| meta.id).collect();
+        let expired = events().filter(|meta| meta.event == *expiry);
+        let expired: BTreeSet<SagaId> = expired.map(|meta| meta.cause.saga).collect();
+        let answers = events().filter(|meta| entry.emits.iter().any(|group| group.events().contains(&meta.event)));
+        let answers = answers.filter(|meta| meta.cause.event.is_some_and(|cause| asked.contains(&cause)));
+        violations.extend(answers.filter(|answer| expired.contains(&answer.cause.saga)).map(|answer| {
+            let what = format!("{asks} has expired, and {} answers it", answer.event);
+            Violation::of(answer.cause.saga, what)
+        }));
     }
     violations
 }

@@ -3,6 +3,8 @@
 //! The framework doesn't know of them: each is made outside of it, by what stands between it and the bus, or by triggers
 //! in its tables.
 
+mod triggers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -62,6 +64,12 @@ pub enum Bug {
     UndoFirstIgnored,
     /// An undo that comes while a join lacks events does nothing.
     JoinNotBarred,
+    /// An event that comes again counts as another one that its join waits for.
+    JoinCountsDuplicates,
+    /// A join runs whenever an event of it comes and all are there.
+    JoinRunsAgain,
+    /// What a join has so far is gone when a process starts.
+    JoinForgets,
     /// An undo does nothing about the items but the first.
     ItemNotUndone,
     /// An item that comes after the undo of others starts.
@@ -72,11 +80,13 @@ pub enum Bug {
     ItemCountsTwice,
     /// An outcome doesn't stand.
     OutcomeForgotten,
+    /// A question is open for longer than its expiry says.
+    LateAnswer,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::AckBeforeCommit,
         Self::DedupeBeforeEffect,
         Self::DuplicateNotAcked,
@@ -102,11 +112,15 @@ impl Bug {
         Self::RunningIgnored,
         Self::UndoFirstIgnored,
         Self::JoinNotBarred,
+        Self::JoinCountsDuplicates,
+        Self::JoinRunsAgain,
+        Self::JoinForgets,
         Self::ItemNotUndone,
         Self::ItemNotBarred,
         Self::ItemKeepsAnothers,
         Self::ItemCountsTwice,
         Self::OutcomeForgotten,
+        Self::LateAnswer,
     ];
 
     /// What it is, as a sentence.
@@ -137,94 +151,16 @@ impl Bug {
             Self::RunningIgnored => "a step that finishes after the abort is not rolled back",
             Self::UndoFirstIgnored => "an undo that arrives before its step does nothing",
             Self::JoinNotBarred => "an undo that arrives while a join lacks events does nothing",
+            Self::JoinCountsDuplicates => "a join counts events, and a duplicate as another one",
+            Self::JoinRunsAgain => "a join that has run runs again when one of its events comes again",
+            Self::JoinForgets => "a crash loses the events that a join has so far",
             Self::ItemNotUndone => "an undo undoes one of several items",
             Self::ItemNotBarred => "an item that arrives after the undo of the others starts",
             Self::ItemKeepsAnothers => "an item is undone by what another item has kept",
             Self::ItemCountsTwice => "a join that waits for every item counts one of them as two",
             Self::OutcomeForgotten => "a completed saga is rolled back by a late timeout",
+            Self::LateAnswer => "an answer counts although its question has expired",
         }
-    }
-
-    /// SQL that plants it in a service's database, once the tables are there.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are not made in the database")]
-    pub(super) const fn triggers(self) -> Option<&'static str> {
-        Some(match self {
-            Self::DuplicateFailsBatch => {
-                "create trigger planted before insert on pavane_inbox \
-                 when exists (select 1 from pavane_inbox where reaction = new.reaction and event_id = new.event_id) \
-                 begin select raise(abort, 'unique constraint failed'); end"
-            }
-            Self::RowsNotKept => {
-                "create trigger planted after delete on pavane_unsent \
-                 begin delete from pavane_outbox where seq = old.seq; end"
-            }
-            Self::NeverPruned => {
-                "create trigger planted before delete on pavane_outbox \
-                 begin select raise(ignore); end"
-            }
-            Self::NeverGivesUp => {
-                "create trigger planted after insert on pavane_attempt \
-                 begin delete from pavane_attempt where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::InboxForgets => {
-                "create trigger planted after insert on pavane_inbox \
-                 begin delete from pavane_inbox where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::LedgerWriteLost => {
-                "create trigger planted after insert on pavane_ledger when new.state = 'running' \
-                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
-            }
-            Self::RunningIgnored => {
-                "create trigger planted after insert on pavane_waiting \
-                 begin delete from pavane_waiting where reaction = new.reaction and event_id = new.event_id; end"
-            }
-            Self::UndoFirstIgnored => {
-                "create trigger planted after insert on pavane_ledger when new.state = 'barred' \
-                 begin delete from pavane_ledger where saga = new.saga and step = new.step; end"
-            }
-            Self::JoinNotBarred => {
-                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
-                 and not exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
-                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step; end"
-            }
-            Self::OutcomeForgotten => {
-                "create trigger planted after insert on pavane_outcome \
-                 begin delete from pavane_outcome where saga = new.saga; end"
-            }
-            _ => return self.triggers_on_items(),
-        })
-    }
-
-    /// The same, of mistakes with items.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most mistakes are made elsewhere")]
-    const fn triggers_on_items(self) -> Option<&'static str> {
-        Some(match self {
-            Self::ItemNotUndone => {
-                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') and new.kept is not null \
-                 begin update pavane_ledger set kept = null \
-                 where saga = new.saga and step = new.step and item = new.item; end"
-            }
-            Self::ItemNotBarred => {
-                "create trigger planted after update on pavane_ledger when old.state = 'gathering' and new.state = 'barred' \
-                 and exists (select 1 from pavane_ledger where saga = new.saga and step = new.step and item <> '') \
-                 begin update pavane_ledger set state = 'gathering' where saga = new.saga and step = new.step and item = ''; end"
-            }
-            Self::ItemKeepsAnothers => {
-                "create trigger planted after update of kept on pavane_ledger when new.item not in ('', '1') \
-                 begin update pavane_ledger set kept = first.kept from pavane_ledger as first where first.saga = new.saga \
-                 and first.step = new.step and first.item = '1' and first.kept is not null \
-                 and pavane_ledger.saga = new.saga and pavane_ledger.step = new.step and pavane_ledger.item = new.item; end"
-            }
-            // A part says which item it is, and of how many: 1/3.
-            Self::ItemCountsTwice => {
-                "create trigger planted after insert on pavane_part \
-                 when new.item + 0 < substr(new.item, instr(new.item, '/') + 1) + 0 \
-                 begin insert or ignore into pavane_part (saga, step, part, item, event_id, event, arrived_at) \
-                 values (new.saga, new.step, new.part, (new.item + 1) || substr(new.item, instr(new.item, '/')), \
-                 new.event_id, new.event, new.arrived_at); end"
-            }
-            _ => return None,
-        })
     }
 
     /// SQL that plants it each time that a process starts.
@@ -237,6 +173,10 @@ impl Bug {
                  update pavane_outbox set refused = null where refused is not null",
             ),
             Self::RestartForgets => Some("delete from pavane_inbox; delete from pavane_ledger"),
+            Self::JoinForgets => Some(
+                "delete from pavane_part where exists (select 1 from pavane_ledger as it where it.saga = pavane_part.saga \
+                 and it.step = pavane_part.step and it.item = '' and it.state = 'gathering')",
+            ),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use pavane_contract::Clock as _;
 use pavane_outbox::relay;
 
 use self::{processes::Processes, steps::Standing};
-use super::{Saga, System, Violation, World, chaos::Chaos};
+use super::{Saga, System, Violation, World, chaos::Chaos, store};
 use crate::{
     database::{Databases, Settings},
     random::Random,
@@ -119,13 +119,28 @@ impl<DB: Database> Scheduler<DB> {
         self.world.sagas = std::mem::take(&mut self.sagas);
     }
 
-    /// Lets time pass until nothing that was sent need be kept any more.
+    /// Lets time pass until nothing that was sent need be kept any more. A relay deletes only so much at once.
     async fn age(&mut self) {
-        if self.failures.is_empty() {
-            self.chaos.clock.advance(2 * relay::Config::default().durability_horizon);
+        const LOOKS: usize = 10;
+        const EVERY: Duration = Duration::from_secs(2);
+        self.chaos.clock.advance(2 * relay::Config::default().durability_horizon);
+        for _ in 0..LOOKS {
+            if !self.failures.is_empty() || !self.keeps_sent_rows().await {
+                return;
+            }
             self.processes.wake();
             self.rest().await;
+            self.chaos.clock.advance(EVERY);
         }
+    }
+
+    async fn keeps_sent_rows(&self) -> bool {
+        for database in self.world.databases.values() {
+            if store::sent_rows(&database.db).await.is_ok_and(|rows| rows > 0) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Goes on until nothing is left to do.

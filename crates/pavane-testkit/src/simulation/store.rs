@@ -1,6 +1,6 @@
 //! All SQL of the simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pavane::{
     SagaId,
@@ -41,6 +41,23 @@ pub(super) async fn handled<DB: Database>(db: &Db<DB>, reaction: &str) -> Result
     let sql = "select cast(event_id as text), handled_at from pavane_inbox where reaction = $1 and given_up is null";
     let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(reaction.to_owned())]).await?;
     rows.iter().map(|row| Ok((text::<DB>(row, 0)?.parse()?, DB::int(row, 1)?.unwrap_or_default()))).collect()
+}
+
+/// The sagas in which a join waits for events, or has run and was not undone.
+pub(super) async fn sagas_of_join<DB: Database>(db: &Db<DB>, join: &str) -> Result<BTreeSet<SagaId>, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select cast(saga as text) from pavane_ledger where step = $1 and item = '' \
+               and state in ('gathering', 'running', 'done')";
+    let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(join.to_owned())]).await?;
+    rows.iter().map(|row| Ok(text::<DB>(row, 0)?.parse()?)).collect()
+}
+
+/// The events that a join has.
+pub(super) async fn parts<DB: Database>(db: &Db<DB>, join: &str) -> Result<BTreeSet<EventId>, BoxError> {
+    let mut conn = db.writers().acquire().await?;
+    let sql = "select cast(event_id as text) from pavane_part where step = $1";
+    let rows = DB::fetch(&mut conn, sql, vec![Arg::Text(join.to_owned())]).await?;
+    rows.iter().map(|row| Ok(text::<DB>(row, 0)?.parse()?)).collect()
 }
 
 /// Plants a mistake in a service's database; what is planted once only the first time.

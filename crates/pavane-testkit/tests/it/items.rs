@@ -10,8 +10,8 @@ use pavane::{
 use pavane_testkit::{FaultMatrix, fault_matrix};
 
 use crate::trip::{
-    CarHeld, CarUnavailable, DeadlinePassed, Points, PointsAdded, RoomHeld, RoomRefused, SeatHeld, SeatRefused,
-    SeatReleased, SeatWanted, TripCancelled, TripRequested, flight, trip,
+    AnswerOverdue, CarHeld, CarUnavailable, DeadlinePassed, Points, PointsAdded, PriceSettled, RoomHeld, RoomRefused,
+    SeatHeld, SeatRefused, SeatReleased, SeatWanted, TripCancelled, TripRequested, flight, trip,
 };
 
 fn id() -> String {
@@ -36,6 +36,8 @@ fn of_points() -> FaultMatrix<Points> {
         .event(&SeatHeld { trip: id(), passenger: 1 })
         .event(&SeatHeld { trip: id(), passenger: 2 })
         .event(&RoomHeld { trip: id() })
+        .event(&PriceSettled { trip: id() })
+        .event(&AnswerOverdue { trip: id() })
         .event(&PointsAdded { trip: id() })
         .event(&CarHeld { trip: id() })
         .event(&CarUnavailable { trip: id() })

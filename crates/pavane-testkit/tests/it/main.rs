@@ -15,6 +15,8 @@ mod on_postgres;
 mod orphans;
 mod personal;
 mod postgres;
+#[path = "../../examples/simulate/price.rs"]
+mod price;
 mod process;
 mod proxy;
 mod readme;

@@ -1,20 +1,28 @@
-//! The reactions of flight, hotel, car, ticketing and itinerary under every fault, on PostgreSQL. The snapshots say which.
+//! The reactions of every service under every fault, on PostgreSQL. The snapshots say which.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
-use pavane::{SagaId, contract::SystemClock};
-use pavane_testkit::fault_matrix;
+use pavane::{SagaId, contract::SystemClock, postgres::Db};
+use pavane_testkit::{FaultMatrix, fault_matrix};
+use sqlx::{Postgres, types::Json};
 use tokio::net::TcpListener;
 use travel::{
     car::{self, Car},
-    contracts::{AllHeld, CancelReason, SeatWanted, TripCancelled, TripConfirmed, TripId, TripRequested, Wishes},
+    contracts::{
+        AllHeld, ApprovalExpired, CancelReason, CarBooked, CarHeld, CarReleased, CarUnavailable, HoldExpired, HoldId,
+        PriceApproved, PriceRefused, PriceSettled, RoomBooked, RoomHeld, RoomRefused, RoomReleased, SeatHeld,
+        SeatRefused, SeatReleased, SeatWanted, TicketsIssued, TicketsRefunded, TicketsRefused, TripCancelled,
+        TripConfirmed, TripId, TripOverdue, TripRequested, Wishes,
+    },
     flight::{self, Flight},
     hotel::{self, Hotel},
     itinerary,
     provider::{self, Client, Faults, Provider, Settings},
     ticketing::{self, Ticketing},
+    trip,
 };
+use uuid::Uuid;
 
 /// A client of a provider that serves until the test ends.
 pub(crate) async fn provider() -> Result<Client> {
@@ -76,6 +84,61 @@ impl Example {
     fn all_held(&self, card: &str) -> AllHeld {
         AllHeld { trip: self.trip, seats: vec![], total_cents: 80_300, card: card.to_owned() }
     }
+}
+
+/// What the provider calls something that it holds.
+fn hold(number: u128) -> HoldId {
+    Uuid::from_u128(number).into()
+}
+
+/// The trip that the services that hold something answer to.
+fn of_trip() -> FaultMatrix<(), Postgres> {
+    let Example { saga, trip, wishes } = Example::new();
+    let quote_cents = wishes.room_quote_cents;
+    let room = |cents| RoomHeld { trip, room: hold(3), cents };
+    fault_matrix(trip::service)
+        .saga(saga)
+        .given(move |db| requested(db, trip, wishes.clone()))
+        // At the price that was offered: nobody is asked. Above it, the traveller is.
+        .event(&room(quote_cents))
+        .event(&room(quote_cents + 1))
+        // The parts of the join, the first of each beside the others: two seats, a price, and a car or none.
+        .event(&SeatHeld { trip, seat: hold(1), cents: 12_300 })
+        .event(&SeatHeld { trip, seat: hold(2), cents: 12_400 })
+        .event(&PriceSettled { trip, room_cents: quote_cents })
+        .event(&PriceApproved { trip, room_cents: quote_cents + 1 })
+        .event(&CarHeld { trip, car: hold(4), cents: 9_000 })
+        .event(&CarUnavailable { trip })
+        // The pivot.
+        .event(&TicketsIssued { trip, charged_cents: 80_300 })
+        // Whatever ends it.
+        .event(&SeatRefused { trip })
+        .event(&RoomRefused { trip })
+        .event(&PriceRefused { trip })
+        .event(&ApprovalExpired { trip })
+        .event(&HoldExpired { trip })
+        .event(&TicketsRefused { trip })
+        .event(&TripOverdue { trip })
+        // What is written down.
+        .event(&RoomBooked { trip })
+        .event(&CarBooked { trip })
+        .event(&SeatReleased { trip, seat: hold(1) })
+        .event(&RoomReleased { trip })
+        .event(&CarReleased { trip })
+        .event(&TicketsRefunded { trip, refunded_cents: 70_300, fee_cents: 10_000 })
+}
+
+/// The trip's row, as its entry point writes it.
+async fn requested(db: Db, trip: TripId, wishes: Wishes) {
+    let sql = "insert into trip (id, traveller, wishes, answer_seconds, requested_at) values ($1, 'Arbeau', $2, 60, to_timestamp(0))";
+    sqlx::query(sql).bind(trip).bind(Json(wishes)).execute(db.writers()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_trip() {
+    let report = of_trip().run().await;
+    assert!(report.is_passed(), "{report}");
+    insta::assert_snapshot!(report.tried());
 }
 
 #[tokio::test]
