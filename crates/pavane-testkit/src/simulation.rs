@@ -58,7 +58,8 @@ pub fn simulate<DB: Database, B: Fn(&mut System<DB>) + Send + Sync>(build: B) ->
     const RUNS_PER_PROCESSOR: usize = 4;
     let threads = RUNS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, usize::from);
     let databases = Arc::new(Databases::new(Place::of::<DB>()));
-    Simulation { build, sagas: 10, seeds: 0..100, threads, bug: None, databases, database: std::marker::PhantomData }
+    let (sagas, instances, database) = (10, None, std::marker::PhantomData);
+    Simulation { build, sagas, instances, seeds: 0..100, threads, bug: None, databases, database }
 }
 
 /// What [`simulate`] runs.
@@ -67,6 +68,7 @@ pub fn simulate<DB: Database, B: Fn(&mut System<DB>) + Send + Sync>(build: B) ->
 pub struct Simulation<DB, B> {
     build: B,
     sagas: usize,
+    instances: Option<usize>,
     seeds: Range<u64>,
     threads: usize,
     bug: Option<Bug>,
@@ -119,6 +121,12 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
         self
     }
 
+    /// How many processes each service has. Default: one or two, as the seed says.
+    pub const fn instances(mut self, instances: usize) -> Self {
+        self.instances = Some(instances);
+        self
+    }
+
     /// The seeds to run. Default 0..100.
     pub const fn seeds(mut self, seeds: Range<u64>) -> Self {
         self.seeds = seeds;
@@ -135,6 +143,12 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
     pub const fn planting(mut self, bug: Bug) -> Self {
         self.bug = Some(bug);
         self
+    }
+
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let plan = Plan::of(seed, self.sagas);
+        Plan { instances: self.instances.unwrap_or(plan.instances), ..plan }
     }
 
     /// Runs one plan, and writes down everything that happens.
@@ -168,7 +182,7 @@ impl<DB: Database, B: Fn(&mut System<DB>) + Send + Sync> Simulation<DB, B> {
                 if seed >= self.seeds.end {
                     return;
                 }
-                let run = run::run(Plan::of(seed, self.sagas), self.bug, false, &self.databases, &self.build);
+                let run = run::run(self.plan(seed), self.bug, false, &self.databases, &self.build);
                 let mut outcome = locked(&outcome);
                 outcome.add(&run, started.elapsed());
                 tell(&outcome);

@@ -1,7 +1,8 @@
-//! The command line of a simulation: `[seed] [--sagas N] [--seeds N | --total N] [--from SEED] [--bug NAME] [--trip]`.
+//! The command line of a simulation: `[seed] [--sagas N] [--seeds N | --total N] [--from SEED] [--instances N] [--bug NAME] [--trip]`.
 //!
 //! With a seed, replays it and prints everything. Without, runs seeds from 0 on, tells every few seconds how far it is, and
-//! prints the first that goes wrong, shrunk. `--sagas` is for each seed, `--total` for all of them.
+//! prints the first that goes wrong, shrunk. `--sagas` is for each seed, `--total` for all of them. `--instances` is for each service; without it
+//! the seed says whether one or two.
 
 use std::{
     process::ExitCode,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use pavane::database::Database;
-use pavane_testkit::{Bug, Outcome, Plan, System, simulate};
+use pavane_testkit::{Bug, Outcome, System, simulate};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Arguments {
     from: u64,
     sagas: usize,
     seeds: u64,
+    instances: Option<usize>,
     bug: Option<Bug>,
     /// Print the table of planted mistakes.
     pub(crate) planted_bugs: bool,
@@ -28,7 +30,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Reads the command line; says what is wrong with it.
     pub(crate) fn read() -> Result<Self, String> {
-        let mut read = Self { seed: None, from: 0, sagas: 20, seeds: 100, bug: None, planted_bugs: false, trip: false };
+        let (seed, instances, bug) = (None, None, None);
+        let mut read = Self { seed, from: 0, sagas: 20, seeds: 100, instances, bug, planted_bugs: false, trip: false };
         let mut total = None;
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -38,6 +41,7 @@ impl Arguments {
                 "--sagas" => read.sagas = usize::try_from(number(value()?)?).unwrap_or(usize::MAX),
                 "--seeds" => read.seeds = number(value()?)?,
                 "--total" => total = Some(number(value()?)?),
+                "--instances" => read.instances = Some(usize::try_from(number(value()?)?).unwrap_or(usize::MAX)),
                 "--from" => read.from = number(value()?)?,
                 "--bug" => {
                     let name = value()?;
@@ -58,9 +62,11 @@ impl Arguments {
     /// Simulates a system as asked.
     pub(crate) fn simulate<DB: Database>(self, build: impl Fn(&mut System<DB>) + Send + Sync) -> ExitCode {
         let simulation = simulate(build).sagas(self.sagas);
+        let simulation =
+            if let Some(instances) = self.instances { simulation.instances(instances) } else { simulation };
         let simulation = if let Some(bug) = self.bug { simulation.planting(bug) } else { simulation };
         if let Some(seed) = self.seed {
-            let run = simulation.replay(Plan::of(seed, self.sagas));
+            let run = simulation.replay(simulation.plan(seed));
             println!("{run}");
             return ExitCode::from(u8::from(!run.violations.is_empty()));
         }
