@@ -26,7 +26,8 @@ pub struct Manifest {
     pub outlive_outcome: Vec<EventRef>,
 }
 
-/// An entry point: where a service emits an event that no other event caused, for example a request handler.
+/// An entry point: where a service emits an event that no other event caused, for example a request handler. It is a *step* when a
+/// reaction of the same service undoes one of the events it emits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its name, in the imperative: `place-order`.

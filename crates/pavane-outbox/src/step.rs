@@ -1,4 +1,6 @@
 //! An entry point that is a step: the event that it emits is kept for its undo.
+//!
+//! The ledger's table is the inbox's. It is there: an undo is a reaction.
 
 mod store;
 

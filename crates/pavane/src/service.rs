@@ -116,6 +116,9 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
 
     /// Declares an entry point (a request, a schedule, a person), what may be emitted there, and the question that it answers, if it
     /// does.
+    ///
+    /// Where a reaction of the service undoes one of its events, the entry point is a step: it emits that event once in a saga, and not
+    /// after its undo ([`Error::Barred`](crate::database::Error::Barred), [`Error::StepTwice`](crate::database::Error::StepTwice)).
     pub fn entry<const ANSWERS: bool>(
         mut self,
         point: &EntryPoint,

@@ -9,6 +9,25 @@ create table pavane_inbox (
 ) without rowid;
 create index pavane_inbox_handled on pavane_inbox (handled_at);
 
+-- Where each step of each saga stands. Written by reactions, and by entry points that are steps. A step that has items has a row for
+-- each, and one for itself: gathering while items may come, barred after an undo.
+create table pavane_ledger (
+    saga text not null,
+    step text not null,
+    -- Which of the step's items it is; empty for the step itself.
+    item text not null default '',
+    -- A join that lacks events is gathering.
+    state text not null check (state in ('running', 'done', 'undone', 'barred', 'gathering')),
+    -- The event that made the step run; null when its undo came first, and of an entry point.
+    event_id text,
+    -- The event that the step emitted and that its undo is for, as CloudEvents JSON; null when it said no.
+    kept blob,
+    changed_at integer not null,
+    primary key (saga, step, item)
+);
+-- For pruning, which never takes a running step: whether there is something to undo isn't known yet.
+create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 'running';
+
 -- The events that a join has so far. Written under the lock of its row in the ledger, and forgotten after it.
 create table pavane_part (
     saga text not null,

@@ -78,25 +78,6 @@ create table pavane_question (
 create index pavane_question_asked on pavane_question (asked_at);
 create index pavane_question_open on pavane_question (entry, asked_at) where answered_at is null;
 
--- Where each step of each saga stands. Written by reactions, and by entry points that are steps. A step that has items has a row for each, and one for itself: gathering while items may come,
--- barred after an undo.
-create table pavane_ledger (
-    saga text not null,
-    step text not null,
-    -- Which of the step's items it is; empty for the step itself.
-    item text not null default '',
-    -- A join that lacks events is gathering.
-    state text not null check (state in ('running', 'done', 'undone', 'barred', 'gathering')),
-    -- The event that made the step run; null when its undo came first, and where it is an entry point.
-    event_id text,
-    -- The event that the step emitted and that its undo is for, as CloudEvents JSON; null when it said no.
-    kept blob,
-    changed_at integer not null,
-    primary key (saga, step, item)
-);
--- For pruning, which never takes a running step: whether there is something to undo isn't known yet.
-create index pavane_ledger_changed on pavane_ledger (changed_at) where state <> 'running';
-
 -- Which instance's relay is the one that publishes.
 create table pavane_relay_lease (
     id integer primary key check (id = 1),
