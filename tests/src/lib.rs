@@ -1,8 +1,20 @@
-//! What the tests of the shop as a whole need beside servers.
+//! What the tests of the shop as a whole need beside servers, and what `cargo xtest`, `cargo xdeny` and `cargo xrelease` share.
+//!
+//! These programs are compiled before the workspace is, so they must not depend on it: of the test kit they have the modules that find
+//! programs and fetch them, and nothing else. With the kit, most of what the workspace depends on would be compiled twice, once with
+//! fewer features.
 
 use std::path::PathBuf;
 
-use pavane_testkit::servers::{Error, Tools};
+#[path = "../../crates/pavane-testkit/src/servers/error.rs"]
+mod error;
+#[path = "../../crates/pavane-testkit/src/servers/pip.rs"]
+mod pip;
+#[path = "../../crates/pavane-testkit/src/servers/tools.rs"]
+mod tools;
+
+pub use error::Error;
+pub use tools::Tools;
 
 /// The folder in which Schemathesis is, a Python package that makes requests of an API's description. Installs it if it isn't
 /// there: `bin/schemathesis` runs with the folder as `PYTHONPATH`.

@@ -46,7 +46,7 @@
 //! - *Aborted with every done step undone*: no step is `done` or `running`.
 //! - Both outcomes are reachable.
 //!
-//! A *step* is a reaction with an undo, and also one without that others go on from
+//! A *step* is a reaction or an entry point with an undo, and also a reaction without one that others go on from
 //! (see [`Saga::without_undo`](crate::Saga::without_undo)): it is done whenever it ran, and stays. A join has a row in any case; if it is
 //! neither, an aborted saga may leave it done, or gathering.
 //!

@@ -165,6 +165,13 @@ fn check_undos(manifest: &Manifest) -> Result<(), Error> {
             let (step, undo, event) = (step.name().to_owned(), undo.name.clone(), undoes.clone());
             return Err(Error::UndoOfScheduled { step, undo, event });
         }
+        let is_list = |group: &Emission| matches!(group, Emission::Each(events) if events.first() == Some(undoes));
+        if let Emitter::Entry(entry) = step
+            && entry.emits.iter().any(is_list)
+        {
+            let (entry, undo, event) = (entry.name.clone(), undo.name.clone(), undoes.clone());
+            return Err(Error::UndoOfList { entry, undo, event });
+        }
         if let Some((_, first)) = undone.iter().find(|(other, _)| *other == step.name()) {
             let (first, second) = ((*first).to_owned(), undo.name.clone());
             return Err(Error::TwoUndos { step: step.name().to_owned(), first, second });

@@ -11,7 +11,7 @@ use std::process::{ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use pavane_testkit::servers::Tools;
+use shop_tests::Tools;
 use tokio::process::Command;
 
 /// The wheel carries the program, and the program's own version.

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use pavane_testkit::servers::Tools;
 use serde_json::Value;
+use shop_tests::Tools;
 use tempfile::TempDir;
 use tokio::time::Instant;
 

@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::unistd::Uid;
-use pavane_testkit::servers::Tools;
+use shop_tests::Tools;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]

@@ -4,8 +4,8 @@
 
 use std::{env, path::Path, process::Stdio};
 
-use pavane_testkit::servers::{Process, ProcessOptions, Tools};
-use shop_tests::schemathesis;
+use pavane_testkit::servers::{Process, ProcessOptions};
+use shop_tests::{Tools, schemathesis};
 use tempfile::TempDir;
 use tokio::process::Command;
 

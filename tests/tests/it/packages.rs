@@ -27,7 +27,7 @@ fn folder(package: &Value) -> PathBuf {
     Path::new(text(package, "manifest_path")).parent().unwrap().to_owned()
 }
 
-/// All Rust in a folder; empty where there is no folder.
+/// All Rust in a folder, and the files elsewhere that it takes for modules; empty where there is no folder.
 fn rust(folder: &Path) -> String {
     let Ok(entries) = fs::read_dir(folder) else { return String::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -36,7 +36,10 @@ fn rust(folder: &Path) -> String {
         if path.is_dir() {
             rust(&path)
         } else if is_rust {
-            fs::read_to_string(path).unwrap()
+            let code = fs::read_to_string(&path).unwrap();
+            let elsewhere = code.split("#[path = \"").skip(1).filter_map(|rest| rest.split('"').next());
+            let modules = elsewhere.map(|module| fs::read_to_string(folder.join(module)).unwrap());
+            [code.clone()].into_iter().chain(modules).collect::<Vec<_>>().join("\n")
         } else {
             String::new()
         }

@@ -69,6 +69,19 @@ pub enum Error {
         /// The event.
         event: EventRef,
     },
+    /// A list that an entry point emits is several events, and its undo is for one.
+    #[error(
+        "the entry point {entry:?} emits a list of {event}, which the undo {undo:?} is for: let a reaction take Each<…> of it, and undo \
+         what that reaction emits"
+    )]
+    UndoOfList {
+        /// The entry point.
+        entry: String,
+        /// Its undo.
+        undo: String,
+        /// The event of the list.
+        event: EventRef,
+    },
     /// A question that the service never asks.
     #[error(
         "the entry point {entry:?} answers {event}, which no other line of this wiring table emits at once: add .emits::<…>() to the \

@@ -259,5 +259,7 @@ fn nats_version(said: &str) -> Option<[u32; 3]> {
     parts.try_into().ok()
 }
 
+// The path is the same for who takes this file for a module of its own.
 #[cfg(test)]
+#[path = "tools/tests.rs"]
 mod tests;

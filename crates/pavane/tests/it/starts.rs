@@ -67,6 +67,10 @@ async fn a_wiring_table_that_would_break_a_guarantee_is_refused() {
                 .react("b", undo(undo_step).when::<Cancelled>()),
             "which 2 of this service's reactions and entry points emit",
         ),
+        (
+            stage().entry(&START, Declared::emits_each::<Stepped>).react("b", undo(undo_step).when::<Cancelled>()),
+            "the entry point \"start\" emits a list of stage.stepped v1, which the undo \"b\" is for",
+        ),
         (Service::new("other", ()).react("a", on(step).emits::<Stepped>()), "which belongs to \"stage\""),
         (
             stage()
