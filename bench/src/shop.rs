@@ -16,6 +16,7 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use web::Running;
 
 use crate::{load::Broker, stage::Stage};
 
@@ -78,27 +79,29 @@ impl Shop {
                 if name == "order" {
                     orders.push(url.clone());
                 }
-                let (config, stopped) = (Config::new(broker.url()).database(&database), stop.clone().cancelled_owned());
-                match name {
+                let config = Config::new(broker.url()).database(&database);
+                let stopped = Box::pin(stop.clone().cancelled_owned());
+                let service: Running = match name {
                     "psp" => {
                         let faults = psp::Faults { slow: Duration::ZERO, hold: Duration::ZERO };
                         let psp = psp::Psp::open("sqlite::memory:", Arc::new(SystemClock), faults).await?;
-                        running.spawn(async move { Ok(psp::serve(listener, psp, stopped).await?) });
+                        Box::pin(async move { Ok(psp::serve(listener, psp, stopped).await?) })
                     }
-                    "order" => drop(running.spawn(order::run(config, order::Settings::default(), listener, stopped))),
+                    "order" => order::run(config, order::Settings::default(), listener, stopped),
                     "payment" => {
                         let mut settings = payment::Settings::default();
                         settings.psp_url.clone_from(&urls[&("psp", 0)]);
-                        running.spawn(payment::run(config, settings, listener, stopped));
+                        payment::run(config, settings, listener, stopped)
                     }
-                    "inventory" => drop(running.spawn(inventory::run(config, listener, stopped))),
-                    "shipping" => drop(running.spawn(shipping::run(config, listener, stopped))),
+                    "inventory" => inventory::run(config, listener, stopped),
+                    "shipping" => shipping::run(config, listener, stopped),
                     _ => {
                         let mut settings = notification::Settings::default();
                         settings.maildir = folder.path().join("mail");
-                        running.spawn(notification::run(config, settings, listener, stopped));
+                        notification::run(config, settings, listener, stopped)
                     }
-                }
+                };
+                running.spawn(service);
                 urls.insert((name, instance), url);
             }
         }

@@ -10,5 +10,5 @@ async fn main() -> Result<()> {
     let mut next = |what| arguments.next().with_context(|| format!("the {what} is missing"));
     let config = Config::new(next("NATS server")?).database(next("database")?);
     let listener = TcpListener::bind(next("address")?).await?;
-    inventory::run(config, listener, pavane::shutdown_signal()).await
+    inventory::run(config, listener, Box::pin(pavane::shutdown_signal())).await
 }

@@ -71,21 +71,19 @@ pub(crate) async fn play(role: &str) -> Result<()> {
             let services = Services { databases: databases().await?, provider: provider()? };
             services::serve(listener, services).await
         }
-        service => Box::pin(pavane(service, listener)).await,
+        service => pavane(service, listener).await,
     }
 }
 
 /// One of Pavane's services, as its own `main` runs it.
 async fn pavane(service: &str, listener: TcpListener) -> Result<()> {
-    let config = Config::from_env()?;
+    let (config, shutdown) = (Config::from_env()?, Box::pin(shutdown_signal()));
     match service {
-        "order" => order::run(config, order::Settings::from_env()?, listener, shutdown_signal()).await,
-        payment::NAME => payment::run(config, payment::Settings::from_env()?, listener, shutdown_signal()).await,
-        inventory::NAME => inventory::run(config, listener, shutdown_signal()).await,
-        shipping::NAME => shipping::run(config, listener, shutdown_signal()).await,
-        notification::NAME => {
-            notification::run(config, notification::Settings::from_env()?, listener, shutdown_signal()).await
-        }
+        "order" => order::run(config, order::Settings::from_env()?, listener, shutdown).await,
+        payment::NAME => payment::run(config, payment::Settings::from_env()?, listener, shutdown).await,
+        inventory::NAME => inventory::run(config, listener, shutdown).await,
+        shipping::NAME => shipping::run(config, listener, shutdown).await,
+        notification::NAME => notification::run(config, notification::Settings::from_env()?, listener, shutdown).await,
         unknown => bail!("there is no part {unknown:?}"),
     }
 }
