@@ -64,6 +64,7 @@
 //! [not checked](ViolationKind::TooManyStates), with what to split.
 
 mod compile;
+mod entry;
 mod footprint;
 mod join;
 mod moves;

@@ -1,7 +1,7 @@
 //! What can happen in a state, and which state it leads to.
 
 use super::{
-    compile::{Actor, Answer, Kept, Model, Part},
+    compile::{Actor, Answer, Model, Part},
     footprint::Agent,
     state::{DELIVERIES_MAX, EventIx, Move, Row, SlotIx, State, Used},
 };
@@ -105,54 +105,13 @@ impl Model {
                 self.emit(&mut next, event);
                 Some(next)
             }
-            Move::Use(entry, choice) => {
-                let actor = &self.actors[usize::from(entry)];
-                let answer = self.answers(state, actor).get(usize::from(choice))?;
-                if actor.part == Part::Entry && !self.is_open(state, entry) {
-                    return None;
-                }
-                let mut next = state.clone();
-                // An answer cancels what would have ended the wait for it.
-                if let Some(expires) = actor.expires_with() {
-                    next.timers[usize::from(expires)] = 0;
-                }
-                self.apply(&mut next, actor, answer);
-                self.keep(&mut next, actor, answer)?;
-                // An entry point whose outcome came too late left no trace: it may as well not have been used.
-                if next == *state {
-                    return None;
-                }
-                if actor.part == Part::Entry {
-                    next.used[usize::from(entry)] = Used::Yes;
-                }
-                Some(next)
-            }
+            Move::Use(entry, choice) => self.used(state, entry, choice),
             Move::Never(actor) => {
                 let mut next = state.clone();
                 let used = &mut next.used[usize::from(actor)];
                 (std::mem::replace(used, Used::Never) == Used::NotYet).then_some(next)
             }
         }
-    }
-
-    /// The row of an entry point that is a step. `None` where its undo came first: its transaction fails.
-    fn keep(&self, next: &mut State, actor: &Actor, answer: &Answer) -> Option<()> {
-        let Some(Kept { row, done }) = &actor.keeps else { return Some(()) };
-        if let Some(kept) = answer.emits.iter().find(|event| done.contains(event)) {
-            let row = &mut next.rows[*row];
-            if (self.rules.forward)(row.state) == ledger::Forward::Skip {
-                return None;
-            }
-            *row = Row { state: Some(ledger::State::Done), kept: Some(*kept), by: None };
-        }
-        Some(())
-    }
-
-    /// Whether an entry point can be used, which it can be once.
-    pub(crate) fn is_open(&self, state: &State, entry: u16) -> bool {
-        let waits = |expires: EventIx| state.timers[usize::from(expires)] > 0 || !self.rules.expires;
-        let actor = &self.actors[usize::from(entry)];
-        state.used[usize::from(entry)] == Used::NotYet && actor.expires_with().is_none_or(waits)
     }
 
     /// What a reaction does with a delivery, by the ledger's rules.
@@ -307,7 +266,7 @@ impl Model {
         self.answers(state, actor).get(usize::from(choice))
     }
 
-    fn apply(&self, next: &mut State, actor: &Actor, answer: &Answer) {
+    pub(super) fn apply(&self, next: &mut State, actor: &Actor, answer: &Answer) {
         if answer.decides {
             next.decided[actor.service] = true;
             for event in &self.cancels[actor.service] {

@@ -38,10 +38,16 @@ struct Findings {
 /// A step of a search: what follows from a state, and whether it is an end.
 type Next<'m> = dyn Fn(&State) -> (Vec<(Move, State)>, bool) + 'm;
 
-/// By a search that goes on where something is wrong. `None` if there are more states than `states_max`.
-fn findings(model: &Model, states_max: usize, next: &Next<'_>) -> Option<Findings> {
+/// A state without what only a reduced search says: that an entry point will never be used.
+fn without_never(state: &State) -> State {
+    let open = |used: &Used| if *used == Used::Never { Used::NotYet } else { *used };
+    State { used: state.used.iter().map(open).collect(), ..state.clone() }
+}
+
+/// By a search that goes on where something is wrong. `None` if there are too many states.
+fn findings(model: &Model, next: &Next<'_>) -> Option<Findings> {
     let mut findings = Findings::default();
-    let mut seen: HashSet<State> = HashSet::new();
+    let (mut seen, mut differ): (HashSet<State>, HashSet<State>) = Default::default();
     let nothing_yet = model.nothing_yet();
     let beginnings = model.beginnings().into_iter().filter_map(|by| model.next(&nothing_yet, by));
     let mut queue: VecDeque<State> = beginnings.collect();
@@ -49,7 +55,8 @@ fn findings(model: &Model, states_max: usize, next: &Next<'_>) -> Option<Finding
         if !seen.insert(state.clone()) {
             continue;
         }
-        if seen.len() > states_max {
+        differ.insert(without_never(&state));
+        if differ.len() > model.states_max {
             return None;
         }
         if state.deliveries.iter().any(|delivery| delivery.emitted() > EMITTED_MAX) {
@@ -65,16 +72,14 @@ fn findings(model: &Model, states_max: usize, next: &Next<'_>) -> Option<Finding
         queue.extend(next.into_iter().map(|(_, next)| next));
         if is_end {
             findings.wrong.extend(model.wrong_at_the_end(&state).map(|wrong| wrong.to_string()));
-            let open = |used: &Used| if *used == Used::Never { Used::NotYet } else { *used };
-            let used = state.used.iter().map(open).collect();
-            findings.ends.insert(State { used, ..state });
+            findings.ends.insert(without_never(&state));
         }
     }
     Some(findings)
 }
 
 fn whole(model: &Model) -> Option<Findings> {
-    findings(model, model.states_max, &|state| {
+    findings(model, &|state| {
         let mut moves = Vec::new();
         model.moves(state, &mut moves);
         let next: Vec<_> = moves.into_iter().filter_map(|by| Some((by, model.next(state, by)?))).collect();
@@ -83,10 +88,9 @@ fn whole(model: &Model) -> Option<Findings> {
     })
 }
 
-/// Of an odd choreography it may have more states than the whole one: that an entry point is never used is a move of its own.
 fn reduced(model: &Model) -> Option<Findings> {
     let reduction = Reduction::of(model);
-    findings(model, 4 * model.states_max, &|state| {
+    findings(model, &|state| {
         let next = reduction.next(state);
         let is_end = next.is_empty();
         (next, is_end)
