@@ -153,7 +153,10 @@ impl<'m, S: Send + Sync + 'static, DB: Database> Trial<'m, S, DB> {
             tx.commit().await
         };
         emit.await.map_err(|error: Error| format!("{} can't emit {}: {error}", entry.name, event.meta.event))?;
-        self.rest_alone(&[]).await
+        self.rest_alone(&[]).await?;
+        let happened = self.contents().await?.contains(&format!("step {} done", entry.name));
+        let nothing = || format!("{} emitted {}, and nothing is kept for its undo", entry.name, event.meta.event);
+        if happened { Ok(()) } else { Err(nothing()) }
     }
 
     /// Puts an event where only one reaction gets it. It comes as it would from its own subject: as a redrive it would
