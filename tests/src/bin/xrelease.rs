@@ -140,7 +140,7 @@ fn root() -> PathBuf {
 }
 
 fn cargo(arguments: &[&str], more: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = shop_tests::cargo();
     let line = arguments.join(" ");
     say(&format!("cargo {line}"));
     let status = more(command.current_dir(root()).args(arguments)).status().context("failed to run cargo")?;
@@ -149,7 +149,7 @@ fn cargo(arguments: &[&str], more: impl FnOnce(&mut Command) -> &mut Command) ->
 }
 
 fn output(arguments: &[&str], folder: &Path) -> Result<String> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = shop_tests::cargo();
     let output = command.current_dir(folder).args(arguments).output().context("failed to run cargo")?;
     ensure!(output.status.success(), "cargo {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)

@@ -90,7 +90,7 @@ fn cargo<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     more: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<()> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = shop_tests::cargo();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     more(command.current_dir(root).args(arguments));
     let line = command.get_args().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(" ");
