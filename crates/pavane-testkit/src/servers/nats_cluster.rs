@@ -1,9 +1,20 @@
-use futures_util::future::try_join_all;
+use std::time::Duration;
 
-use super::{Error, Nats, NatsOptions, Tools, free_port};
+use async_nats::ConnectOptions;
+use async_nats::jetstream::{self, stream};
+use futures_util::future::try_join_all;
+use tokio::time::{self, Instant};
+
+use super::{Error, Nats, NatsOptions, Tools, free_port, leash};
 
 /// How many servers a cluster has: the fewest that go on without one of them.
 const SERVERS: usize = 3;
+/// For elections on a busy machine.
+const LIMIT: Duration = Duration::from_mins(1);
+/// For one request: without a leader nobody answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// A stream that is made and deleted again.
+const PROBE: &str = "pavane-testkit-probe";
 
 /// Real nats-servers with JetStream on 127.0.0.1 that are one cluster.
 #[derive(Debug)]
@@ -13,7 +24,7 @@ pub struct NatsCluster {
 
 impl NatsCluster {
     /// Starts three servers, and waits until each accepts clients. That is before they have agreed on a leader, so nothing
-    /// can be said about streams for a while.
+    /// can be said about streams until it [is formed](Self::wait_until_formed).
     ///
     /// # Errors
     /// As for [`Nats::start`].
@@ -34,13 +45,111 @@ impl NatsCluster {
     pub fn servers(&mut self) -> &mut [Nats] {
         &mut self.servers
     }
+
+    /// The server that calls itself `name`, as a leader is named: `n0`, `n1` or `n2`.
+    pub fn server_of(&mut self, name: &str) -> Option<&mut Nats> {
+        let server = (0..SERVERS).find(|server| name_of(*server) == name)?;
+        self.servers.get_mut(server)
+    }
+
+    /// Waits until a stream with a replica on each server can be made: all have met, and agreed on a leader.
+    ///
+    /// # Errors
+    /// When none can be made in time; what was said at last is in the message.
+    pub async fn wait_until_formed(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + LIMIT;
+        while let Err(error) = self.probe().await {
+            wait(deadline, "the cluster", "formed", &error).await?;
+        }
+        Ok(())
+    }
+
+    /// The name of the server that leads `stream`, once there is one.
+    ///
+    /// # Errors
+    /// When nobody leads it in time, or there is no such stream; what was said at last is in the message.
+    pub async fn leader_of(&self, stream: &str) -> Result<String, Error> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.ask_for_leader(stream).await {
+                Ok(leader) => return Ok(leader),
+                Err(error) => wait(deadline, stream, "led", &error).await?,
+            }
+        }
+    }
+
+    /// Has the leader of `stream` step down, waits until another server leads it, and returns its name.
+    ///
+    /// # Errors
+    /// As for [`leader_of`](Self::leader_of); and when no other server takes over in time.
+    pub async fn step_down(&self, stream: &str) -> Result<String, Error> {
+        let deadline = Instant::now() + LIMIT;
+        let old = self.leader_of(stream).await?;
+        loop {
+            let error = match self.ask_to_step_down(stream).await {
+                Ok(()) => format!("{old} still leads").into(),
+                Err(error) => error,
+            };
+            let new = self.leader_of(stream).await?;
+            if new != old {
+                return Ok(new);
+            }
+            wait(deadline, stream, "led by another server", &error).await?;
+        }
+    }
+
+    async fn probe(&self) -> Result<(), async_nats::Error> {
+        let api = self.api().await?;
+        let config = stream::Config { name: PROBE.into(), num_replicas: SERVERS, ..Default::default() };
+        api.create_stream(config).await?;
+        api.delete_stream(PROBE).await?;
+        Ok(())
+    }
+
+    async fn ask_for_leader(&self, stream: &str) -> Result<String, async_nats::Error> {
+        let stream = self.api().await?.get_stream(stream).await?;
+        let leader = stream.cached_info().cluster.as_ref().and_then(|cluster| cluster.leader.clone());
+        Ok(leader.ok_or("nobody leads it")?)
+    }
+
+    async fn ask_to_step_down(&self, stream: &str) -> Result<(), async_nats::Error> {
+        let request = format!("STREAM.LEADER.STEPDOWN.{stream}");
+        let answer: jetstream::response::Response<serde_json::Value> = self.api().await?.request(request, &()).await?;
+        match answer {
+            jetstream::response::Response::Ok(_) => Ok(()),
+            jetstream::response::Response::Err { error } => Err(error.into()),
+        }
+    }
+
+    /// Connects anew for each request: the server that answered the last one may be killed or paused by now.
+    async fn api(&self) -> Result<jetstream::Context, async_nats::Error> {
+        let options = ConnectOptions::new().connection_timeout(ANSWER_LIMIT);
+        let urls: Vec<_> = self.servers.iter().map(Nats::url).collect();
+        let mut api = jetstream::new(options.connect(urls.as_slice()).await?);
+        api.set_timeout(ANSWER_LIMIT);
+        Ok(api)
+    }
+}
+
+/// Waits a little before the next attempt, unless it would be too late.
+async fn wait(deadline: Instant, name: &str, awaited: &'static str, error: &async_nats::Error) -> Result<(), Error> {
+    if Instant::now() >= deadline {
+        return Err(Error::TimedOut { name: name.to_owned(), awaited, limit: LIMIT, log: error.to_string() });
+    }
+    time::sleep(leash::POLL).await;
+    Ok(())
+}
+
+fn name_of(server: usize) -> String {
+    format!("n{server}")
 }
 
 /// The options of one server, with the ports on which they talk to one another.
 fn member(server: usize, ports: &[u16]) -> NatsOptions {
     let routes = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect::<Vec<_>>().join(", ");
     let config = format!(
-        "server_name: n{server}\ncluster {{\nname: test\nlisten: \"127.0.0.1:{}\"\nroutes: [{routes}]\n}}\n",
+        "server_name: {}\ncluster {{\nname: test\nlisten: \"127.0.0.1:{}\"\nroutes: [{routes}]\n}}\n",
+        name_of(server),
         ports[server]
     );
     NatsOptions { config, ..NatsOptions::default() }

@@ -11,6 +11,7 @@ mod instances;
 mod items;
 mod matrix;
 mod nats;
+mod nats_cluster;
 mod on_postgres;
 mod orphans;
 mod personal;

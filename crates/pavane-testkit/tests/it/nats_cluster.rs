@@ -1,0 +1,35 @@
+use anyhow::{Context, Result};
+use async_nats::jetstream::{self, stream};
+use pavane_testkit::servers::{NatsCluster, Tools};
+
+async fn cluster_with_a_stream() -> Result<NatsCluster> {
+    let mut cluster = NatsCluster::start(&Tools::from_env()).await?;
+    cluster.wait_until_formed().await?;
+    let client = jetstream::new(async_nats::connect(cluster.servers()[0].url()).await?);
+    // At the first attempt.
+    client.create_stream(stream::Config { name: "S".into(), num_replicas: 3, ..Default::default() }).await?;
+    Ok(cluster)
+}
+
+#[tokio::test]
+async fn another_server_leads_after_the_leader_stepped_down() -> Result<()> {
+    let cluster = cluster_with_a_stream().await?;
+    let mut leader = cluster.leader_of("S").await?;
+    for _ in 0..3 {
+        let next = cluster.step_down("S").await?;
+        assert_ne!(next, leader);
+        assert_eq!(cluster.leader_of("S").await?, next);
+        leader = next;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_server_leads_after_the_leader_was_killed() -> Result<()> {
+    let mut cluster = cluster_with_a_stream().await?;
+    let leader = cluster.leader_of("S").await?;
+    cluster.server_of(&leader).context("one of three")?.kill().await?;
+    assert_ne!(cluster.leader_of("S").await?, leader);
+    assert!(cluster.server_of("n3").is_none());
+    Ok(())
+}
