@@ -111,11 +111,21 @@ impl Leash {
         }
     }
 
+    /// Sends a signal that ends the process, one that stands still, too: without `Cont` it would take no notice but of `Kill`.
+    pub(super) fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        if !matches!(signal, Signal::Kill) {
+            self.signal(Signal::Cont);
+        }
+    }
+
     /// Waits until `ready` gives a value; fails when the process ends before that, or after `limit`.
-    pub(super) async fn until<T>(
+    ///
+    /// `ready` is no async closure: with one, who restarts a server could not be spawned as a task.
+    pub(super) async fn until<T, F: Future<Output = Option<T>>>(
         &mut self,
         limit: Duration,
-        mut ready: impl AsyncFnMut() -> Option<T>,
+        mut ready: impl FnMut() -> F,
     ) -> Result<T, Error> {
         let deadline = Instant::now() + limit;
         loop {
@@ -164,7 +174,8 @@ impl Leash {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+    /// How the process ended, if it has.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.child.try_wait().map_err(|reason| Error::Io { doing: format!("wait for {}", self.name), reason })
     }
 

@@ -6,10 +6,14 @@ shift 2
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
+# When the process that holds us dies while the server is stopped, the kernel hangs up on this whole group.
+trap '' HUP
 (
     while read -r signal; do kill -s "$signal" "$server"; done
     [ -z "$folder" ] || : >"$folder/orphaned"
     kill -s "$last" "$server"
+    # One that stands still takes notice of nothing else.
+    [ "$last" = KILL ] || kill -s CONT "$server"
 ) <&3 3<&- &
 watch=$!
 exec 3<&- </dev/null

@@ -1,4 +1,5 @@
 use std::fs;
+use std::future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,13 +91,14 @@ impl Nats {
         self.end(Signal::Term).await
     }
 
-    /// Stops the server where it is, with SIGSTOP: it answers nothing, and its connections stay open.
-    pub fn freeze(&mut self) {
+    /// Stops the server where it is, with SIGSTOP: it answers nothing, and its connections stay open. The signal takes a
+    /// moment.
+    pub fn pause(&mut self) {
         self.leash.signal(Signal::Stop);
     }
 
-    /// Lets it go on after a [`freeze`](Self::freeze).
-    pub fn thaw(&mut self) {
+    /// Lets it go on after a [`pause`](Self::pause).
+    pub fn resume(&mut self) {
         self.leash.signal(Signal::Cont);
     }
 
@@ -111,7 +113,7 @@ impl Nats {
     }
 
     async fn end(&mut self, signal: Signal) -> Result<(), Error> {
-        self.leash.signal(signal);
+        self.leash.end(signal);
         self.leash.wait(STOP_LIMIT).await.map(drop)
     }
 }
@@ -140,7 +142,7 @@ async fn run(binary: &Path, folder: &Path) -> Result<Leash, Error> {
             last_signal: Signal::Kill,
             folder,
         })?;
-        match leash.until(READY_LIMIT, async || accepts_clients(folder)).await {
+        match leash.until(READY_LIMIT, || future::ready(accepts_clients(folder))).await {
             Err(Error::Ended { log, .. }) if log.contains("address already in use") && Instant::now() < deadline => {}
             Err(error) => return Err(error),
             Ok(()) => return Ok(leash),

@@ -1,4 +1,5 @@
 use std::fs;
+use std::future;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::chown;
 use std::process::Command;
@@ -68,7 +69,8 @@ impl PgBouncer {
             last_signal: Signal::Kill,
             folder: folder.path(),
         })?;
-        leash.until(READY_LIMIT, async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok().map(drop)).await?;
+        let answers = || future::ready(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok().map(drop));
+        leash.until(READY_LIMIT, answers).await?;
         Ok(Self { _leash: leash, port, _folder: folder })
     }
 

@@ -82,17 +82,27 @@ impl Process {
     /// # Errors
     /// When it does not end.
     pub async fn kill(&mut self) -> Result<(), Error> {
-        self.leash.signal(Signal::Kill);
+        self.leash.end(Signal::Kill);
         self.leash.wait(STOP_LIMIT).await.map(drop)
     }
 
-    /// Stops the process with SIGTERM, as an operator would, and waits until it has drained.
+    /// Stops the process with SIGTERM, as an operator would, and waits until it has drained. A paused one is resumed.
     ///
     /// # Errors
     /// When it does not end in time, or ends with a failure.
     pub async fn terminate(&mut self) -> Result<(), Error> {
-        self.leash.signal(Signal::Term);
+        self.leash.end(Signal::Term);
         self.leash.wait_success(STOP_LIMIT).await
+    }
+
+    /// Stops the process where it is, with SIGSTOP: it answers nothing, and its connections stay open. The signal takes a moment.
+    pub fn pause(&mut self) {
+        self.leash.signal(Signal::Stop);
+    }
+
+    /// Lets it go on after a [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        self.leash.signal(Signal::Cont);
     }
 
     /// Starts the process again, with the same environment and address; kills it first if it runs.
@@ -108,7 +118,7 @@ impl Process {
     async fn ready(&mut self) -> Result<(), Error> {
         let own = self.options.environment.iter().find(|(name, _)| name == METRICS_ADDR);
         let address = own.and_then(|(_, address)| address.parse().ok()).unwrap_or(self.address);
-        let is_ready = async || {
+        let is_ready = || async move {
             let probe = time::timeout(PROBE_LIMIT, is_ready(address)).await;
             matches!(probe, Ok(Ok(true))).then_some(())
         };

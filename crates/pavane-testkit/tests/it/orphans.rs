@@ -13,17 +13,27 @@ use tokio::time::{sleep, timeout};
 const SOON: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
-/// The example `servers` stands for a test run: it starts both servers, and is killed before it can drop them.
 #[tokio::test]
 async fn a_killed_test_run_leaves_neither_servers_nor_folders_behind() -> Result<()> {
+    nothing_is_left("running").await
+}
+
+#[tokio::test]
+async fn a_killed_test_run_leaves_no_paused_servers_behind_either() -> Result<()> {
+    nothing_is_left("paused").await
+}
+
+/// The example `servers` stands for a test run: it starts both servers, and is killed before it can drop them.
+async fn nothing_is_left(servers: &str) -> Result<()> {
     let program = env::current_exe()?;
     let example = program.ancestors().nth(2).context("a target folder")?.join("examples/servers");
-    let temporary = env::temp_dir().join(format!("pavane-orphans-{}", std::process::id()));
+    let temporary = env::temp_dir().join(format!("pavane-orphans-{servers}-{}", std::process::id()));
     fs::create_dir(&temporary)?;
     // As the system's own: the user that PostgreSQL runs as removes its folder from it.
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
     let mut command = Command::new(&example);
     let mut run = command
+        .arg(servers)
         .env("TMPDIR", &temporary)
         .stdout(Stdio::piped())
         .kill_on_drop(true)

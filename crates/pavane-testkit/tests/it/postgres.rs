@@ -1,6 +1,12 @@
+use std::time::Duration;
+
 use anyhow::Result;
 use pavane_testkit::servers::{Postgres, PostgresOptions, Tools};
 use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+const A_WHILE: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_secs(5);
 
 async fn setting(url: &str, name: &'static str) -> Result<String> {
     let mut connection = PgConnection::connect(url).await?;
@@ -46,5 +52,41 @@ async fn the_shared_server_outlives_the_test_that_started_it() -> Result<()> {
     server.create_database("taken").await?;
     let error = server.create_database("taken").await.unwrap_err().to_string();
     assert!(error.contains("already exists"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_server_answers_nobody_until_it_is_resumed() -> Result<()> {
+    let mut server = Postgres::start(&Tools::from_env()).await?;
+    let url = server.url("postgres");
+    let mut open = PgConnection::connect(&url).await?;
+    server.pause().await?;
+    server.pause().await?;
+    let mut answer = Box::pin(sqlx::query_scalar("select 1").fetch_one(&mut open));
+    assert!(timeout(A_WHILE, &mut answer).await.is_err(), "one that is connected");
+    assert!(timeout(A_WHILE, PgConnection::connect(&url)).await.is_err(), "one that connects");
+    server.resume();
+    let answer: i32 = answer.await?;
+    assert_eq!(answer, 1);
+    PgConnection::connect(&url).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_server_can_be_killed_and_stopped_and_dropped() -> Result<()> {
+    let mut server = Postgres::start(&Tools::from_env()).await?;
+    let url = server.url("postgres");
+    let mut open = PgConnection::connect(&url).await?;
+    server.pause().await?;
+    server.kill().await?;
+    let asking = sqlx::query_scalar::<_, i32>("select 1").fetch_one(&mut open);
+    assert!(timeout(SOON, asking).await?.is_err(), "its processes have ended, too");
+    server.restart().await?;
+    server.pause().await?;
+    server.stop().await?;
+    server.restart().await?;
+    server.pause().await?;
+    drop(server);
+    assert!(PgConnection::connect(&url).await.is_err(), "it is gone");
     Ok(())
 }

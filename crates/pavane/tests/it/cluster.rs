@@ -56,21 +56,21 @@ async fn a_service_starts_although_the_cluster_has_no_leader_for_a_while() {
     let folder = TempDir::new().unwrap();
     let mut cluster = NatsCluster::start(&Tools::from_env()).await.unwrap();
     drop(service("early").connect(config(cluster.url(), &folder, "early")).await.unwrap());
-    let [awake, frozen @ ..] = cluster.servers() else { panic!("no servers") };
+    let [awake, paused @ ..] = cluster.servers() else { panic!("no servers") };
     let mut looker = jetstream::Config::new(awake.url(), "looker");
     looker.request_timeout = Duration::from_secs(3);
     let looker = JetStream::connect(looker).await.unwrap();
-    for server in &mut *frozen {
-        server.freeze();
+    for server in &mut *paused {
+        server.pause();
     }
     // The signals take a moment.
-    refused(&looker, "frozen").await;
+    refused(&looker, "paused").await;
     let starting = tokio::spawn(service("late").connect(config(awake.url(), &folder, "late")));
     // Its first attempt has failed by then: it began before the second of these, and needs the same.
     refused(&looker, "first").await;
     refused(&looker, "second").await;
-    for server in frozen {
-        server.thaw();
+    for server in paused {
+        server.resume();
     }
     drop(starting.await.unwrap().unwrap());
 }
