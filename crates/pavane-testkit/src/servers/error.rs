@@ -74,6 +74,17 @@ pub enum Error {
         /// What it said.
         output: String,
     },
+    /// The server refused a statement, or was not there.
+    #[error("run {sql}: {reason}")]
+    Sql {
+        /// The statement.
+        sql: String,
+        /// What it said.
+        reason: sqlx::Error,
+    },
+    /// A pair of PostgreSQL servers has only its primary left.
+    #[error("promote the standby: there is none since the last failover; call rejoin() first")]
+    NoStandby,
     /// The operating system said no.
     #[error("{doing}: {reason}")]
     Io {

@@ -149,6 +149,24 @@ impl Postgres {
         Ok(())
     }
 
+    /// Copies the server while it runs, and starts the copy as its standby: it repeats what this one does, and can be read.
+    pub(super) async fn start_standby(&self) -> Result<Self, Error> {
+        let cluster = self.cluster.copy().await?;
+        let leash = cluster.run().await?;
+        Ok(Self::of(cluster, leash))
+    }
+
+    /// Starts the server, which was stopped, as a standby. Which server it follows is a setting.
+    pub(super) async fn restart_as_standby(&mut self) -> Result<(), Error> {
+        self.cluster.become_standby()?;
+        self.restart().await
+    }
+
+    /// The end of what it has written so far.
+    pub(super) fn log_tail(&self) -> String {
+        self.leash.log_tail()
+    }
+
     fn of(cluster: Cluster, leash: Leash) -> Self {
         Self { paused: Paused::default(), leash, cluster, databases: AtomicU32::new(0) }
     }

@@ -30,6 +30,7 @@ pub enum Direction {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    upstream: watch::Sender<SocketAddr>,
     faults: watch::Sender<Faults>,
     _ends: DropGuard,
 }
@@ -54,16 +55,22 @@ impl Proxy {
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        let (upstream, leads_to) = watch::channel(upstream);
         let (faults, watched) = watch::channel(Faults::default());
         let end = CancellationToken::new();
         let ends = end.clone().drop_guard();
-        tokio::spawn(async move { end.run_until_cancelled(accept(listener, upstream, watched)).await });
-        Ok(Self { address, faults, _ends: ends })
+        tokio::spawn(async move { end.run_until_cancelled(accept(listener, leads_to, watched)).await });
+        Ok(Self { address, upstream, faults, _ends: ends })
     }
 
     /// Where clients connect instead of to the server.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Carries new connections to `upstream` from now on. Those that are open stay where they are, until a [`Proxy::cut`].
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        self.upstream.send_replace(upstream);
     }
 
     /// Carries nothing in `direction` any more, without a sign to either end, as when a cable is pulled. What is sent
@@ -120,23 +127,25 @@ impl Faults {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: SocketAddr, faults: watch::Receiver<Faults>) {
+async fn accept(listener: TcpListener, upstream: watch::Receiver<SocketAddr>, faults: watch::Receiver<Faults>) {
     // Dropped with this future, which ends them all.
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((client, _)) => drop(connections.spawn(carry(client, upstream, faults.clone()))),
+            Ok((client, _)) => drop(connections.spawn(carry(client, upstream.clone(), faults.clone()))),
             Err(error) => tracing::warn!(%error, "failed to accept a connection"),
         }
     }
 }
 
-async fn carry(mut client: TcpStream, upstream: SocketAddr, faults: watch::Receiver<Faults>) {
+async fn carry(mut client: TcpStream, upstream: watch::Receiver<SocketAddr>, faults: watch::Receiver<Faults>) {
+    // Before the upstream: a cut that comes after `lead_to` then finds every connection that leads to the old one.
     let Faults { refusing, connections, .. } = faults.borrow().clone();
     if refusing {
         return reset(&client);
     }
+    let upstream = *upstream.borrow();
     let Ok(mut server) = TcpStream::connect(upstream).await else {
         return reset(&client);
     };

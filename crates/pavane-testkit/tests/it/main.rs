@@ -16,6 +16,7 @@ mod on_postgres;
 mod orphans;
 mod personal;
 mod postgres;
+mod postgres_pair;
 #[path = "../../examples/simulate/price.rs"]
 mod price;
 mod process;

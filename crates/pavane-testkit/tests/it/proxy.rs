@@ -70,6 +70,35 @@ async fn a_cut_resets_what_is_open_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
+/// Greets each connection with `byte`, and then answers nothing.
+async fn greeter(byte: u8) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            connection.write_u8(byte).await?;
+            open.push(connection);
+        }
+        std::io::Result::Ok(())
+    });
+    Ok(address)
+}
+
+#[tokio::test]
+async fn a_proxy_that_leads_elsewhere_keeps_what_is_open_until_a_cut() -> Result<()> {
+    let proxy = Proxy::start(echo().await?).await?;
+    let mut old = TcpStream::connect(proxy.address()).await?;
+    assert_eq!(round_trip(&mut old, 1).await?, 1);
+    proxy.lead_to(greeter(9).await?);
+    let mut new = TcpStream::connect(proxy.address()).await?;
+    assert_eq!(timeout(SOON, new.read_u8()).await??, 9, "a new one is carried to the new server");
+    assert_eq!(round_trip(&mut old, 2).await?, 2, "an old one is where it was");
+    proxy.cut();
+    assert_eq!(timeout(SOON, old.read_u8()).await?.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_refusing_proxy_resets_until_it_is_healed() -> Result<()> {
     let proxy = Proxy::start(echo().await?).await?;

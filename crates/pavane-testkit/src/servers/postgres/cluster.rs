@@ -18,6 +18,8 @@ use crate::servers::{Certificate, Error, free_port, pip};
 pub(super) const NAME: &str = "postgres";
 /// The server writes its state into this file of the data folder.
 const PID_FILE: &str = "postmaster.pid";
+/// A server that finds this file in the data folder starts as a standby.
+const STANDBY_FILE: &str = "standby.signal";
 /// What a server says that was built without TLS.
 const NO_TLS: &str = "SSL is not supported by this build";
 /// Room for a pool in each service of each test that runs at the same time.
@@ -32,8 +34,8 @@ pub(super) struct Cluster {
     folder: TempDir,
 }
 
-/// What does not change with the place of the files.
-#[derive(Debug)]
+/// What a server and its standby have in common.
+#[derive(Debug, Clone)]
 struct Kind {
     bin: PathBuf,
     /// PostgreSQL refuses to run as root: there it becomes an unprivileged user.
@@ -54,6 +56,27 @@ impl Cluster {
             cluster.write_certificate(certificate)?;
         }
         Ok(cluster)
+    }
+
+    /// Copies the files of the running server: the copy starts as a standby of it.
+    pub(super) async fn copy(&self) -> Result<Self, Error> {
+        let (kind, port) = (self.kind.clone(), self.port);
+        pip::blocking(move || {
+            let cluster = Self::empty(kind)?;
+            let mut backup = cluster.program("pg_basebackup");
+            backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host=127.0.0.1"]);
+            backup.args(["--username", ROLE, "--port"]).arg(port.to_string());
+            pip::run(backup.arg("--pgdata").arg(cluster.data()))?;
+            Ok(cluster)
+        })
+        .await
+    }
+
+    /// Has the server start as a standby next time. Which server it follows is a setting.
+    pub(super) fn become_standby(&self) -> Result<(), Error> {
+        let path = self.data().join(STANDBY_FILE);
+        fs::write(&path, "").map_err(Error::io("write", &path))?;
+        self.hand_over(&path)
     }
 
     /// One of PostgreSQL's programs, to be run as the user that owns the files.
