@@ -49,6 +49,14 @@ fuzz cases="20000":
 timers sagas="100000":
     TIMER_SAGAS={{ sagas }} cargo test -p pavane-outbox --test it finished_sagas_leave -- --nocapture
 
+# disturb the shop on real servers for some minutes, by a seed, and check what happened; for example: just chaos 60 7
+chaos minutes="10" seed="14":
+    CHAOS_SECONDS=$(({{ minutes }} * 60)) CHAOS_SEED={{ seed }} CHAOS_HISTORY="{{ justfile_directory() }}/target/chaos-{{ seed }}.jsonl" cargo xtest -p shop-tests chaos::the_shop -- --nocapture
+
+# check again what a run has kept
+chaos-check history:
+    cargo run -p pavane-testkit --example history -- {{ history }}
+
 # make many requests of every service's OpenAPI description, by a seed of its own; for example: just api 1000
 api examples="300":
     SCHEMATHESIS_EXAMPLES={{ examples }} SCHEMATHESIS_SEED="${SCHEMATHESIS_SEED:-$(date +%s)}" cargo xtest openapi:: -- --nocapture

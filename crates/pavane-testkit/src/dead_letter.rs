@@ -1,5 +1,5 @@
 use pavane::Timestamp;
-use pavane_bus::{Outgoing, memory::Stored};
+use pavane_bus::{Message, Outgoing};
 use pavane_contract::{RawEnvelope, codec};
 use pavane_inbox::dead_letter::{Address, header, redrive};
 
@@ -25,8 +25,7 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// `None` for what is on no dead letter's subject.
-    pub(crate) fn of(stored: &Stored) -> Option<Self> {
-        let message = &stored.message;
+    pub(crate) fn of(sequence: u64, message: &Message) -> Option<Self> {
         let Address { service, reaction, subject } = Address::of_letter(&message.subject)?;
         let value = |name| message.headers.get(name).unwrap_or_default();
         Some(Self {
@@ -36,7 +35,7 @@ impl DeadLetter {
             subject: subject.to_owned(),
             event: codec::decode_on(subject, &message.headers, message.payload.clone(), usize::MAX).ok(),
             first_failed_at: value(header::FIRST_FAILED_AT).parse().unwrap_or_default(),
-            sequence: stored.sequence,
+            sequence,
         })
     }
 

@@ -98,5 +98,6 @@ pub(crate) fn names(events: &[RawEnvelope]) -> Vec<String> {
 }
 
 pub(crate) fn dead_letters(bus: &Memory) -> Vec<DeadLetter> {
-    bus.messages(DEAD_LETTERS).iter().filter_map(DeadLetter::of).collect()
+    let letters = bus.messages(DEAD_LETTERS);
+    letters.iter().filter_map(|stored| DeadLetter::of(stored.sequence, &stored.message)).collect()
 }

@@ -8,6 +8,7 @@
 //!
 //! - [`Instances`]: one service as it runs in production, in several instances if need be, on a bus in memory.
 //! - [`Served`]: a service with its HTTP, in this process.
+//! - [`history`]: what happened in a system that ran, and whether it was right.
 //! - [`servers`]: a real nats-server, a real PostgreSQL, real processes, and a network between them that fails on demand.
 
 mod actor;
@@ -16,6 +17,7 @@ mod database;
 mod dead_letter;
 mod events;
 mod fresh_database;
+pub mod history;
 mod instances;
 mod matrix;
 mod random;

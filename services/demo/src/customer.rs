@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An order and how it ended.
 #[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
 pub struct Settled {
     /// Which way the order was to go.
     pub scenario: Scenario,
@@ -107,7 +106,8 @@ async fn place(shop: &Shop, number: usize, scenario: Scenario) -> Result<Settled
     })
 }
 
-fn request(number: usize, scenario: Scenario) -> Value {
+/// The body of the request that places an order which is to go this way.
+pub fn request(number: usize, scenario: Scenario) -> Value {
     let sold_out = scenario == Scenario::OutOfStock;
     let (sku, price) = if sold_out { (SOLD_OUT, 99_900) } else { GOODS[number % GOODS.len()] };
     let mut order = json!({

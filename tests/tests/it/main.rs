@@ -3,6 +3,7 @@
 
 mod alerts;
 mod build_context;
+mod chaos;
 mod choreography;
 mod command;
 mod commands;

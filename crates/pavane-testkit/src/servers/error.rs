@@ -66,21 +66,13 @@ pub enum Error {
         /// The end of what it wrote.
         log: String,
     },
-    /// A helper command failed.
+    /// A helper command or a statement failed.
     #[error("run {command}: {output}")]
     Command {
-        /// The command line.
+        /// The command line, or the SQL.
         command: String,
         /// What it said.
         output: String,
-    },
-    /// The server refused a statement, or was not there.
-    #[error("run {sql}: {reason}")]
-    Sql {
-        /// The statement.
-        sql: String,
-        /// What it said.
-        reason: sqlx::Error,
     },
     /// A pair of PostgreSQL servers has only its primary left.
     #[error("promote the standby: there is none since the last failover; call rejoin() first")]

@@ -7,6 +7,7 @@ mod books;
 #[path = "../../examples/simulate/bugs.rs"]
 mod bugs;
 mod given;
+mod history;
 mod instances;
 mod items;
 mod matrix;

@@ -55,6 +55,8 @@ async fn an_undo_waits_for_an_effect_that_is_running_and_then_undoes_it() {
         let provider = stage.script.provider.lock().await;
         let saga = stage.start("slow").await;
         until("the call", || async { (!stage.script.calls.lock().unwrap().is_empty()).then_some(()) }).await;
+        // Barred before it ran, it would say nothing.
+        until("the step", || async { (stage.done("slow").await == ["step"]).then_some(()) }).await;
         stage.cancel(saga, "slow").await;
         until("the undo to have come and waited", || async {
             stage.said("slow").contains(&"stage.undone".to_owned()).then_some(())

@@ -51,22 +51,24 @@ async fn run(server: &Postgres, sql: &str) -> Result<(), Error> {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await?;
         connection.close().await
     };
-    ran.await.map_err(|reason| failed(sql, reason))
+    ran.await.map_err(failed(sql))
 }
 
 async fn wait_for(server: &Postgres, awaited: &'static str, sql: &'static str) -> Result<(), Error> {
     let deadline = Instant::now() + LIMIT;
     let connection = PgConnection::connect(&server.url(DATABASE)).await;
-    let mut connection = connection.map_err(|reason| failed(sql, reason))?;
-    while !sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(|reason| failed(sql, reason))? {
+    let mut connection = connection.map_err(failed(sql))?;
+    while !sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(failed(sql))? {
         if Instant::now() >= deadline {
             return Err(Error::TimedOut { name: "postgres".to_owned(), awaited, limit: LIMIT, log: server.log_tail() });
         }
         time::sleep(leash::POLL).await;
     }
-    connection.close().await.map_err(|reason| failed(sql, reason))
+    connection.close().await.map_err(failed(sql))
 }
 
-fn failed(sql: &str, reason: sqlx::Error) -> Error {
-    Error::Sql { sql: sql.to_owned(), reason }
+/// For `map_err`: says what was asked of the server.
+fn failed(sql: &str) -> impl FnOnce(sqlx::Error) -> Error {
+    let command = sql.to_owned();
+    move |reason| Error::Command { command, output: reason.to_string() }
 }

@@ -1,0 +1,123 @@
+//! What the check found.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::record::{Disturbed, Record};
+use crate::Violation;
+
+/// How many violations of a law are shown.
+const SHOWN: usize = 10;
+
+/// Whether a history is right: every law, what was looked at, and what violates it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    laws: Vec<Law>,
+    felt: Vec<Felt>,
+}
+
+/// Something that must be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Law {
+    /// What must be true.
+    pub name: String,
+    /// How often it was looked at: of nothing, everything is true.
+    pub looked_at: usize,
+    /// What violates it.
+    pub violations: Vec<Violation>,
+}
+
+/// A disturbance, and how long it was felt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Felt {
+    /// What was done.
+    pub what: String,
+    /// From its beginning to the next commit of the service that it was done to, or else of any. `None` when there was none.
+    pub until_next_commit: Option<Duration>,
+}
+
+impl Verdict {
+    pub(super) fn new(laws: Vec<Law>, felt: Vec<Felt>) -> Self {
+        Self { laws, felt }
+    }
+
+    /// Adds something that must be true of this system: that its books balance.
+    #[must_use]
+    pub fn and(mut self, name: &str, looked_at: usize, violations: impl IntoIterator<Item = Violation>) -> Self {
+        let (name, violations) = (name.to_owned(), violations.into_iter());
+        let violations = violations.map(|violation| Violation { invariant: name.clone(), ..violation }).collect();
+        self.laws.push(Law { name, looked_at, violations });
+        self
+    }
+
+    /// Whether nothing violates a law.
+    pub fn passed(&self) -> bool {
+        self.laws.iter().all(|law| law.violations.is_empty())
+    }
+
+    /// The laws.
+    pub fn laws(&self) -> &[Law] {
+        &self.laws
+    }
+
+    /// All that violates a law.
+    pub fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.laws.iter().flat_map(|law| &law.violations)
+    }
+
+    /// What was done to the system, and how long it was felt.
+    pub fn felt(&self) -> &[Felt] {
+        &self.felt
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for law in &self.laws {
+            let looked_at = law.looked_at;
+            match law.violations.len() {
+                0 => writeln!(f, "ok     {} ({looked_at} looked at)", law.name)?,
+                wrong => writeln!(f, "WRONG  {} ({wrong} of {looked_at})", law.name)?,
+            }
+            for violation in law.violations.iter().take(SHOWN) {
+                let saga = violation.saga.map(|saga| format!(" (saga {saga})")).unwrap_or_default();
+                writeln!(f, "         {}{saga}", violation.what)?;
+            }
+            if law.violations.len() > SHOWN {
+                writeln!(f, "         and {} more", law.violations.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long each disturbance was felt.
+pub(super) fn felt(records: &[Record]) -> Vec<Felt> {
+    let mut commits: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut disturbed: Vec<&Disturbed> = Vec::new();
+    for record in records {
+        if let Record::Changed(change) = record {
+            commits.entry(&change.service).or_default().push(change.at);
+        } else if let Record::Disturbed(what) = record {
+            disturbed.push(what);
+        }
+    }
+    for at in commits.values_mut() {
+        at.sort_unstable();
+    }
+    let next = |service: &str, from: i64| {
+        let at = commits.get(service)?;
+        at.get(at.partition_point(|at| *at < from)).copied()
+    };
+    let felt = disturbed.into_iter().map(|it| {
+        let from = it.from.as_microsecond();
+        let at = match &it.service {
+            Some(service) => next(service, from),
+            None => commits.keys().filter_map(|service| next(service, from)).min(),
+        };
+        let micros = at.and_then(|at| u64::try_from(at - from).ok());
+        Felt { what: it.what.clone(), until_next_commit: micros.map(Duration::from_micros) }
+    });
+    felt.collect()
+}

@@ -1,0 +1,143 @@
+//! Real services, two instances each, on a real nats-server and PostgreSQL: what happened is recorded and right, and whatever is changed in
+//! the record is found.
+
+mod planted;
+
+use std::time::Duration;
+
+use pavane::{
+    Config, Correlation, SagaId, Timestamp,
+    any::{App, Entry, Service},
+    contract::Clock as _,
+};
+use pavane_contract::{Envelope, SystemClock};
+use pavane_testkit::{
+    history::{Answered, Called, Disturbed, History, Recorder, Verdict},
+    servers::{Nats, Postgres, Tools},
+    until,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    price::ANSWER,
+    trip::{
+        BOOK, CANCEL, DEADLINE, DeadlinePassed, Hotel, Points, PriceAsked, PriceSettled, TripCancelled, TripRequested,
+        car, flight, hotel, trip,
+    },
+};
+
+const TRIPS: usize = 14;
+
+/// The four services of the trip, as they run in production.
+struct Trips {
+    recorder: Recorder,
+    instances: JoinSet<()>,
+    stop: CancellationToken,
+    nats: Nats,
+}
+
+impl Trips {
+    async fn start() -> (Self, [Entry; 3]) {
+        let nats = Nats::start(&Tools::from_env()).await.unwrap();
+        let recorder = Recorder::new(nats.url());
+        let mut trips = Self { recorder, instances: JoinSet::new(), stop: CancellationToken::new(), nats };
+        let (points, rooms) = (Points::default(), Hotel::default());
+        points.repair();
+        let app = trips.add("trip", || trip(points.clone())).await;
+        let entries = [BOOK, CANCEL, ANSWER].map(|point| app.entry(&point));
+        trips.run(app);
+        for app in [trips.add("flight", flight).await, trips.add("car", car).await] {
+            trips.run(app);
+        }
+        let app = trips.add("hotel", || hotel(rooms.clone())).await;
+        trips.run(app);
+        (trips, entries)
+    }
+
+    /// Starts an instance, and returns another one.
+    async fn add<S: Send + Sync + 'static>(&mut self, name: &str, service: impl Fn() -> Service<S>) -> App<S> {
+        let url = Postgres::shared().await.unwrap().fresh_database().await.unwrap();
+        let config = || Config::new(self.nats.url()).database(&url);
+        let first = service().connect(config()).await.unwrap();
+        self.recorder.audit(name, &url).await.unwrap();
+        let second = service().connect(config()).await.unwrap();
+        self.run(first);
+        second
+    }
+
+    fn run<S: Send + Sync + 'static>(&mut self, app: App<S>) {
+        let stop = self.stop.clone();
+        self.instances.spawn(async move { app.run_until(stop.cancelled_owned()).await.unwrap() });
+    }
+}
+
+/// Trips that are confirmed, refused and cancelled, recorded until they have come to rest.
+async fn recorded() -> (History, Verdict) {
+    let (mut trips, [book, cancel, answer]) = Trips::start().await;
+    let from = now();
+    for number in 0..TRIPS {
+        let saga = request(&book, number).await;
+        trips.recorder.note(Answered { at: now(), what: format!("book {number}"), saga: Some(saga), accepted: true });
+        if number % 4 == 3 {
+            let mut tx = cancel.begin(Correlation::of(saga)).await.unwrap();
+            let _outcome = tx.decide(&TripCancelled { trip: number.to_string() }).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+    trips.recorder.note(Disturbed { what: "nothing".to_owned(), service: Some("car".to_owned()), from, to: from });
+    let call = Called { at: from, what: "room".to_owned(), key: "1".to_owned(), effective: true };
+    trips.recorder.note(Called { effective: false, ..call.clone() });
+    trips.recorder.note(call);
+    until("no open question", || async { agree(&answer).await.then_some(()) }).await;
+    let recorded = trips.recorder.settled(Duration::from_mins(1)).await.unwrap();
+    trips.stop.cancel();
+    while let Some(ended) = trips.instances.join_next().await {
+        ended.unwrap();
+    }
+    recorded
+}
+
+async fn request(book: &Entry, number: usize) -> SagaId {
+    let mut tx = book.begin(Correlation::start()).await.unwrap();
+    let (saga, trip) = (tx.saga(), number.to_string());
+    tx.emit(&TripRequested { trip: trip.clone(), passengers: 2 }).await.unwrap();
+    tx.emit_after(DEADLINE, &DeadlinePassed { trip }).await.unwrap();
+    tx.commit().await.unwrap();
+    saga
+}
+
+/// Answers what is asked. Whether a question was, and none is any more.
+async fn agree(answer: &Entry) -> bool {
+    let open = answer.open_questions(100).await.unwrap();
+    for question in &open {
+        // It may have been cancelled meanwhile.
+        let Ok(mut tx) = answer.answer(question.saga, "a customer").await else { continue };
+        let asked = tx.question().map(Envelope::decode::<PriceAsked>).unwrap().unwrap();
+        tx.emit(&PriceSettled { trip: asked.trip.clone() }).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    open.is_empty()
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_real_services_do_is_recorded_and_right_and_every_planted_violation_is_found() {
+    let (history, verdict) = recorded().await;
+    assert!(verdict.passed(), "{verdict}");
+    // Of nothing, everything is true.
+    for law in verdict.laws().iter().filter(|law| law.name != "nothing is given up") {
+        assert!(law.looked_at > 0, "nothing to look at: {verdict}");
+    }
+    assert!(verdict.felt()[0].until_next_commit.is_some(), "{:?}", verdict.felt());
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    history.save(file.path()).unwrap();
+    let loaded = History::load(file.path()).unwrap();
+    assert_eq!(loaded.records(), history.records());
+
+    planted::each_is_found(&history);
+}

@@ -1,0 +1,101 @@
+//! The shop under disturbances: two instances of each service, a NATS cluster of three, PostgreSQL with a synchronous standby, and a record
+//! of everything, which is checked afterwards.
+//!
+//! `CHAOS_SECONDS` and `CHAOS_SEED` say how long and which disturbances, `CHAOS_HISTORY` where the record is kept; `just chaos` sets them.
+
+mod customers;
+mod disturbance;
+mod world;
+
+use std::{env, str::FromStr, sync::Arc, time::Duration};
+
+use demo::audit::{Audit, Books, Check};
+use pavane_contract::{Clock as _, SystemClock};
+use pavane_testkit::{
+    Violation,
+    history::{Disturbed, Felt},
+};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tokio::time::{Instant, sleep};
+
+use self::{customers::Customers, disturbance::Disturbance, world::World};
+
+/// Until everything has come to rest.
+const REST_WITHIN: Duration = Duration::from_mins(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_holds_whatever_is_done_to_it() {
+    let (seconds, seed) = (setting("CHAOS_SECONDS", 60), setting("CHAOS_SEED", 14));
+    println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
+    let mut world = World::start().await;
+    let before = world.open().await;
+    let customers = Customers::arrive(Arc::clone(&world.orders), seed);
+    let disturbances = disturb(&mut world, Duration::from_secs(seconds), seed).await;
+    let orders = customers.leave().await;
+    world.note(&orders).await;
+    let (history, verdict) = world.at_rest(REST_WITHIN).await;
+    let verdict = verdict.and("the books balance", 8, unbalanced(&world, &before, &orders).await);
+    if let Ok(file) = env::var("CHAOS_HISTORY") {
+        history.save(file).unwrap();
+    }
+    println!("{} orders, {disturbances} disturbances\n{}\n{verdict}", orders.len(), felt(verdict.felt()));
+    assert!(verdict.passed(), "CHAOS_SEED={seed}: {verdict}");
+    assert!(!orders.is_empty(), "somebody has ordered");
+}
+
+/// Disturbs the world, alone and mixed, until the time is over; returns how often.
+async fn disturb(world: &mut World, during: Duration, seed: u64) -> usize {
+    let mut random = StdRng::seed_from_u64(seed);
+    // Some hold on for longer than any lease and ack wait; not in a short run.
+    let longest = if during > Duration::from_mins(5) { 40_000 } else { 6_000 };
+    let until = Instant::now() + during;
+    let mut count = 0;
+    while Instant::now() < until {
+        let at_once = Disturbance::some(&mut random);
+        count += at_once.len();
+        let from = SystemClock.now();
+        for disturbance in &at_once {
+            disturbance.begin(world).await;
+        }
+        let long = random.random_bool(0.15);
+        sleep(Duration::from_millis(random.random_range(100..if long { longest } else { 1_500 }))).await;
+        for disturbance in &at_once {
+            disturbance.end(world).await;
+        }
+        let to = SystemClock.now();
+        for disturbance in at_once {
+            let (what, service) = (disturbance.to_string(), disturbance.service().map(str::to_owned));
+            world.recorder.note(Disturbed { what, service, from, to });
+        }
+        sleep(Duration::from_millis(random.random_range(200..1_500))).await;
+    }
+    count
+}
+
+/// What the auditor finds wrong, once it has waited.
+async fn unbalanced(world: &World, before: &Books, orders: &[demo::customer::Settled]) -> Vec<Violation> {
+    let audit = Audit::wait(&world.shop, before, orders).await.unwrap();
+    // Under disturbances an order may end otherwise than without: by its deadline.
+    let checks = audit.checks.iter().filter(|check| check.what != "orders that ended as they must");
+    let wrong = checks.filter(|check| !check.passed());
+    wrong
+        .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")))
+        .collect()
+}
+
+/// Of each kind of disturbance: how often, and the longest time to the next commit.
+fn felt(felt: &[Felt]) -> String {
+    let mut kinds: std::collections::BTreeMap<&str, (usize, Duration)> = std::collections::BTreeMap::new();
+    for felt in felt {
+        let kind = kinds.entry(felt.what.split(':').next().unwrap_or_default()).or_default();
+        *kind = (kind.0 + 1, kind.1.max(felt.until_next_commit.unwrap_or_default()));
+    }
+    let line = |(kind, (count, longest)): (&str, (usize, Duration))| {
+        format!("{count:>5} {kind}; at most {:.1} s until the next commit\n", longest.as_secs_f64())
+    };
+    kinds.into_iter().map(line).collect()
+}
+
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
