@@ -9,6 +9,7 @@
 use std::env;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::unistd::Uid;
@@ -47,8 +48,11 @@ async fn run(arguments: Vec<String>) -> Result<()> {
     cargo(["build", "--workspace", "--bins", "--tests", "--examples"], |it| it)?;
     let is_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
     let all = if arguments.iter().any(is_package) { None } else { Some("--workspace") };
+    // They wait for servers and timers more than they compute.
+    let threads =
+        env::var("RUST_TEST_THREADS").or_else(|_| available_parallelism().map(|all| (2 * all.get()).to_string()))?;
     cargo(["test", "--no-fail-fast"].into_iter().chain(all), |it| {
-        it.args(arguments).envs(Tools::environment(&nats_server, &postgres))
+        it.args(arguments).envs(Tools::environment(&nats_server, &postgres)).env("RUST_TEST_THREADS", threads)
     })
 }
 

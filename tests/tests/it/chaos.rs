@@ -7,7 +7,7 @@ mod customers;
 mod disturbance;
 mod world;
 
-use std::{env, str::FromStr, sync::Arc, time::Duration};
+use std::{env, str::FromStr, time::Duration};
 
 use demo::audit::{Audit, Books, Check};
 use pavane_contract::{Clock as _, SystemClock};
@@ -29,7 +29,7 @@ async fn the_shop_holds_whatever_is_done_to_it() {
     println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
     let mut world = World::start().await;
     let before = world.open().await;
-    let customers = Customers::arrive(Arc::clone(&world.orders), seed);
+    let customers = Customers::arrive(&world.orders, seed);
     let disturbances = disturb(&mut world, Duration::from_secs(seconds), seed).await;
     let orders = customers.leave().await;
     world.note(&orders).await;

@@ -34,11 +34,12 @@ pub(super) struct Customers {
 
 impl Customers {
     /// They order until they leave.
-    pub(super) fn arrive(orders: Arc<Vec<Shop>>, seed: u64) -> Self {
+    pub(super) fn arrive(orders: &Arc<Vec<Shop>>, seed: u64) -> Self {
         let (mut tasks, leave, next) = (JoinSet::new(), CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let scenarios = Arc::new(demo::scenario::draw(1000, seed));
         for _ in 0..CUSTOMERS {
-            let (orders, leave, next, scenarios) = (orders.clone(), leave.clone(), next.clone(), scenarios.clone());
+            let (orders, leave, next, scenarios) =
+                (Arc::clone(orders), leave.clone(), Arc::clone(&next), Arc::clone(&scenarios));
             tasks.spawn(async move {
                 let mut settled = Vec::new();
                 while !leave.is_cancelled() {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use pavane_testkit::servers::Direction;
+use pavane_testkit::servers::{Direction, Process};
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use super::world::World;
@@ -41,17 +41,19 @@ pub(super) enum Disturbance {
 }
 
 impl Disturbance {
-    /// One, or several of different groups at once.
+    /// One, or several of different groups at once. Those of instances come last: at the end they find what they need.
     pub(super) fn some(random: &mut StdRng) -> Vec<Self> {
         let mut groups = [Self::of_instance, Self::of_nats, Self::of_database, Self::of_provider].map(Some);
         let count = *[1, 1, 1, 2, 2, 3].choose(random).unwrap_or(&1);
-        (0..count)
+        let mut some: Vec<Self> = (0..count)
             .filter_map(|_| {
                 // Instances are what fails most often.
                 let at = [0, 0, 1, 2, 3].choose(random).copied()?;
                 groups[at].take().map(|of_group| of_group(random))
             })
-            .collect()
+            .collect();
+        some.sort_by_key(|it| matches!(it, Self::Killed(..) | Self::Stopped(..) | Self::Frozen(..)));
+        some
     }
 
     fn of_instance(random: &mut StdRng) -> Self {
@@ -136,7 +138,7 @@ impl Disturbance {
     pub(super) async fn end(self, world: &mut World) {
         match self {
             Self::Killed(service, instance) | Self::Stopped(service, instance) => {
-                world.instance(service, instance).restart().await.unwrap();
+                start(world.instance(service, instance)).await;
             }
             Self::Frozen(service, instance) => world.instance(service, instance).resume(),
             Self::NatsKilled(server) => world.nats.servers()[server].restart().await.unwrap(),
@@ -158,6 +160,15 @@ impl Disturbance {
             Self::ProviderSilent(_) => world.provider.heal(),
             Self::SteppedDown(_) | Self::DatabaseCut => {}
         }
+    }
+}
+
+/// Starts a process again and again, as whatever runs it in production does: one that can't reach what it needs in time ends.
+async fn start(process: &mut Process) {
+    let mut attempts = 0;
+    while let Err(error) = process.restart().await {
+        attempts += 1;
+        assert!(attempts < 5, "{error}");
     }
 }
 

@@ -135,13 +135,8 @@ const PLANTS: &[Plant] = &[
     ("a question that nobody answers", LEFT, "was asked, and not answered", |records| {
         let asked = |row: &Row| matches!(row, Row::Question { .. });
         let Row::Question { saga, .. } = change(records, asked).row else { unreachable!("it is a question") };
-        records.retain(|it| {
-            !is(it, |row| match row {
-                Row::Outcome { saga: of, .. } => *of == saga,
-                Row::Question { saga: of, answered_at, .. } => *of == saga && answered_at.is_some(),
-                _ => false,
-            })
-        });
+        let ends_it = |row: &Row| matches!(row, Row::Outcome { saga: of, .. } | Row::Question { saga: of, answered_at: Some(_), .. } if *of == saga);
+        records.retain(|it| !is(it, ends_it));
     }),
     ("an event that is given up", GIVEN_UP, "gave up on trip.", |records| {
         let event = published(records).event.clone();
