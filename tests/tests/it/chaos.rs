@@ -5,6 +5,7 @@
 
 mod customers;
 mod disturbance;
+mod nats;
 mod world;
 
 use std::{env, str::FromStr, time::Duration};

@@ -3,7 +3,7 @@
 
 mod planted;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use pavane::{
     Config, Correlation, SagaId, Timestamp,
@@ -16,6 +16,7 @@ use pavane_testkit::{
     servers::{Nats, Postgres, Tools},
     until,
 };
+use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,7 @@ const TRIPS: usize = 14;
 /// The four services of the trip, as they run in production.
 struct Trips {
     recorder: Recorder,
+    databases: BTreeMap<String, String>,
     instances: JoinSet<()>,
     stop: CancellationToken,
     nats: Nats,
@@ -41,7 +43,8 @@ impl Trips {
     async fn start() -> (Self, [Entry; 3]) {
         let nats = Nats::start(&Tools::from_env()).await.unwrap();
         let recorder = Recorder::new(nats.url());
-        let mut trips = Self { recorder, instances: JoinSet::new(), stop: CancellationToken::new(), nats };
+        let (databases, instances, stop) = (BTreeMap::new(), JoinSet::new(), CancellationToken::new());
+        let mut trips = Self { recorder, databases, instances, stop, nats };
         let (points, rooms) = (Points::default(), Hotel::default());
         points.repair();
         let app = trips.add("trip", || trip(points.clone())).await;
@@ -61,6 +64,7 @@ impl Trips {
         let config = || Config::new(self.nats.url()).database(&url);
         let first = service().connect(config()).await.unwrap();
         self.recorder.audit(name, &url).await.unwrap();
+        self.databases.insert(name.to_owned(), url.clone());
         let second = service().connect(config()).await.unwrap();
         self.run(first);
         second
@@ -72,9 +76,14 @@ impl Trips {
     }
 }
 
-/// Trips that are confirmed, refused and cancelled, recorded until they have come to rest.
-async fn recorded() -> (History, Verdict) {
+/// Trips that are confirmed, refused and cancelled, recorded until they have come to rest; with SQL that is run in a service's database
+/// before.
+async fn recorded(mistake: Option<(&str, &'static str)>, within: Duration) -> (History, Verdict) {
     let (mut trips, [book, cancel, answer]) = Trips::start().await;
+    if let Some((service, sql)) = mistake {
+        let mut conn = PgConnection::connect(&trips.databases[service]).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+    }
     let from = now();
     for number in 0..TRIPS {
         let saga = request(&book, number).await;
@@ -90,7 +99,7 @@ async fn recorded() -> (History, Verdict) {
     trips.recorder.note(Called { effective: false, ..call.clone() });
     trips.recorder.note(call);
     until("no open question", || async { agree(&answer).await.then_some(()) }).await;
-    let recorded = trips.recorder.settled(Duration::from_mins(1)).await.unwrap();
+    let recorded = trips.recorder.settled(within).await.unwrap();
     trips.stop.cancel();
     while let Some(ended) = trips.instances.join_next().await {
         ended.unwrap();
@@ -126,7 +135,7 @@ fn now() -> Timestamp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_real_services_do_is_recorded_and_right_and_every_planted_violation_is_found() {
-    let (history, verdict) = recorded().await;
+    let (history, verdict) = recorded(None, Duration::from_mins(1)).await;
     assert!(verdict.passed(), "{verdict}");
     // Of nothing, everything is true.
     for law in verdict.laws().iter().filter(|law| law.name != "nothing is given up") {
@@ -140,4 +149,19 @@ async fn what_real_services_do_is_recorded_and_right_and_every_planted_violation
     assert_eq!(loaded.records(), history.records());
 
     planted::each_is_found(&history);
+}
+
+/// What goes wrong in the services themselves is found, too, not only what is wrong in a record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_makes_a_mistake_is_found() {
+    // Every second event of the car service is forgotten before it is published.
+    const FORGETS: &str = "create function forget() returns trigger language plpgsql as $$ begin \
+            delete from pavane_unsent where seq = new.seq; return null; end $$; \
+        create trigger forgets after insert on pavane_unsent for each row when (new.seq % 2 = 0) execute function forget()";
+    let (_, verdict) = recorded(Some(("car", FORGETS)), Duration::from_secs(3)).await;
+    let found: Vec<_> = verdict.violations().map(|it| (it.invariant.as_str(), it.what.as_str())).collect();
+    let lost =
+        ("what is committed is published, and nothing else", "car.held v1 was committed, and is not in the stream");
+    assert!(found.contains(&lost), "{verdict}");
+    assert!(found.iter().any(|(law, _)| *law == "what is accepted ends"), "{verdict}");
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use pavane_testkit::servers::{Direction, Process};
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::world::World;
+use super::{nats, world::World};
 
 const SERVICES: [&str; 5] = ["order", "payment", "inventory", "shipping", "notification"];
 const STREAMS: [&str; 2] = ["EVENTS", "KV_PAVANE_MANIFESTS"];
@@ -26,6 +26,10 @@ pub(super) enum Disturbance {
     QuorumLost(usize),
     /// A stream gets another leader.
     SteppedDown(&'static str),
+    /// Somebody deletes a consumer.
+    ConsumerDeleted(usize),
+    /// The stream of events takes nothing more.
+    StreamFull,
     /// The primary is killed, and the standby takes over at once; a new one comes at the end.
     FailedOver,
     /// The two change places, and whoever connects meanwhile can only read.
@@ -35,6 +39,8 @@ pub(super) enum Disturbance {
     /// Nothing arrives there, or nothing comes back.
     DatabaseSilent(Direction),
     DatabaseSlow,
+    /// Others have all of its connections.
+    ConnectionsTaken,
     ProviderKilled,
     /// What the payment service asks of its provider doesn't arrive, or isn't answered.
     ProviderSilent(Direction),
@@ -67,21 +73,24 @@ impl Disturbance {
 
     fn of_nats(random: &mut StdRng) -> Self {
         let server = random.random_range(0..3);
-        match random.random_range(0..4) {
+        match random.random_range(0..6) {
             0 => Self::NatsKilled(server),
             1 => Self::NatsFrozen(server),
             2 => Self::QuorumLost(server),
+            3 => Self::ConsumerDeleted(random.random_range(0..100)),
+            4 => Self::StreamFull,
             _ => Self::SteppedDown(STREAMS[random.random_range(0..STREAMS.len())]),
         }
     }
 
     fn of_database(random: &mut StdRng) -> Self {
-        match random.random_range(0..6) {
+        match random.random_range(0..7) {
             0 => Self::FailedOver,
             1 => Self::HandedOver,
             2 => Self::DatabaseSilent(Direction::ToServer),
             3 => Self::DatabaseSilent(Direction::ToClient),
             4 => Self::DatabaseSlow,
+            5 => Self::ConnectionsTaken,
             _ => Self::DatabaseCut,
         }
     }
@@ -103,6 +112,9 @@ impl Disturbance {
             | Self::NatsFrozen(_)
             | Self::QuorumLost(_)
             | Self::SteppedDown(_)
+            | Self::ConsumerDeleted(_)
+            | Self::StreamFull
+            | Self::ConnectionsTaken
             | Self::FailedOver
             | Self::HandedOver
             | Self::DatabaseCut
@@ -125,6 +137,9 @@ impl Disturbance {
                 }
             }
             Self::SteppedDown(stream) => drop(world.nats.step_down(stream).await.unwrap()),
+            Self::ConsumerDeleted(which) => nats::delete_consumer(&world.nats.url(), which).await,
+            Self::StreamFull => nats::fill(&world.nats.url()).await,
+            Self::ConnectionsTaken => world.take_connections().await,
             Self::FailedOver => world.postgres.fail_over().await.unwrap(),
             Self::HandedOver => world.postgres.hand_over().await.unwrap(),
             Self::DatabaseCut => world.postgres.proxy().cut(),
@@ -148,6 +163,8 @@ impl Disturbance {
                     world.nats.servers()[other].restart().await.unwrap();
                 }
             }
+            Self::StreamFull => nats::give_room(&world.nats.url()).await,
+            Self::ConnectionsTaken => world.taken.clear(),
             Self::FailedOver => world.postgres.rejoin().await.unwrap(),
             Self::HandedOver => world.postgres.lead_to_primary(),
             // What was on its way is lost, as when a cable is pulled for good.
@@ -158,7 +175,7 @@ impl Disturbance {
             Self::DatabaseSlow => world.postgres.proxy().heal(),
             Self::ProviderKilled => world.psp.restart().await.unwrap(),
             Self::ProviderSilent(_) => world.provider.heal(),
-            Self::SteppedDown(_) | Self::DatabaseCut => {}
+            Self::SteppedDown(_) | Self::ConsumerDeleted(_) | Self::DatabaseCut => {}
         }
     }
 }
@@ -183,6 +200,9 @@ impl fmt::Display for Disturbance {
             Self::NatsFrozen(server) => write!(f, "NATS server frozen: {server}"),
             Self::QuorumLost(server) => write!(f, "NATS quorum lost: all but {server}"),
             Self::SteppedDown(stream) => write!(f, "leader stepped down: {stream}"),
+            Self::ConsumerDeleted(_) => write!(f, "consumer deleted"),
+            Self::StreamFull => write!(f, "stream of events full"),
+            Self::ConnectionsTaken => write!(f, "PostgreSQL out of connections"),
             Self::FailedOver => write!(f, "PostgreSQL failed over"),
             Self::HandedOver => write!(f, "PostgreSQL handed over, with an old address"),
             Self::DatabaseCut => write!(f, "connections to PostgreSQL cut"),

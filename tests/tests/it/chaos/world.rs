@@ -13,6 +13,7 @@ use pavane_testkit::{
     servers::{NatsCluster, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools},
 };
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
 const INSTANCES: usize = 2;
@@ -29,6 +30,8 @@ pub(super) struct World {
     /// Between the payment service and its provider.
     pub(super) provider: Proxy,
     pub(super) instances: BTreeMap<&'static str, Vec<Process>>,
+    /// Connections to the database that nobody else can have.
+    pub(super) taken: Vec<PgConnection>,
     _folder: TempDir,
 }
 
@@ -68,7 +71,8 @@ impl World {
             Shop::at(urls.chain([("psp", psp.url())]).collect()).unwrap()
         };
         let orders = Arc::new((0..INSTANCES).map(at).collect::<Vec<_>>());
-        Self { shop: orders[0].clone(), orders, recorder, nats, postgres, psp, provider, instances, _folder: folder }
+        let (shop, taken) = (orders[0].clone(), Vec::new());
+        Self { shop, orders, recorder, nats, postgres, psp, provider, instances, taken, _folder: folder }
     }
 
     /// Fills the shelves and reads the books.
@@ -95,6 +99,14 @@ impl World {
     /// What has happened, once nothing is under way any more.
     pub(super) async fn at_rest(&self, within: Duration) -> (History, Verdict) {
         self.recorder.settled(within).await.unwrap()
+    }
+
+    /// Takes all connections that the database has left.
+    pub(super) async fn take_connections(&mut self) {
+        let url = self.postgres.url("postgres");
+        while let Ok(connection) = PgConnection::connect(&url).await {
+            self.taken.push(connection);
+        }
     }
 
     pub(super) fn instance(&mut self, service: &str, instance: usize) -> &mut Process {
