@@ -30,7 +30,9 @@ use std::{
     path::Path,
 };
 
-pub use record::{Answered, Called, Change, Disturbed, Emitted, GivenUp, Op, Published, Record, Row};
+pub use record::{
+    Answered, Audited, Called, Change, Disturbed, Emitted, GivenUp, Op, Published, Record, Row, Unreadable,
+};
 pub use recorder::Recorder;
 pub use verdict::{Felt, Law, Verdict};
 
@@ -39,8 +41,13 @@ pub use verdict::{Felt, Law, Verdict};
 #[non_exhaustive]
 pub enum Error {
     /// A service's database fails.
-    #[error("the database fails")]
-    Database(#[from] sqlx::Error),
+    #[error("the database of {service} fails")]
+    Database {
+        /// Which service.
+        service: String,
+        /// How.
+        source: sqlx::Error,
+    },
     /// The streams can't be read.
     #[error("the bus can't be read")]
     Bus(#[from] pavane_bus::Error),

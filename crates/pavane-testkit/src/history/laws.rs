@@ -9,11 +9,13 @@ use crate::Violation;
 /// Every law, with what violates it.
 pub(super) fn all(facts: &Facts<'_>) -> Vec<Law> {
     vec![
+        events::recorded(facts),
         sagas::one_outcome(facts),
         sagas::ends(facts),
         sagas::steps(facts),
         events::committed_and_published(facts),
         events::caused(facts),
+        events::emitted(facts),
         events::handled_once(facts),
         events::in_order(facts),
         events::nothing_waits(facts),

@@ -15,10 +15,14 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 pub enum Record {
     /// What a service says about itself.
     Declared(Box<Declaration>),
+    /// The commits of a service are recorded, and were read.
+    Audited(Audited),
     /// A row that a commit wrote.
     Changed(Change),
     /// An event in the stream.
     Published(Published),
+    /// What is in a stream and can't be read.
+    Unreadable(Unreadable),
     /// An event that a reaction gave up on.
     GivenUp(GivenUp),
     /// A call that reached something outside, a payment provider for example.
@@ -27,6 +31,16 @@ pub enum Record {
     Answered(Answered),
     /// What was done to the system on purpose.
     Disturbed(Disturbed),
+}
+
+/// A service whose commits are recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Audited {
+    /// Its name, as the recorder was told.
+    pub service: String,
+    /// When its commits were read, in microseconds since the Unix epoch, by its database's clock.
+    pub read_at: i64,
 }
 
 /// A row of one of the framework's tables that a commit inserted, updated or deleted.
@@ -39,8 +53,8 @@ pub struct Change {
     pub at: i64,
     /// The transaction: rows of one transaction have the same.
     pub tx: i64,
-    /// Every transaction with a lower number had ended when the row was written.
-    pub ended_before: i64,
+    /// Which transactions had ended when the row was written: PostgreSQL's `txid_snapshot`, `xmin:xmax:running`.
+    pub saw: String,
     /// What became of the row.
     pub op: Op,
     /// The row: as it is now, or as it was when it was deleted.
@@ -68,7 +82,7 @@ pub enum Op {
 pub enum Row {
     /// An event that a reaction has handled, or has given up on.
     #[expect(missing_docs, reason = "the columns of `pavane_inbox`")]
-    Inbox { reaction: String, event_id: EventId, given_up: Option<String> },
+    Inbox { reaction: String, event_id: EventId, handled_at: i64, given_up: Option<String> },
     /// Where a step stands.
     #[expect(missing_docs, reason = "the columns of `pavane_ledger`")]
     Ledger { saga: SagaId, step: String, item: String, state: String },
@@ -90,9 +104,6 @@ pub enum Row {
     /// How a saga ended.
     #[expect(missing_docs, reason = "the columns of `pavane_outcome`")]
     Outcome { saga: SagaId, event: String },
-    /// A question to a person.
-    #[expect(missing_docs, reason = "the columns of `pavane_question`")]
-    Question { saga: SagaId, entry: String, answered_at: Option<i64> },
     /// A dead letter that waits to be published.
     #[expect(missing_docs, reason = "the columns of `pavane_dead_letter`")]
     DeadLetter { id: i64, reaction: String, cut_at: Option<i64> },
@@ -129,6 +140,16 @@ pub struct Published {
     pub subject: String,
     /// The event.
     pub event: Emitted,
+}
+
+/// A message that is no event, where events are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// The stream, and the message's sequence there.
+    pub at: (String, u64),
+    /// Why it can't be read.
+    pub why: String,
 }
 
 /// A message of the stream of dead letters.
@@ -184,6 +205,16 @@ pub struct Disturbed {
     pub from: Timestamp,
     /// When it was over.
     pub to: Timestamp,
+}
+
+impl Change {
+    /// Whether the transaction, which was committed, was so before this row was written.
+    pub(super) fn saw(&self, tx: i64) -> bool {
+        let mut snapshot = self.saw.splitn(3, ':');
+        let mut next = || snapshot.next().unwrap_or_default();
+        let (first, end, running) = (next().parse().unwrap_or(0), next().parse().unwrap_or(0), next());
+        tx < first || tx < end && !running.split(',').any(|it| it.parse() == Ok(tx))
+    }
 }
 
 impl Emitted {

@@ -7,6 +7,7 @@ use std::{
 
 use pavane_bus::{
     JetStream,
+    dead_letter::is_redrive,
     jetstream::{Config, Start, Stored},
     topology::{DEAD_LETTERS, DECLARATIONS_STREAM, EVENTS},
 };
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Error, History, Verdict,
-    record::{Emitted, GivenUp, Published, Record},
+    record::{Emitted, GivenUp, Published, Record, Unreadable},
     store,
 };
 use crate::DeadLetter;
@@ -42,14 +43,17 @@ impl Recorder {
         Self { nats_url: nats_url.into(), databases: Vec::new(), noted: Mutex::default() }
     }
 
-    /// Records the commits of a service from now on. Its tables must be there: start it before, and let nothing happen until then.
+    /// Records the commits of a service from now on, by its name in its manifest. Its tables must be there: start it before, and let nothing
+    /// happen until then. What an earlier recorder wrote is forgotten. Made for tests: the triggers and their table stay.
+    ///
+    /// The URL is that of the tables' owner.
     ///
     /// # Errors
     ///
-    /// When the database can't be reached, isn't PostgreSQL, or has no tables of Pavane's.
+    /// When the database can't be reached by the owner of the tables, isn't PostgreSQL, or has no tables of Pavane's.
     pub async fn audit(&mut self, service: impl Into<String>, database_url: impl Into<String>) -> Result<(), Error> {
         let (service, url) = (service.into(), database_url.into());
-        store::audit(&url).await?;
+        store::audit(&url).await.map_err(|source| Error::Database { service: service.clone(), source })?;
         self.databases.push((service, url));
         Ok(())
     }
@@ -70,13 +74,15 @@ impl Recorder {
         let mut records = Vec::new();
         // The streams first: an event that comes meanwhile is committed, and not yet published.
         let declared = all(&bus, DECLARATIONS_STREAM).await?;
-        records.extend(declared.iter().filter_map(|stored| {
-            Some(Record::Declared(Box::new(serde_json::from_slice(&stored.message.payload).ok()?)))
+        records.extend(declared.iter().filter(|stored| !stored.message.payload.is_empty()).map(|stored| {
+            let declared = serde_json::from_slice(&stored.message.payload);
+            declared.map_or_else(|error| unreadable(DECLARATIONS_STREAM, stored, &error), Record::Declared)
         }));
         records.extend(all(&bus, EVENTS).await?.iter().filter_map(published));
         records.extend(all(&bus, DEAD_LETTERS).await?.iter().filter_map(given_up));
         for (service, url) in &self.databases {
-            records.extend(store::changes(service, url).await?);
+            let read = store::changes(service, url).await;
+            records.extend(read.map_err(|source| Error::Database { service: service.clone(), source })?);
         }
         records.extend(self.noted.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         Ok(History::new(records))
@@ -86,16 +92,17 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// As [`read`](Self::read), when it still fails in the end.
     pub async fn settled(&self, within: Duration) -> Result<(History, Verdict), Error> {
         let deadline = Instant::now() + within;
         loop {
-            let history = self.read().await?;
-            let verdict = history.check();
-            if verdict.passed() || Instant::now() > deadline {
-                return Ok((history, verdict));
+            let read = self.read().await.map(|history| (history.check(), history));
+            let is_over = Instant::now() > deadline;
+            match read {
+                Ok((verdict, history)) if verdict.passed() || is_over => return Ok((history, verdict)),
+                Err(error) if is_over => return Err(error),
+                Ok(_) | Err(_) => sleep(POLL).await,
             }
-            sleep(POLL).await;
         }
     }
 }
@@ -119,12 +126,23 @@ async fn all(bus: &JetStream, stream: &str) -> Result<Vec<Stored>, Error> {
     Ok(messages)
 }
 
-/// `None` for a redrive and for what is no event: nobody but a dead letter tells of that.
+/// `None` for a redrive.
 fn published(stored: &Stored) -> Option<Record> {
     let message = &stored.message;
-    let event = codec::decode_on(&message.subject, &message.headers, message.payload.clone(), usize::MAX).ok()?;
-    let (subject, event) = (message.subject.clone(), Emitted::of(&event.meta));
-    Some(Record::Published(Published { sequence: stored.sequence, at: stored.at, subject, event }))
+    if is_redrive(message) {
+        return None;
+    }
+    match codec::decode_on(&message.subject, &message.headers, message.payload.clone(), usize::MAX) {
+        Ok(event) => {
+            let (subject, event) = (message.subject.clone(), Emitted::of(&event.meta));
+            Some(Record::Published(Published { sequence: stored.sequence, at: stored.at, subject, event }))
+        }
+        Err(error) => Some(unreadable(EVENTS, stored, &error)),
+    }
+}
+
+fn unreadable(stream: &str, stored: &Stored, why: &dyn std::fmt::Display) -> Record {
+    Record::Unreadable(Unreadable { at: (stream.to_owned(), stored.sequence), why: why.to_string() })
 }
 
 fn given_up(stored: &Stored) -> Option<Record> {

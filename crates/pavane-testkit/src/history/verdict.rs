@@ -33,8 +33,9 @@ pub struct Law {
 pub struct Felt {
     /// What was done.
     pub what: String,
-    /// From its beginning to the next commit of the service that it was done to, or else of any. `None` when there was none.
-    pub until_next_commit: Option<Duration>,
+    /// The longest pause between two commits that has to do with it: of the service that it was done to, or else of all. `None`: there was
+    /// no commit any more.
+    pub pause: Option<Duration>,
 }
 
 impl Verdict {
@@ -48,6 +49,13 @@ impl Verdict {
         let (name, violations) = (name.to_owned(), violations.into_iter());
         let violations = violations.map(|violation| Violation { invariant: name.clone(), ..violation }).collect();
         self.laws.push(Law { name, looked_at, violations });
+        self
+    }
+
+    /// Leaves a law out: what violates it is not held against the system.
+    #[must_use]
+    pub fn but_for(mut self, law: &str) -> Self {
+        self.laws.retain(|it| it.name != law);
         self
     }
 
@@ -94,30 +102,37 @@ impl fmt::Display for Verdict {
 
 /// How long each disturbance was felt.
 pub(super) fn felt(records: &[Record]) -> Vec<Felt> {
-    let mut commits: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut of_service: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     let mut disturbed: Vec<&Disturbed> = Vec::new();
     for record in records {
         if let Record::Changed(change) = record {
-            commits.entry(&change.service).or_default().push(change.at);
+            of_service.entry(&change.service).or_default().push(change.at);
         } else if let Record::Disturbed(what) = record {
             disturbed.push(what);
         }
     }
-    for at in commits.values_mut() {
+    let mut of_all: Vec<i64> = of_service.values().flatten().copied().collect();
+    of_all.sort_unstable();
+    for at in of_service.values_mut() {
         at.sort_unstable();
     }
-    let next = |service: &str, from: i64| {
-        let at = commits.get(service)?;
-        at.get(at.partition_point(|at| *at < from)).copied()
-    };
     let felt = disturbed.into_iter().map(|it| {
-        let from = it.from.as_microsecond();
-        let at = match &it.service {
-            Some(service) => next(service, from),
-            None => commits.keys().filter_map(|service| next(service, from)).min(),
-        };
-        let micros = at.and_then(|at| u64::try_from(at - from).ok());
-        Felt { what: it.what.clone(), until_next_commit: micros.map(Duration::from_micros) }
+        let commits = it.service.as_ref().map_or(Some(&of_all), |service| of_service.get(service.as_str()));
+        let (from, to) = (it.from.as_microsecond(), it.to.as_microsecond());
+        let pause = commits.and_then(|commits| longest(commits, from, to));
+        Felt { what: it.what.clone(), pause: pause.map(Duration::from_micros) }
     });
     felt.collect()
+}
+
+/// The longest pause, in microseconds, that has a part of the time between `from` and `to`.
+fn longest(commits: &[i64], from: i64, to: i64) -> Option<u64> {
+    // From the commit before it began, if there was one, to the first one after it was over.
+    let before = commits.partition_point(|at| *at < from);
+    let last = commits.partition_point(|at| *at <= to);
+    commits.get(last)?;
+    let first = before.checked_sub(1).map_or(from, |before| commits[before]);
+    let ends = &commits[before..=last];
+    let starts = std::iter::once(&first).chain(ends);
+    ends.iter().zip(starts).filter_map(|(end, start)| u64::try_from(end - start).ok()).max()
 }

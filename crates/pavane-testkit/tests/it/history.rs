@@ -141,7 +141,7 @@ async fn what_real_services_do_is_recorded_and_right_and_every_planted_violation
     for law in verdict.laws().iter().filter(|law| law.name != "nothing is given up") {
         assert!(law.looked_at > 0, "nothing to look at: {verdict}");
     }
-    assert!(verdict.felt()[0].until_next_commit.is_some(), "{:?}", verdict.felt());
+    assert!(verdict.felt()[0].pause.is_some(), "{:?}", verdict.felt());
 
     let file = tempfile::NamedTempFile::new().unwrap();
     history.save(file.path()).unwrap();

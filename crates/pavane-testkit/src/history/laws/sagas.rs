@@ -1,6 +1,6 @@
 //! Laws about sagas: how they end, and what stays of their steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use pavane::SagaId;
 use pavane_choreography::{JoinPart, Manifest, Reaction, manifest::Emitter};
@@ -11,17 +11,26 @@ use crate::{
     Violation,
     history::{
         facts::{Commit, Facts, LedgerKey},
+        record::Emitted,
         verdict::Law,
     },
 };
 
+/// It is decided once, wherever, and what is decided is said.
 pub(super) fn one_outcome(facts: &Facts<'_>) -> Law {
     let mut looking = Looking::at("a saga has one outcome");
+    let said: HashSet<(Commit<'_>, SagaId, &str)> =
+        facts.committed.values().map(|it| (it.commit, it.event.saga, it.event.event.name.as_str())).collect();
     for (saga, outcomes) in &facts.outcomes {
-        let distinct: BTreeSet<_> = outcomes.iter().collect();
-        let decided = || distinct.iter().map(|(service, event)| format!("{event} by {service}"));
-        let wrong = (distinct.len() > 1).then(|| decided().collect::<Vec<_>>().join(" and as "));
-        looking.found(wrong.map(|decided| Violation::of(*saga, format!("it was decided as {decided}"))));
+        let mut wrong = Vec::new();
+        if outcomes.len() > 1 {
+            let decided = outcomes.iter().map(|it| format!("{} by {}", it.event, it.commit.0)).collect::<Vec<_>>();
+            wrong.push(format!("it was decided as {}", decided.join(" and as ")));
+        }
+        let unsaid = outcomes.iter().filter(|it| !said.contains(&(it.commit, *saga, it.event)));
+        wrong
+            .extend(unsaid.map(|it| format!("{} decided {}, and its commit has no such event", it.commit.0, it.event)));
+        looking.found(wrong.into_iter().map(|what| Violation::of(*saga, what)).collect::<Vec<_>>());
     }
     looking.law()
 }
@@ -29,24 +38,22 @@ pub(super) fn one_outcome(facts: &Facts<'_>) -> Law {
 /// What was accepted, and what was started.
 pub(super) fn ends(facts: &Facts<'_>) -> Law {
     let mut looking = Looking::at("what is accepted ends");
-    let has_ended = |saga: SagaId| facts.outcomes.contains_key(&saga);
+    let sagas = || facts.declared.values().flat_map(|declared| &declared.sagas);
+    let ends: HashSet<&EventRef> =
+        sagas().flat_map(|saga| saga.completes_with.iter().chain(&saga.aborts_with)).collect();
+    let has_ended = |saga: SagaId| {
+        facts.outcomes.contains_key(&saga) || facts.events_of(saga).iter().any(|event| ends.contains(&event.event))
+    };
     for answered in facts.answered.iter().filter(|answered| answered.accepted) {
         let Some(saga) = answered.saga else { continue };
-        let wrong = (!has_ended(saga))
-            .then(|| Violation::of(saga, format!("{} was accepted and has not ended", answered.what)));
-        looking.found(wrong);
+        let what = || Violation::of(saga, format!("{} was accepted and has not ended", answered.what));
+        looking.found((!has_ended(saga)).then(what));
     }
-    let started: BTreeSet<&EventRef> = facts
-        .declared
-        .values()
-        .flat_map(|declared| &declared.sagas)
-        .filter_map(|saga| saga.starts_with.as_ref())
-        .collect();
+    let starts: HashSet<&EventRef> = sagas().filter_map(|saga| saga.starts_with.as_ref()).collect();
     for (saga, events) in &facts.of_saga {
-        if let Some(event) = events.iter().find(|event| started.contains(&event.event)) {
-            let wrong = (!has_ended(*saga))
-                .then(|| Violation::of(*saga, format!("{} started it and it has not ended", event.event)));
-            looking.found(wrong);
+        if let Some(event) = events.iter().find(|event| starts.contains(&event.event)) {
+            let what = || Violation::of(*saga, format!("{} started it and it has not ended", event.event));
+            looking.found((!has_ended(*saga)).then(what));
         }
     }
     looking.law()
@@ -108,7 +115,7 @@ impl Step<'_> {
     /// What is wrong with its last state, by what its undo waits for.
     fn undone(&self, facts: &Facts<'_>, (service, saga, ..): LedgerKey<'_>, states: &[(&str, i64)]) -> Option<String> {
         let (last, commit) = *states.last()?;
-        let events = facts.of_saga.get(&saga).map_or(&[][..], Vec::as_slice);
+        let events = facts.events_of(saga);
         let asked = events.iter().find(|event| self.undo.on.contains(&event.event));
         match (asked, last) {
             // It is a dead letter, which another law reports.
@@ -137,18 +144,24 @@ fn complete(facts: &Facts<'_>, manifest: &Manifest, join: &Reaction, looking: &m
     let rows =
         facts.ledger.iter().filter(|((of, _, name, item), _)| *of == service && *name == step && item.is_empty());
     for ((_, saga, ..), _) in rows.filter(|(_, states)| gathers(states)) {
-        let events = facts.of_saga.get(saga).map_or(&[][..], Vec::as_slice);
-        let is_there = |part: &JoinPart| {
-            let of_part = || events.iter().filter(|event| part.events().contains(&event.event));
-            let items: BTreeSet<_> = of_part().filter_map(|event| event.item).collect();
-            let wanted = items.first().map_or(1, |(_, count)| *count as usize);
-            of_part().next().is_some() && items.len().max(1) >= wanted
-        };
-        let wrong = join.parts().iter().all(is_there);
-        looking.found(
-            wrong.then(|| Violation::of(*saga, format!("{service}/{step} has all it waits for, and has not run"))),
-        );
+        let events = facts.events_of(*saga);
+        // It is a dead letter, which another law reports.
+        if events.iter().any(|event| facts.is_given_up(service, step, event.id)) {
+            continue;
+        }
+        let wrong = join.parts().iter().all(|part| is_there(part, events));
+        let what = || Violation::of(*saga, format!("{service}/{step} has all it waits for, and has not run"));
+        looking.found(wrong.then(what));
     }
+}
+
+fn is_there(part: &JoinPart, events: &[&Emitted]) -> bool {
+    let mut of_part = events.iter().filter(|event| part.events().contains(&event.event));
+    if !matches!(part, JoinPart::Every(_)) {
+        return of_part.next().is_some();
+    }
+    let items: BTreeSet<_> = of_part.filter_map(|event| event.item).collect();
+    items.first().is_some_and(|(_, count)| items.len() == *count as usize)
 }
 
 /// A provider does once what it is asked for under one key.

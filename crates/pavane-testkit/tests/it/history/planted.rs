@@ -2,10 +2,12 @@
 
 use pavane::SagaId;
 use pavane_contract::EventId;
-use pavane_testkit::history::{Change, GivenUp, History, Op, Published, Record, Row};
+use pavane_testkit::history::{Change, Emitted, GivenUp, History, Op, Published, Record, Row};
 
 const OUTCOME: &str = "a saga has one outcome";
 const ENDS: &str = "what is accepted ends";
+const RECORDED: &str = "each service is recorded";
+const EMITTED: &str = "what is handled emits what it must";
 const STEP: &str = "a step is kept, or undone once";
 const PUBLISHED: &str = "what is committed is published, and nothing else";
 const CAUSED: &str = "an event leaves with the commit that has its cause";
@@ -25,9 +27,24 @@ const PLANTS: &[Plant] = &[
         "another".clone_into(&mut again.service);
         records.push(Record::Changed(again));
     }),
+    ("a saga that is decided again", OUTCOME, "it was decided as", |records| {
+        let again = change(records, |row| matches!(row, Row::Outcome { .. })).clone();
+        records.push(Record::Changed(again));
+    }),
+    ("an outcome that nobody is told", OUTCOME, "its commit has no such event", |records| {
+        let told = |row: &Row| matches!(row, Row::Outbox { event, .. } if event.event.name == "trip.confirmed");
+        let at = position(records, told);
+        records.remove(at);
+    }),
+    ("a service that isn't recorded", RECORDED, "no commit of car was recorded", |records| {
+        records.retain(|it| !matches!(it, Record::Changed(change) if change.service == "car"));
+    }),
+    ("a service under another name", RECORDED, "no service has declared itself as car", |records| {
+        records.retain(|it| !matches!(it, Record::Declared(declared) if declared.manifest.service == "car"));
+    }),
     ("a trip that never ends", ENDS, "has not ended", |records| {
         let saga = saga_that_was(records, "trip.confirmed");
-        records.retain(|it| !is(it, |row| matches!(row, Row::Outcome { saga: of, .. } if *of == saga)));
+        end_not(records, saga);
     }),
     ("an undo that didn't happen", STEP, "is done, although trip.cancelled", |records| {
         let at = position(records, |row| matches!(row, Row::Ledger { state, .. } if state == "undone"));
@@ -84,12 +101,35 @@ const PLANTS: &[Plant] = &[
             change.tx += 1_000_000;
         }
     }),
+    (
+        "a seat that is held without a word",
+        EMITTED,
+        "without flight.seat-held v1 or flight.seat-refused v1",
+        |records| {
+            let said = |row: &Row| matches!(row, Row::Outbox { event, .. } if event.event.name == "flight.seat-held");
+            let at = position(records, said);
+            records.remove(at);
+        },
+    ),
+    (
+        "a price that is settled without a word",
+        EMITTED,
+        "without trip.price-settled v1 or trip.price-asked v1",
+        |records| {
+            let said = |row: &Row| matches!(row, Row::Outbox { event, .. } if event.event.name == "trip.price-asked");
+            let at = position(records, said);
+            records.remove(at);
+        },
+    ),
     ("an event that a reaction missed", HANDLED, "was not handled by", |records| {
         let at = position(records, |row| matches!(row, Row::Inbox { .. }));
         records.remove(at);
     }),
     ("an event that is handled twice", HANDLED, "was handled 2 times", |records| {
-        let again = change(records, |row| matches!(row, Row::Inbox { .. })).clone();
+        let mut again = change(records, |row| matches!(row, Row::Inbox { .. })).clone();
+        if let Row::Inbox { handled_at, .. } = &mut again.row {
+            *handled_at += 1;
+        }
         records.push(Record::Changed(again));
     }),
     ("an event that nobody emitted", HANDLED, "which is not in the stream", |records| {
@@ -100,11 +140,7 @@ const PLANTS: &[Plant] = &[
         records.push(Record::Changed(other));
     }),
     ("an event that overtook another of its key", ORDER, "published before it", |records| {
-        let saga = saga_that_was(records, "trip.confirmed");
-        let of_trip =
-            records.iter_mut().filter_map(event).filter(|it| it.event.saga == saga && it.event.event.owner() == "trip");
-        let [first, second] = of_trip.take(2).collect::<Vec<_>>().try_into().expect("two events of the trip");
-        std::mem::swap(&mut first.sequence, &mut second.sequence);
+        overtake(records);
     }),
     ("an event that isn't sent", LEFT, "has not sent its row", |records| {
         gone(records, |row| matches!(row, Row::Unsent { .. }));
@@ -115,13 +151,13 @@ const PLANTS: &[Plant] = &[
     ("a timer that doesn't go off", LEFT, "is over-due", |records| {
         let mut timer = change(records, |row| matches!(row, Row::Timer { .. })).clone();
         let saga = if let Row::Timer { due_at, saga, .. } = &mut timer.row {
-            *due_at = timer.at;
+            *due_at = timer.at - 20_000_000;
             *saga
         } else {
             unreachable!("it is a timer")
         };
         timer.op = Op::Insert;
-        records.retain(|it| !is(it, |row| matches!(row, Row::Outcome { saga: of, .. } if *of == saga)));
+        end_not(records, saga);
         records.push(Record::Changed(timer));
     }),
     ("an undo that waits", LEFT, "still waits for its step", |records| {
@@ -132,21 +168,9 @@ const PLANTS: &[Plant] = &[
     ("a dead letter that isn't published", LEFT, "is not published", |records| {
         add(records, Row::DeadLetter { id: 1, reaction: "confirm".to_owned(), cut_at: None });
     }),
-    ("a question that nobody answers", LEFT, "was asked, and not answered", |records| {
-        let asked = |row: &Row| matches!(row, Row::Question { .. });
-        let Row::Question { saga, .. } = change(records, asked).row else { unreachable!("it is a question") };
-        let ends_it = |row: &Row| matches!(row, Row::Outcome { saga: of, .. } | Row::Question { saga: of, answered_at: Some(_), .. } if *of == saga);
-        records.retain(|it| !is(it, ends_it));
-    }),
     ("an event that is given up", GIVEN_UP, "gave up on trip.", |records| {
         let event = published(records).event.clone();
-        let letter = r#"{"at":"2026-01-01T00:00:00Z","service":"car","reaction":"hold-car","cause":"no","event":null}"#;
-        let letter: GivenUp = serde_json::from_str(letter).unwrap();
-        records.push(Record::GivenUp({
-            let mut letter = letter;
-            letter.event = Some(event);
-            letter
-        }));
+        records.push(letter(event));
     }),
     ("a call that had its effect twice", CALLED, "had 2 effects", |records| {
         let again = records.iter().find(|it| matches!(it, Record::Called(call) if call.effective)).cloned();
@@ -154,7 +178,53 @@ const PLANTS: &[Plant] = &[
     }),
 ];
 
-/// Fails unless each is found by its law, in its words.
+/// What looks wrong and isn't: what it is, and what makes it look so.
+const INNOCENT: &[(&str, fn(&mut Vec<Record>))] = &[
+    ("an event that was published again, behind others of its key", |records| {
+        let mut again = published(records).clone();
+        again.sequence += 1_000_000;
+        records.push(Record::Published(again));
+    }),
+    ("a row of the inbox that is moved to another partition", |records| {
+        let moved = change(records, |row| matches!(row, Row::Inbox { .. })).clone();
+        records.push(Record::Changed(moved));
+    }),
+    ("a row of the ledger that is written again as it is", |records| {
+        let mut again = change(records, |row| matches!(row, Row::Ledger { state, .. } if state == "done")).clone();
+        (again.op, again.tx) = (Op::Update, again.tx + 1_000_000);
+        let at = position(records, |row| *row == again.row);
+        records.insert(at + 1, Record::Changed(again));
+    }),
+    ("a dead letter that was redriven", |records| {
+        let mut given_up =
+            change(records, |row| matches!(row, Row::Inbox { reaction, .. } if reaction == "hold-car")).clone();
+        let id = if let Row::Inbox { event_id, given_up, .. } = &mut given_up.row {
+            *given_up = Some("1".to_owned());
+            *event_id
+        } else {
+            unreachable!("it is of the inbox")
+        };
+        let event = records.iter_mut().filter_map(event).find(|it| it.event.id == id).unwrap().event.clone();
+        records.insert(0, Record::Changed(given_up));
+        records.push(letter(event));
+    }),
+    ("a timer that is set after the outcome", |records| {
+        let mut timer = change(records, |row| matches!(row, Row::Timer { .. })).clone();
+        (timer.op, timer.tx) = (Op::Insert, timer.tx + 1_000_000);
+        if let Row::Timer { due_at, .. } = &mut timer.row {
+            *due_at += 3_600_000_000;
+        }
+        records.push(Record::Changed(timer));
+    }),
+    ("an event that was refused and tried again, behind others of its key", |records| {
+        let id = overtake(records);
+        let mut again = change(records, |row| matches!(row, Row::Outbox { event, .. } if event.id == id)).clone();
+        again.op = Op::Update;
+        records.push(Record::Changed(again));
+    }),
+];
+
+/// Fails unless each is found by its law, in its words, and nothing is found in what only looks wrong.
 pub(super) fn each_is_found(history: &History) {
     for (name, law, words, plant) in PLANTS {
         let mut records = history.records().to_vec();
@@ -162,6 +232,12 @@ pub(super) fn each_is_found(history: &History) {
         let verdict = History::new(records).check();
         let found = verdict.laws().iter().find(|it| it.name == *law).unwrap();
         assert!(found.violations.iter().any(|it| it.what.contains(words)), "{name} is not found:\n{verdict}");
+    }
+    for (name, plant) in INNOCENT {
+        let mut records = history.records().to_vec();
+        plant(&mut records);
+        let verdict = History::new(records).check();
+        assert!(verdict.passed(), "{name} is taken for wrong:\n{verdict}");
     }
 }
 
@@ -213,8 +289,8 @@ fn add_state(records: &mut Vec<Record>, saga: SagaId, once: &str, then: &str) {
     if let Row::Ledger { state, .. } = &mut next.row {
         then.clone_into(state);
     }
-    // In a commit of its own.
-    next.tx += 1_000_000;
+    // In a commit of its own, as a new row.
+    (next.op, next.tx) = (Op::Insert, next.tx + 1_000_000);
     records.push(Record::Changed(next));
 }
 
@@ -230,4 +306,32 @@ fn add(records: &mut Vec<Record>, row: Row) {
     (change.op, change.row) = (Op::Insert, row);
     "trip".clone_into(&mut change.service);
     records.push(Record::Changed(change));
+}
+
+/// The two first events of a trip change places in the stream; returns the id of the one that comes later now.
+fn overtake(records: &mut [Record]) -> EventId {
+    let saga = saga_that_was(records, "trip.confirmed");
+    let of_trip =
+        records.iter_mut().filter_map(event).filter(|it| it.event.saga == saga && it.event.event.owner() == "trip");
+    let [first, second] = of_trip.take(2).collect::<Vec<_>>().try_into().expect("two events of the trip");
+    std::mem::swap(&mut first.sequence, &mut second.sequence);
+    first.event.id
+}
+
+/// A dead letter of the car service.
+fn letter(event: Emitted) -> Record {
+    let letter = r#"{"at":"2026-01-01T00:00:00Z","service":"car","reaction":"hold-car","cause":"no","event":null}"#;
+    let mut letter: GivenUp = serde_json::from_str(letter).unwrap();
+    letter.event = Some(event);
+    Record::GivenUp(letter)
+}
+
+/// Nobody has decided the saga.
+fn end_not(records: &mut Vec<Record>, saga: SagaId) {
+    let ends = |name: &str| matches!(name, "trip.confirmed" | "trip.cancelled");
+    records.retain(|it| match it {
+        Record::Changed(Change { row: Row::Outcome { saga: of, .. }, .. }) => *of != saga,
+        Record::Published(it) => it.event.saga != saga || !ends(&it.event.event.name),
+        _ => true,
+    });
 }
