@@ -133,13 +133,13 @@ fn missing(reaction: &Reaction, emitted: &[&EventRef]) -> Option<String> {
     if reaction.gives_up_with.as_ref().is_some_and(|event| emitted.contains(&event)) {
         return None;
     }
-    reaction.emits.iter().find_map(|group| match group {
-        Emission::All(events) => events.iter().find(|event| !emitted.contains(event)).map(ToString::to_string),
-        Emission::OneOf(events) | Emission::Each(events) => {
-            let names = || events.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-            (!events.iter().any(|event| emitted.contains(&event))).then(names)
+    reaction.emits.iter().find_map(|group| {
+        if let Emission::All(events) = group {
+            return events.iter().find(|event| !emitted.contains(event)).map(ToString::to_string);
         }
-        _ => None,
+        let (Emission::OneOf(events) | Emission::Each(events)) = group else { return None };
+        let names = || events.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        (!events.iter().any(|event| emitted.contains(&event))).then(names)
     })
 }
 

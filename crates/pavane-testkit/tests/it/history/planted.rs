@@ -179,7 +179,9 @@ const PLANTS: &[Plant] = &[
 ];
 
 /// What looks wrong and isn't: what it is, and what makes it look so.
-const INNOCENT: &[(&str, fn(&mut Vec<Record>))] = &[
+type Innocent = (&'static str, fn(&mut Vec<Record>));
+
+const INNOCENT: &[Innocent] = &[
     ("an event that was published again, behind others of its key", |records| {
         let mut again = published(records).clone();
         again.sequence += 1_000_000;
@@ -328,10 +330,8 @@ fn letter(event: Emitted) -> Record {
 
 /// Nobody has decided the saga.
 fn end_not(records: &mut Vec<Record>, saga: SagaId) {
-    let ends = |name: &str| matches!(name, "trip.confirmed" | "trip.cancelled");
-    records.retain(|it| match it {
-        Record::Changed(Change { row: Row::Outcome { saga: of, .. }, .. }) => *of != saga,
-        Record::Published(it) => it.event.saga != saga || !ends(&it.event.event.name),
-        _ => true,
-    });
+    let decides = |row: &Row| matches!(row, Row::Outcome { saga: of, .. } if *of == saga);
+    let ends =
+        |it: &Published| it.event.saga == saga && ["trip.confirmed", "trip.cancelled"].contains(&&*it.event.event.name);
+    records.retain(|it| !is(it, decides) && !matches!(it, Record::Published(it) if ends(it)));
 }
