@@ -13,9 +13,9 @@ fn main() -> ExitCode {
     };
     match History::load(&file) {
         Ok(history) => {
-            let verdict = history.check();
-            println!("{verdict}");
-            if verdict.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let report = history.check();
+            println!("{report}");
+            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();

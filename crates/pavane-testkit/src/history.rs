@@ -9,10 +9,10 @@
 //! recorder.audit("order", order).await?; // the services have started; nothing has happened yet
 //! recorder.audit("payment", payment).await?;
 //! // … orders are placed, processes are killed, links are cut …
-//! let (history, verdict) = recorder.settled(Duration::from_secs(60)).await?;
+//! let (history, report) = recorder.settled(Duration::from_secs(60)).await?;
 //! history.save("history.jsonl")?;
-//! println!("{verdict}");
-//! assert!(verdict.passed());
+//! println!("{report}");
+//! assert!(report.passed());
 //! # Ok(())
 //! # }
 //! ```
@@ -21,8 +21,8 @@ mod facts;
 mod laws;
 mod record;
 mod recorder;
+mod report;
 mod store;
-mod verdict;
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ pub use record::{
     Answered, Audited, Called, Change, Disturbed, Emitted, GivenUp, Op, Published, Record, Row, Unreadable,
 };
 pub use recorder::Recorder;
-pub use verdict::{Felt, Law, Verdict};
+pub use report::{Felt, Law, Report};
 
 /// Why a history can't be recorded or read.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +77,9 @@ impl History {
     }
 
     /// Checks what must be true of every system that has come to rest.
-    pub fn check(&self) -> Verdict {
+    pub fn check(&self) -> Report {
         let facts = facts::Facts::of(&self.records);
-        Verdict::new(laws::all(&facts), verdict::felt(&self.records))
+        Report::new(laws::all(&facts), report::felt(&self.records))
     }
 
     /// Writes it to a file: a line of JSON for each record.

@@ -34,16 +34,16 @@ async fn the_shop_holds_whatever_is_done_to_it() {
     let disturbances = disturb(&mut world, Duration::from_secs(seconds), seed).await;
     let orders = customers.leave().await;
     world.note(&orders).await;
-    let (history, verdict) = world.at_rest(REST_WITHIN).await;
+    let (history, report) = world.at_rest(REST_WITHIN).await;
     // With several in flight, a leader that steps down may refuse one and its successor take the next.
-    let verdict = verdict.but_for("events of a key are published in the order of their commits");
-    let verdict = verdict.and("the books balance", 8, unbalanced(&world, &before, &orders).await);
+    let report = report.but_for("events of a key are published in the order of their commits");
+    let report = report.and("the books balance", 8, unbalanced(&world, &before, &orders).await);
     if let Ok(file) = env::var("CHAOS_HISTORY") {
         history.save(file).unwrap();
     }
-    println!("{} orders, {disturbances} disturbances\n{}\n{verdict}", orders.len(), felt(verdict.felt()));
-    assert!(verdict.passed(), "CHAOS_SEED={seed}: {verdict}");
-    let unseen = verdict.laws().iter().find(|law| law.looked_at == 0 && law.name != "nothing is given up");
+    println!("{} orders, {disturbances} disturbances\n{}\n{report}", orders.len(), felt(report.felt()));
+    assert!(report.passed(), "CHAOS_SEED={seed}: {report}");
+    let unseen = report.laws().iter().find(|law| law.looked_at == 0 && law.name != "nothing is given up");
     assert!(unseen.is_none(), "nothing to look at: {unseen:?}");
 }
 

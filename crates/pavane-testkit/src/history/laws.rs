@@ -3,7 +3,7 @@
 mod events;
 mod sagas;
 
-use super::{facts::Facts, verdict::Law};
+use super::{facts::Facts, report::Law};
 use crate::Violation;
 
 /// Every law, with what violates it.

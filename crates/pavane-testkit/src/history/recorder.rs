@@ -15,7 +15,7 @@ use pavane_contract::codec;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Error, History, Verdict,
+    Error, History, Report,
     record::{Emitted, GivenUp, Published, Record, Unreadable},
     store,
 };
@@ -93,13 +93,13 @@ impl Recorder {
     /// # Errors
     ///
     /// As [`read`](Self::read), when it still fails in the end.
-    pub async fn settled(&self, within: Duration) -> Result<(History, Verdict), Error> {
+    pub async fn settled(&self, within: Duration) -> Result<(History, Report), Error> {
         let deadline = Instant::now() + within;
         loop {
             let read = self.read().await.map(|history| (history.check(), history));
             let is_over = Instant::now() > deadline;
             match read {
-                Ok((verdict, history)) if verdict.passed() || is_over => return Ok((history, verdict)),
+                Ok((report, history)) if report.passed() || is_over => return Ok((history, report)),
                 Err(error) if is_over => return Err(error),
                 Ok(_) | Err(_) => sleep(POLL).await,
             }

@@ -12,7 +12,7 @@ use pavane::{
 };
 use pavane_contract::{Envelope, SystemClock};
 use pavane_testkit::{
-    history::{Answered, Called, Disturbed, History, Recorder, Verdict},
+    history::{Answered, Called, Disturbed, History, Recorder, Report},
     servers::{Nats, Postgres, Tools},
     until,
 };
@@ -78,7 +78,7 @@ impl Trips {
 
 /// Trips that are confirmed, refused and cancelled, recorded until they have come to rest; with SQL that is run in a service's database
 /// before.
-async fn recorded(mistake: Option<(&str, &'static str)>, within: Duration) -> (History, Verdict) {
+async fn recorded(mistake: Option<(&str, &'static str)>, within: Duration) -> (History, Report) {
     let (mut trips, [book, cancel, answer]) = Trips::start().await;
     if let Some((service, sql)) = mistake {
         let mut conn = PgConnection::connect(&trips.databases[service]).await.unwrap();
@@ -135,13 +135,13 @@ fn now() -> Timestamp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_real_services_do_is_recorded_and_right_and_every_planted_violation_is_found() {
-    let (history, verdict) = recorded(None, Duration::from_mins(1)).await;
-    assert!(verdict.passed(), "{verdict}");
+    let (history, report) = recorded(None, Duration::from_mins(1)).await;
+    assert!(report.passed(), "{report}");
     // Of nothing, everything is true.
-    for law in verdict.laws().iter().filter(|law| law.name != "nothing is given up") {
-        assert!(law.looked_at > 0, "nothing to look at: {verdict}");
+    for law in report.laws().iter().filter(|law| law.name != "nothing is given up") {
+        assert!(law.looked_at > 0, "nothing to look at: {report}");
     }
-    assert!(verdict.felt()[0].pause.is_some(), "{:?}", verdict.felt());
+    assert!(report.felt()[0].pause.is_some(), "{:?}", report.felt());
 
     let file = tempfile::NamedTempFile::new().unwrap();
     history.save(file.path()).unwrap();
@@ -158,10 +158,10 @@ async fn a_service_that_makes_a_mistake_is_found() {
     const FORGETS: &str = "create function forget() returns trigger language plpgsql as $$ begin \
             delete from pavane_unsent where seq = new.seq; return null; end $$; \
         create trigger forgets after insert on pavane_unsent for each row when (new.seq % 2 = 0) execute function forget()";
-    let (_, verdict) = recorded(Some(("car", FORGETS)), Duration::from_secs(3)).await;
-    let found: Vec<_> = verdict.violations().map(|it| (it.invariant.as_str(), it.what.as_str())).collect();
+    let (_, report) = recorded(Some(("car", FORGETS)), Duration::from_secs(3)).await;
+    let found: Vec<_> = report.violations().map(|it| (it.invariant.as_str(), it.what.as_str())).collect();
     let lost =
         ("what is committed is published, and nothing else", "car.held v1 was committed, and is not in the stream");
-    assert!(found.contains(&lost), "{verdict}");
-    assert!(found.iter().any(|(law, _)| *law == "what is accepted ends"), "{verdict}");
+    assert!(found.contains(&lost), "{report}");
+    assert!(found.iter().any(|(law, _)| *law == "what is accepted ends"), "{report}");
 }

@@ -25,22 +25,20 @@ pub(super) async fn delete_consumer(url: &str, which: usize) {
 
 /// Lets the stream have no more than it has.
 pub(super) async fn fill(url: &str) {
-    done("a stream that can be limited", async || {
-        let (api, mut stream) = stream(url).await?;
-        let mut config = stream.info().await?.config.clone();
-        config.max_messages = i64::try_from(stream.info().await?.state.messages)?.max(1);
-        api.update_stream(&config).await?;
-        Ok(())
-    })
-    .await;
+    limit(url, |has| has.max(1)).await;
 }
 
 /// Lets the stream have as much as it likes.
 pub(super) async fn give_room(url: &str) {
-    done("a stream that can be given room", async || {
+    limit(url, |_| UNLIMITED).await;
+}
+
+async fn limit(url: &str, to: impl Fn(i64) -> i64) {
+    done("a stream that can be limited", async || {
         let (api, mut stream) = stream(url).await?;
-        let mut config = stream.info().await?.config.clone();
-        config.max_messages = UNLIMITED;
+        let info = stream.info().await?;
+        let mut config = info.config.clone();
+        config.max_messages = to(i64::try_from(info.state.messages)?);
         api.update_stream(&config).await?;
         Ok(())
     })

@@ -9,7 +9,7 @@ use demo::{
 };
 use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::{
-    history::{Answered, Called, History, Recorder, Verdict},
+    history::{Answered, Called, History, Recorder, Report},
     servers::{NatsCluster, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools},
 };
 use serde_json::Value;
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// What has happened, once nothing is under way any more.
-    pub(super) async fn at_rest(&self, within: Duration) -> (History, Verdict) {
+    pub(super) async fn at_rest(&self, within: Duration) -> (History, Report) {
         self.recorder.settled(within).await.unwrap()
     }
 

@@ -12,7 +12,7 @@ use crate::{
     history::{
         facts::{Commit, Committed, Decided, Facts},
         record::{Change, Emitted, GivenUp, Row, Unreadable},
-        verdict::Law,
+        report::Law,
     },
 };
 

@@ -12,7 +12,7 @@ use crate::{
     history::{
         facts::{Commit, Facts, LedgerKey},
         record::Emitted,
-        verdict::Law,
+        report::Law,
     },
 };
 

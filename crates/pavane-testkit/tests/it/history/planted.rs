@@ -231,15 +231,15 @@ pub(super) fn each_is_found(history: &History) {
     for (name, law, words, plant) in PLANTS {
         let mut records = history.records().to_vec();
         plant(&mut records);
-        let verdict = History::new(records).check();
-        let found = verdict.laws().iter().find(|it| it.name == *law).unwrap();
-        assert!(found.violations.iter().any(|it| it.what.contains(words)), "{name} is not found:\n{verdict}");
+        let report = History::new(records).check();
+        let found = report.laws().iter().find(|it| it.name == *law).unwrap();
+        assert!(found.violations.iter().any(|it| it.what.contains(words)), "{name} is not found:\n{report}");
     }
     for (name, plant) in INNOCENT {
         let mut records = history.records().to_vec();
         plant(&mut records);
-        let verdict = History::new(records).check();
-        assert!(verdict.passed(), "{name} is taken for wrong:\n{verdict}");
+        let report = History::new(records).check();
+        assert!(report.passed(), "{name} is taken for wrong:\n{report}");
     }
 }
 

@@ -10,7 +10,7 @@ const SHOWN: usize = 10;
 
 /// Whether a history is right: every law, what was looked at, and what violates it.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct Report {
     laws: Vec<Law>,
     felt: Vec<Felt>,
 }
@@ -38,7 +38,7 @@ pub struct Felt {
     pub pause: Option<Duration>,
 }
 
-impl Verdict {
+impl Report {
     pub(super) fn new(laws: Vec<Law>, felt: Vec<Felt>) -> Self {
         Self { laws, felt }
     }
@@ -80,7 +80,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for law in &self.laws {
             let looked_at = law.looked_at;
