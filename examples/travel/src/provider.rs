@@ -37,6 +37,8 @@ pub use settings::Settings;
 
 use books::Books;
 
+use crate::contracts::TripId;
+
 /// How long what goes wrong takes.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "all of it is said where a provider starts")]
@@ -71,6 +73,16 @@ impl Provider {
     /// What is held, booked and paid.
     pub fn balance(&self) -> Balance {
         self.books().balance()
+    }
+
+    /// Everything that it ever held, each as often as it did.
+    pub fn holds(&self) -> Vec<(Order, Hold)> {
+        self.books().holds().cloned().collect()
+    }
+
+    /// The trips that it ever charged for, each as often as it did.
+    pub fn charged(&self) -> Vec<TripId> {
+        self.books().charged().collect()
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

@@ -1,16 +1,19 @@
-//! The shop under disturbances: two instances of each service, a NATS cluster of three, PostgreSQL with a synchronous standby, and a record
-//! of everything, which is checked afterwards.
+//! The shop, and travel, under disturbances: two instances of each service, a NATS cluster of three, PostgreSQL with a synchronous standby,
+//! and a record of everything, which is checked afterwards.
 //!
-//! `CHAOS_SECONDS` and `CHAOS_SEED` say how long and which disturbances, `CHAOS_HISTORY` where the record is kept; `just chaos` sets them.
+//! `CHAOS_SECONDS` and `CHAOS_SEED` say how long and which disturbances, `CHAOS_CUSTOMERS` how many order at once, `CHAOS_HISTORY` where
+//! the record is kept; `just chaos` sets them.
 
+mod clock;
 mod customers;
 mod disturbance;
 mod nats;
+mod shop;
+mod travel;
 mod world;
 
 use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
 
-use demo::audit::{Audit, Books, Check};
 use pavane_contract::{Clock as _, SystemClock};
 use pavane_testkit::{
     Violation,
@@ -19,43 +22,50 @@ use pavane_testkit::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use self::{customers::Customers, disturbance::Disturbance, world::World};
+use self::{customers::Customers, disturbance::Disturbance, shop::Counter, travel::Agency, world::World};
 
 /// Until everything has come to rest.
 const REST_WITHIN: Duration = Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shop_holds_whatever_is_done_to_it() {
-    let (seconds, seed) = (setting("CHAOS_SECONDS", 60), setting("CHAOS_SEED", 14));
-    println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
-    let mut world = World::start().await;
-    let before = world.open().await;
-    let customers = Customers::arrive(&world.orders, seed);
-    let disturbances = disturb(&mut world, Duration::from_secs(seconds), seed).await;
+    let seed = setting("CHAOS_SEED", 14);
+    let (mut world, shop) = Counter::open().await;
+    let customers = Customers::arrive(setting("CHAOS_CUSTOMERS", 16), shop.orders(seed));
+    let disturbances = disturb(&mut world, seed).await;
     let orders = customers.leave().await;
-    world.note(&orders).await;
-    let (history, report) = world.at_rest(REST_WITHIN).await;
-    // With several in flight, a leader that steps down may refuse one and its successor take the next.
-    let report = report.but_for("events of a key are published in the order of their commits");
-    let report = report.and("the books balance", 8, unbalanced(&world, &before, &orders).await);
-    if let Ok(file) = env::var("CHAOS_HISTORY") {
-        history.save(file).unwrap();
-    }
-    println!("{} orders, {disturbances} disturbances\n{}\n{report}", orders.len(), felt(report.felt()));
-    assert!(report.passed(), "CHAOS_SEED={seed}: {report}");
-    let unseen = report.laws().iter().find(|law| law.looked_at == 0 && law.name != "nothing is given up");
-    assert!(unseen.is_none(), "nothing to look at: {unseen:?}");
+    shop.note(&world.recorder, &orders).await;
+    conclude(&world, &format!("{} orders, {disturbances} disturbances", orders.len()), async || {
+        shop.unbalanced(&orders).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trips_hold_whatever_is_done_to_them() {
+    let seed = setting("CHAOS_SEED", 15);
+    let (mut world, agency) = Agency::open().await;
+    let travellers = Customers::arrive(setting("CHAOS_CUSTOMERS", 16), agency.trips(seed));
+    let disturbances = disturb(&mut world, seed).await;
+    let trips = travellers.leave().await;
+    agency.note(&world.recorder, &trips);
+    conclude(&world, &format!("{} trips, {disturbances} disturbances", trips.len()), async || {
+        agency.unbalanced(&trips).await
+    })
+    .await;
 }
 
 /// Disturbs the world, alone and mixed, until the time is over; returns how often.
-async fn disturb(world: &mut World, during: Duration, seed: u64) -> usize {
+async fn disturb(world: &mut World, seed: u64) -> usize {
+    let during = Duration::from_secs(setting("CHAOS_SECONDS", 60));
+    println!("CHAOS_SEED={seed} CHAOS_SECONDS={}", during.as_secs());
     let mut random = StdRng::seed_from_u64(seed);
     // Some hold on for longer than any lease and ack wait; not in a short run.
     let longest = if during > Duration::from_mins(5) { 40_000 } else { 6_000 };
     let until = Instant::now() + during;
     let mut count = 0;
     while Instant::now() < until {
-        let at_once = Disturbance::some(&mut random);
+        let at_once = Disturbance::some(&mut random, world);
         count += at_once.len();
         let from = SystemClock.now();
         for disturbance in &at_once {
@@ -68,7 +78,7 @@ async fn disturb(world: &mut World, during: Duration, seed: u64) -> usize {
         }
         let to = SystemClock.now();
         for disturbance in at_once {
-            let (what, service) = (disturbance.to_string(), disturbance.service().map(str::to_owned));
+            let (what, service) = (disturbance.to_string(), disturbance.service(world).map(str::to_owned));
             world.recorder.note(Disturbed { what, service, from, to });
         }
         sleep(Duration::from_millis(random.random_range(200..1_500))).await;
@@ -76,15 +86,19 @@ async fn disturb(world: &mut World, during: Duration, seed: u64) -> usize {
     count
 }
 
-/// What the auditor finds wrong, once it has waited.
-async fn unbalanced(world: &World, before: &Books, orders: &[demo::customer::Settled]) -> Vec<Violation> {
-    let audit = Audit::wait(&world.shop, before, orders).await.unwrap();
-    // Under disturbances an order may end otherwise than without: by its deadline.
-    let checks = audit.checks.iter().filter(|check| check.what != "orders that ended as they must");
-    let wrong = checks.filter(|check| !check.passed());
-    wrong
-        .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")))
-        .collect()
+/// Checks what happened, once it is over, and how the books look.
+async fn conclude(world: &World, what: &str, unbalanced: impl AsyncFnOnce() -> Vec<Violation>) {
+    let (history, report) = world.at_rest(REST_WITHIN).await;
+    // With several in flight, a leader that steps down may refuse one and its successor take the next.
+    let report = report.but_for("events of a key are published in the order of their commits");
+    let report = report.and("the books balance", 8, unbalanced().await);
+    if let Ok(file) = env::var("CHAOS_HISTORY") {
+        history.save(file).unwrap();
+    }
+    println!("{what}\n{}\n{report}", felt(report.felt()));
+    assert!(report.passed(), "{report}");
+    let unseen = report.laws().iter().find(|law| law.looked_at == 0 && law.name != "nothing is given up");
+    assert!(unseen.is_none(), "nothing to look at: {unseen:?}");
 }
 
 /// Of each kind of disturbance: how often, and the longest pause between two commits.

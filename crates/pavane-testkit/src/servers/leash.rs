@@ -47,6 +47,8 @@ pub(super) enum Signal {
     /// Stands still, with its connections open, until `Cont`.
     Stop,
     Cont,
+    /// Reads its configuration again.
+    Hup,
 }
 
 impl Signal {
@@ -58,6 +60,7 @@ impl Signal {
             Self::Quit => "QUIT",
             Self::Stop => "STOP",
             Self::Cont => "CONT",
+            Self::Hup => "HUP",
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Nats {
     leash: Leash,
     binary: PathBuf,
     port: u16,
+    options: NatsOptions,
     folder: TempDir,
 }
 
@@ -59,10 +60,9 @@ impl Nats {
             Some(port) => port,
             None => free_port().map_err(Error::io("find a port for", &binary))?,
         };
-        let config = folder.path().join("nats.conf");
-        fs::write(&config, configuration(&options, port, folder.path())).map_err(Error::io("write", &config))?;
+        configure(&options, port, folder.path())?;
         let leash = run(&binary, folder.path()).await?;
-        Ok(Self { leash, binary, port, folder })
+        Ok(Self { leash, binary, port, options, folder })
     }
 
     /// Where clients connect.
@@ -112,20 +112,49 @@ impl Nats {
         Ok(())
     }
 
+    /// Starts the server again with an empty disk: kills it first if it runs.
+    ///
+    /// # Errors
+    /// As for [`Nats::start`].
+    pub async fn restart_empty(&mut self) -> Result<(), Error> {
+        self.kill().await?;
+        let store = store_of(&self.options, self.folder.path());
+        fs::remove_dir_all(&store).map_err(Error::io("empty", &store))?;
+        self.restart().await
+    }
+
+    /// Has the server, which goes on, take another [`NatsOptions::config`]: it closes connections that it would not accept any
+    /// more, and what a user may do is another thing from then on. The signal takes a moment.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn reconfigure(&mut self, config: impl Into<String>) -> Result<(), Error> {
+        self.options.config = config.into();
+        configure(&self.options, self.port, self.folder.path())?;
+        self.leash.signal(Signal::Hup);
+        Ok(())
+    }
+
     async fn end(&mut self, signal: Signal) -> Result<(), Error> {
         self.leash.end(signal);
         self.leash.wait(STOP_LIMIT).await.map(drop)
     }
 }
 
-fn configuration(options: &NatsOptions, port: u16, folder: &Path) -> String {
-    let store = options.store_dir.clone().unwrap_or_else(|| folder.join("store"));
-    let (folder, store) = (folder.display(), store.display());
+fn store_of(options: &NatsOptions, folder: &Path) -> PathBuf {
+    options.store_dir.clone().unwrap_or_else(|| folder.join("store"))
+}
+
+fn configure(options: &NatsOptions, port: u16, folder: &Path) -> Result<(), Error> {
+    let file = folder.join("nats.conf");
+    let (store, folder) = (store_of(options, folder), folder.display());
+    let store = store.display();
     let sync = options.sync_interval.as_ref().map_or_else(String::new, |interval| format!("sync_interval: {interval}"));
-    format!(
+    let config = format!(
         "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\njetstream {{\nstore_dir: \"{store}\"\n{sync}\n}}\n{}",
         options.config
-    )
+    );
+    fs::write(&file, config).map_err(Error::io("write", &file))
 }
 
 /// A port that was free a moment ago may not be any more, after a kill above all: tries again until the limit.

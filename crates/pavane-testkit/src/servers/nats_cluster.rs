@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, stream};
-use futures_util::future::try_join_all;
+use futures_util::{TryStreamExt as _, future::try_join_all};
 use tokio::time::{self, Instant};
 
 use super::{Error, Nats, NatsOptions, Tools, free_port, leash};
@@ -13,6 +13,8 @@ const SERVERS: usize = 3;
 const LIMIT: Duration = Duration::from_mins(1);
 /// For one request: without a leader nobody answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// How often in a row a probe must succeed: just after they have met, the servers may lose one another once more.
+const PROBES: usize = 3;
 /// A stream that is made and deleted again.
 const PROBE: &str = "pavane-testkit-probe";
 
@@ -20,6 +22,8 @@ const PROBE: &str = "pavane-testkit-probe";
 #[derive(Debug)]
 pub struct NatsCluster {
     servers: Vec<Nats>,
+    /// On which they talk to one another.
+    ports: Vec<u16>,
 }
 
 impl NatsCluster {
@@ -29,11 +33,20 @@ impl NatsCluster {
     /// # Errors
     /// As for [`Nats::start`].
     pub async fn start(tools: &Tools) -> Result<Self, Error> {
+        Self::start_with(tools, "").await
+    }
+
+    /// As [`start`](Self::start), with more of each server's configuration, as text: users and their permissions and so on.
+    ///
+    /// # Errors
+    /// As for [`Nats::start`].
+    pub async fn start_with(tools: &Tools, config: &str) -> Result<Self, Error> {
         let binary = tools.nats_server().await?;
         let ports: Result<Vec<_>, _> = (0..SERVERS).map(|_| free_port()).collect();
         let ports = ports.map_err(Error::io("find a port for", &binary))?;
-        let starting = (0..SERVERS).map(|server| Nats::start_with(tools, member(server, &ports)));
-        Ok(Self { servers: try_join_all(starting).await? })
+        let options = |server| NatsOptions { config: member(server, &ports, config), ..NatsOptions::default() };
+        let servers = try_join_all((0..SERVERS).map(|server| Nats::start_with(tools, options(server)))).await?;
+        Ok(Self { servers, ports })
     }
 
     /// Where clients connect: all servers, separated by commas.
@@ -52,14 +65,44 @@ impl NatsCluster {
         self.servers.get_mut(server)
     }
 
-    /// Waits until a stream with a replica on each server can be made: all have met, and agreed on a leader.
+    /// Has the servers, which go on, take another configuration in the place of that which they were [started
+    /// with](Self::start_with).
+    ///
+    /// # Errors
+    /// As for [`Nats::reconfigure`].
+    pub fn reconfigure(&mut self, config: &str) -> Result<(), Error> {
+        let servers = self.servers.iter_mut().enumerate();
+        servers.map(|(server, nats)| nats.reconfigure(member(server, &self.ports, config))).collect()
+    }
+
+    /// Waits until each server has all that a stream has, for every stream: then the next one may fail.
+    ///
+    /// # Errors
+    /// When they don't in time; what was said at last is in the message.
+    pub async fn wait_until_replicated(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + LIMIT;
+        while let Err(error) = self.ask_for_replicas().await {
+            wait(deadline, "the streams", "replicated", &error).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until streams with a replica on each server can be made: all have met, and agreed on a leader. On a busy machine a
+    /// server may miss another one again at any time.
     ///
     /// # Errors
     /// When none can be made in time; what was said at last is in the message.
     pub async fn wait_until_formed(&self) -> Result<(), Error> {
         let deadline = Instant::now() + LIMIT;
-        while let Err(error) = self.probe().await {
-            wait(deadline, "the cluster", "formed", &error).await?;
+        let mut made = 0;
+        while made < PROBES {
+            match self.probe().await {
+                Ok(()) => made += 1,
+                Err(error) => {
+                    made = 0;
+                    wait(deadline, "the cluster", "formed", &error).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -112,6 +155,18 @@ impl NatsCluster {
         Ok(leader.ok_or("nobody leads it")?)
     }
 
+    async fn ask_for_replicas(&self) -> Result<(), async_nats::Error> {
+        let api = self.api().await?;
+        let streams: Vec<_> = api.streams().try_collect().await?;
+        for info in streams {
+            let replicas = info.cluster.map(|cluster| cluster.replicas).unwrap_or_default();
+            if let Some(behind) = replicas.iter().find(|it| !it.current || it.offline) {
+                return Err(format!("{} does not have all of {}", behind.name, info.config.name).into());
+            }
+        }
+        Ok(())
+    }
+
     async fn ask_to_step_down(&self, stream: &str) -> Result<(), async_nats::Error> {
         let request = format!("STREAM.LEADER.STEPDOWN.{stream}");
         let answer: jetstream::response::Response<serde_json::Value> = self.api().await?.request(request, &()).await?;
@@ -144,13 +199,12 @@ fn name_of(server: usize) -> String {
     format!("n{server}")
 }
 
-/// The options of one server, with the ports on which they talk to one another.
-fn member(server: usize, ports: &[u16]) -> NatsOptions {
+/// The configuration of one server. It tells clients nothing of the others: they may be meant to go through a proxy to each.
+fn member(server: usize, ports: &[u16], config: &str) -> String {
     let routes = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect::<Vec<_>>().join(", ");
-    let config = format!(
-        "server_name: {}\ncluster {{\nname: test\nlisten: \"127.0.0.1:{}\"\nroutes: [{routes}]\n}}\n",
+    format!(
+        "server_name: {}\ncluster {{\nname: test\nlisten: \"127.0.0.1:{}\"\nroutes: [{routes}]\nno_advertise: true\n}}\n{config}\n",
         name_of(server),
         ports[server]
-    );
-    NatsOptions { config, ..NatsOptions::default() }
+    )
 }

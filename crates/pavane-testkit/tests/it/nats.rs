@@ -3,7 +3,10 @@ use std::time::Duration;
 use anyhow::Result;
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, stream};
-use pavane_testkit::servers::{Nats, NatsOptions, Tools};
+use pavane_testkit::{
+    servers::{Nats, NatsOptions, Tools},
+    until,
+};
 
 async fn stream_of_one(url: &str) -> Result<()> {
     let client = jetstream::new(async_nats::connect(url).await?);
@@ -82,4 +85,19 @@ async fn a_restart_waits_for_a_port_that_is_taken_for_a_moment() -> Result<()> {
     restarted?;
     assert!(async_nats::connect(nats.url()).await.is_ok());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_goes_on_takes_another_configuration() {
+    let config = |password: &str| format!("authorization {{ user: anna, password: {password} }}");
+    let options = NatsOptions { config: config("old"), ..NatsOptions::default() };
+    let mut nats = Nats::start_with(&Tools::from_env(), options).await.unwrap();
+    let url = nats.url();
+    let connect = async |password: &str| {
+        ConnectOptions::with_user_and_password("anna".into(), password.into()).connect(&url).await
+    };
+    connect("old").await.unwrap();
+    nats.reconfigure(config("new")).unwrap();
+    until("a server that takes the new password", async || connect("new").await.ok()).await;
+    connect("old").await.unwrap_err();
 }

@@ -1,13 +1,20 @@
 use anyhow::{Context, Result};
 use async_nats::jetstream::{self, stream};
-use pavane_testkit::servers::{NatsCluster, Tools};
+use pavane_testkit::{
+    servers::{NatsCluster, Tools},
+    until,
+};
 
 async fn cluster_with_a_stream() -> Result<NatsCluster> {
     let mut cluster = NatsCluster::start(&Tools::from_env()).await?;
     cluster.wait_until_formed().await?;
     let client = jetstream::new(async_nats::connect(cluster.servers()[0].url()).await?);
-    // At the first attempt.
-    client.create_stream(stream::Config { name: "S".into(), num_replicas: 3, ..Default::default() }).await?;
+    // On a busy machine one may miss another one again.
+    until("a stream", async || {
+        let config = stream::Config { name: "S".into(), num_replicas: 3, ..Default::default() };
+        client.get_or_create_stream(config).await.ok()
+    })
+    .await;
     Ok(cluster)
 }
 
@@ -31,5 +38,21 @@ async fn another_server_leads_after_the_leader_was_killed() -> Result<()> {
     cluster.server_of(&leader).context("one of three")?.kill().await?;
     assert_ne!(cluster.leader_of("S").await?, leader);
     assert!(cluster.server_of("n3").is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_whose_disk_is_empty_gets_all_from_the_others() -> Result<()> {
+    let mut cluster = cluster_with_a_stream().await?;
+    let client = jetstream::new(async_nats::connect(cluster.url().split(',').collect::<Vec<_>>()).await?);
+    for number in 0..100 {
+        client.publish("S", format!("{number}").into()).await?.await?;
+    }
+    let emptied = cluster.leader_of("S").await?;
+    cluster.server_of(&emptied).context("one of three")?.restart_empty().await?;
+    cluster.wait_until_replicated().await?;
+    // Once it leads, what it has is what the stream has.
+    while cluster.step_down("S").await? != emptied {}
+    assert_eq!(client.get_stream("S").await?.cached_info().state.messages, 100);
     Ok(())
 }

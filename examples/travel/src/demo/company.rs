@@ -10,24 +10,28 @@ use tokio::time::{Instant, sleep};
 /// The services.
 pub const SERVICES: [&str; 6] = ["trip", "flight", "hotel", "car", "ticketing", "itinerary"];
 
-/// How long somebody goes on asking who gets no answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Where each service answers, and the provider.
 #[derive(Debug, Clone)]
 pub struct Company {
     /// By service, for each of its instances.
     urls: BTreeMap<&'static str, Vec<String>>,
     http: reqwest::Client,
+    patience: Duration,
 }
 
 impl Company {
-    pub(super) fn new() -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build()?;
-        Ok(Self { urls: BTreeMap::new(), http })
+    /// One without services. An instance has `answer_within` for its answer; who gets none goes on asking for `patience`.
+    ///
+    /// # Errors
+    ///
+    /// When no HTTP client can be made.
+    pub fn new(answer_within: Duration, patience: Duration) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(answer_within).build()?;
+        Ok(Self { urls: BTreeMap::new(), http, patience })
     }
 
-    pub(super) fn add(&mut self, service: &'static str, url: String) {
+    /// Adds an instance of a service, or the `provider`.
+    pub fn add(&mut self, service: &'static str, url: String) {
         self.urls.entry(service).or_default().push(url);
     }
 
@@ -51,10 +55,10 @@ impl Company {
     ///
     /// # Errors
     ///
-    /// When none has answered for 30 s.
+    /// When none has answered in time.
     pub async fn send(&self, method: Method, service: &str, path: &str, body: Option<&Value>) -> Result<Response> {
         let urls = self.urls.get(service).with_context(|| format!("there is no service {service:?}"))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         for url in urls.iter().cycle() {
             let request = self.http.request(method.clone(), format!("{url}{path}"));
             let request = body.into_iter().fold(request, RequestBuilder::json);

@@ -22,12 +22,14 @@ use crate::{
     ticketing, trip,
 };
 
-/// How long a late provider takes: long enough to cancel meanwhile, and no more.
-const LATE: Duration = Duration::from_millis(2_500);
 /// How long the services wait for it.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// How long the provider knows an idempotency key, and how long the services count on it.
-const KEY_LIVES: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(6));
+/// How long the services count on the provider to know an idempotency key.
+const KEY_LIFE: Duration = Duration::from_secs(6);
+/// What the demo's provider does: a late answer is late enough to cancel meanwhile, and no more.
+pub const FAULTS: Faults = Faults { late: Duration::from_millis(2_500), key_life: Duration::from_secs(7) };
+/// What a traveller's request may take, and how long one without an answer is sent again.
+const ANSWERS: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
 /// How many processes a service has of which some are killed.
 const INSTANCES: usize = 2;
 
@@ -94,11 +96,10 @@ impl Running {
     }
 
     async fn start_provider() -> Result<Self> {
-        let (company, stop) = (Company::new()?, CancellationToken::new());
+        let (company, stop) = (Company::new(ANSWERS.0, ANSWERS.1)?, CancellationToken::new());
         let mut running = Self { company, stop, tasks: JoinSet::new(), processes: Vec::new() };
         let listener = running.listen("provider").await?;
-        let faults = Faults { late: LATE, key_life: KEY_LIVES.0 };
-        let (provider, stop) = (Provider::new(Arc::new(SystemClock), faults), running.stop.clone().cancelled_owned());
+        let (provider, stop) = (Provider::new(Arc::new(SystemClock), FAULTS), running.stop.clone().cancelled_owned());
         running.spawn(async move { provider::serve(listener, &provider, stop).await });
         Ok(running)
     }
@@ -151,7 +152,7 @@ impl Running {
 /// When a server isn't there at the start, or the service can't go on; and when there is no such service.
 pub async fn run(service: &str, config: Config, provider: String, listener: TcpListener, stop: Shutdown) -> Result<()> {
     let mut settings = Settings::at(&provider)?;
-    (settings.timeout, settings.key_life) = (TIMEOUT, KEY_LIVES.1);
+    (settings.timeout, settings.key_life) = (TIMEOUT, KEY_LIFE);
     let client = Client::new(settings)?;
     let ended = match service {
         "trip" => trip::run(config, listener, stop).await,

@@ -67,7 +67,12 @@ pub async fn travel_all(company: &Company, scenarios: Vec<Scenario>, at_once: us
         .await
 }
 
-async fn travel(company: &Company, number: usize, scenario: Scenario) -> Result<Settled> {
+/// Requests a trip, and waits until it has ended, or for three minutes. The number says for how many passengers, and who they are.
+///
+/// # Errors
+///
+/// When the trip service doesn't answer, or refuses.
+pub async fn travel(company: &Company, number: usize, scenario: Scenario) -> Result<Settled> {
     let started = Instant::now();
     let new = scenario.request(number);
     let trip = request(company, &new).await?;

@@ -201,6 +201,14 @@ impl Books {
         self.paid.iter().find(|(tickets, _)| tickets.trip == trip).map(|(tickets, _)| tickets.clone())
     }
 
+    pub(super) fn holds(&self) -> impl Iterator<Item = &(Order, Hold)> {
+        self.holds.values()
+    }
+
+    pub(super) fn charged(&self) -> impl Iterator<Item = TripId> {
+        self.paid.iter().map(|(tickets, _)| tickets.trip)
+    }
+
     pub(super) fn balance(&self) -> Balance {
         let mut balance = Balance::default();
         for (order, hold) in self.holds.values() {

@@ -1,104 +1,94 @@
-//! What is disturbed: the shop as a bank would run it.
+//! What is disturbed: a system as a bank would run it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use demo::{
-    audit::Books,
-    customer::{self, Settled},
-    shop::{SERVICES, Shop},
-};
-use pavane_contract::{Clock as _, SystemClock};
+use futures_util::{StreamExt as _, stream};
 use pavane_testkit::{
-    history::{Answered, Called, History, Recorder, Report},
-    servers::{NatsCluster, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools},
+    history::{History, Recorder, Report},
+    servers::{Direction, NatsCluster, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools},
 };
-use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use tempfile::TempDir;
 
-const INSTANCES: usize = 2;
+use super::clock::{Clock, Clocks};
+
+pub(super) const INSTANCES: usize = 2;
+
+/// Everybody else, as the tests themselves, may do everything.
+const SERVICES_LOGIN: [(&str, &str); 2] = [("NATS_USER", "services"), ("NATS_PASSWORD", "services")];
+
+/// How an instance of a service is run.
+pub(super) struct Program {
+    pub(super) service: &'static str,
+    pub(super) binary: &'static str,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(&'static str, String)>,
+}
+
+/// One of several processes of a service.
+pub(super) struct Instance {
+    pub(super) process: Process,
+    /// To each of the NATS servers.
+    pub(super) links: Vec<Proxy>,
+    pub(super) clock: Clock,
+}
+
+/// Whom services call, which knows nothing of events.
+pub(super) struct Provider {
+    /// `None` where it can't be killed: it keeps its books in memory.
+    pub(super) process: Option<Process>,
+    /// Between it and its callers.
+    pub(super) link: Proxy,
+    /// Its one caller; `None` where there are several.
+    pub(super) caller: Option<&'static str>,
+}
 
 pub(super) struct World {
-    /// The first instance of each service.
-    pub(super) shop: Shop,
-    /// Every instance of the order service, for its customers.
-    pub(super) orders: Arc<Vec<Shop>>,
     pub(super) recorder: Recorder,
     pub(super) nats: NatsCluster,
     pub(super) postgres: PostgresPair,
-    pub(super) psp: Process,
-    /// Between the payment service and its provider.
-    pub(super) provider: Proxy,
-    pub(super) instances: BTreeMap<&'static str, Vec<Process>>,
+    pub(super) provider: Provider,
+    pub(super) instances: BTreeMap<&'static str, Vec<Instance>>,
     /// Connections to the database that nobody else can have.
     pub(super) taken: Vec<PgConnection>,
-    _folder: TempDir,
+    _clocks: Clocks,
 }
 
 impl World {
-    pub(super) async fn start() -> Self {
+    /// Starts the servers and two instances of each service.
+    pub(super) async fn start(provider: Provider, programs: Vec<Program>) -> Self {
         let tools = Tools::from_env();
-        let nats = NatsCluster::start(&tools).await.unwrap();
+        let mut nats = NatsCluster::start_with(&tools, &users("")).await.unwrap();
         nats.wait_until_formed().await.unwrap();
         let postgres = PostgresPair::start(&tools, Replication::Synchronous).await.unwrap();
-        let folder = TempDir::new().unwrap();
-        let books = format!("sqlite:{}", folder.path().join("psp.db").display());
-        let slow = [("DATABASE_URL", books.as_str()), ("SLOW_MS", "3000")];
-        let psp = Process::start("psp", options(&slow)).await.unwrap();
-        let provider = Proxy::start(psp.url().trim_start_matches("http://").parse().unwrap()).await.unwrap();
-        let mut recorder = Recorder::new(nats.url());
-        let (nats_url, psp_url) = (nats.url(), format!("http://{}", provider.address()));
-        let mail = folder.path().join("mail").display().to_string();
+        let (clocks, mut recorder) = (Clocks::new(), Recorder::new(nats.url()));
         let mut instances: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for service in SERVICES.into_iter().filter(|service| *service != "psp") {
-            let database = postgres.create_database(service).await.unwrap();
-            let environment = [
-                ("NATS_URL", nats_url.as_str()),
-                ("PAVANE_REPLICAS", "3"),
-                ("DATABASE_URL", database.as_str()),
-                ("MAILDIR", mail.as_str()),
-                ("PSP_URL", psp_url.as_str()),
-                ("PSP_TIMEOUT_MS", "5000"),
-            ];
-            for _ in 0..INSTANCES {
-                let process = Process::start(service, options(&environment)).await.unwrap();
-                instances.entry(service).or_default().push(process);
+        for program in programs {
+            let database = postgres.create_database(program.service).await.unwrap();
+            for number in 0..INSTANCES {
+                let instance = start(&program, number, &mut nats, &database, &clocks).await;
+                instances.entry(program.service).or_default().push(instance);
             }
-            recorder.audit(service, database).await.unwrap();
+            recorder.audit(program.service, database).await.unwrap();
         }
-        let at = |instance: usize| {
-            let urls = instances.iter().map(|(service, processes)| (*service, processes[instance].url()));
-            Shop::at(urls.chain([("psp", psp.url())]).collect()).unwrap()
-        };
-        let orders = Arc::new((0..INSTANCES).map(at).collect::<Vec<_>>());
-        let (shop, taken) = (orders[0].clone(), Vec::new());
-        Self { shop, orders, recorder, nats, postgres, psp, provider, instances, taken, _folder: folder }
-    }
-
-    /// Fills the shelves and reads the books.
-    pub(super) async fn open(&self) -> Books {
-        customer::fill_shelves(&self.shop, 100_000).await.unwrap();
-        Books::read(&self.shop).await.unwrap()
-    }
-
-    /// Notes what only the customers and the provider know.
-    pub(super) async fn note(&self, orders: &[Settled]) {
-        for order in orders {
-            let (at, saga) = (SystemClock.now(), Some(order.order_id.parse().unwrap()));
-            self.recorder.note(Answered { at, what: "POST /orders".to_owned(), saga, accepted: true });
-            let url = format!("{}/v1/payment_intents?order_id={}", self.psp.url(), order.order_id);
-            let intents: Value = self.shop.http().get(url).send().await.unwrap().json().await.unwrap();
-            // Each is an authorisation that reached the provider, and was not taken for a repetition.
-            for _ in intents["data"].as_array().unwrap() {
-                let (what, key) = ("authorize".to_owned(), order.order_id.clone());
-                self.recorder.note(Called { at, what, key, effective: true });
-            }
-        }
+        Self { recorder, nats, postgres, provider, instances, taken: Vec::new(), _clocks: clocks }
     }
 
     /// What has happened, once nothing is under way any more.
     pub(super) async fn at_rest(&self, within: Duration) -> (History, Report) {
         self.recorder.settled(within).await.unwrap()
+    }
+
+    pub(super) fn services(&self) -> Vec<&'static str> {
+        self.instances.keys().copied().collect()
+    }
+
+    /// Where a service answers HTTP, by instance.
+    pub(super) fn urls(&self, service: &str) -> impl Iterator<Item = String> {
+        self.instances[service].iter().map(|instance| instance.process.url())
+    }
+
+    pub(super) fn instance(&mut self, service: &str, instance: usize) -> &mut Instance {
+        &mut self.instances.get_mut(service).unwrap()[instance]
     }
 
     /// Takes all connections that the database has left.
@@ -109,12 +99,75 @@ impl World {
         }
     }
 
-    pub(super) fn instance(&mut self, service: &str, instance: usize) -> &mut Process {
-        &mut self.instances.get_mut(service).unwrap()[instance]
+    /// Lets the services publish no event of `owner`.
+    pub(super) fn forbid(&mut self, owner: &str) {
+        let denied = format!("permissions: {{ publish: {{ deny: [\"events.{owner}.>\"] }} }}");
+        self.nats.reconfigure(&users(&denied)).unwrap();
+    }
+
+    /// Lets them publish everything.
+    pub(super) fn permit(&mut self) {
+        self.nats.reconfigure(&users("")).unwrap();
     }
 }
 
-fn options(environment: &[(&str, &str)]) -> ProcessOptions {
-    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    ProcessOptions { environment: environment.collect(), arguments: Vec::new() }
+impl Instance {
+    /// Breaks the connections to NATS, and takes no new ones.
+    pub(super) fn cut_off(&self) {
+        for link in &self.links {
+            link.cut();
+            link.refuse();
+        }
+    }
+
+    pub(super) fn silence(&self, direction: Direction) {
+        for link in &self.links {
+            link.black_hole(direction);
+        }
+    }
+
+    pub(super) fn delay(&self, latency: Duration) {
+        for link in &self.links {
+            link.delay(latency);
+        }
+    }
+
+    /// What was on its way is lost, as when a cable is pulled for good.
+    pub(super) fn reconnect(&self) {
+        for link in &self.links {
+            link.cut();
+            link.heal();
+        }
+    }
+
+    /// Starts the process again and again, as whatever runs it in production does: one that can't reach what it needs in time ends.
+    pub(super) async fn start(&mut self) {
+        let mut attempts = 0;
+        while let Err(error) = self.process.restart().await {
+            attempts += 1;
+            assert!(attempts < 5, "{error}");
+        }
+    }
+}
+
+/// Who may do what at the servers.
+fn users(permissions: &str) -> String {
+    format!(
+        "no_auth_user: tests\nauthorization {{ users: [\n{{ user: tests, password: tests }}\n{{ user: services, password: services, {permissions} }}\n] }}\n"
+    )
+}
+
+async fn start(program: &Program, number: usize, nats: &mut NatsCluster, database: &str, clocks: &Clocks) -> Instance {
+    let Program { service, binary, arguments, environment } = program;
+    let servers: Vec<_> =
+        nats.servers().iter().map(|server| SocketAddr::from(([127, 0, 0, 1], server.port()))).collect();
+    let links: Vec<Proxy> = stream::iter(servers).then(Proxy::start).map(Result::unwrap).collect().await;
+    let url = links.iter().map(|link| format!("nats://{}", link.address())).collect::<Vec<_>>().join(",");
+    let (clock, clock_environment) = clocks.make(&format!("{service}-{number}"));
+    let own = [("NATS_URL", url), ("PAVANE_REPLICAS", "3".to_owned()), ("DATABASE_URL", database.to_owned())];
+    let login = SERVICES_LOGIN.map(|(name, value)| (name, value.to_owned()));
+    let all = own.into_iter().chain(login).chain(clock_environment).chain(environment.iter().cloned());
+    let environment = all.map(|(name, value)| (name.to_owned(), value)).collect();
+    let process = Process::start(binary, ProcessOptions { environment, arguments: arguments.clone() }).await.unwrap();
+    Instance { process, links, clock }
 }
