@@ -1,4 +1,6 @@
 use std::fmt::Debug;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -9,6 +11,12 @@ use jiff::Timestamp;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current wall-clock time, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since a moment of its own choice: what the difference of two [`now`](Self::now)s would be if nobody ever
+    /// set the clock. By default it is that.
+    fn elapsed(&self) -> Duration {
+        Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
+    }
 
     /// 64 uniformly random bits: for ids and for jitter, never for secrets.
     fn random(&self) -> u64;
@@ -22,6 +30,12 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place where time enters")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    fn elapsed(&self) -> Duration {
+        static FROM: LazyLock<Instant> = LazyLock::new(Instant::now);
+        FROM.elapsed()
     }
 
     fn random(&self) -> u64 {

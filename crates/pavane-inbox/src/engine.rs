@@ -224,10 +224,12 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
 
     /// Steps, undos and joins depend on what the ledger has of the saga. Of a saga that is older than the ledger's memory it has
     /// nothing, which must not be taken for "nothing was done".
-    fn check_remembered(&self, event: &RawEnvelope) -> Result<(), HandlerError> {
+    async fn check_remembered(&self, conn: &mut DB::Connection, event: &RawEnvelope) -> Result<(), HandlerError> {
         match self.wired.part {
             Part::Plain if !self.wired.is_join() => Ok(()),
-            Part::Plain | Part::Step { .. } | Part::Undo { .. } => Ok(self.db.check_remembered(&event.meta.cause)?),
+            Part::Plain | Part::Step { .. } | Part::Undo { .. } => {
+                Ok(self.db.check_remembered(conn, &event.meta.cause).await?)
+            }
         }
     }
 

@@ -38,9 +38,8 @@ pub struct WaitingUndos {
 ///
 /// When the database fails.
 pub async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<WaitingUndos, pavane_outbox::Error> {
-    let (count, oldest) = store::count(db).await?;
-    let longest = oldest.map_or(0, |since| db.now().saturating_sub(since));
-    Ok(WaitingUndos { count, longest: Duration::from_micros(u64::try_from(longest).unwrap_or_default()) })
+    let (count, longest) = store::count(db).await?;
+    Ok(WaitingUndos { count, longest: time(longest.unwrap_or(0)) })
 }
 
 /// The undos of one reaction that wait for their step.
@@ -101,9 +100,13 @@ pub(crate) async fn next_due<DB: Database>(
     reaction: &str,
 ) -> Result<Option<Duration>, pavane_outbox::Error> {
     let due = store::next_due(db, reaction).await?;
-    let until = |due: i64| Duration::from_micros(due.saturating_sub(db.now()).max(0).unsigned_abs());
     // At least a moment: it may be due already, and be handled by another instance.
-    Ok(due.map(|due| until(due).max(Duration::from_millis(50))))
+    Ok(due.map(|due| time(due).max(Duration::from_millis(50))))
+}
+
+/// Of microseconds.
+fn time(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
 /// Stores an undo until its step has ended or, where another undo comes `before` it, until that one's step is undone or barred.

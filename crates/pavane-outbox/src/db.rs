@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pavane_contract::{Cause, Clock};
+use pavane_contract::Clock;
 use sqlx::Pool;
 use tokio::sync::Notify;
 
@@ -18,7 +18,7 @@ use pools::{postgres, sqlite};
 
 use crate::{
     Arg, Bounds, Connection, Correlation, CrashPoint, CrashPoints, Database, Dialect, Emissions, Error, Tx,
-    deadline::Distrust, migration::Schema, pressure::Full, question, reference::Skew, store as tables,
+    deadline::Distrust, migration::Schema, pressure::Full, question, reference::Reference, store as tables,
     transaction::Transaction,
 };
 
@@ -43,7 +43,7 @@ struct Inner<DB: Database> {
     /// Why the relay of this process publishes nothing until an operator acts.
     relay_trouble: Mutex<Option<String>>,
     bounds: RwLock<Bounds>,
-    skew: Skew,
+    reference: Reference,
     full: Mutex<Option<Full>>,
 }
 
@@ -111,7 +111,7 @@ impl<DB: Database> Db<DB> {
             committed: Notify::new(),
             relay_trouble: Mutex::default(),
             bounds: RwLock::default(),
-            skew: Skew::default(),
+            reference: Reference::default(),
             full: Mutex::default(),
         }))
     }
@@ -202,18 +202,8 @@ impl<DB: Database> Db<DB> {
         *self.0.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails for a saga so old that its ledger and outcome may have been pruned: "nothing is known" must not be taken for
-    /// "nothing was done".
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Forgotten`].
-    pub fn check_remembered(&self, cause: &Cause) -> Result<(), Error> {
-        self.bounds().check_remembered(cause, self.reference_now())
-    }
-
-    pub(crate) fn skew(&self) -> &Skew {
-        &self.0.skew
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.0.reference
     }
 
     pub(crate) fn full(&self) -> Option<Full> {

@@ -144,7 +144,7 @@ impl<DB: Database> Guest<'_, DB> {
     pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
-        self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
+        self.db.check_delay(self.conn, &self.cause, timer).await?;
         let event = self.envelope(event)?;
         store::stage::<DB>(self.conn, &event, Some(micros(delay))).await
     }
@@ -171,7 +171,7 @@ impl<DB: Database> Guest<'_, DB> {
     /// serializable, to lose is a serialization failure (40001): roll back and try again.
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         draft::check_declared::<E>(&self.emissions, Emissions::allow_outcome, "decides")?;
-        self.db.check_remembered(&self.cause)?;
+        self.db.check_remembered(self.conn, &self.cause).await?;
         let event = self.envelope(event)?;
         if !store::decide::<DB>(self.conn, &event, self.emissions.cancelled_by_outcome()).await? {
             return Ok(Decision::Lost);

@@ -93,14 +93,14 @@ async fn take<DB: Database>(
     let Some(kept) = store::lock(db, conn, saga, &asked.entry).await? else {
         if let Some(started) = saga.time() {
             // Not asked, or pruned with all that is known of the saga.
-            db.check_remembered(&Cause::new(saga, started))?;
+            db.check_remembered(conn, &Cause::new(saga, started)).await?;
         }
         return Err(Error::NotAsked { who: emissions.who().to_owned(), question: question(), saga });
     };
     if let Some((by, at)) = kept.answered {
         return Err(Error::Answered { question: question(), saga, by, at, with: kept.answer });
     }
-    db.check_remembered(&kept.event.as_cause())?;
+    db.check_remembered(conn, &kept.event.as_cause()).await?;
     let asked_at = kept.asked_at;
     close(db, conn, (saga, asked_at), asked).await?;
     store::answer(db, conn, (saga, &asked.entry), by).await?;

@@ -28,7 +28,7 @@ pub(crate) async fn keep<DB: Database>(
     event: &RawEnvelope,
 ) -> Result<(), Error> {
     let Some(step) = emissions.step().filter(|step| step.keeps == event.meta.event) else { return Ok(()) };
-    db.check_remembered(&event.meta.cause)?;
+    db.check_remembered(conn, &event.meta.cause).await?;
     if store::insert(db, conn, &step.name, event).await? {
         return Ok(());
     }

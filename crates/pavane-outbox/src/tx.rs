@@ -131,7 +131,7 @@ impl<DB: Database> Tx<DB> {
     pub async fn emit_after<E: Event>(&mut self, delay: Duration, event: &E) -> Result<(), Error> {
         self.declared::<E>(Emissions::allow_later, "schedules")?;
         let timer = (EventRef::of::<E>(), delay);
-        self.db.bounds().check_delay(&self.cause, self.db.reference_now(), timer)?;
+        self.db.check_delay(self.inner.conn(), &self.cause, timer).await?;
         let envelope = draft::of_saga(&self.db, &self.cause, event)?;
         self.timers.push(NewTimer::of(&envelope, delay)?);
         self.flush_if_large().await
@@ -163,7 +163,7 @@ impl<DB: Database> Tx<DB> {
     /// As [`emit`](Self::emit), when the saga is older than outcomes are kept, and when the database fails.
     pub async fn decide<E: Event>(&mut self, event: &E) -> Result<Decision, Error> {
         self.declared::<E>(Emissions::allow_outcome, "decides")?;
-        self.db.check_remembered(&self.cause)?;
+        self.db.check_remembered(self.inner.conn(), &self.cause).await?;
         let (saga, timers) = (self.cause.saga, self.emissions.cancelled_by_outcome());
         if !store::decide(&self.db, self.inner.conn(), (saga, E::NAME), timers).await? {
             return Ok(Decision::Lost);

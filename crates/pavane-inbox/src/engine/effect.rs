@@ -107,7 +107,11 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         let (name, saga, id) = (&self.wired.name, event.meta.cause.saga, event.meta.id);
         let is_join = self.wired.is_join();
         let is_step = matches!(self.wired.part, Part::Step { .. }) && !is_join && !self.wired.is_per_item();
-        let remembered = self.check_remembered(event);
+        let remembered = if self.db.surely_remembers(&event.meta.cause) {
+            Ok(())
+        } else {
+            self.check_remembered(&mut *self.db.writer().await?, event).await
+        };
         if is_step && remembered.is_ok() && store::start_running(&self.db, name, saga, id).await? {
             return Ok(Some(Looked { calls: vec![vec![event.clone()]], is_first: true }));
         }

@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static, DB: Database, B: Bus> Engine<S, DB, B> {
         // Each is removed as it is found: an event that is in the batch twice is handled once.
         let fresh: Vec<_> = events.iter().copied().filter(|event| fresh.remove(&event.meta.id)).collect();
         for event in &fresh {
-            self.check_remembered(event)?;
+            self.check_remembered(tx.conn(), event).await?;
         }
         let duplicates = events.len() - fresh.len();
         if self.wired.is_join() {

@@ -39,9 +39,10 @@ pub(crate) async fn keep<DB: Database>(
 ) -> Result<(), Error> {
     const KEEP: Statement = Statement {
         postgres: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at, \
-                   after_undo) values ($1, $2::uuid, $3::uuid, $4, $5, $6, $7, $8, $9, $9, $10) on conflict (reaction, event_id) do nothing",
+                   after_undo) select $1, $2::uuid, $3::uuid, $4, $5, $6, $7, $8, now, now, $9 from pavane_now() now \
+                   on conflict (reaction, event_id) do nothing",
         sqlite: "insert into pavane_waiting (reaction, event_id, saga, step, subject, headers, body, sequence, since, next_at, \
-                 after_undo) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10) on conflict (reaction, event_id) do nothing",
+                 after_undo) values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $10, $9) on conflict (reaction, event_id) do nothing",
     };
     let message = &delivery.message;
     let args = vec![
@@ -53,10 +54,9 @@ pub(crate) async fn keep<DB: Database>(
         json(&message.headers)?.into(),
         message.payload.to_vec().into(),
         i64::try_from(delivery.sequence).unwrap_or(i64::MAX).into(),
-        tx.db().now().into(),
         i64::from(after_undo).into(),
     ];
-    let sql = KEEP.on(tx.db().dialect());
+    let (sql, args) = (KEEP.on(tx.db().dialect()), tx.db().timed(args));
     DB::execute(tx.conn(), sql, args).await?;
     Ok(())
 }
@@ -71,22 +71,21 @@ pub(crate) async fn take<DB: Database>(
 ) -> Result<Vec<Row>, Error> {
     const TAKE: Statement = Statement {
         postgres: concat!(
-            "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and ",
+            "update pavane_waiting set next_at = (select pavane_now()) + $2, taken = taken + 1 where reaction = $1 and event_id in (\
+             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= (select pavane_now()) and ",
             may_go!(),
-            " order by since limit $4 for update skip locked) \
+            " order by since limit $3 for update skip locked) \
              returning event_id::text, subject, headers, body, sequence, taken, since"
         ),
         sqlite: concat!(
-            "update pavane_waiting set next_at = $3, taken = taken + 1 where reaction = $1 and event_id in (\
-             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $2 and ",
+            "update pavane_waiting set next_at = $4 + $2, taken = taken + 1 where reaction = $1 and event_id in (\
+             select event_id from pavane_waiting waiting where reaction = $1 and next_at <= $4 and ",
             may_go!(),
-            " order by since limit $4) returning event_id, subject, headers, body, sequence, taken, since"
+            " order by since limit $3) returning event_id, subject, headers, body, sequence, taken, since"
         ),
     };
-    let now = db.now();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let args = vec![reaction.into(), now.into(), after(now, wait).into(), limit.into()];
+    let args = db.timed(vec![reaction.into(), micros(wait).into(), limit.into()]);
     let rows = DB::fetch(&mut *db.writer().await?, TAKE.on(db.dialect()), args).await?;
     let mut taken = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -101,19 +100,28 @@ pub(crate) async fn take<DB: Database>(
     Ok(taken.into_iter().map(|(_, row)| row).collect())
 }
 
-/// When the next of a reaction's undos is due that has nothing to wait for any more.
+/// In how many microseconds the next of a reaction's undos is due that has nothing to wait for any more.
 pub(crate) async fn next_due<DB: Database>(db: &Db<DB>, reaction: &str) -> Result<Option<i64>, Error> {
-    const NEXT: Statement =
-        Statement::same(concat!("select min(next_at) from pavane_waiting waiting where reaction = $1 and ", may_go!()));
+    const NEXT: Statement = Statement {
+        postgres: concat!(
+            "select min(next_at) - (select pavane_now()) from pavane_waiting waiting where reaction = $1 and ",
+            may_go!()
+        ),
+        sqlite: concat!("select min(next_at) - $2 from pavane_waiting waiting where reaction = $1 and ", may_go!()),
+    };
     let sql = NEXT.on(db.dialect());
-    let rows = DB::fetch(&mut *db.reader().await?, sql, vec![reaction.into()]).await?;
+    let rows = DB::fetch(&mut *db.reader().await?, sql, db.timed(vec![reaction.into()])).await?;
     Ok(rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten())
 }
 
-/// How many undos wait, and since when the oldest.
+/// How many undos wait, and for how many microseconds the oldest.
 pub(crate) async fn count<DB: Database>(db: &Db<DB>) -> Result<(i64, Option<i64>), Error> {
-    const COUNT: &str = "select count(*), min(since) from pavane_waiting";
-    let rows = DB::fetch(&mut *db.reader().await?, COUNT, Vec::new()).await?;
+    const COUNT: Statement = Statement {
+        postgres: "select count(*), (select pavane_now()) - min(since) from pavane_waiting",
+        sqlite: "select count(*), $1 - min(since) from pavane_waiting",
+    };
+    let sql = COUNT.on(db.dialect());
+    let rows = DB::fetch(&mut *db.reader().await?, sql, db.timed(Vec::new())).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     Ok((int::<DB>(row, 0)?, DB::int(row, 1)?))
 }
@@ -153,14 +161,17 @@ pub(crate) async fn due_after<DB: Database>(
     delay: Duration,
 ) -> Result<(), Error> {
     const DUE: Statement = Statement {
-        postgres: "update pavane_waiting set next_at = $3 where reaction = $1 and event_id = $2::uuid",
-        sqlite: "update pavane_waiting set next_at = $3 where reaction = $1 and event_id = $2",
+        postgres: "update pavane_waiting set next_at = (select pavane_now()) + $3 where reaction = $1 and event_id = $2::uuid",
+        sqlite: "update pavane_waiting set next_at = $4 + $3 where reaction = $1 and event_id = $2",
     };
-    let args = vec![reaction.into(), event.into(), after(db.now(), delay).into()];
+    let args = db.timed(vec![reaction.into(), event.into(), micros(delay).into()]);
     DB::execute(&mut *db.writer().await?, DUE.on(db.dialect()), args).await?;
     Ok(())
 }
 
-fn after(now: i64, wait: Duration) -> i64 {
-    now.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,17 @@
 //! Instances whose clock is wrong.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
-use pavane_contract::{Clock as _, Timestamp};
-use pavane_outbox::{Correlation, Db, Decision, Emissions, relay::Progress};
+use pavane_contract::{Clock, SagaId, Timestamp};
+use pavane_outbox::{Config, Correlation, Db, Decision, Emissions, relay::Progress};
 
-use crate::shelf::{Shelf, everything, noted, run_dry};
+use crate::shelf::{Shelf, Still, everything, noted, run_dry};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -107,4 +113,63 @@ async fn a_relay_whose_clock_is_put_back_goes_on_renewing_its_lease() {
     run_dry(&mut relay).await;
     let rest = count(&shelf.db, "select expires_at - pavane_now() from pavane_relay_lease").await;
     assert_eq!(rest, 5_000_000);
+}
+
+/// A clock that somebody sets while the process runs: time passes as it did.
+#[derive(Debug)]
+struct Set {
+    right: Still,
+    ahead: AtomicI64,
+}
+
+impl Set {
+    fn to(&self, ahead: i64) {
+        self.ahead.store(ahead, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        let now = self.right.now().as_microsecond() + self.ahead.load(Ordering::SeqCst);
+        Timestamp::from_microsecond(now).unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.right.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        self.right.random()
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_while_the_process_runs_makes_no_saga_older_or_younger() {
+    const MICROS: i64 = 1_000_000;
+    for shelf in Shelf::each().await {
+        let clock = Arc::new(Set { right: shelf.clock.clone(), ahead: AtomicI64::new(0) });
+        let mut config = Config::new("shelf", shelf.url());
+        config.clock = clock.clone();
+        let db = Db::<sqlx::Any>::open(config).await.unwrap();
+        db.compare_clock(Some(shelf.clock.now())).await.unwrap();
+        assert!(db.may_prune());
+        let forgotten = SagaId::new(&shelf.clock);
+        shelf.pass(DAY * 46).await;
+        for days in [60, -60] {
+            clock.to(days * 86_400 * MICROS);
+            let trouble = db.clock_trouble().unwrap();
+            assert!(!db.may_prune() && trouble.contains(" s "), "{trouble}");
+            let new = Correlation::of(SagaId::new(&shelf.clock));
+            let mut tx = db.begin(new, Emissions::new("shelf/test", everything())).await.unwrap();
+            tx.emit_after(DAY, &noted("a", "deadline")).await.unwrap();
+            assert_eq!(tx.decide(&noted("a", "decided")).await.unwrap(), Decision::Won, "{days}");
+            tx.commit().await.unwrap();
+            let mut tx =
+                db.begin(Correlation::of(forgotten), Emissions::new("shelf/test", everything())).await.unwrap();
+            let error = tx.decide(&noted("a", "decided")).await.unwrap_err().to_string();
+            assert!(error.contains("started 46 days ago"), "{days}: {error}");
+        }
+        clock.to(0);
+        assert!(db.may_prune() && db.clock_trouble().is_none());
+    }
 }

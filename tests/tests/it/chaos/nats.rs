@@ -1,11 +1,13 @@
-//! What an operator does to the streams by mistake.
+//! What an operator does to the streams, by mistake or not.
 
 use async_nats::{
-    Error,
+    Client, Error,
     jetstream::{self, stream::Stream},
 };
-use futures_util::TryStreamExt as _;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use pavane_testkit::until;
+use serde_json::{Value, json};
 
 const STREAM: &str = "EVENTS";
 const UNLIMITED: i64 = -1;
@@ -33,6 +35,74 @@ pub(super) async fn give_room(url: &str) {
     limit(url, |_| UNLIMITED).await;
 }
 
+/// Deletes all consumers of a service.
+pub(super) async fn delete_consumers_of(url: &str, service: &str) {
+    done("consumers that can be deleted", async || {
+        let (_, stream) = stream(url).await?;
+        let names: Vec<String> = stream.consumer_names().try_collect().await?;
+        for name in names.iter().filter(|name| name.starts_with(&format!("{service}_"))) {
+            stream.delete_consumer(name).await?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Deletes the stream of events, with its consumers.
+pub(super) async fn delete_events(url: &str) {
+    let (api, _) = stream(url).await.unwrap();
+    api.delete_stream(STREAM).await.unwrap();
+}
+
+/// A stream as `nats stream backup` saves it: what the server says of it, and the pieces of an archive.
+pub(super) struct Backup {
+    stream: Value,
+    pieces: Vec<Bytes>,
+}
+
+/// As `nats stream backup`, without consumers: their services make them again.
+/// <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-2.md>, "Snapshot".
+pub(super) async fn back_up(url: &str) -> Backup {
+    let client = connect(url).await.unwrap();
+    let inbox = client.new_inbox();
+    let mut arriving = client.subscribe(inbox.clone()).await.unwrap();
+    let request = json!({ "deliver_subject": inbox, "no_consumers": true });
+    let stream = ask(&client, &format!("$JS.API.STREAM.SNAPSHOT.{STREAM}"), request.to_string().into()).await;
+    let mut pieces = Vec::new();
+    while let Some(message) = arriving.next().await {
+        // The last one has no body, and a status: 204, or what went wrong.
+        if message.payload.is_empty() {
+            assert!(message.status.is_none_or(|status| status.is_success()), "{:?}", message.description);
+            break;
+        }
+        pieces.push(message.payload);
+        // After some of them the server waits until they have arrived.
+        if let Some(reply) = message.reply {
+            client.publish(reply, Bytes::new()).await.unwrap();
+        }
+    }
+    Backup { stream, pieces }
+}
+
+/// As `nats stream restore`.
+pub(super) async fn restore(url: &str, backup: &Backup) {
+    let client = connect(url).await.unwrap();
+    let request = json!({ "config": backup.stream["config"], "state": backup.stream["state"] });
+    let answer = ask(&client, &format!("$JS.API.STREAM.RESTORE.{STREAM}"), request.to_string().into()).await;
+    let subject = answer["deliver_subject"].as_str().expect("a place to send it to").to_owned();
+    for piece in &backup.pieces {
+        client.request(subject.clone(), piece.clone()).await.unwrap();
+    }
+    ask(&client, &subject, Bytes::new()).await;
+}
+
+async fn ask(client: &Client, subject: &str, body: Bytes) -> Value {
+    let answer = client.request(subject.to_owned(), body).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+    assert!(answer["error"].is_null(), "{subject}: {answer}");
+    answer
+}
+
 async fn limit(url: &str, to: impl Fn(i64) -> i64) {
     done("a stream that can be limited", async || {
         let (api, mut stream) = stream(url).await?;
@@ -46,10 +116,13 @@ async fn limit(url: &str, to: impl Fn(i64) -> i64) {
 }
 
 async fn stream(url: &str) -> Result<(jetstream::Context, Stream), Error> {
-    let servers: Vec<&str> = url.split(',').collect();
-    let api = jetstream::new(async_nats::connect(servers).await?);
+    let api = jetstream::new(connect(url).await?);
     let stream = api.get_stream(STREAM).await?;
     Ok((api, stream))
+}
+
+async fn connect(url: &str) -> Result<Client, Error> {
+    Ok(async_nats::connect(url.split(',').collect::<Vec<_>>()).await?)
 }
 
 /// Tries until it works: the cluster may just be coming back.
