@@ -1,4 +1,10 @@
-use std::{borrow::Cow, collections::VecDeque, error::Error as _, sync::atomic::Ordering};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+    error::Error as _,
+    hash::BuildHasher as _,
+    sync::atomic::Ordering,
+};
 
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue, Subject, SubjectError,
@@ -25,12 +31,15 @@ type Published = Result<Receipt, PublishError>;
 /// How many results are awaited at once when nothing more fits in flight: only a part, so that the server always has work.
 const SETTLED_AT_ONCE: usize = 64;
 
-/// One call of publish: sends ahead of the acks, and receives these in order.
+/// One call of publish: sends ahead of the acks, and receives these in order. What has the key of a message that has no ack yet waits for
+/// it: a leader that steps down may refuse the first one, and its successor take the second.
 struct Batch<'a> {
     inner: &'a Inner,
     since: Mark,
     pending: VecDeque<Pending<'a>>,
     results: Vec<Published>,
+    /// Which message of the batch was the last with a key, by the key's hash: two keys of one hash wait for each other, no more.
+    last: HashMap<u64, usize>,
     /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order.
     stopped: bool,
 }
@@ -56,6 +65,7 @@ impl Inner {
             since: self.link.mark(),
             pending: VecDeque::new(),
             results: Vec::with_capacity(messages.len()),
+            last: HashMap::with_capacity(messages.len()),
             stopped: false,
         };
         for message in messages {
@@ -69,6 +79,13 @@ impl Inner {
 
 impl<'a> Batch<'a> {
     async fn push(&mut self, message: Outgoing) {
+        let number = self.results.len() + self.pending.len();
+        let key = self.last.hasher().hash_one(key_of(&message.subject));
+        if let Some(before) = self.last.insert(key, number)
+            && let Some(unsettled) = before.checked_sub(self.results.len())
+        {
+            self.settle(unsettled + 1).await;
+        }
         let permit = self.permit().await;
         let next = if self.stopped {
             Err(PublishError::Unavailable("not sent, because an earlier message of the batch failed".to_owned()))
@@ -167,6 +184,11 @@ impl From<Trouble> for PublishError {
             Trouble::Denied(text) => Self::Denied(text),
         }
     }
+}
+
+/// The last token: an event's key.
+fn key_of(subject: &str) -> &str {
+    subject.rsplit('.').next().unwrap_or_default()
 }
 
 /// Checks everything that would make the client panic or the server not answer.

@@ -2,6 +2,7 @@ mod cluster;
 mod paused;
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// The certificate of a server that speaks TLS, too. By default it doesn't.
     pub certificate: Option<Certificate>,
+    /// Set in the server's environment, beside that of the test.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A real PostgreSQL server on 127.0.0.1, with a cluster of its own.
@@ -75,6 +78,11 @@ impl Postgres {
     /// The port that it listens on, after a restart too.
     pub const fn port(&self) -> u16 {
         self.cluster.port
+    }
+
+    /// The folder with its files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.cluster.data()
     }
 
     /// Creates the database `name`, and returns its URL.

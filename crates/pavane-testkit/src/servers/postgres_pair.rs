@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::postgres::ROLE;
-use super::{Error, Postgres, Proxy, Tools};
+use super::{Error, Postgres, PostgresOptions, Proxy, Tools};
 
 /// When a commit on the primary of a [`PostgresPair`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,15 @@ impl PostgresPair {
     /// # Errors
     /// As for [`Postgres::start`]; and when the standby does not follow in time.
     pub async fn start(tools: &Tools, replication: Replication) -> Result<Self, Error> {
-        let primary = Postgres::start(tools).await?;
+        Self::start_with(tools, PostgresOptions::default(), replication).await
+    }
+
+    /// Starts both servers with `options`.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_with(tools: &Tools, options: PostgresOptions, replication: Replication) -> Result<Self, Error> {
+        let primary = Postgres::start_with(tools, options).await?;
         let proxy = Proxy::start(address(&primary)).await;
         let proxy = proxy.map_err(|reason| Error::Io { doing: "open a port".to_owned(), reason })?;
         let mut pair = Self { proxy, replication, primary, standby: None, databases: AtomicU32::new(0) };

@@ -62,6 +62,8 @@ pub(super) enum Disturbance {
     /// Nothing arrives there, or nothing comes back.
     DatabaseSilent(Direction),
     DatabaseSlow,
+    /// No table can get longer.
+    DiskFull,
     /// Others have all of its connections.
     ConnectionsTaken,
     ProviderKilled,
@@ -119,12 +121,13 @@ impl Disturbance {
     }
 
     fn of_database(random: &mut StdRng, _: &World) -> Self {
-        match random.random_range(0..7) {
+        match random.random_range(0..8) {
             0 => Self::FailedOver,
             1 => Self::HandedOver,
             2 | 3 => Self::DatabaseSilent(direction(random)),
             4 => Self::DatabaseSlow,
             5 => Self::ConnectionsTaken,
+            6 => Self::DiskFull,
             _ => Self::DatabaseCut,
         }
     }
@@ -163,6 +166,7 @@ impl Disturbance {
             | Self::DatabaseCut
             | Self::DatabaseSilent(_)
             | Self::DatabaseSlow
+            | Self::DiskFull
             | Self::ProviderKilled
             | Self::ProviderFrozen
             | Self::ProviderSilent(_) => None,
@@ -207,6 +211,7 @@ impl Disturbance {
             Self::DatabaseCut => world.postgres.proxy().cut(),
             Self::DatabaseSilent(direction) => world.postgres.proxy().black_hole(direction),
             Self::DatabaseSlow => world.postgres.proxy().delay(Duration::from_millis(30)),
+            Self::DiskFull => world.disk.fill(&world.postgres.primary().data_dir()),
             Self::ProviderKilled => provider(world).kill().await.unwrap(),
             Self::ProviderFrozen => provider(world).pause(),
             Self::ProviderSilent(direction) => world.provider.link.black_hole(direction),
@@ -242,6 +247,7 @@ impl Disturbance {
                 world.postgres.proxy().heal();
             }
             Self::DatabaseSlow => world.postgres.proxy().heal(),
+            Self::DiskFull => world.disk.give_room(),
             Self::ProviderKilled => provider(world).restart().await.unwrap(),
             Self::ProviderFrozen => provider(world).resume(),
             Self::ProviderSilent(_) => world.provider.link.heal(),
@@ -305,6 +311,7 @@ impl fmt::Display for Disturbance {
             Self::DatabaseCut => write!(f, "connections to PostgreSQL cut"),
             Self::DatabaseSilent(direction) => write!(f, "link to PostgreSQL silent: {direction:?}"),
             Self::DatabaseSlow => write!(f, "link to PostgreSQL slow"),
+            Self::DiskFull => write!(f, "disk of PostgreSQL full"),
             Self::ProviderKilled => write!(f, "provider killed"),
             Self::ProviderFrozen => write!(f, "provider frozen"),
             Self::ProviderSilent(direction) => write!(f, "link to the provider silent: {direction:?}"),

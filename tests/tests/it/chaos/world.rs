@@ -5,11 +5,16 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use pavane_testkit::{
     history::{History, Recorder, Report},
-    servers::{Direction, NatsCluster, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools},
+    servers::{
+        Direction, NatsCluster, PostgresOptions, PostgresPair, Process, ProcessOptions, Proxy, Replication, Tools,
+    },
 };
 use sqlx::{Connection as _, PgConnection};
 
-use super::clock::{Clock, Clocks};
+use super::{
+    clock::{Clock, Clocks},
+    disk::Disk,
+};
 
 pub(super) const INSTANCES: usize = 2;
 
@@ -46,6 +51,7 @@ pub(super) struct World {
     pub(super) recorder: Recorder,
     pub(super) nats: NatsCluster,
     pub(super) postgres: PostgresPair,
+    pub(super) disk: Disk,
     pub(super) provider: Provider,
     pub(super) instances: BTreeMap<&'static str, Vec<Instance>>,
     /// Connections to the database that nobody else can have.
@@ -59,7 +65,9 @@ impl World {
         let tools = Tools::from_env();
         let mut nats = NatsCluster::start_with(&tools, &users("")).await.unwrap();
         nats.wait_until_formed().await.unwrap();
-        let postgres = PostgresPair::start(&tools, Replication::Synchronous).await.unwrap();
+        let disk = Disk::new();
+        let options = PostgresOptions { environment: disk.environment(), ..PostgresOptions::default() };
+        let postgres = PostgresPair::start_with(&tools, options, Replication::Synchronous).await.unwrap();
         let (clocks, mut recorder) = (Clocks::new(), Recorder::new(nats.url()));
         let mut instances: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for program in programs {
@@ -70,7 +78,7 @@ impl World {
             }
             recorder.audit(program.service, database).await.unwrap();
         }
-        Self { recorder, nats, postgres, provider, instances, taken: Vec::new(), _clocks: clocks }
+        Self { recorder, nats, postgres, disk, provider, instances, taken: Vec::new(), _clocks: clocks }
     }
 
     /// What has happened, once nothing is under way any more.

@@ -1,6 +1,9 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use pavane_bus::{Bus, Error, JetStream, PublishError, Subscription, Topology, conformance::World, jetstream::Config};
+use futures_util::StreamExt as _;
+use pavane_bus::{
+    Bus, Error, JetStream, Outgoing, PublishError, Subscription, Topology, conformance::World, jetstream::Config,
+};
 use pavane_testkit::servers::{Direction, Proxy, free_port};
 use tokio::time::Instant;
 
@@ -269,4 +272,40 @@ async fn a_server_that_is_too_old_is_refused() {
     let error = JetStream::connect(Config::new(format!("nats://{address}"), "test")).await.unwrap_err();
     let Error::Unsupported(text) = &error else { panic!("{error}") };
     assert!(text.contains("2.10.8") && text.contains("2.10.7"), "{text}");
+}
+
+/// A leader that steps down may refuse a message, and its successor store the next one.
+#[tokio::test]
+async fn what_has_the_key_of_a_message_that_is_refused_is_not_sent_after_it() {
+    let server = start().await;
+    let bus = server.connect().await;
+    // In the place of the stream: it refuses the first message once the second has come.
+    let leader = async_nats::connect(server.0.url()).await.unwrap();
+    let mut published = leader.subscribe("events.>").await.unwrap();
+    leader.flush().await.unwrap();
+    let leading = tokio::spawn(async move {
+        let first = published.next().await.unwrap();
+        let second = published.next().await.unwrap();
+        let answer = async |to: &async_nats::Message, body: &'static str| {
+            leader.publish(to.reply.clone().unwrap(), body.into()).await.unwrap();
+        };
+        answer(&second, r#"{"stream":"EVENTS","seq":1}"#).await;
+        answer(
+            &first,
+            r#"{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}"#,
+        )
+        .await;
+        leader.flush().await.unwrap();
+        (published, leader)
+    });
+    let of = |key: usize, id: &str| Outgoing { message_id: id.to_owned(), ..message(key) };
+    let results = bus.publish(vec![of(1, "first"), of(2, "other"), of(1, "second")]).await;
+    let [first, other, second] = results.as_slice() else { panic!("{results:?}") };
+    assert!(matches!(first, Err(PublishError::Unavailable(_))), "{first:?}");
+    assert!(other.is_ok(), "{other:?}");
+    assert!(matches!(second, Err(PublishError::Unavailable(text)) if text.contains("not sent")), "{second:?}");
+    bus.close().await;
+    let (mut published, leader) = leading.await.unwrap();
+    leader.drain().await.unwrap();
+    assert!(published.next().await.is_none(), "the second event of the key was sent");
 }

@@ -42,12 +42,19 @@ struct Kind {
     user: Option<User>,
     durable: bool,
     speaks_tls: bool,
+    environment: Vec<(String, String)>,
 }
 
 impl Cluster {
     pub(super) fn create(bin: PathBuf, options: &PostgresOptions) -> Result<Self, Error> {
         let user = if geteuid().is_root() { unprivileged_user() } else { None };
-        let kind = Kind { bin, user, durable: options.durable, speaks_tls: options.certificate.is_some() };
+        let kind = Kind {
+            bin,
+            user,
+            durable: options.durable,
+            speaks_tls: options.certificate.is_some(),
+            environment: options.environment.clone(),
+        };
         let cluster = Self::empty(kind)?;
         let mut initdb = cluster.program("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", ROLE, "--pgdata"]);
@@ -107,7 +114,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -147,7 +154,7 @@ impl Cluster {
             name: NAME,
             program: &self.kind.bin.join("postgres"),
             arguments,
-            environment: Vec::new(),
+            environment: self.kind.environment.clone(),
             user: self.kind.user.as_ref(),
             last_signal: Signal::Quit,
             folder: self.folder.path(),
