@@ -27,9 +27,6 @@ use tokio::time::{Instant, sleep};
 
 use self::{customers::Customers, disturbance::Disturbance, shop::Counter, travel::Agency, world::World};
 
-/// Until everything has come to rest.
-const REST_WITHIN: Duration = Duration::from_mins(3);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shop_holds_whatever_is_done_to_it() {
     let seed = setting("CHAOS_SEED", 14);
@@ -91,7 +88,7 @@ async fn disturb(world: &mut World, seed: u64) -> usize {
 
 /// Checks what happened, once it is over, and how the books look.
 async fn conclude(world: &World, what: &str, unbalanced: impl AsyncFnOnce() -> Vec<Violation>) {
-    let (history, report) = world.at_rest(REST_WITHIN).await;
+    let (history, report) = world.at_rest(&[]).await;
     let report = report.and("the books balance", 8, unbalanced().await);
     if let Ok(file) = env::var("CHAOS_HISTORY") {
         history.save(file).unwrap();

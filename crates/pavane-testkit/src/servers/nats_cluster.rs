@@ -71,8 +71,8 @@ impl NatsCluster {
     /// # Errors
     /// As for [`Nats::reconfigure`].
     pub fn reconfigure(&mut self, config: &str) -> Result<(), Error> {
-        let servers = self.servers.iter_mut().enumerate();
-        servers.map(|(server, nats)| nats.reconfigure(member(server, &self.ports, config))).collect()
+        let mut servers = self.servers.iter_mut().enumerate();
+        servers.try_for_each(|(server, nats)| nats.reconfigure(member(server, &self.ports, config)))
     }
 
     /// Waits until each server has all that a stream has, for every stream: then the next one may fail.

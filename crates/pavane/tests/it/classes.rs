@@ -123,6 +123,25 @@ impl Bench {
     }
 }
 
+#[tokio::test]
+async fn a_service_that_starts_while_its_database_is_read_only_waits_for_it() {
+    let bench = Bench::open(Duration::from_secs(30)).await;
+    bench.read_only(true).await;
+    let failed = "select xact_rollback from pg_stat_database where datname = current_database()";
+    let before = bench.number(failed).await;
+    let start = async {
+        let db = Db::open(DbConfig::new("bench", &bench.url)).await.unwrap();
+        let service = Service::new("bench", Arc::clone(&bench.knobs)).react("act", on(act));
+        service.connect_to(db, bench.bus.clone(), Config::new("")).await.map(drop)
+    };
+    let heal = async {
+        until("an attempt to fail", || async { (bench.number(failed).await > before).then_some(()) }).await;
+        bench.read_only(false).await;
+    };
+    let (started, ()) = tokio::join!(start, heal);
+    started.unwrap();
+}
+
 const ATTEMPTS: &str = "select count(*) from pavane_attempt";
 
 #[tokio::test]

@@ -175,11 +175,13 @@ impl Disturbance {
 
     /// The service that should feel it; `None` when all should.
     pub(super) fn service(self, world: &World) -> Option<&'static str> {
-        match self {
-            Self::ProviderKilled | Self::ProviderFrozen | Self::ProviderSilent(_) => world.provider.caller,
-            Self::Forbidden(owner) => Some(owner),
-            other => other.of().map(|Of(service, _)| service),
+        if let Self::Forbidden(owner) = self {
+            return Some(owner);
         }
+        if matches!(self, Self::ProviderKilled | Self::ProviderFrozen | Self::ProviderSilent(_)) {
+            return world.provider.caller;
+        }
+        self.of().map(|Of(service, _)| service)
     }
 
     pub(super) async fn begin(self, world: &mut World) {

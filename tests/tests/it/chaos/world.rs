@@ -10,6 +10,10 @@ use pavane_testkit::{
     },
 };
 use sqlx::{Connection as _, PgConnection};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep},
+};
 
 use super::{
     clock::{Clock, Clocks},
@@ -18,6 +22,11 @@ use super::{
 
 pub(super) const INSTANCES: usize = 2;
 
+/// Until everything has come to rest.
+const REST_WITHIN: Duration = Duration::from_mins(3);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many there are at once: each is some twenty processes.
+static WORLDS: Semaphore = Semaphore::const_new(2);
 /// Everybody else, as the tests themselves, may do everything.
 const SERVICES_LOGIN: [(&str, &str); 2] = [("NATS_USER", "services"), ("NATS_PASSWORD", "services")];
 
@@ -57,11 +66,13 @@ pub(super) struct World {
     /// Connections to the database that nobody else can have.
     pub(super) taken: Vec<PgConnection>,
     _clocks: Clocks,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl World {
     /// Starts the servers and two instances of each service.
     pub(super) async fn start(provider: Provider, programs: Vec<Program>) -> Self {
+        let permit = WORLDS.acquire().await.unwrap();
         let tools = Tools::from_env();
         let mut nats = NatsCluster::start_with(&tools, &users("")).await.unwrap();
         nats.wait_until_formed().await.unwrap();
@@ -78,12 +89,33 @@ impl World {
             }
             recorder.audit(program.service, database).await.unwrap();
         }
-        Self { recorder, nats, postgres, disk, provider, instances, taken: Vec::new(), _clocks: clocks }
+        Self {
+            recorder,
+            nats,
+            postgres,
+            disk,
+            provider,
+            instances,
+            taken: Vec::new(),
+            _clocks: clocks,
+            _permit: permit,
+        }
     }
 
-    /// What has happened, once nothing is under way any more.
-    pub(super) async fn at_rest(&self, within: Duration) -> (History, Report) {
-        self.recorder.settled(within).await.unwrap()
+    /// What has happened, once nothing is under way any more and no law is broken but these, or after a while.
+    pub(super) async fn at_rest(&self, but_for: &[&str]) -> (History, Report) {
+        let deadline = Instant::now() + REST_WITHIN;
+        loop {
+            let read = self.recorder.read().await.map(|history| (history.check(), history));
+            let is_over = Instant::now() > deadline;
+            match read {
+                Ok((report, history)) if is_over || broken(&report).iter().all(|law| but_for.contains(law)) => {
+                    return (history, report);
+                }
+                Err(error) if is_over => panic!("{error}"),
+                Ok(_) | Err(_) => sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     pub(super) fn services(&self) -> Vec<&'static str> {
@@ -156,6 +188,11 @@ impl Instance {
             assert!(attempts < 5, "{error}");
         }
     }
+}
+
+/// The laws that are.
+pub(super) fn broken(report: &Report) -> Vec<&str> {
+    report.laws().iter().filter(|law| !law.violations.is_empty()).map(|law| law.name.as_str()).collect()
 }
 
 /// Who may do what at the servers.
