@@ -49,8 +49,7 @@ fuzz cases="20000":
 timers sagas="100000":
     TIMER_SAGAS={{ sagas }} cargo test -p pavane-outbox --test it finished_sagas_leave -- --nocapture
 
-# disturb the shop, or trips, on real servers for some minutes, by a seed, while some order, and check what happened; for example:
-# just chaos 60 7, or just chaos 60 7 trips 100
+# disturb the shop, or trips, on real servers for some minutes, by a seed, and check what happened; for example: just chaos 60 7, or just chaos 60 7 trips 100
 chaos minutes="10" seed="14" what="the_shop" customers="16":
     CHAOS_SECONDS=$(({{ minutes }} * 60)) CHAOS_SEED={{ seed }} CHAOS_CUSTOMERS={{ customers }} CHAOS_HISTORY="{{ justfile_directory() }}/target/chaos-{{ what }}-{{ seed }}.jsonl" cargo test --release --workspace --bins --test it chaos::{{ what }} -- --nocapture
 

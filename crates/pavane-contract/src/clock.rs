@@ -13,7 +13,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
     /// How much time has passed since a moment of its own choice: what the difference of two [`now`](Self::now)s would be if nobody ever
-    /// set the clock. By default it is that.
+    /// set the clock. A machine that is suspended may not count it. By default it is that difference.
     fn elapsed(&self) -> Duration {
         Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
     }

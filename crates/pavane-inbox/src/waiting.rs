@@ -39,7 +39,7 @@ pub struct WaitingUndos {
 /// When the database fails.
 pub async fn waiting_undos<DB: Database>(db: &Db<DB>) -> Result<WaitingUndos, pavane_outbox::Error> {
     let (count, longest) = store::count(db).await?;
-    Ok(WaitingUndos { count, longest: time(longest.unwrap_or(0)) })
+    Ok(WaitingUndos { count, longest: duration(longest.unwrap_or(0)) })
 }
 
 /// The undos of one reaction that wait for their step.
@@ -101,11 +101,11 @@ pub(crate) async fn next_due<DB: Database>(
 ) -> Result<Option<Duration>, pavane_outbox::Error> {
     let due = store::next_due(db, reaction).await?;
     // At least a moment: it may be due already, and be handled by another instance.
-    Ok(due.map(|due| time(due).max(Duration::from_millis(50))))
+    Ok(due.map(|due| duration(due).max(Duration::from_millis(50))))
 }
 
-/// Of microseconds.
-fn time(micros: i64) -> Duration {
+/// So many microseconds; none of a time that is past.
+fn duration(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 

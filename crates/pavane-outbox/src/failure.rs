@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::MigrateError;
-
 use crate::{Dialect, Error};
 
 /// What to do about a database error.
@@ -67,10 +65,7 @@ impl Error {
                 Failure::Unavailable
             }
             Self::Database(error) if code(error).is_some_and(|code| code == QUERY_CANCELED) => Failure::Unavailable,
-            Self::Database(error)
-            | Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-                Failure::of(error)
-            }
+            Self::Database(error) => Failure::of(error),
             _ => Failure::Statement,
         }
     }

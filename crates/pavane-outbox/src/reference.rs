@@ -1,7 +1,7 @@
 //! How far the process's clock differs from the reference: `PostgreSQL`'s, or on SQLite the broker's.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -16,11 +16,15 @@ const OFF_MAX: i64 = 60_000_000;
 /// What the reference clock said, less the time that had [passed](pavane_contract::Clock::elapsed) then, in microseconds, if it was ever
 /// asked. So a clock that is set while the process runs is noticed at once.
 #[derive(Debug)]
-pub(crate) struct Reference(AtomicI64);
+pub(crate) struct Reference {
+    offset: AtomicI64,
+    /// Whether it was logged that the process's clock is wrong.
+    was_wrong: AtomicBool,
+}
 
 impl Default for Reference {
     fn default() -> Self {
-        Self(AtomicI64::new(Self::UNKNOWN))
+        Self { offset: AtomicI64::new(Self::UNKNOWN), was_wrong: AtomicBool::new(false) }
     }
 }
 
@@ -28,7 +32,7 @@ impl Reference {
     const UNKNOWN: i64 = i64::MIN;
 
     fn get(&self) -> Option<i64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|offset| *offset != Self::UNKNOWN)
+        Some(self.offset.load(Ordering::Relaxed)).filter(|offset| *offset != Self::UNKNOWN)
     }
 }
 
@@ -47,12 +51,13 @@ impl<DB: Database> Db<DB> {
             (Dialect::Sqlite, None) => return Ok(()),
         };
         let after = self.elapsed();
-        let was_off = self.clock_trouble().is_some();
-        self.reference().0.store(other.saturating_sub(before.midpoint(after)), Ordering::Relaxed);
+        self.reference().offset.store(other.saturating_sub(before.midpoint(after)), Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         let seconds = self.ahead().unwrap_or(0) as f64 / 1e6;
         metrics::gauge!(metric::CLOCK_SKEW, "service" => self.service().to_owned()).set(seconds);
-        match (was_off, self.clock_trouble()) {
+        let trouble = self.clock_trouble();
+        let was_wrong = self.reference().was_wrong.swap(trouble.is_some(), Ordering::Relaxed);
+        match (was_wrong, trouble) {
             (false, Some(trouble)) => warn!(service = self.service(), trouble, "nothing is pruned"),
             (true, None) => info!(service = self.service(), "the clock is right again"),
             (true, Some(_)) | (false, None) => {}

@@ -5,7 +5,7 @@ use pavane_choreography::{Declaration, Manifest, ReactionSettings, Saga, Setting
 use pavane_contract::{EventRef, EventSet, personal::EventFields};
 use pavane_inbox::{Consumer, INBOX, Reaction, consumer, kind::Complete, unread, wiring};
 use pavane_outbox::{Database, Db, Failure, migration::OUTBOX};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::{
     Config,
@@ -38,7 +38,7 @@ pub enum Error {
     Database(#[from] pavane_outbox::Error),
     /// The service's own migrations failed.
     #[error("the service's own tables can't be brought up to date")]
-    Migrate(#[from] MigrateError),
+    Migrate(#[from] sqlx::migrate::MigrateError),
     /// The bus can't be used.
     #[error(transparent)]
     Bus(#[from] pavane_bus::Error),
@@ -256,21 +256,6 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         Ok(())
     }
 
-    /// Checks the database and migrates it, and writes there what the service does.
-    async fn prepare(&self, db: &Db<DB>, manifest: &Manifest) -> Result<(), Error> {
-        let prepare = async {
-            db.check().await?;
-            self.migrate(db).await?;
-            Ok(db.declare_entries(manifest).await?)
-        };
-        let prepared: Result<(), Error> = prepare.await;
-        if prepared.as_ref().is_err_and(|error| failure(error) == Some(Failure::ReadOnly)) {
-            // Its address may lead to another server by now.
-            db.distrust();
-        }
-        prepared
-    }
-
     /// As [`connect`](Self::connect), on a database and a bus that are open already: for tests, with a bus in memory.
     ///
     /// # Errors
@@ -285,9 +270,12 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
         self.name_what_asks_a_person(&config);
         let wired = wiring::wire(&manifest, std::mem::take(&mut self.reactions))?;
         self.check_name(&db)?;
+        db.check().await?;
+        self.migrate(&db).await?;
+        db.compare_clock(None).await?;
         let patience = Patience::new(config.start_within);
-        let prepared = patience.outlast("prepare the database", is_databases_passing, || self.prepare(&db, &manifest));
-        prepared.await?;
+        let what = "write down what the service does";
+        patience.outlast(what, is_databases_passing, || declare(&db, &manifest)).await?;
         let provisioned =
             patience.outlast("make sure of the streams", BusError::is_passing, || bus.provision(&config.topology));
         provisioned.await?;
@@ -309,21 +297,19 @@ impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {
     }
 }
 
-/// What the database said, if it said something.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the others say nothing about the database")]
-fn failure(error: &Error) -> Option<Failure> {
-    match error {
-        Error::Database(error) => Some(error.failure()),
-        Error::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            Some(Failure::of(error))
-        }
-        _ => None,
+/// Writes what a service does into its database.
+async fn declare<DB: Database>(db: &Db<DB>, manifest: &Manifest) -> Result<(), pavane_outbox::Error> {
+    let declared = db.declare_entries(manifest).await;
+    if declared.as_ref().is_err_and(|error| error.failure() == Failure::ReadOnly) {
+        // Its address may lead to another server by now.
+        db.distrust();
     }
+    declared
 }
 
-/// Whether the database may be as it should be in a moment: it fails over, it is read-only, another instance is at it.
-fn is_databases_passing(error: &Error) -> bool {
-    failure(error).is_some_and(|failure| failure != Failure::Statement)
+/// Whether the database may take it in a moment: it is a standby that becomes the primary, or another instance is at it.
+fn is_databases_passing(error: &pavane_outbox::Error) -> bool {
+    error.failure() != Failure::Statement
 }
 
 impl<S: Send + Sync + 'static, DB: Database> Service<S, DB> {

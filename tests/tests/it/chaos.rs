@@ -27,11 +27,14 @@ use tokio::time::{Instant, sleep};
 
 use self::{customers::Customers, disturbance::Disturbance, shop::Counter, travel::Agency, world::World};
 
+/// For an order, disturbances and all.
+const PATIENCE: Duration = Duration::from_mins(4);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shop_holds_whatever_is_done_to_it() {
     let seed = setting("CHAOS_SEED", 14);
     let (mut world, shop) = Counter::open().await;
-    let customers = Customers::arrive(setting("CHAOS_CUSTOMERS", 16), shop.orders(seed));
+    let customers = Customers::arrive(setting("CHAOS_CUSTOMERS", 16), shop.orders(seed, PATIENCE));
     let disturbances = disturb(&mut world, seed).await;
     let orders = customers.leave().await;
     shop.note(&world.recorder, &orders).await;

@@ -31,15 +31,12 @@ type Published = Result<Receipt, PublishError>;
 /// How many results are awaited at once when nothing more fits in flight: only a part, so that the server always has work.
 const SETTLED_AT_ONCE: usize = 64;
 
-/// One call of publish: sends ahead of the acks, and receives these in order. What has the key of a message that has no ack yet waits for
-/// it: a leader that steps down may refuse the first one, and its successor take the second.
+/// What is sent in one go: ahead of the acks, which are received in order.
 struct Batch<'a> {
     inner: &'a Inner,
     since: Mark,
     pending: VecDeque<Pending<'a>>,
     results: Vec<Published>,
-    /// Which message of the batch was the last with a key, by the key's hash: two keys of one hash wait for each other, no more.
-    last: HashMap<u64, usize>,
     /// A message may not have been stored. Nothing is sent after it, so that little is stored out of order.
     stopped: bool,
 }
@@ -60,35 +57,38 @@ struct Sent<'a> {
 
 impl Inner {
     pub(super) async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Published> {
+        let deadline = Instant::now() + self.request_timeout;
+        let mut places = Vec::with_capacity(messages.len());
         let mut batch = Batch {
             inner: self,
             since: self.link.mark(),
             pending: VecDeque::new(),
             results: Vec::with_capacity(messages.len()),
-            last: HashMap::with_capacity(messages.len()),
             stopped: false,
         };
-        for message in messages {
-            batch.push(message).await;
+        for wave in waves(messages) {
+            // The caller has a lease, and other things to do.
+            batch.stopped |= Instant::now() > deadline;
+            for (place, message) in wave {
+                places.push(place);
+                batch.push(message).await;
+            }
+            batch.settle(usize::MAX).await;
         }
-        batch.settle(usize::MAX).await;
         record(&batch.results);
-        batch.results
+        let mut results: Vec<_> = places.into_iter().zip(batch.results).collect();
+        results.sort_unstable_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 }
 
 impl<'a> Batch<'a> {
     async fn push(&mut self, message: Outgoing) {
-        let number = self.results.len() + self.pending.len();
-        let key = self.last.hasher().hash_one(key_of(&message.subject));
-        if let Some(before) = self.last.insert(key, number)
-            && let Some(unsettled) = before.checked_sub(self.results.len())
-        {
-            self.settle(unsettled + 1).await;
-        }
         let permit = self.permit().await;
         let next = if self.stopped {
-            Err(PublishError::Unavailable("not sent, because an earlier message of the batch failed".to_owned()))
+            Err(PublishError::Unavailable(
+                "not sent, because an earlier message of the batch failed or was slow".to_owned(),
+            ))
         } else {
             self.send(message).await
         };
@@ -184,6 +184,24 @@ impl From<Trouble> for PublishError {
             Trouble::Denied(text) => Self::Denied(text),
         }
     }
+}
+
+/// The messages with their places, in the order in which they are sent: of each key the first, then of each the second, and so on. Each wave
+/// is sent when the one before has its acks: a leader that steps down may refuse a message, and its successor take one that is sent next.
+/// Keys whose hashes are equal count as one.
+fn waves(messages: Vec<Outgoing>) -> Vec<Vec<(usize, Outgoing)>> {
+    let mut of_key: HashMap<u64, usize> = HashMap::with_capacity(messages.len());
+    let mut waves: Vec<Vec<_>> = Vec::new();
+    for (place, message) in messages.into_iter().enumerate() {
+        let key = of_key.hasher().hash_one(key_of(&message.subject));
+        let wave = of_key.entry(key).or_default();
+        if waves.len() == *wave {
+            waves.push(Vec::new());
+        }
+        waves[*wave].push((place, message));
+        *wave += 1;
+    }
+    waves
 }
 
 /// The last token: an event's key.

@@ -169,8 +169,9 @@ pub(crate) async fn due_after<DB: Database>(
     Ok(())
 }
 
+/// At most some 70,000 years, so that it can be added to a time.
 fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }
 
 #[cfg(test)]

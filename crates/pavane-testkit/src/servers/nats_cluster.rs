@@ -157,11 +157,13 @@ impl NatsCluster {
 
     async fn ask_for_replicas(&self) -> Result<(), async_nats::Error> {
         let api = self.api().await?;
-        let streams: Vec<_> = api.streams().try_collect().await?;
-        for info in streams {
-            let replicas = info.cluster.map(|cluster| cluster.replicas).unwrap_or_default();
-            if let Some(behind) = replicas.iter().find(|it| !it.current || it.offline) {
-                return Err(format!("{} does not have all of {}", behind.name, info.config.name).into());
+        let names: Vec<String> = api.stream_names().try_collect().await?;
+        for name in names {
+            let stream = api.get_stream(&name).await?;
+            let replicas = stream.cached_info().cluster.as_ref().map(|cluster| &*cluster.replicas).unwrap_or_default();
+            let current = replicas.iter().filter(|it| it.current && !it.offline).count();
+            if current + 1 < stream.cached_info().config.num_replicas {
+                return Err(format!("{current} servers beside the leader have all of {name}").into());
             }
         }
         Ok(())

@@ -127,6 +127,9 @@ impl Bench {
 async fn a_service_that_starts_while_its_database_is_read_only_waits_for_it() {
     let bench = Bench::open(Duration::from_secs(30)).await;
     bench.read_only(true).await;
+    // What they say of themselves when they are gone would count.
+    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    until("the other connections to be gone", || async { (bench.number(others).await == 0).then_some(()) }).await;
     let failed = "select xact_rollback from pg_stat_database where datname = current_database()";
     let before = bench.number(failed).await;
     let start = async {

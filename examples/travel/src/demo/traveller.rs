@@ -13,7 +13,7 @@ use super::{company::Company, scenario::Scenario};
 use crate::trip::entries::NewTrip;
 
 /// How long a trip may take until its traveller complains.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A trip and how it ended.
 #[derive(Debug, Clone, Serialize)]
@@ -67,7 +67,7 @@ pub async fn travel_all(company: &Company, scenarios: Vec<Scenario>, at_once: us
         .await
 }
 
-/// Requests a trip, and waits until it has ended, or for three minutes. The number says for how many passengers, and who they are.
+/// Requests a trip, and waits until it has ended, or for four minutes. The number says for how many passengers, and who they are.
 ///
 /// # Errors
 ///

@@ -30,7 +30,7 @@ impl Disk {
     /// No table of this server gets longer. Its log is elsewhere, or it could not go on at all.
     pub(super) fn fill(&self, data: &Path) {
         let new = self.full.with_extension("new");
-        fs::write(&new, data.join("base").display().to_string()).unwrap();
+        fs::write(&new, data.join("base").canonicalize().unwrap().display().to_string()).unwrap();
         fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).unwrap();
         fs::rename(new, &self.full).unwrap();
     }

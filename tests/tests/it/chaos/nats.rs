@@ -1,5 +1,7 @@
 //! What an operator does to the streams, by mistake or not.
 
+use std::time::Duration;
+
 use async_nats::{
     Client, Error,
     jetstream::{self, stream::Stream},
@@ -8,8 +10,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pavane_testkit::until;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 const STREAM: &str = "EVENTS";
+const PIECE_WITHIN: Duration = Duration::from_mins(1);
 const UNLIMITED: i64 = -1;
 
 /// Deletes one of the consumers.
@@ -50,8 +54,12 @@ pub(super) async fn delete_consumers_of(url: &str, service: &str) {
 
 /// Deletes the stream of events, with its consumers.
 pub(super) async fn delete_events(url: &str) {
-    let (api, _) = stream(url).await.unwrap();
-    api.delete_stream(STREAM).await.unwrap();
+    done("a stream that can be deleted", async || {
+        let (api, _) = stream(url).await?;
+        api.delete_stream(STREAM).await?;
+        Ok(())
+    })
+    .await;
 }
 
 /// A stream as `nats stream backup` saves it: what the server says of it, and the pieces of an archive.
@@ -69,7 +77,7 @@ pub(super) async fn back_up(url: &str) -> Backup {
     let request = json!({ "deliver_subject": inbox, "no_consumers": true });
     let stream = ask(&client, &format!("$JS.API.STREAM.SNAPSHOT.{STREAM}"), request.to_string().into()).await;
     let mut pieces = Vec::new();
-    while let Some(message) = arriving.next().await {
+    while let Some(message) = timeout(PIECE_WITHIN, arriving.next()).await.expect("the next piece in time") {
         // The last one has no body, and a status: 204, or what went wrong.
         if message.payload.is_empty() {
             assert!(message.status.is_none_or(|status| status.is_success()), "{:?}", message.description);

@@ -1,9 +1,13 @@
 //! What docs/operations.md says that an operator does after a loss, done to the shop while its customers order.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use demo::customer::Settled;
-use pavane_testkit::history::{History, Record, Report};
+use pavane_contract::SagaId;
+use pavane_testkit::{
+    history::{Change, History, Record, Report, Row},
+    until,
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep};
 
@@ -18,48 +22,68 @@ const CUSTOMERS: usize = 6;
 const SEED: u64 = 1;
 /// The laws that a service breaks that has forgotten what it did, and does it again.
 const FORGOTTEN: [&str; 2] = ["a step is kept, or undone once", "an event is handled once by each reaction"];
-/// As long as there is enough before and after.
+/// How many steps more of the inventory are work enough.
+const STEPS: i64 = 5;
+/// How long nothing is published.
 const A_WHILE: Duration = Duration::from_secs(5);
+/// For an order.
+const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The shop is open while something is lost and an operator brings it back, and for a while before and after. What was found then; no law may
-/// be broken but these.
-async fn lost_and_recovered(but_for: &[&str], lose_and_recover: impl AsyncFnOnce(&mut World)) -> (History, Report) {
+/// What was found after a recovery.
+struct Found {
+    history: History,
+    report: Report,
+    /// The sagas of orders that did not end.
+    endless: Vec<SagaId>,
+}
+
+/// The shop is open while something is lost and an operator brings it back, and before and after. No law may be broken but these.
+async fn lost_and_recovered(but_for: &[&str], lose_and_recover: impl AsyncFnOnce(&mut World)) -> Found {
     let started = Instant::now();
     let (mut world, shop) = Counter::open().await;
-    let customers = Customers::arrive(CUSTOMERS, shop.orders(SEED));
-    sleep(A_WHILE).await;
+    let customers = Customers::arrive(CUSTOMERS, shop.orders(SEED, PATIENCE));
+    work(&world).await;
     lose_and_recover(&mut world).await;
-    sleep(A_WHILE).await;
+    work(&world).await;
     let orders: Vec<Settled> = customers.leave().await;
-    println!("{:?}: all have ended", started.elapsed());
+    let endless: Vec<_> = orders.iter().filter(|order| order.end.is_none()).collect();
+    println!("{:?}: {} orders, of which did not end: {endless:?}", started.elapsed(), orders.len());
     shop.note(&world.recorder, &orders).await;
     let (history, report) = world.at_rest(but_for).await;
-    let report = report.and("the books balance", 8, shop.unbalanced(&orders).await);
-    println!("{:?}: {} orders\n{report}", started.elapsed(), orders.len());
-    assert!(orders.iter().all(|order| order.end.is_some()), "an order did not end");
+    let mut unbalanced = shop.unbalanced(&orders).await;
+    if !endless.is_empty() {
+        // As these are not counted.
+        unbalanced.retain(|violation| !violation.what.starts_with("orders with exactly one outcome: "));
+    }
+    let report = report.and("the books balance", 8, unbalanced);
+    println!("{:?}\n{report}", started.elapsed());
     assert!(broken(&report).iter().all(|law| but_for.contains(law)), "{report}");
-    (history, report)
+    assert!(report.laws().iter().all(|law| law.looked_at > 0 || law.name == "nothing is given up"), "{report}");
+    Found { history, report, endless: endless.iter().map(|order| order.order_id.parse().unwrap()).collect() }
 }
 
 /// "The streams are gone", 2.: there is a backup. What was published since is in the outboxes, and comes again once their relays have noticed
 /// that it is missing: later events of the same saga may be there before.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_events_is_restored_from_a_backup() {
-    lost_and_recovered(&["events of a key are published in the order of their commits"], async |world| {
+    let order = "events of a key are published in the order of their commits";
+    let found = lost_and_recovered(&[order], async |world| {
         let backup = nats::back_up(&world.nats.url()).await;
-        sleep(A_WHILE).await;
+        work(world).await;
         nats::delete_events(&world.nats.url()).await;
+        // Customers order, and nothing is published.
         sleep(A_WHILE).await;
         nats::restore(&world.nats.url(), &backup).await;
     })
     .await;
+    assert!(found.endless.is_empty());
 }
 
 /// "The streams are gone", 3.: there is none. All servers come back with empty disks, and the first service that is restarted makes the
 /// streams. The others are restarted so that they say again what they do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_nats_cluster_is_rebuilt_from_the_outboxes() {
-    lost_and_recovered(&[], async |world| {
+    let found = lost_and_recovered(&[], async |world| {
         for server in world.nats.servers() {
             server.kill().await.unwrap();
         }
@@ -74,20 +98,21 @@ async fn a_lost_nats_cluster_is_rebuilt_from_the_outboxes() {
         }
     })
     .await;
+    assert!(found.endless.is_empty());
 }
 
 /// "A database was restored from a backup", to an earlier moment: nothing is left but what is listed there, and the books balance.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_restored_to_an_earlier_moment_leaves_what_is_documented() {
     let service = "inventory";
-    let (history, report) = lost_and_recovered(&FORGOTTEN, async |world| {
+    let Found { history, report, endless } = lost_and_recovered(&FORGOTTEN, async |world| {
         stop(world, service).await;
         server(world, &format!("create database backup template {service}")).await;
         start(world, service).await;
-        sleep(A_WHILE).await;
+        work(world).await;
         stop(world, service).await;
         let written = history(world, service).await;
-        server(world, &format!("drop database {service}")).await;
+        server(world, &format!("drop database {service} with (force)")).await;
         server(world, &format!("alter database backup rename to {service}")).await;
         // What was committed and is lost was committed.
         keep(world, service, &written).await;
@@ -99,6 +124,9 @@ async fn a_database_restored_to_an_earlier_moment_leaves_what_is_documented() {
     for violation in report.violations() {
         assert!(violation.what.contains("inventory/"), "{violation}");
     }
+    // The undo came before its step when both came again: nothing is reserved, and nobody is told that it was released.
+    let barred: BTreeSet<_> = history.records().iter().filter_map(barred).collect();
+    assert!(endless.iter().all(|saga| barred.contains(saga)), "{endless:?}");
     for record in history.records() {
         if let Record::GivenUp(letter) = record {
             assert!(letter.cause.contains("has this step already"), "{letter:?}");
@@ -106,9 +134,16 @@ async fn a_database_restored_to_an_earlier_moment_leaves_what_is_documented() {
     }
 }
 
+/// The saga whose reservation is barred.
+fn barred(record: &Record) -> Option<SagaId> {
+    let Record::Changed(Change { row: Row::Ledger { saga, step, state, .. }, .. }) = record else { return None };
+    (step == "reserve-stock" && state == "barred").then_some(*saga)
+}
+
 async fn stop(world: &mut World, service: &str) {
     for instance in 0..INSTANCES {
-        world.instance(service, instance).process.terminate().await.unwrap();
+        // One that can't finish what it does ends with an error.
+        drop(world.instance(service, instance).process.terminate().await);
     }
 }
 
@@ -118,9 +153,21 @@ async fn start(world: &mut World, service: &str) {
     }
 }
 
+/// Tries until it works: connections that were closed may take a moment to be gone.
 async fn server(world: &World, sql: &str) {
     let mut conn = PgConnection::connect(&world.postgres.url("postgres")).await.unwrap();
-    conn.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+    until(sql, async || conn.execute(AssertSqlSafe(sql.to_owned())).await.ok()).await;
+}
+
+/// Until more orders have come to the inventory.
+async fn work(world: &World) {
+    let mut conn = PgConnection::connect(&world.postgres.url("inventory")).await.unwrap();
+    let mut steps = async || -> i64 {
+        sqlx::query_scalar("select count(*) from pavane_ledger").fetch_one(&mut conn).await.unwrap()
+    };
+    let enough = steps().await + STEPS;
+    until("more orders to be worked on", async || (steps().await >= enough).then_some(())).await;
+    conn.close().await.unwrap();
 }
 
 async fn history(world: &World, service: &str) -> String {

@@ -24,9 +24,6 @@ use super::world::{INSTANCES, Program, Provider, World};
 
 /// For one request: an instance that stands still doesn't answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-/// For an order, disturbances and all.
-const PATIENCE: Duration = Duration::from_mins(4);
-
 pub(super) struct Counter {
     /// For each instance of the services.
     shops: Arc<Vec<Shop>>,
@@ -67,12 +64,16 @@ impl Counter {
         (world, Self { shops: Arc::new(shops), before, _folder: folder })
     }
 
-    /// What its customers do.
-    pub(super) fn orders(&self, seed: u64) -> impl Fn(usize) -> BoxFuture<'static, Settled> + Clone + use<> {
+    /// What its customers do, who wait so long for an order.
+    pub(super) fn orders(
+        &self,
+        seed: u64,
+        patience: Duration,
+    ) -> impl Fn(usize) -> BoxFuture<'static, Settled> + Clone + use<> {
         let (shops, scenarios) = (Arc::clone(&self.shops), Arc::new(demo::scenario::draw(1000, seed)));
         move |number| {
             let (shops, scenario) = (Arc::clone(&shops), scenarios[number % scenarios.len()]);
-            async move { order(&shops, number, scenario, seed).await }.boxed()
+            async move { order(&shops, (number, scenario), seed, patience).await }.boxed()
         }
     }
 
@@ -111,25 +112,26 @@ async fn start_psp(folder: &TempDir) -> Process {
     Process::start("psp", ProcessOptions { environment, arguments: Vec::new() }).await.unwrap()
 }
 
-async fn order(orders: &[Shop], number: usize, scenario: Scenario, seed: u64) -> Settled {
+async fn order(orders: &[Shop], (number, scenario): (usize, Scenario), seed: u64, patience: Duration) -> Settled {
+    let until = Instant::now() + patience;
     let started = Instant::now();
     let (body, key) = (customer::request(number, scenario), format!("chaos-{seed}-{number}"));
     let post = |shop: &Shop| shop.http().post(shop.url("order", "/orders")).header("idempotency-key", &key).json(&body);
-    let view = persist(orders, number, post, started).await.expect("an order is taken in the end");
+    let view = persist(orders, number, post, until).await.expect("an order is taken in the end");
     let id = view["id"].as_str().expect("an order has an id").to_owned();
     if scenario == Scenario::CancelledWhilePaying {
         let cancel = |shop: &Shop| shop.http().post(shop.url("order", &format!("/orders/{id}/cancel")));
         // `None`: it had its outcome already.
-        persist(orders, number, cancel, started).await;
+        persist(orders, number, cancel, until).await;
     }
     let total = view["total"]["minor"].as_i64().expect("an order has a total");
     let look = |shop: &Shop| shop.http().get(shop.url("order", &format!("/orders/{id}")));
     loop {
-        let view = persist(orders, number, look, started).await.unwrap_or_default();
+        let view = persist(orders, number, look, until).await.unwrap_or_default();
         let end = match view["status"].as_str() {
             Some("confirmed") => Some(End::Confirmed),
             Some("cancelled") => Some(End::Cancelled),
-            _ if started.elapsed() > PATIENCE => None,
+            _ if Instant::now() > until => None,
             _ => {
                 sleep(Duration::from_millis(100)).await;
                 continue;
@@ -146,7 +148,7 @@ async fn persist(
     orders: &[Shop],
     number: usize,
     request: impl Fn(&Shop) -> reqwest::RequestBuilder,
-    started: Instant,
+    until: Instant,
 ) -> Option<Value> {
     for attempt in number.. {
         let shop = &orders[attempt % orders.len()];
@@ -160,7 +162,7 @@ async fn persist(
                 return None;
             }
         }
-        if started.elapsed() > PATIENCE {
+        if Instant::now() > until {
             return None;
         }
         sleep(Duration::from_millis(100)).await;

@@ -155,7 +155,6 @@ impl Instance {
     /// Breaks the connections to NATS, and takes no new ones.
     pub(super) fn cut_off(&self) {
         for link in &self.links {
-            link.cut();
             link.refuse();
         }
     }
