@@ -1,6 +1,8 @@
 //! Clocks of processes that somebody sets.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
+
+use pavane_contract::{Clock as _, SystemClock};
 
 use super::preloaded::Preloaded;
 
@@ -45,5 +47,18 @@ impl Clocks {
         clock.correct();
         let environment = self.0.environment("SHIFTED_CLOCK", &clock.0);
         (clock, environment)
+    }
+}
+
+#[test]
+fn a_process_reads_the_time_that_its_clock_says() {
+    let clocks = Clocks::new();
+    let (clock, environment) = clocks.make("date");
+    for ahead in [0, 3_600, -3_600] {
+        clock.jump(ahead);
+        let date = Command::new("date").arg("+%s").envs(environment.clone()).output().expect("date starts");
+        let read: i64 = String::from_utf8_lossy(&date.stdout).trim().parse().unwrap();
+        let off = read - SystemClock.now().as_second();
+        assert!((off - ahead).abs() < 60, "{off}, not {ahead}");
     }
 }

@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pavane_testkit::servers::{Postgres, PostgresOptions, Tools};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
 use super::preloaded::Preloaded;
 
 pub(super) struct Disk {
@@ -38,4 +41,20 @@ impl Disk {
     pub(super) fn give_room(&self) {
         fs::remove_file(&self.full).unwrap();
     }
+}
+
+#[tokio::test]
+async fn no_table_gets_longer_on_a_full_disk() {
+    let disk = Disk::new();
+    let options = PostgresOptions { environment: disk.environment(), ..PostgresOptions::default() };
+    let server = Postgres::start_with(&Tools::from_env(), options).await.unwrap();
+    let mut conn = PgConnection::connect(&server.fresh_database().await.unwrap()).await.unwrap();
+    conn.execute("create table t (n bigint)").await.unwrap();
+    let insert = "insert into t select generate_series(1, 10000)";
+    disk.fill(&server.data_dir());
+    let error = conn.execute(insert).await.unwrap_err();
+    let error = error.as_database_error().unwrap();
+    assert_eq!(error.code().as_deref(), Some("53100"), "{error}");
+    disk.give_room();
+    conn.execute(insert).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Libraries that stand between a process and the C library (`LD_PRELOAD`): a clock that is wrong, a disk that is full.
+//! Libraries that stand between a process and the C library (`LD_PRELOAD`, on Linux): a clock that is wrong, a disk that is full.
 
 use std::{
     env, fs,
