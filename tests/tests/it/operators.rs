@@ -140,7 +140,7 @@ async fn metrics_tell_what_waits_and_never_wait_for_the_database() {
         assert_eq!(gauge(&page, "pavane_undos_waiting", "shipping"), Some(1.0), "{page}");
     }
     let counting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
-                    and query like 'select count(*), min(since)%'";
+                    and query like 'select count(*), %min(since) from pavane_waiting'";
     let counting: i64 = sqlx::query_scalar(counting).fetch_one(&mut *holding).await.unwrap();
     assert_eq!(counting, 1, "connections that count");
 }
