@@ -104,6 +104,8 @@ async fn an_undo_that_waits_bars_a_step_whose_effect_is_rejected() {
         let provider = stage.script.provider.lock().await;
         let saga = stage.start("impossible").await;
         until("the call", || async { (!stage.script.calls.lock().unwrap().is_empty()).then_some(()) }).await;
+        // Barred before it ran, it would say nothing.
+        until("the step", || async { (stage.done("impossible").await == ["step"]).then_some(()) }).await;
         stage.cancel(saga, "impossible").await;
         until("the undo to wait", || async { (stage.undos_waiting().await == 1).then_some(()) }).await;
         drop(provider);
