@@ -39,7 +39,7 @@ async fn the_shop_holds_whatever_is_done_to_it() {
     let orders = customers.leave().await;
     shop.note(&world.recorder, &orders).await;
     conclude(&world, &format!("{} orders, {disturbances} disturbances", orders.len()), async || {
-        shop.unbalanced(&orders).await
+        shop.audit(&orders).await
     })
     .await;
 }
@@ -53,7 +53,7 @@ async fn trips_hold_whatever_is_done_to_them() {
     let trips = travellers.leave().await;
     agency.note(&world.recorder, &trips);
     conclude(&world, &format!("{} trips, {disturbances} disturbances", trips.len()), async || {
-        agency.unbalanced(&trips).await
+        agency.audit(&trips).await
     })
     .await;
 }
@@ -90,9 +90,10 @@ async fn disturb(world: &mut World, seed: u64) -> usize {
 }
 
 /// Checks what happened, once it is over, and how the books look.
-async fn conclude(world: &World, what: &str, unbalanced: impl AsyncFnOnce() -> Vec<Violation>) {
+async fn conclude(world: &World, what: &str, audit: impl AsyncFnOnce() -> (usize, Vec<Violation>)) {
     let (history, report) = world.at_rest(&[]).await;
-    let report = report.and("the books balance", 8, unbalanced().await);
+    let (looked_at, unbalanced) = audit().await;
+    let report = report.and("the books balance", looked_at, unbalanced);
     if let Ok(file) = env::var("CHAOS_HISTORY") {
         history.save(file).unwrap();
     }

@@ -93,15 +93,16 @@ impl Counter {
         }
     }
 
-    /// What the auditor finds wrong, once it has waited.
-    pub(super) async fn unbalanced(&self, orders: &[Settled]) -> Vec<Violation> {
+    /// How much the auditor looks at, once it has waited, and what is wrong.
+    pub(super) async fn audit(&self, orders: &[Settled]) -> (usize, Vec<Violation>) {
         let audit = Audit::wait(&self.shops[0], &self.before, orders).await.unwrap();
         // Under disturbances an order may end otherwise than without: by its deadline.
-        let checks = audit.checks.iter().filter(|check| check.what != "orders that ended as they must");
-        let wrong = checks.filter(|check| !check.passed());
-        wrong
-            .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")))
-            .collect()
+        let checks: Vec<_> =
+            audit.checks.iter().filter(|check| check.what != "orders that ended as they must").collect();
+        let wrong = checks.iter().filter(|check| !check.passed());
+        let wrong = wrong
+            .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")));
+        (checks.len(), wrong.collect())
     }
 }
 

@@ -93,13 +93,14 @@ impl Agency {
         }
     }
 
-    /// What the auditor finds wrong, once it has waited.
-    pub(super) async fn unbalanced(&self, trips: &[Settled]) -> Vec<Violation> {
+    /// How much the auditor looks at, once it has waited, and what is wrong.
+    pub(super) async fn audit(&self, trips: &[Settled]) -> (usize, Vec<Violation>) {
         let checks = audit::wait(&self.company, &self.before, trips).await.unwrap();
         // Under disturbances a trip may end otherwise than without: its deadline may pass, or a hold expire.
-        let wrong = checks.iter().filter(|check| check.what != "trips that ended as they must" && !check.passed());
-        wrong
-            .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")))
-            .collect()
+        let checks: Vec<_> = checks.iter().filter(|check| check.what != "trips that ended as they must").collect();
+        let wrong = checks.iter().filter(|check| !check.passed());
+        let wrong = wrong
+            .map(|Check { what, expected, found, .. }| Violation::overall(format!("{what}: {found}, not {expected}")));
+        (checks.len(), wrong.collect())
     }
 }
